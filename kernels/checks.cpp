@@ -1,0 +1,134 @@
+// The door: every rule that attributes and arrays must keep, checked once, with the message that names what broke it.
+#include <cmath>
+#include <cstdarg>
+#include <cstdint>
+#include <cstdio>
+#include <limits>
+
+#include "element.h"
+#include "geometry.h"
+#include "problem.h"
+
+namespace roialign {
+namespace {
+
+// Bounds on what one node may ask for: taps are counted in 32 bits and a grid's cost must stay bounded.
+constexpr int64_t kMaxSamplingRatio = 16384;
+constexpr int64_t kMaxOutputSize = 32768;
+constexpr int64_t kMaxMapSize = std::numeric_limits<int32_t>::max() - 64;
+
+__attribute__((format(printf, 1, 2))) std::string text(const char* format, ...) {
+  char buffer[320];
+  va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(buffer, sizeof buffer, format, arguments);
+  va_end(arguments);
+  return buffer;
+}
+
+long long wide(int64_t value) { return static_cast<long long>(value); }
+
+std::string check_output_size(const char* name, int64_t value) {
+  if (value < 1) return text("%s must be at least 1, got %lld", name, wide(value));
+  if (value > kMaxOutputSize) return text("%s must be at most %lld, got %lld", name, wide(kMaxOutputSize), wide(value));
+  return {};
+}
+
+// Whether a * b overflows int64; both are >= 0.
+bool product(int64_t a, int64_t b, int64_t& result) { return !__builtin_mul_overflow(a, b, &result); }
+
+std::string check_sizes(const Attributes& attributes, const Arrays& arrays) {
+  const struct {
+    const char* name;
+    int64_t value;
+  } sizes[] = {{"N", arrays.N}, {"C", arrays.C}, {"H", arrays.H}, {"W", arrays.W}, {"num_rois", arrays.num_rois}};
+  for (const auto& size : sizes) {
+    if (size.value < 0) return text("%s must be at least 0, got %lld", size.name, wide(size.value));
+  }
+  int64_t elements;
+  const bool x_fits = product(arrays.N, arrays.C, elements) && product(elements, arrays.H, elements) &&
+                      product(elements, arrays.W, elements) && elements <= std::numeric_limits<int64_t>::max() / 8;
+  if (!x_fits || arrays.H > kMaxMapSize || arrays.W > kMaxMapSize) {
+    return text("X must have sizes whose product can be addressed, got shape (%lld, %lld, %lld, %lld)", wide(arrays.N),
+                wide(arrays.C), wide(arrays.H), wide(arrays.W));
+  }
+  if (!(product(arrays.num_rois, arrays.C, elements) && product(elements, attributes.output_height, elements) &&
+        product(elements, attributes.output_width, elements) && elements <= std::numeric_limits<int64_t>::max() / 8)) {
+    return text("rois must leave an output that can be addressed, got %lld rois of %lld channels",
+                wide(arrays.num_rois), wide(arrays.C));
+  }
+  if ((arrays.H == 0 || arrays.W == 0) && arrays.N > 0 && arrays.C > 0 && arrays.num_rois > 0) {
+    return text("X must have H and W of at least 1, got shape (%lld, %lld, %lld, %lld)", wide(arrays.N),
+                wide(arrays.C), wide(arrays.H), wide(arrays.W));
+  }
+  return {};
+}
+
+const char* const kColumns[4] = {"x1", "y1", "x2", "y2"};
+
+template <class C, class T>
+std::string check_coordinates(const Attributes& attributes, const T* rois, int64_t num_rois) {
+  const C scale = static_cast<C>(attributes.spatial_scale);
+  for (int64_t row = 0; row < num_rois; ++row) {
+    C at[4];
+    for (int column = 0; column < 4; ++column) {
+      at[column] = static_cast<C>(to_compute(rois[row * 4 + column]));
+      if (std::isfinite(at[column])) continue;
+      return text("rois must be finite, got %s at row %lld, column %d (%s)",
+                  std::isnan(at[column]) ? "nan" : at[column] > 0 ? "inf" : "-inf", wide(row), column,
+                  kColumns[column]);
+    }
+    for (int column = 0; column < 4; ++column) {
+      const int axis = column % 2;
+      const Axis<C> scaled = scale_axis(at[axis], at[axis + 2], scale, attributes.semantics);
+      // A start that overflows names itself; an end, or a size though both ends are finite, names the end.
+      if (column < 2 ? std::isfinite(scaled.start) : std::isfinite(scaled.size)) continue;
+      return text("rois must stay finite when scaled by %.9g, got %.9g at row %lld, column %d (%s)",
+                  attributes.spatial_scale, static_cast<double>(at[column]), wide(row), column, kColumns[column]);
+    }
+  }
+  return {};
+}
+
+std::string check_rois(const Attributes& attributes, const Arrays& arrays) {
+  switch (arrays.type) {
+    case ElementType::kFloat32:
+      return check_coordinates<float>(attributes, static_cast<const float*>(arrays.rois), arrays.num_rois);
+    case ElementType::kFloat16:
+      return check_coordinates<float>(attributes, static_cast<const Half*>(arrays.rois), arrays.num_rois);
+    case ElementType::kBFloat16:
+      return check_coordinates<float>(attributes, static_cast<const BFloat16*>(arrays.rois), arrays.num_rois);
+    case ElementType::kFloat64:
+      return check_coordinates<double>(attributes, static_cast<const double*>(arrays.rois), arrays.num_rois);
+  }
+  return text("X must be float32, float64, float16 or bfloat16, got type %d", static_cast<int>(arrays.type));
+}
+
+}  // namespace
+
+std::string check_attributes(const Attributes& attributes) {
+  std::string error = check_output_size("output_height", attributes.output_height);
+  if (error.empty()) error = check_output_size("output_width", attributes.output_width);
+  if (!error.empty()) return error;
+  if (attributes.sampling_ratio < 0 || attributes.sampling_ratio > kMaxSamplingRatio) {
+    return text("sampling_ratio must be in [0, %lld], got %lld", wide(kMaxSamplingRatio),
+                wide(attributes.sampling_ratio));
+  }
+  if (!std::isfinite(attributes.spatial_scale) || attributes.spatial_scale <= 0) {
+    return text("spatial_scale must be finite and > 0, got %.9g", attributes.spatial_scale);
+  }
+  return {};
+}
+
+std::string check_arrays(const Attributes& attributes, const Arrays& arrays) {
+  std::string error = check_sizes(attributes, arrays);
+  if (!error.empty()) return error;
+  for (int64_t row = 0; row < arrays.num_rois; ++row) {
+    const int64_t image = arrays.batch_indices[row];
+    if (image >= 0 && image < arrays.N) continue;
+    return text("batch_indices must be in [0, %lld), got %lld at row %lld", wide(arrays.N), wide(image), wide(row));
+  }
+  return check_rois(attributes, arrays);
+}
+
+}  // namespace roialign

@@ -1,0 +1,68 @@
+// The 16-bit element types and their conversions, one value at a time; vectors have their own in the isa_*.cpp files.
+#ifndef ONNX_ROIALIGN_ELEMENT_H_
+#define ONNX_ROIALIGN_ELEMENT_H_
+
+#include <cstdint>
+#include <cstring>
+
+namespace roialign {
+
+struct Half {
+  uint16_t bits;
+};
+struct BFloat16 {
+  uint16_t bits;
+};
+
+inline float float_from_bits(uint32_t bits) {
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+inline uint32_t bits_from_float(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+inline float to_compute(float value) { return value; }
+inline double to_compute(double value) { return value; }
+inline float to_compute(BFloat16 value) { return float_from_bits(uint32_t{value.bits} << 16); }
+inline float to_compute(Half value) {
+  const uint32_t sign = uint32_t{value.bits & 0x8000u} << 16;
+  const uint32_t magnitude = value.bits & 0x7fffu;
+  if (magnitude >= 0x7c00u) return float_from_bits(sign | 0x7f800000u | (magnitude & 0x3ffu) << 13);
+  // The multiplication by 2^112 moves the exponent's bias from 15 to 127, for subnormal halves too.
+  return float_from_bits(bits_from_float(float_from_bits(magnitude << 13) * 0x1p112f) | sign);
+}
+
+inline void from_compute(float value, float& out) { out = value; }
+inline void from_compute(double value, double& out) { out = value; }
+inline void from_compute(float value, BFloat16& out) {
+  const uint32_t bits = bits_from_float(value);
+  const bool nan = (bits & 0x7fffffffu) > 0x7f800000u;
+  // To nearest, ties to even; the carry of a NaN's payload could turn it into an infinity.
+  const uint32_t rounded = nan ? bits | 0x400000u : bits + 0x7fffu + (bits >> 16 & 1u);
+  out.bits = static_cast<uint16_t>(rounded >> 16);
+}
+inline void from_compute(float value, Half& out) {
+  const uint32_t bits = bits_from_float(value);
+  const uint32_t sign = bits >> 16 & 0x8000u;
+  const uint32_t magnitude = bits & 0x7fffffffu;
+  uint32_t half;
+  if (magnitude > 0x7f800000u) {
+    half = 0x7e00u | (magnitude >> 13 & 0x3ffu);
+  } else if (magnitude >= 0x477ff000u) {  // 65520, the first that rounds to infinity
+    half = 0x7c00u;
+  } else if (magnitude < 0x38800000u) {  // below 2^-14: the addition's own rounding leaves the subnormal in the low bits
+    half = bits_from_float(float_from_bits(magnitude) + 0.5f) - 0x3f000000u;
+  } else {
+    half = (magnitude - 0x38000000u + 0xfffu + (magnitude >> 13 & 1u)) >> 13;
+  }
+  out.bits = static_cast<uint16_t>(sign | half);
+}
+
+}  // namespace roialign
+
+#endif  // ONNX_ROIALIGN_ELEMENT_H_

@@ -1,0 +1,72 @@
+// RoI + Semantics -> plan: the only C++ geometry, shared by every instruction set.
+#ifndef ONNX_ROIALIGN_GEOMETRY_H_
+#define ONNX_ROIALIGN_GEOMETRY_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "plan.h"
+#include "problem.h"
+
+namespace roialign {
+
+// One axis of one RoI in pixels of the feature map, in DESIGN's order of operations: C is float (each operation rounded
+// to it) or double.
+template <class C>
+struct Axis {
+  C start;
+  C size;
+};
+
+template <class C>
+Axis<C> scale_axis(C roi_start, C roi_end, C spatial_scale, const Semantics& semantics) {
+  const C offset = static_cast<C>(semantics.offset);
+  const C start = roi_start * spatial_scale - offset;
+  const C end = (roi_end + static_cast<C>(semantics.end_shift)) * spatial_scale - offset;
+  const C size = end - start;
+  const C min_size = static_cast<C>(semantics.min_size);
+  return {start, size < min_size ? min_size : size};
+}
+
+// The taps of all bins of one axis, bin by bin, in ascending order of position.
+struct AxisTaps {
+  double count;                  // samples per bin: g of DESIGN.md; <= 0: none
+  std::vector<int32_t> position;
+  std::vector<double> weight;
+  std::vector<int32_t> first;    // per bin, and the end
+  std::vector<uint8_t> dropped;  // per bin
+};
+
+// How a kernel wants its strips.
+struct Shape {
+  int lanes;
+  double gather_cost;  // one gathered vector, in loads of a vector
+};
+
+// Makes plans; keeps its scratch from one RoI to the next.
+template <class C>
+class Planner {
+ public:
+  Planner(const Attributes& attributes, int64_t height, int64_t width, const Shape& shape)
+      : attributes_(attributes), height_(height), width_(width), shape_(shape) {}
+
+  // coordinates: x1, y1, x2, y2, already checked to be finite when scaled.
+  void plan(const C coordinates[4], Arena& arena, RoiPlan<C>& plan);
+
+ private:
+  void sample_axis(const Axis<C>& axis, int64_t bins, int64_t length, AxisTaps& taps) const;
+  void plan_rows(Arena& arena, RoiPlan<C>& plan) const;
+  void plan_strips(Arena& arena, RoiPlan<C>& plan) const;
+  void fill_strip(Arena& arena, Strip<C>& strip) const;
+
+  const Attributes& attributes_;
+  const int64_t height_;
+  const int64_t width_;
+  const Shape shape_;
+  AxisTaps y_;
+  AxisTaps x_;
+};
+
+}  // namespace roialign
+
+#endif  // ONNX_ROIALIGN_GEOMETRY_H_

@@ -1,0 +1,135 @@
+// AVX2 with FMA and F16C: 8 floats or 4 doubles.
+#include <immintrin.h>
+
+#include <limits>
+
+#include "element.h"
+#include "isas.h"
+#include "target.h"
+
+ROIALIGN_TARGET_BEGIN("avx2,fma,f16c")
+namespace roialign {
+namespace avx2 {
+
+// Lanes [0, count) of all ones: eight and eight words to start a load in.
+alignas(32) const int32_t kFirst[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+
+struct F32 {
+  using Scalar = float;
+  using Reg = __m256;
+  static constexpr int kLanes = 8;
+  static constexpr bool kMasks = false;
+  static constexpr int kLookupRegisters = 0;
+
+  static Reg zero() { return _mm256_setzero_ps(); }
+  static Reg lowest() { return _mm256_set1_ps(-std::numeric_limits<float>::infinity()); }
+  static Reg broadcast(float value) { return _mm256_set1_ps(value); }
+  static Reg multiply(Reg a, Reg b) { return _mm256_mul_ps(a, b); }
+  static Reg multiply_add(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }
+  static Reg max(Reg a, Reg b) {  // vmaxps answers its second operand where either is NaN: a's NaN is put back
+    return _mm256_blendv_ps(_mm256_max_ps(a, b), a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+  }
+  static Reg keep(Reg a, const float* mask) { return _mm256_and_ps(a, _mm256_loadu_ps(mask)); }
+
+  static __m256i first(int count) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kFirst + 8 - count)); }
+  static Reg load(const float* from) { return _mm256_loadu_ps(from); }
+  static Reg load(const Half* from) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))); }
+  static Reg load(const BFloat16* from) {
+    const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+  }
+  static Reg load_first(const float* from, int count) { return _mm256_maskload_ps(from, first(count)); }
+  template <class T>
+  static Reg load_first(const T* from, int count) {
+    T lanes[kLanes] = {};
+    for (int l = 0; l < count; ++l) lanes[l] = from[l];
+    return load(lanes);
+  }
+
+  static void store(float* to, Reg a) { _mm256_storeu_ps(to, a); }
+  static void store(Half* to, Reg a) {
+    const __m128i half = _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), half);
+  }
+  static void store(BFloat16* to, Reg a) {
+    const __m256i bits = _mm256_castps_si256(a);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+    const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+    const __m256i chosen = _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, nan), 16);
+    const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(chosen, chosen), 0x08);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_castsi256_si128(packed));
+  }
+  static void store_first(float* to, Reg a, int count) { _mm256_maskstore_ps(to, first(count), a); }
+  template <class T>
+  static void store_first(T* to, Reg a, int count) {
+    T lanes[kLanes];
+    store(lanes, a);
+    for (int l = 0; l < count; ++l) to[l] = lanes[l];
+  }
+
+  static __m256i load_index(const int32_t* index) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index)); }
+  static Reg pick(const float* row, const int32_t* index) { return _mm256_i32gather_ps(row, load_index(index), 4); }
+  static Reg gather(const float* row, const int32_t* index) {
+    const __m256i at = load_index(index);
+    const __m256i wanted = _mm256_cmpgt_epi32(at, _mm256_set1_epi32(-1));
+    return _mm256_mask_i32gather_ps(zero(), row, at, _mm256_castsi256_ps(wanted), 4);
+  }
+  template <class T>
+  static Reg gather(const T* row, const int32_t* index) {
+    alignas(32) float lanes[kLanes];
+    for (int l = 0; l < kLanes; ++l) lanes[l] = index[l] < 0 ? 0.0f : to_compute(row[index[l]]);
+    return _mm256_load_ps(lanes);
+  }
+};
+
+struct F64 {
+  using Scalar = double;
+  using Reg = __m256d;
+  static constexpr int kLanes = 4;
+  static constexpr bool kMasks = false;
+  static constexpr int kLookupRegisters = 0;
+
+  static Reg zero() { return _mm256_setzero_pd(); }
+  static Reg lowest() { return _mm256_set1_pd(-std::numeric_limits<double>::infinity()); }
+  static Reg broadcast(double value) { return _mm256_set1_pd(value); }
+  static Reg multiply(Reg a, Reg b) { return _mm256_mul_pd(a, b); }
+  static Reg multiply_add(Reg a, Reg b, Reg c) { return _mm256_fmadd_pd(a, b, c); }
+  static Reg max(Reg a, Reg b) {
+    return _mm256_blendv_pd(_mm256_max_pd(a, b), a, _mm256_cmp_pd(a, a, _CMP_UNORD_Q));
+  }
+  static Reg keep(Reg a, const double* mask) { return _mm256_and_pd(a, _mm256_loadu_pd(mask)); }
+
+  static __m256i first(int count) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kFirst + 8 - 2 * count));
+  }
+  static Reg load(const double* from) { return _mm256_loadu_pd(from); }
+  static Reg load_first(const double* from, int count) { return _mm256_maskload_pd(from, first(count)); }
+  static void store(double* to, Reg a) { _mm256_storeu_pd(to, a); }
+  static void store_first(double* to, Reg a, int count) { _mm256_maskstore_pd(to, first(count), a); }
+
+  static __m128i load_index(const int32_t* index) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(index)); }
+  static Reg pick(const double* row, const int32_t* index) { return _mm256_i32gather_pd(row, load_index(index), 8); }
+  static Reg gather(const double* row, const int32_t* index) {
+    const __m128i at = load_index(index);
+    const __m256i wanted = _mm256_cvtepi32_epi64(_mm_cmpgt_epi32(at, _mm_set1_epi32(-1)));
+    return _mm256_mask_i32gather_pd(zero(), row, at, _mm256_castsi256_pd(wanted), 8);
+  }
+};
+
+#include "pool.inl"
+
+}  // namespace avx2
+
+const Isa kAvx2 = {"avx2",
+                   cpu_has_avx2,
+                   {avx2::F32::kLanes, 5.0},
+                   {avx2::F64::kLanes, 4.0},
+                   avx2::pool<avx2::F32, float>,
+                   avx2::pool<avx2::F32, Half>,
+                   avx2::pool<avx2::F32, BFloat16>,
+                   avx2::pool<avx2::F64, double>};
+
+}  // namespace roialign
+ROIALIGN_TARGET_END

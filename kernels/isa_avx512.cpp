@@ -1,0 +1,148 @@
+// AVX-512 (F, BW, DQ, VL): 16 floats or 8 doubles, masked tails, rows looked up in up to four registers.
+#include <immintrin.h>
+
+#include <limits>
+
+#include "element.h"
+#include "isas.h"
+#include "target.h"
+
+ROIALIGN_TARGET_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")
+namespace roialign {
+namespace avx512 {
+
+struct F32 {
+  using Scalar = float;
+  using Reg = __m512;
+  static constexpr int kLanes = 16;
+  static constexpr bool kMasks = true;
+  static constexpr int kLookupRegisters = 4;
+
+  static Reg zero() { return _mm512_setzero_ps(); }
+  static Reg lowest() { return _mm512_set1_ps(-std::numeric_limits<float>::infinity()); }
+  static Reg broadcast(float value) { return _mm512_set1_ps(value); }
+  static Reg multiply(Reg a, Reg b) { return _mm512_mul_ps(a, b); }
+  static Reg multiply_add(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }
+  static Reg max(Reg a, Reg b) {  // vmaxps answers its second operand where either is NaN: a's NaN is put back
+    return _mm512_mask_mov_ps(_mm512_max_ps(a, b), _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), a);
+  }
+  static Reg keep(Reg a, const float* mask) { return _mm512_and_ps(a, _mm512_loadu_ps(mask)); }
+
+  static __mmask16 first(int count) { return static_cast<__mmask16>((1u << count) - 1u); }
+  static Reg load(const float* from) { return _mm512_loadu_ps(from); }
+  static Reg load(const Half* from) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))); }
+  static Reg load(const BFloat16* from) { return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))); }
+  static Reg load_first(const float* from, int count) { return _mm512_maskz_loadu_ps(first(count), from); }
+  static Reg load_first(const Half* from, int count) { return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first(count), from)); }
+  static Reg load_first(const BFloat16* from, int count) { return widen(_mm256_maskz_loadu_epi16(first(count), from)); }
+
+  static void store(float* to, Reg a) { _mm512_storeu_ps(to, a); }
+  static void store(Half* to, Reg a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), narrow_half(a)); }
+  static void store(BFloat16* to, Reg a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), narrow_bfloat16(a)); }
+  static void store_first(float* to, Reg a, int count) { _mm512_mask_storeu_ps(to, first(count), a); }
+  static void store_first(Half* to, Reg a, int count) { _mm256_mask_storeu_epi16(to, first(count), narrow_half(a)); }
+  static void store_first(BFloat16* to, Reg a, int count) { _mm256_mask_storeu_epi16(to, first(count), narrow_bfloat16(a)); }
+
+  static __m512i load_index(const int32_t* index) { return _mm512_loadu_si512(index); }
+  static Reg lookup(const Reg (&row)[1], const int32_t* index) { return _mm512_permutexvar_ps(load_index(index), row[0]); }
+  static Reg lookup(const Reg (&row)[2], const int32_t* index) {
+    return _mm512_permutex2var_ps(row[0], load_index(index), row[1]);
+  }
+  static Reg lookup(const Reg (&row)[3], const int32_t* index) {
+    const __m512i at = load_index(index);
+    const Reg low = _mm512_permutex2var_ps(row[0], at, row[1]);
+    return _mm512_mask_permutexvar_ps(low, _mm512_cmpgt_epi32_mask(at, _mm512_set1_epi32(31)), at, row[2]);
+  }
+  static Reg lookup(const Reg (&row)[4], const int32_t* index) {
+    const __m512i at = load_index(index);
+    const Reg low = _mm512_permutex2var_ps(row[0], at, row[1]);
+    const Reg high = _mm512_permutex2var_ps(row[2], at, row[3]);
+    return _mm512_mask_mov_ps(low, _mm512_cmpgt_epi32_mask(at, _mm512_set1_epi32(31)), high);
+  }
+  static Reg pick(const float* row, const int32_t* index) { return _mm512_i32gather_ps(load_index(index), row, 4); }
+  static Reg gather(const float* row, const int32_t* index) {
+    const __m512i at = load_index(index);
+    return _mm512_mask_i32gather_ps(zero(), static_cast<__mmask16>(~_mm512_movepi32_mask(at)), at, row, 4);
+  }
+  template <class T>
+  static Reg gather(const T* row, const int32_t* index) {
+    alignas(64) float lanes[kLanes];
+    for (int l = 0; l < kLanes; ++l) lanes[l] = index[l] < 0 ? 0.0f : to_compute(row[index[l]]);
+    return _mm512_load_ps(lanes);
+  }
+
+ private:
+  static Reg widen(__m256i bits) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16)); }
+  static __m256i narrow_half(Reg a) { return _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+  static __m256i narrow_bfloat16(Reg a) {
+    const __m512i bits = _mm512_castps_si512(a);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+    const __m512i chosen = _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), quiet);
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(chosen, 16));
+  }
+};
+
+struct F64 {
+  using Scalar = double;
+  using Reg = __m512d;
+  static constexpr int kLanes = 8;
+  static constexpr bool kMasks = true;
+  static constexpr int kLookupRegisters = 4;
+
+  static Reg zero() { return _mm512_setzero_pd(); }
+  static Reg lowest() { return _mm512_set1_pd(-std::numeric_limits<double>::infinity()); }
+  static Reg broadcast(double value) { return _mm512_set1_pd(value); }
+  static Reg multiply(Reg a, Reg b) { return _mm512_mul_pd(a, b); }
+  static Reg multiply_add(Reg a, Reg b, Reg c) { return _mm512_fmadd_pd(a, b, c); }
+  static Reg max(Reg a, Reg b) {
+    return _mm512_mask_mov_pd(_mm512_max_pd(a, b), _mm512_cmp_pd_mask(a, a, _CMP_UNORD_Q), a);
+  }
+  static Reg keep(Reg a, const double* mask) { return _mm512_and_pd(a, _mm512_loadu_pd(mask)); }
+
+  static __mmask8 first(int count) { return static_cast<__mmask8>((1u << count) - 1u); }
+  static Reg load(const double* from) { return _mm512_loadu_pd(from); }
+  static Reg load_first(const double* from, int count) { return _mm512_maskz_loadu_pd(first(count), from); }
+  static void store(double* to, Reg a) { _mm512_storeu_pd(to, a); }
+  static void store_first(double* to, Reg a, int count) { _mm512_mask_storeu_pd(to, first(count), a); }
+
+  static __m256i load_index32(const int32_t* index) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index)); }
+  static __m512i load_index(const int32_t* index) { return _mm512_cvtepi32_epi64(load_index32(index)); }
+  static Reg lookup(const Reg (&row)[1], const int32_t* index) { return _mm512_permutexvar_pd(load_index(index), row[0]); }
+  static Reg lookup(const Reg (&row)[2], const int32_t* index) {
+    return _mm512_permutex2var_pd(row[0], load_index(index), row[1]);
+  }
+  static Reg lookup(const Reg (&row)[3], const int32_t* index) {
+    const __m512i at = load_index(index);
+    const Reg low = _mm512_permutex2var_pd(row[0], at, row[1]);
+    return _mm512_mask_permutexvar_pd(low, _mm512_cmpgt_epi64_mask(at, _mm512_set1_epi64(15)), at, row[2]);
+  }
+  static Reg lookup(const Reg (&row)[4], const int32_t* index) {
+    const __m512i at = load_index(index);
+    const Reg low = _mm512_permutex2var_pd(row[0], at, row[1]);
+    const Reg high = _mm512_permutex2var_pd(row[2], at, row[3]);
+    return _mm512_mask_mov_pd(low, _mm512_cmpgt_epi64_mask(at, _mm512_set1_epi64(15)), high);
+  }
+  static Reg pick(const double* row, const int32_t* index) { return _mm512_i32gather_pd(load_index32(index), row, 8); }
+  static Reg gather(const double* row, const int32_t* index) {
+    const __m256i at = load_index32(index);
+    return _mm512_mask_i32gather_pd(zero(), static_cast<__mmask8>(~_mm256_movepi32_mask(at)), at, row, 8);
+  }
+};
+
+#include "pool.inl"
+
+}  // namespace avx512
+
+const Isa kAvx512 = {"avx512",
+                     cpu_has_avx512,
+                     {avx512::F32::kLanes, 8.0},
+                     {avx512::F64::kLanes, 5.0},
+                     avx512::pool<avx512::F32, float>,
+                     avx512::pool<avx512::F32, Half>,
+                     avx512::pool<avx512::F32, BFloat16>,
+                     avx512::pool<avx512::F64, double>};
+
+}  // namespace roialign
+ROIALIGN_TARGET_END

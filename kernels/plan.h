@@ -1,0 +1,98 @@
+// What the geometry hands to the pooling loops: for one RoI, which rows, which columns, and with what weights.
+#ifndef ONNX_ROIALIGN_PLAN_H_
+#define ONNX_ROIALIGN_PLAN_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <vector>
+
+namespace roialign {
+
+// One touched row of a bin; S is the arithmetic's type, float or double.
+template <class S>
+struct RowTap {
+  int64_t offset;  // row * W, in elements
+  S weight;
+};
+
+// One row of bins. Mean and corner max take its taps as one group; the sample max takes them two by two, a sample each.
+struct BinRow {
+  int32_t first_tap;
+  int32_t tap_count;  // 0: no sample inside the map
+  bool dropped;       // some sample lies past the cut: max takes it as 0
+};
+
+// Up to a vector's lanes of neighbouring bins in one row, a bin a lane. Tap k of lane l is column
+// window + index[k * lanes + l] of the map, with weight weight[k * lanes + l].
+template <class S>
+struct Strip {
+  int64_t window;        // first touched column
+  int32_t columns;       // from the first touched column to the last
+  int32_t first_bin;
+  int32_t bins;
+  int32_t taps;          // per bin; shorter lists are padded
+  bool gather;           // taps so sparse that the rows are gathered from, not swept over
+  const int32_t* index;  // padding of the mean: -1 where gathered, else columns, a place that holds zero
+  const S* weight;
+  const S* keep;         // lanes of all ones, of zeros where a bin has no sample inside; null: all ones
+  const S* floor;        // max only: lanes of 0 where a sample was dropped, else -infinity
+};
+
+template <class S>
+struct RoiPlan {
+  int64_t image;
+  int64_t roi;
+  bool constant;  // no bin has any sample: the answer is fill everywhere
+  S fill;
+  const RowTap<S>* row_taps;
+  const BinRow* rows;
+  const Strip<S>* strips;
+  int32_t strip_count;
+};
+
+// Bump allocation for plans: a plan is a dozen small arrays, and a malloc each would cost more than the geometry.
+class Arena {
+ public:
+  Arena() = default;
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+  ~Arena() {
+    for (void* block : blocks_) ::operator delete(block, std::align_val_t{kAlignment});
+  }
+
+  template <class T>
+  T* take(size_t count) {
+    return static_cast<T*>(take_bytes(count * sizeof(T)));
+  }
+
+ private:
+  static constexpr size_t kAlignment = 64;  // a table row of 16 floats is then one cache line
+  static constexpr size_t kBlock = size_t{1} << 16;
+
+  void* take_bytes(size_t bytes) {
+    bytes = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+    if (bytes > left_) grow(bytes);
+    void* taken = next_;
+    next_ += bytes;
+    left_ -= bytes;
+    return taken;
+  }
+
+  void grow(size_t bytes) {
+    const size_t size = bytes > kBlock ? bytes : kBlock;
+    blocks_.reserve(blocks_.size() + 1);
+    void* block = ::operator new(size, std::align_val_t{kAlignment});
+    blocks_.push_back(block);
+    next_ = static_cast<char*>(block);
+    left_ = size;
+  }
+
+  std::vector<void*> blocks_;
+  char* next_ = nullptr;
+  size_t left_ = 0;
+};
+
+}  // namespace roialign
+
+#endif  // ONNX_ROIALIGN_PLAN_H_

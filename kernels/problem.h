@@ -1,0 +1,60 @@
+// One RoiAlign call as the kernels see it: attributes, arrays, the checks at the door and the one entry behind it.
+#ifndef ONNX_ROIALIGN_PROBLEM_H_
+#define ONNX_ROIALIGN_PROBLEM_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace roialign {
+
+enum class ElementType : int32_t { kFloat32 = 1, kFloat16 = 10, kFloat64 = 11, kBFloat16 = 16 };
+
+// Everything in which RoIAligns differ; onnx_roialign/semantics.py tells what each field means.
+struct Semantics {
+  double offset;
+  double min_size;  // -infinity: none
+  double end_shift;
+  bool adaptive_floor;
+  bool empty_nan;
+  bool max_samples;
+  bool border_exclusive;
+};
+
+struct Attributes {
+  int64_t output_height;
+  int64_t output_width;
+  int64_t sampling_ratio;
+  double spatial_scale;
+  bool mode_max;
+  Semantics semantics;
+};
+
+struct Arrays {
+  ElementType type;
+  const void* X;
+  const void* rois;
+  const int64_t* batch_indices;
+  void* Y;
+  int64_t N, C, H, W, num_rois;
+};
+
+// Runs task(user, i) for every i in [0, count), on any threads, and returns when all are done.
+struct Workers {
+  void (*parallel_for)(void* context, void (*task)(void* user, size_t i), size_t count, void* user);
+  void* context;
+  int threads;  // how many run at once: the work is cut for that many
+};
+
+struct Isa;  // one instruction set's kernels: dispatch.h
+
+// Each answers an empty text, or "<input> <rule>, got <value> [at <where>]".
+std::string check_attributes(const Attributes& attributes);
+std::string check_arrays(const Attributes& attributes, const Arrays& arrays);
+
+// Computes arrays.Y; both checks must have passed. Throws std::bad_alloc only.
+void roi_align(const Attributes& attributes, const Arrays& arrays, const Isa& isa, const Workers& workers);
+
+}  // namespace roialign
+
+#endif  // ONNX_ROIALIGN_PROBLEM_H_

@@ -1,0 +1,160 @@
+// One checked call: plans for a block of RoIs, then their pooling, both cut into tasks for the workers.
+#include <algorithm>
+#include <exception>
+#include <numeric>
+#include <vector>
+
+#include "dispatch.h"
+#include "element.h"
+#include "geometry.h"
+#include "pool.h"
+#include "problem.h"
+
+namespace roialign {
+namespace {
+
+// Plans are made for this many RoIs at a time: about 2 KB each at 7 x 7, so their memory is bounded.
+constexpr int64_t kRoiBlock = 2048;
+// A block of channels is as many planes as fit in half of a common 2 MB (or the whole of a small) second-level cache.
+constexpr int64_t kBlockBytes = int64_t{1} << 20;
+
+// Runs body(i) for i in [0, count) on the workers; an exception of any of them is thrown here, after all have ended.
+template <class Body>
+void parallel(const Workers& workers, size_t count, const Body& body) {
+  if (count <= 1 || workers.threads <= 1) {
+    for (size_t i = 0; i < count; ++i) body(i);
+    return;
+  }
+  struct Shared {
+    const Body& body;
+    std::vector<std::exception_ptr> failures;
+  } shared{body, std::vector<std::exception_ptr>(count)};
+  workers.parallel_for(
+      workers.context,
+      [](void* user, size_t i) {
+        auto& work = *static_cast<Shared*>(user);
+        try {
+          work.body(i);
+        } catch (...) {
+          work.failures[i] = std::current_exception();
+        }
+      },
+      count, &shared);
+  for (const auto& failure : shared.failures) {
+    if (failure) std::rethrow_exception(failure);
+  }
+}
+
+struct Range {
+  int64_t first;
+  int64_t last;
+};
+
+Range share(int64_t count, size_t i, size_t parts) {
+  const int64_t part = static_cast<int64_t>(i), all = static_cast<int64_t>(parts);
+  return {count * part / all, count * (part + 1) / all};
+}
+
+// T is the element, S the arithmetic and the coordinates.
+template <class T, class S>
+class Driver {
+ public:
+  Driver(const Attributes& attributes, const Arrays& arrays, const Shape& shape,
+         void (*pool)(const PoolTask<S>&), const Workers& workers)
+      : attributes_(attributes), arrays_(arrays), shape_(shape), pool_(pool), workers_(workers) {}
+
+  void run() {
+    // RoIs of one image together, so that its planes stay in the cache.
+    order_.resize(static_cast<size_t>(arrays_.num_rois));
+    std::iota(order_.begin(), order_.end(), int64_t{0});
+    const int64_t* images = arrays_.batch_indices;
+    if (!std::is_sorted(images, images + arrays_.num_rois)) {
+      std::stable_sort(order_.begin(), order_.end(), [images](int64_t a, int64_t b) { return images[a] < images[b]; });
+    }
+    for (int64_t first = 0; first < arrays_.num_rois; first += kRoiBlock) {
+      run_block(first, std::min(first + kRoiBlock, arrays_.num_rois));
+    }
+  }
+
+ private:
+  void run_block(int64_t first, int64_t last) {
+    const int64_t count = last - first;
+    std::vector<RoiPlan<S>> plans(static_cast<size_t>(count));
+    const size_t planners = static_cast<size_t>(std::min<int64_t>(workers_.threads, (count + 31) / 32));
+    std::vector<Arena> arenas(planners);
+    parallel(workers_, planners, [&](size_t i) {
+      const Range range = share(count, i, planners);
+      Planner<S> planner(attributes_, arrays_.H, arrays_.W, shape_);
+      for (int64_t r = range.first; r < range.last; ++r) {
+        plan_roi(planner, order_[static_cast<size_t>(first + r)], arenas[i], plans[static_cast<size_t>(r)]);
+      }
+    });
+    pool_block(plans);
+  }
+
+  void plan_roi(Planner<S>& planner, int64_t roi, Arena& arena, RoiPlan<S>& plan) const {
+    const T* from = static_cast<const T*>(arrays_.rois) + roi * 4;
+    const S coordinates[4] = {to_compute(from[0]), to_compute(from[1]), to_compute(from[2]), to_compute(from[3])};
+    plan.roi = roi;
+    plan.image = arrays_.batch_indices[roi];
+    planner.plan(coordinates, arena, plan);
+  }
+
+  void pool_block(const std::vector<RoiPlan<S>>& plans) {
+    const int64_t plane_bytes = arrays_.H * arrays_.W * static_cast<int64_t>(sizeof(T));
+    const int64_t block = std::clamp<int64_t>(kBlockBytes / plane_bytes, 1, arrays_.C);
+    // Few channels: cut the RoIs too, so that every thread has work.
+    const size_t threads = static_cast<size_t>(workers_.threads);
+    const size_t channel_parts = threads == 1 ? 1 : std::min(static_cast<size_t>(arrays_.C), threads * 4);
+    const size_t roi_parts =
+        threads == 1 ? 1 : std::min(plans.size(), (threads * 4 + channel_parts - 1) / channel_parts);
+    parallel(workers_, channel_parts * roi_parts, [&](size_t i) {
+      const Range channels = share(arrays_.C, i % channel_parts, channel_parts);
+      const Range rois = share(static_cast<int64_t>(plans.size()), i / channel_parts, roi_parts);
+      std::vector<S> scratch(static_cast<size_t>(arrays_.W + 2 * shape_.lanes));
+      PoolTask<S> task{};
+      task.pooling = !attributes_.mode_max                ? Pooling::kMean
+                     : attributes_.semantics.max_samples ? Pooling::kMaxSamples
+                                                         : Pooling::kMaxCorners;
+      task.plans = plans.data() + rois.first;
+      task.plan_count = static_cast<size_t>(rois.last - rois.first);
+      task.X = arrays_.X;
+      task.Y = arrays_.Y;
+      task.x_elements = arrays_.N * arrays_.C * arrays_.H * arrays_.W;
+      task.channels = arrays_.C;
+      task.plane = arrays_.H * arrays_.W;
+      task.output_height = attributes_.output_height;
+      task.output_width = attributes_.output_width;
+      task.first_channel = channels.first;
+      task.last_channel = channels.last;
+      task.block = block;
+      task.scratch = scratch.data();
+      pool_(task);
+    });
+  }
+
+  const Attributes& attributes_;
+  const Arrays& arrays_;
+  const Shape shape_;
+  void (*const pool_)(const PoolTask<S>&);
+  const Workers& workers_;
+  std::vector<int64_t> order_;
+};
+
+}  // namespace
+
+void roi_align(const Attributes& attributes, const Arrays& arrays, const Isa& isa, const Workers& workers) {
+  if (arrays.num_rois == 0 || arrays.C == 0) return;
+  switch (arrays.type) {
+    case ElementType::kFloat32:
+      return Driver<float, float>(attributes, arrays, isa.shape32, isa.pool_float32, workers).run();
+    case ElementType::kFloat16:
+      return Driver<Half, float>(attributes, arrays, isa.shape32, isa.pool_float16, workers).run();
+    case ElementType::kBFloat16:
+      return Driver<BFloat16, float>(attributes, arrays, isa.shape32, isa.pool_bfloat16, workers).run();
+    case ElementType::kFloat64:
+      return Driver<double, double>(attributes, arrays, isa.shape64, isa.pool_float64, workers).run();
+  }
+}
+
+}  // namespace roialign
