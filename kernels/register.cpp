@@ -1,0 +1,144 @@
+// RegisterCustomOps, the symbol that ONNX Runtime looks up: registration and nothing but registration.
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ort_ops.h"
+
+#if defined(_WIN32)
+#define ROIALIGN_EXPORT __declspec(dllexport)
+#else
+#define ROIALIGN_EXPORT __attribute__((visibility("default")))
+#endif
+
+namespace roialign {
+namespace {
+
+using namespace ort_abi;  // NOLINT: this file is ONNX Runtime's side of the library
+
+constexpr char kOpsetEntry[] = "onnx_roialign.opset";
+constexpr char kMarkerEntry[] = "onnx_roialign.registration";
+
+// What one session options object holds of this library.
+class Registration {
+ public:
+  Registration(const OrtApi& api, const OrtSessionOptions* options, int64_t opset)
+      : api_(api), options_(options), opset_(opset) {
+    check(api.CreateCustomOpDomain("", &domain_));
+    for (const ElementType type : kElementTypes) ops_.push_back(make_op(api, opset_, type));
+    for (const RoiAlignOp& op : ops_) {
+      if (OrtStatus* status = api.CustomOpDomain_Add(domain_, &op)) {
+        api.ReleaseCustomOpDomain(domain_);
+        throw OrtFailure(status);
+      }
+    }
+  }
+  ~Registration() { api_.ReleaseCustomOpDomain(domain_); }
+  Registration(const Registration&) = delete;
+  Registration& operator=(const Registration&) = delete;
+
+  void add_to(OrtSessionOptions* options) const { check(api_.AddCustomOpDomain(options, domain_)); }
+
+  // Unique in the process, so that another copy of this library does not take it for its own.
+  std::string marker() const { return std::to_string(reinterpret_cast<uintptr_t>(this)); }
+
+  void set_opset(const OrtSessionOptions* options, int64_t opset) {
+    if (opset == opset_) return;
+    // Cloned options share the ops with the options they were cloned from, whose sessions would change their meaning.
+    if (options != options_) {
+      throw std::invalid_argument("onnx_roialign.opset must be " + std::to_string(opset_) +
+                                  " on options cloned from registered ones, got " + std::to_string(opset) +
+                                  "; register on options of their own");
+    }
+    opset_ = opset;
+  }
+
+ private:
+  const OrtApi& api_;
+  const OrtSessionOptions* options_;
+  std::atomic<int64_t> opset_;
+  OrtCustomOpDomain* domain_ = nullptr;
+  std::vector<RoiAlignOp> ops_;
+};
+
+// ONNX Runtime owns neither a domain nor its ops, and tells nobody when the options and the sessions that point to
+// them are gone. So they are kept until the library is unloaded, which ONNX Runtime does when the last options and
+// session that loaded it are gone: about 1.3 kB per options object, however often it is registered.
+class Registrations {
+ public:
+  void add(const OrtApi& api, OrtSessionOptions* options, int64_t opset, const std::string& marker) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!marker.empty()) {
+      find(marker).set_opset(options, opset);
+      return;
+    }
+    kept_.push_back(std::make_unique<Registration>(api, options, opset));
+    kept_.back()->add_to(options);
+    check(api.AddSessionConfigEntry(options, kMarkerEntry, kept_.back()->marker().c_str()));
+  }
+
+ private:
+  Registration& find(const std::string& marker) const {
+    for (const auto& registration : kept_) {
+      if (registration->marker() == marker) return *registration;
+    }
+    throw std::invalid_argument(
+        "onnx_roialign must be registered from one file per session options, got a second copy of the library");
+  }
+
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Registration>> kept_;
+};
+
+// Empty where there is no such entry.
+std::string config_entry(const OrtApi& api, const OrtSessionOptions* options, const char* key) {
+  int present = 0;
+  check(api.HasSessionConfigEntry(options, key, &present));
+  if (present == 0) return "";
+  size_t size = 0;
+  check(api.GetSessionConfigEntry(options, key, nullptr, &size));
+  std::string value(size, '\0');
+  check(api.GetSessionConfigEntry(options, key, value.data(), &size));
+  value.resize(std::strlen(value.c_str()));
+  return value;
+}
+
+// 0 where the entry is absent.
+int64_t read_opset(const OrtApi& api, const OrtSessionOptions* options) {
+  int present = 0;
+  check(api.HasSessionConfigEntry(options, kOpsetEntry, &present));
+  if (present == 0) return 0;
+  const std::string text = config_entry(api, options, kOpsetEntry);
+  const bool digits = !text.empty() && text.size() <= 9 && text.find_first_not_of("0123456789") == std::string::npos;
+  const int64_t opset = digits ? std::atoll(text.c_str()) : 0;
+  if (opset < 1)
+    throw std::invalid_argument("onnx_roialign.opset must be an integer of at least 1, got '" + text + "'");
+  return opset;
+}
+
+OrtStatus* too_old(const OrtApiBase& base) {
+  const OrtApi* api = base.GetApi(1);
+  if (api == nullptr) return nullptr;  // such a runtime never existed
+  const std::string text =
+      std::string("onnx_roialign needs ONNX Runtime 1.17 or newer, got ") + base.GetVersionString();
+  return api->CreateStatus(ORT_NOT_IMPLEMENTED, text.c_str());
+}
+
+}  // namespace
+}  // namespace roialign
+
+extern "C" ROIALIGN_EXPORT ort_abi::OrtStatus* ROIALIGN_ORT_CALL RegisterCustomOps(ort_abi::OrtSessionOptions* options,
+                                                                                   const ort_abi::OrtApiBase* base) {
+  using namespace roialign;  // NOLINT
+  const ort_abi::OrtApi* api = base->GetApi(ort_abi::kApiVersion);
+  if (api == nullptr) return too_old(*base);
+  static Registrations registrations;
+  return guarded(*api, [&] {
+    registrations.add(*api, options, read_opset(*api, options), config_entry(*api, options, kMarkerEntry));
+  });
+}

@@ -1,0 +1,185 @@
+"""The compiled library: where it is, what it can do, and a direct call on NumPy arrays."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.resources
+import math
+import sys
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnx_roialign.attributes import Attributes, check_arrays
+from onnx_roialign.errors import NativeLibraryError, RoiAlignError
+from onnx_roialign.semantics import Semantics
+
+__all__ = ["active_isa", "available_isas", "library_path", "roi_align"]
+
+Array = npt.NDArray[Any]
+
+# TensorProto.DataType's numbers.
+_TYPES = (("float32", 1), ("float16", 10), ("float64", 11), ("bfloat16", 16))
+_ISAS = ("avx512", "avx2", "neon", "baseline")
+_OK, _INVALID_ARGUMENT, _NOT_SUPPORTED = 0, 1, 2
+_MESSAGE_SIZE = 512
+
+
+class _Arguments(ctypes.Structure):
+    """onnx_roialign_args of kernels/onnx_roialign.h, member for member."""
+
+    _fields_ = (
+        ("struct_size", ctypes.c_size_t),
+        ("type", ctypes.c_int32),
+        ("X", ctypes.c_void_p),
+        ("rois", ctypes.c_void_p),
+        ("batch_indices", ctypes.c_void_p),
+        ("Y", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("N", "C", "H", "W", "num_rois")),
+        *((name, ctypes.c_int64) for name in ("output_height", "output_width", "sampling_ratio")),
+        ("spatial_scale", ctypes.c_double),
+        ("mode_max", ctypes.c_int32),
+        *((name, ctypes.c_double) for name in ("offset", "min_size", "end_shift")),
+        *((name, ctypes.c_int32) for name in ("adaptive_floor", "empty_nan", "max_samples", "border_exclusive")),
+        ("threads", ctypes.c_int32),
+        ("isa", ctypes.c_char_p),
+        ("ran", ctypes.c_char_p),
+    )
+
+
+def library_path() -> str:
+    """Path of the compiled library: what ``register_custom_ops_library`` and its twins in other languages take.
+
+    Raises:
+        NativeLibraryError: this installation was made without a compiler and has no library.
+    """
+    name = {"darwin": "libonnx_roialign.dylib", "win32": "onnx_roialign.dll"}.get(sys.platform, "libonnx_roialign.so")
+    # Not beside __file__: an editable install keeps the library apart from the sources.
+    path = importlib.resources.files("onnx_roialign").joinpath(name)
+    if not path.is_file():
+        raise NativeLibraryError(
+            f"the compiled library is missing, no {name} in the package onnx_roialign: "
+            "reinstall with a C++17 compiler and CMake present (pip install .)"
+        )
+    return str(path)
+
+
+def available_isas() -> tuple[str, ...]:
+    """Names of the instruction sets that both the library and this CPU have, widest first.
+
+    Raises:
+        NativeLibraryError: the library is missing or cannot be loaded.
+    """
+    return tuple(isa for isa in _ISAS if _probe(isa.encode()).status != _NOT_SUPPORTED)
+
+
+def active_isa() -> str:
+    """Name of the instruction set that runs unless told otherwise: $ONNX_ROIALIGN_ISA, or the widest available.
+
+    Raises:
+        NativeLibraryError: the library is missing, or $ONNX_ROIALIGN_ISA names one that it or this CPU lacks.
+    """
+    answer = _probe(None)
+    answer.check()
+    return answer.ran
+
+
+def roi_align(
+    X: Array, rois: Array, batch_indices: Array, attributes: Attributes, *, threads: int | None = None, isa: str | None = None
+) -> Array:
+    """Pools every RoI with the compiled library; the same answer as `reference.roi_align`.
+
+    Args:
+        X: (N, C, H, W) feature maps, float32, float64, float16 or bfloat16.
+        rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image, of X's type.
+        batch_indices: (num_rois,) image of each RoI, int64.
+        attributes: everything else.
+        threads: how many to use; None: one per core that this process may run on.
+        isa: instruction set, one of `available_isas()`; None: $ONNX_ROIALIGN_ISA, or the widest available.
+
+    Returns:
+        (num_rois, C, output_height, output_width), of X's type; the same bits for any number of threads.
+
+    Raises:
+        RoiAlignError: an input breaks a rule; the text names it.
+        NativeLibraryError: the library is missing or lacks the instruction set.
+    """
+    check_arrays(X, rois, batch_indices, attributes)
+    if threads is not None and threads < 1:
+        raise RoiAlignError(f"threads must be at least 1, got {threads}")
+    X, rois, batch_indices = (np.ascontiguousarray(array) for array in (X, rois, batch_indices))
+    Y = np.empty((len(rois), X.shape[1], attributes.output_height, attributes.output_width), X.dtype)
+    arguments = _arguments(attributes)
+    arguments.type = dict(_TYPES)[X.dtype.name]
+    arguments.X, arguments.rois, arguments.batch_indices, arguments.Y = (
+        array.ctypes.data for array in (X, rois, batch_indices, Y)
+    )
+    arguments.N, arguments.C, arguments.H, arguments.W = X.shape
+    arguments.num_rois = len(rois)
+    arguments.threads = 0 if threads is None else threads
+    arguments.isa = None if isa is None else isa.encode()
+    _call(arguments).check()
+    return Y
+
+
+def _arguments(attributes: Attributes) -> _Arguments:
+    semantics: Semantics = attributes.semantics
+    return _Arguments(
+        struct_size=ctypes.sizeof(_Arguments),
+        output_height=attributes.output_height,
+        output_width=attributes.output_width,
+        sampling_ratio=attributes.sampling_ratio,
+        spatial_scale=attributes.spatial_scale,
+        mode_max=attributes.mode == "max",
+        offset=semantics.offset,
+        min_size=-math.inf if semantics.min_size is None else semantics.min_size,
+        end_shift=semantics.end_shift,
+        adaptive_floor=semantics.adaptive == "floor",
+        empty_nan=semantics.empty == "nan",
+        max_samples=semantics.max_rule == "samples",
+        border_exclusive=semantics.border == "exclusive",
+    )
+
+
+class _Answer:
+    def __init__(self, status: int, message: str, ran: bytes | None) -> None:
+        self.status = status
+        self.message = message
+        self.ran = "" if ran is None else ran.decode()
+
+    def check(self) -> None:
+        if self.status == _INVALID_ARGUMENT:
+            raise RoiAlignError(self.message)
+        if self.status != _OK:
+            raise NativeLibraryError(self.message)
+
+
+def _call(arguments: _Arguments) -> _Answer:
+    message = ctypes.create_string_buffer(_MESSAGE_SIZE)
+    status = _library().onnx_roialign_call(ctypes.byref(arguments), message, ctypes.sizeof(message))
+    return _Answer(status, message.value.decode(errors="replace"), arguments.ran)
+
+
+def _probe(isa: bytes | None) -> _Answer:
+    """A call without RoIs: computes nothing, but chooses the instruction set."""
+    arguments = _arguments(Attributes())
+    arguments.type = 1
+    arguments.threads = 1
+    arguments.isa = isa
+    return _call(arguments)
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    path = library_path()
+    try:
+        library = ctypes.CDLL(path)
+    except OSError as error:
+        raise NativeLibraryError(
+            f"the compiled library cannot be loaded ({error}): reinstall it on this machine (pip install .)"
+        ) from error
+    library.onnx_roialign_call.argtypes = (ctypes.POINTER(_Arguments), ctypes.c_char_p, ctypes.c_size_t)
+    library.onnx_roialign_call.restype = ctypes.c_int
+    return library
