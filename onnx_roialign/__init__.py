@@ -1,0 +1,20 @@
+"""RoiAlign for ONNX: right, provable and fast."""
+
+from __future__ import annotations
+
+from onnx_roialign.call import roi_align
+from onnx_roialign.errors import NativeLibraryError, RoiAlignError
+from onnx_roialign.evaluator import RoiAlign, reference_evaluator
+from onnx_roialign.semantics import PRESETS, Semantics
+
+__all__ = [
+    "PRESETS",
+    "NativeLibraryError",
+    "RoiAlign",
+    "RoiAlignError",
+    "Semantics",
+    "reference_evaluator",
+    "roi_align",
+]
+
+__version__ = "0.1.0"

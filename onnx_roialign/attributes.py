@@ -1,0 +1,149 @@
+"""The door: a call's attributes and arrays, checked before anything computes."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.geometry import scaled_ends
+from onnx_roialign.semantics import PRESETS, Semantics
+
+__all__ = ["MAX_SAMPLING_RATIO", "Attributes", "check_arrays", "coordinate_type"]
+
+Array = npt.NDArray[Any]
+
+# Bounds the time and memory of one RoI; frameworks use 0 to 4.
+MAX_SAMPLING_RATIO = 16384
+
+_TYPES = ("float32", "float64", "float16", "bfloat16")
+_COLUMNS = ("x1", "y1", "x2", "y2")
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """The attributes of ONNX's RoiAlign, with Semantics in the place of coordinate_transformation_mode.
+
+    Attributes:
+        output_height: bins along y, at least 1.
+        output_width: bins along x, at least 1.
+        sampling_ratio: samples per bin and axis; 0: adaptive, as many as the bin is pixels long.
+        spatial_scale: pixels of the feature map per pixel of the image.
+        mode: ``"avg"`` or ``"max"`` of the samples.
+        semantics: how coordinates, grids and borders are read.
+
+    Raises:
+        RoiAlignError: an attribute is of the wrong type or out of its range.
+    """
+
+    output_height: int = 1
+    output_width: int = 1
+    sampling_ratio: int = 0
+    spatial_scale: float = 1.0
+    mode: str = "avg"
+    semantics: Semantics = field(default=PRESETS["onnx_half_pixel"])
+
+    def __post_init__(self) -> None:
+        for name in ("output_height", "output_width", "sampling_ratio"):
+            object.__setattr__(self, name, _integer(name, getattr(self, name)))
+        for name in ("output_height", "output_width"):
+            if getattr(self, name) < 1:
+                raise RoiAlignError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.sampling_ratio <= MAX_SAMPLING_RATIO:
+            raise RoiAlignError(f"sampling_ratio must be in [0, {MAX_SAMPLING_RATIO}], got {self.sampling_ratio}")
+        if not isinstance(self.spatial_scale, numbers.Real):
+            raise RoiAlignError(f"spatial_scale must be a number, got {_kind(self.spatial_scale)}")
+        object.__setattr__(self, "spatial_scale", float(self.spatial_scale))
+        if not (math.isfinite(self.spatial_scale) and self.spatial_scale > 0):
+            raise RoiAlignError(f"spatial_scale must be finite and > 0, got {self.spatial_scale:.9g}")
+        if self.mode not in ("avg", "max"):
+            raise RoiAlignError(f"mode must be 'avg' or 'max', got {self.mode!r}")
+        if not isinstance(self.semantics, Semantics):
+            raise RoiAlignError(f"semantics must be a Semantics, got {_kind(self.semantics)}")
+
+
+def _integer(name: str, value: object) -> int:
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise RoiAlignError(f"{name} must be an integer, got {_kind(value)}") from None
+
+
+def _kind(value: object) -> str:
+    kind = "float" if isinstance(value, np.floating) else type(value).__name__
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+
+
+def coordinate_type(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
+    """The type in which coordinates and sums of X's type are computed: 16-bit types are too coarse for either."""
+    return np.float64 if dtype == np.float64 else np.float32
+
+
+def check_arrays(X: Array, rois: Array, batch_indices: Array, attributes: Attributes) -> None:
+    """Checks the inputs of one call.
+
+    Args:
+        X: (N, C, H, W) feature maps, float32, float64, float16 or bfloat16.
+        rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image, of X's type.
+        batch_indices: (num_rois,) image of each RoI, int64.
+        attributes: the call's attributes, for their spatial_scale.
+
+    Raises:
+        RoiAlignError: the text names the input, the rule and what was given.
+    """
+    _check_types_and_shapes(X, rois, batch_indices)
+    images, channels, height, width = X.shape
+    _check_coordinates(rois, attributes)
+    wrong = np.flatnonzero((batch_indices < 0) | (batch_indices >= images))
+    if wrong.size:
+        row = wrong[0]
+        raise RoiAlignError(f"batch_indices must be in [0, {images}), got {batch_indices[row]} at row {row}")
+    if (height == 0 or width == 0) and images * channels * len(rois) > 0:
+        raise RoiAlignError(f"X must have H and W of at least 1, got shape {X.shape}")
+
+
+def _check_types_and_shapes(X: Array, rois: Array, batch_indices: Array) -> None:
+    if X.ndim != 4:
+        raise RoiAlignError(f"X must have rank 4 (N, C, H, W), got shape {X.shape}")
+    if str(X.dtype) not in _TYPES:
+        raise RoiAlignError(f"X must be {', '.join(_TYPES[:-1])} or {_TYPES[-1]}, got {X.dtype}")
+    if rois.ndim != 2 or rois.shape[1] != 4:
+        raise RoiAlignError(f"rois must have shape (num_rois, 4), got shape {rois.shape}")
+    if rois.dtype != X.dtype:
+        raise RoiAlignError(f"rois must have X's type {X.dtype}, got {rois.dtype}")
+    if batch_indices.ndim != 1:
+        raise RoiAlignError(f"batch_indices must have shape (num_rois,), got shape {batch_indices.shape}")
+    if batch_indices.dtype != np.int64:
+        raise RoiAlignError(f"batch_indices must be int64, got {batch_indices.dtype}")
+    if len(rois) != len(batch_indices):
+        raise RoiAlignError(
+            f"rois and batch_indices must have the same count, got {len(rois)} and {len(batch_indices)}"
+        )
+
+
+def _check_coordinates(rois: Array, attributes: Attributes) -> None:
+    corners = rois.astype(coordinate_type(rois.dtype))
+    if place := _first(~np.isfinite(corners)):
+        raise RoiAlignError(f"rois must be finite, got {_coordinate(corners, place)}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        start, end = scaled_ends(corners[:, :2], corners[:, 2:], attributes.spatial_scale, attributes.semantics)
+        size = end - start
+    if place := _first(~np.isfinite(np.hstack([start, np.where(np.isfinite(end), size, end)]))):
+        scale = attributes.spatial_scale
+        raise RoiAlignError(f"rois must stay finite when scaled by {scale:.9g}, got {_coordinate(corners, place)}")
+
+
+def _first(wrong: Array) -> tuple[int, int] | None:
+    found = np.flatnonzero(wrong)
+    return divmod(int(found[0]), 4) if found.size else None
+
+
+def _coordinate(corners: Array, place: tuple[int, int]) -> str:
+    row, column = place
+    return f"{corners[place]:.9g} at row {row}, column {column} ({_COLUMNS[column]})"

@@ -1,0 +1,70 @@
+"""RoiAlign for onnx.reference, aware of the opset of the model it runs in."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
+
+from onnx_roialign import reference
+from onnx_roialign.attributes import Attributes
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.semantics import from_onnx
+
+__all__ = ["RoiAlign", "reference_evaluator"]
+
+
+class RoiAlign(OpRun):
+    """ONNX's RoiAlign by `onnx_roialign.reference`: ``ReferenceEvaluator(model, new_ops=[RoiAlign])``.
+
+    onnx's own op (1.23.2) takes every default from the newest schema, and so shifts opset 10 to 15 by half a pixel.
+    This one takes them from the schema of the model's opset. onnx matches `new_ops` by class name: hence the name.
+    """
+
+    op_domain = ""
+
+    def __init__(self, onnx_node: onnx.NodeProto, run_params: dict[str, Any], schema: Any = None) -> None:
+        self._opset = int(run_params["opsets"][""])
+        from_onnx(self._opset, None)  # refuses an opset without RoiAlign, for which there is no schema
+        super().__init__(onnx_node, run_params, onnx.defs.get_schema("RoiAlign", self._opset, ""))
+
+    def _run(
+        self,
+        X: npt.NDArray[Any],
+        rois: npt.NDArray[Any],
+        batch_indices: npt.NDArray[Any],
+        coordinate_transformation_mode: str | None = None,
+        **attributes: Any,
+    ) -> tuple[npt.NDArray[Any]]:
+        try:
+            meaning = from_onnx(self._opset, coordinate_transformation_mode)
+            checked = Attributes(semantics=meaning, **attributes)
+            return (reference.roi_align(np.asarray(X), np.asarray(rois), np.asarray(batch_indices), checked),)
+        except RoiAlignError as error:
+            raise error.in_node(self.onnx_node.name) from None
+
+
+class _Evaluator(ReferenceEvaluator):
+    """Brings RoiAlign along wherever onnx builds another evaluator: functions of the model get no new_ops otherwise."""
+
+    def __init__(self, proto: Any, **kwargs: Any) -> None:
+        kwargs["new_ops"] = [RoiAlign]
+        super().__init__(proto, **kwargs)
+
+
+def reference_evaluator(model: str | os.PathLike[str] | bytes | onnx.ModelProto) -> ReferenceEvaluator:
+    """An onnx ReferenceEvaluator in which every RoiAlign of the model, at any depth, is the one defined here.
+
+    Args:
+        model: path, serialized model or ModelProto. From a path, external data is loaded too.
+    """
+    if isinstance(model, bytes):
+        model = onnx.load_model_from_string(model)
+    elif not isinstance(model, onnx.ModelProto):
+        model = onnx.load(os.fspath(model))
+    return _Evaluator(model)

@@ -1,0 +1,186 @@
+"""RoiAlign in NumPy: the definition that everything else here is measured against, written to be read.
+
+RoiAlign cuts each RoI of a feature map into ``output_height x output_width`` bins, samples each bin on a regular grid
+by bilinear interpolation, and answers the mean or the maximum of each bin's samples (He et al., "Mask R-CNN", 2017,
+section 3; ONNX operator RoiAlign-16). `geometry` says where the samples lie; here features meet weights.
+
+All three pooling rules read as "weigh the pixels of each bin, then fold them together, first along y, then along x":
+
+    mean              sum_y sum_x  wy * wx * X[y, x]           Y = Wy @ X @ Wx.T with banded matrices
+    max over corners  max_y max_x  wy * wx * X[y, x]           as the weights are >= 0, wx moves out of the max over y
+    max over samples  max over samples of the interpolation    interpolates along both axes before it folds
+
+Matrices would multiply every pixel of the map, most of them by zero, and 0 * NaN is NaN: so each bin gathers the pixels
+that its own samples touch, and no others. The two neighbours of a sample are touched even where one has weight 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import reduce
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnx_roialign import geometry
+from onnx_roialign.attributes import Attributes, check_arrays, coordinate_type
+from onnx_roialign.geometry import Samples, Taps
+
+__all__ = ["roi_align"]
+
+Array = npt.NDArray[Any]
+
+# Elements of one temporary array: 1 MB of float32 stays in the second-level cache, and bounds the memory of a call.
+_CHUNK = 1 << 18
+# Samples along one axis for which geometry is computed at once.
+_BLOCK = 1 << 14
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """One way of pooling: what a bin reads, how J weighted pixels become one value, how a bin's values become one."""
+
+    taps: Callable[[Samples], Taps]
+    join: np.ufunc
+    fold: np.ufunc
+    interpolates_first: bool = False
+
+
+_MEAN = _Rule(geometry.mean_taps, join=np.add, fold=np.add)
+_MAX: Mapping[str, _Rule] = MappingProxyType(
+    {
+        "corners": _Rule(geometry.corner_taps, join=np.maximum, fold=np.maximum),
+        "samples": _Rule(geometry.sample_taps, join=np.add, fold=np.maximum, interpolates_first=True),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """One axis of one RoI: its bins that have samples inside the map, what they read, and which bins are complete."""
+
+    bins: Array  # (B,) their numbers
+    starts: Array  # (B,) where each one's taps begin
+    pixel: Array  # (J, T)
+    weight: Array  # (J, T)
+    complete: Array  # (P,)
+    count: float  # g
+
+
+def roi_align(X: Array, rois: Array, batch_indices: Array, attributes: Attributes) -> Array:
+    """Pools every RoI.
+
+    Args:
+        X: (N, C, H, W) feature maps, float32, float64, float16 or bfloat16. 16-bit types are computed in float32 and
+            rounded once.
+        rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image, of X's type.
+        batch_indices: (num_rois,) image of each RoI, int64.
+        attributes: everything else.
+
+    Returns:
+        (num_rois, C, output_height, output_width), of X's type.
+
+    Raises:
+        RoiAlignError: an input is not as described; the text says which and why.
+    """
+    check_arrays(X, rois, batch_indices, attributes)
+    Y = np.empty((len(rois), X.shape[1], attributes.output_height, attributes.output_width), X.dtype)
+    if Y.size == 0:
+        return Y
+    # Where features are infinite or NaN, the answers are: that is no reason for a warning. Nor is it that the position
+    # of a sample 1e20 pixels away overflows: it lies outside the map either way.
+    with np.errstate(all="ignore"):
+        for block in _blocks(X, len(rois), attributes):
+            rows, columns = _axes(rois[block].astype(coordinate_type(X.dtype)), X.shape[2:], attributes)
+            for k, y, x in zip(range(len(rois))[block], rows, columns, strict=True):
+                Y[k] = _pool(X[batch_indices[k]], y, x, attributes)
+    return Y
+
+
+def _blocks(X: Array, num_rois: int, attributes: Attributes) -> Iterator[slice]:
+    """Cuts the RoIs so that geometry's arrays stay small; adaptive samples are at least half a pixel apart."""
+    bins = max(attributes.output_height, attributes.output_width)
+    samples = bins * attributes.sampling_ratio if attributes.sampling_ratio else 2 * (max(X.shape[2:]) + bins)
+    size = max(1, _BLOCK // samples)
+    return (slice(begin, begin + size) for begin in range(0, num_rois, size))
+
+
+def _axes(corners: Array, lengths: tuple[int, ...], attributes: Attributes) -> tuple[Iterator[_Axis], Iterator[_Axis]]:
+    """The y and the x axis of each RoI of a block."""
+    start, end = geometry.scaled_ends(corners[:, :2], corners[:, 2:], attributes.spatial_scale, attributes.semantics)
+    (height, width), bins = lengths, (attributes.output_height, attributes.output_width)
+    y, x = (
+        geometry.axis_samples(
+            np.ascontiguousarray(start[:, column]),
+            np.ascontiguousarray(end[:, column]),
+            length=length,
+            bins=number,
+            sampling_ratio=attributes.sampling_ratio,
+            semantics=attributes.semantics,
+        )
+        for column, length, number in ((1, height, bins[0]), (0, width, bins[1]))
+    )
+    taps = _rule(attributes).taps
+    return _split(y, taps(y)), _split(x, taps(x))
+
+
+def _rule(attributes: Attributes) -> _Rule:
+    return _MEAN if attributes.mode == "avg" else _MAX[attributes.semantics.max_rule]
+
+
+def _split(samples: Samples, taps: Taps) -> Iterator[_Axis]:
+    """One axis of a block of RoIs, RoI by RoI."""
+    for k, count in enumerate(samples.count):
+        offsets = taps.offsets[k * samples.bins : (k + 1) * samples.bins + 1]
+        own = slice(offsets[0], offsets[-1])
+        bins = np.flatnonzero(np.diff(offsets))
+        yield _Axis(
+            bins=bins,
+            starts=offsets[bins] - offsets[0],
+            pixel=taps.pixel[:, own],
+            weight=taps.weight[:, own],
+            complete=samples.complete[k],
+            count=float(count),
+        )
+
+
+def _pool(features: Array, y: _Axis, x: _Axis, attributes: Attributes) -> Array:
+    """One RoI: (C, H, W) features of its image -> (C, output_height, output_width), in the coordinate type."""
+    no_divisor = y.count == 0 or x.count == 0
+    answer = np.nan if attributes.semantics.empty == "nan" and no_divisor else 0.0
+    pooled = np.full((len(features), attributes.output_height, attributes.output_width), answer, y.weight.dtype)
+    if y.bins.size == 0 or x.bins.size == 0:
+        return pooled
+    # Columns are cut out before rows are gathered: a RoI is seldom as wide as its map.
+    left, right = int(x.pixel.min()), int(x.pixel.max()) + 1
+    elements = y.pixel.shape[1] * max(right - left, x.pixel.shape[1])
+    channels = max(1, _CHUNK // elements)
+    columns = replace(x, pixel=x.pixel - left)
+    for first in range(0, len(features), channels):
+        part = slice(first, first + channels)
+        window = features[part, :, left:right].astype(pooled.dtype, copy=False)
+        pooled[part, y.bins[:, None], x.bins] = _fold(window, y, columns, _rule(attributes))
+    if attributes.mode == "max":
+        # A sample outside the map has the value 0, and takes part in the maximum.
+        partial = ~(y.complete[:, None] & x.complete)
+        pooled[:, partial] = np.maximum(pooled[:, partial], 0)
+    return pooled
+
+
+def _fold(features: Array, y: _Axis, x: _Axis, rule: _Rule) -> Array:
+    """The bins that have samples, of some channels: (C, H, W) features -> (C, B, B')."""
+    rows = _weigh([features[:, pixel] for pixel in y.pixel], y.weight[:, :, None], rule)
+    if not rule.interpolates_first:
+        rows = rule.fold.reduceat(rows, y.starts, axis=1)
+    cells = _weigh([rows[:, :, pixel] for pixel in x.pixel], x.weight, rule)
+    if rule.interpolates_first:
+        cells = rule.fold.reduceat(cells, y.starts, axis=1)
+    return rule.fold.reduceat(cells, x.starts, axis=2)
+
+
+def _weigh(values: list[Array], weights: Array, rule: _Rule) -> Array:
+    """Joins the J weighted pixels that make one value."""
+    return reduce(rule.join, (value * weight for value, weight in zip(values, weights, strict=True)))

@@ -1,0 +1,131 @@
+"""Semantics: everything in which RoIAligns differ, and what each framework means by its own."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+from onnx_roialign.errors import RoiAlignError
+
+__all__ = ["PRESETS", "Semantics", "from_onnx", "resolve"]
+
+# RoiAlign entered ONNX in opset 10; opset 16 added coordinate_transformation_mode and moved the default half a pixel.
+FIRST_OPSET = 10
+HALF_PIXEL_OPSET = 16
+
+_CHOICES: tuple[tuple[str, tuple[str, str]], ...] = (
+    ("adaptive", ("ceil", "floor")),
+    ("empty", ("zero", "nan")),
+    ("max_rule", ("corners", "samples")),
+    ("border", ("inclusive", "exclusive")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Semantics:
+    """One meaning of RoiAlign. Two RoIAligns that agree in these fields give the same answers.
+
+    Attributes:
+        offset: pixels of the feature map subtracted from every scaled coordinate; 0.5 puts pixel centres at whole
+            numbers (ONNX: ``half_pixel``; torchvision, Detectron2: ``aligned=True``).
+        min_size: lower bound on the width and height of the scaled RoI, in pixels of the feature map; None: no bound.
+        end_shift: pixels of the image added to x2 and y2 before scaling (MindSpore's ``roi_end_mode=1``).
+        adaptive: how ``roi_size / output_size`` becomes a number of samples per bin where sampling_ratio is 0.
+        empty: the answer of a bin that has no sample at all, because the adaptive grid came out as 0.
+        max_rule: what mode ``max`` takes the maximum over: the four weighted neighbours of every sample (``corners``,
+            as ONNX's reference and ONNX Runtime do), or the interpolated samples (``samples``).
+        border: whether a sample exactly at -1 or at H (W) still counts.
+
+    Raises:
+        RoiAlignError: a field has a value that it cannot have.
+    """
+
+    offset: float = 0.5
+    min_size: float | None = None
+    end_shift: float = 0.0
+    adaptive: Literal["ceil", "floor"] = "ceil"
+    empty: Literal["zero", "nan"] = "zero"
+    max_rule: Literal["corners", "samples"] = "corners"
+    border: Literal["inclusive", "exclusive"] = "inclusive"
+
+    def __post_init__(self) -> None:
+        for name, number in (("offset", self.offset), ("min_size", self.min_size), ("end_shift", self.end_shift)):
+            if name == "min_size" and number is None:
+                continue
+            if not isinstance(number, numbers.Real) or not math.isfinite(number):
+                raise RoiAlignError(f"{name} must be a finite number, got {number!r}")
+        for name, choices in _CHOICES:
+            value = getattr(self, name)
+            if value not in choices:
+                raise RoiAlignError(f"{name} must be {choices[0]!r} or {choices[1]!r}, got {value!r}")
+
+
+def _legacy_and_aligned(**fields: Any) -> tuple[Semantics, Semantics]:
+    """The pair that most frameworks offer: first as Mask R-CNN's code had it, then with half a pixel taken off."""
+    return Semantics(offset=0.0, min_size=1.0, **fields), Semantics(offset=0.5, min_size=None, **fields)
+
+
+_LEGACY, _ALIGNED = _legacy_and_aligned()
+_LEGACY_NAN, _ALIGNED_NAN = _legacy_and_aligned(empty="nan")
+_LEGACY_SAMPLES, _ALIGNED_SAMPLES = _legacy_and_aligned(max_rule="samples")
+_LEGACY_OPENVINO, _ALIGNED_OPENVINO = _legacy_and_aligned(empty="nan", max_rule="samples")
+
+# Checked against recorded answers of the real thing (tests/data/golden), detectron2, openvino_* and mmcv_* against
+# vectors that those projects publish.
+PRESETS: Mapping[str, Semantics] = MappingProxyType(
+    {
+        "onnx_output_half_pixel": _LEGACY,
+        "onnx_half_pixel": _ALIGNED,
+        "torchvision_legacy": _LEGACY,
+        "torchvision_aligned": _ALIGNED,
+        "detectron2": _ALIGNED,
+        "paddle_legacy": _LEGACY_NAN,
+        "paddle_aligned": _ALIGNED_NAN,
+        "mindspore_0": Semantics(offset=0.0, min_size=1.0, adaptive="floor", empty="nan"),
+        "mindspore_1": Semantics(offset=0.0, end_shift=1.0, adaptive="floor", empty="nan"),
+        "openvino_asymmetric": _LEGACY_OPENVINO,
+        "openvino_half_pixel": _ALIGNED_OPENVINO,
+        "mmcv_legacy": _LEGACY_SAMPLES,
+        "mmcv_aligned": _ALIGNED_SAMPLES,
+    }
+)
+
+
+def resolve(semantics: Semantics | str) -> Semantics:
+    """The Semantics itself, or the preset of that name.
+
+    Raises:
+        RoiAlignError: there is no preset of that name.
+    """
+    if isinstance(semantics, Semantics):
+        return semantics
+    preset = PRESETS.get(semantics) if isinstance(semantics, str) else None
+    if preset is None:
+        raise RoiAlignError(f"semantics must be a Semantics or one of {', '.join(PRESETS)}, got {semantics!r}")
+    return preset
+
+
+def from_onnx(opset: int, coordinate_transformation_mode: str | None) -> Semantics:
+    """What a RoiAlign node means: without the attribute it depends on the opset of its model.
+
+    Args:
+        opset: version of ONNX's own operator set that the model imports.
+        coordinate_transformation_mode: the node's attribute; None where the node does not have it.
+
+    Raises:
+        RoiAlignError: an opset before RoiAlign, or a mode that ONNX does not have.
+    """
+    if opset < FIRST_OPSET:
+        raise RoiAlignError(f"opset must be at least {FIRST_OPSET} for RoiAlign, got {opset}")
+    if coordinate_transformation_mode is None:
+        coordinate_transformation_mode = "half_pixel" if opset >= HALF_PIXEL_OPSET else "output_half_pixel"
+    if coordinate_transformation_mode not in ("half_pixel", "output_half_pixel"):
+        raise RoiAlignError(
+            "coordinate_transformation_mode must be 'half_pixel' or 'output_half_pixel', "
+            f"got {coordinate_transformation_mode!r}"
+        )
+    return PRESETS[f"onnx_{coordinate_transformation_mode}"]
