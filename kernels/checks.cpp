@@ -58,8 +58,8 @@ std::string check_sizes(const Attributes& attributes, const Arrays& arrays) {
                 wide(arrays.num_rois), wide(arrays.C));
   }
   if ((arrays.H == 0 || arrays.W == 0) && arrays.N > 0 && arrays.C > 0 && arrays.num_rois > 0) {
-    return text("X must have H and W of at least 1, got shape (%lld, %lld, %lld, %lld)", wide(arrays.N),
-                wide(arrays.C), wide(arrays.H), wide(arrays.W));
+    return text("X must have H and W of at least 1, got shape (%lld, %lld, %lld, %lld)", wide(arrays.N), wide(arrays.C),
+                wide(arrays.H), wide(arrays.W));
   }
   return {};
 }
@@ -75,8 +75,10 @@ std::string check_coordinates(const Attributes& attributes, const T* rois, int64
       at[column] = static_cast<C>(to_compute(rois[row * 4 + column]));
       if (std::isfinite(at[column])) continue;
       return text("rois must be finite, got %s at row %lld, column %d (%s)",
-                  std::isnan(at[column]) ? "nan" : at[column] > 0 ? "inf" : "-inf", wide(row), column,
-                  kColumns[column]);
+                  std::isnan(at[column]) ? "nan"
+                  : at[column] > 0       ? "inf"
+                                         : "-inf",
+                  wide(row), column, kColumns[column]);
     }
     for (int column = 0; column < 4; ++column) {
       const int axis = column % 2;

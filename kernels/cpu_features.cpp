@@ -31,8 +31,8 @@ Features detect() {
   constexpr uint64_t kYmm = 0x6, kZmm = 0xe6;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return features;  // also where leaf 7 does not exist
   features.avx2 = (saved & kYmm) == kYmm && all(b, bit_AVX2);
-  features.avx512 = features.avx2 && (saved & kZmm) == kZmm &&
-                    all(b, bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL);
+  features.avx512 =
+      features.avx2 && (saved & kZmm) == kZmm && all(b, bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL);
   return features;
 }
 

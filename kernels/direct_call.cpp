@@ -60,8 +60,16 @@ int call(onnx_roialign_args& args, char* message, size_t message_size) {
                               args.mode_max != 0,
                               {args.offset, args.min_size, args.end_shift, args.adaptive_floor != 0,
                                args.empty_nan != 0, args.max_samples != 0, args.border_exclusive != 0}};
-  const Arrays arrays{static_cast<ElementType>(args.type), args.X, args.rois, args.batch_indices, args.Y, args.N,
-                      args.C, args.H, args.W, args.num_rois};
+  const Arrays arrays{static_cast<ElementType>(args.type),
+                      args.X,
+                      args.rois,
+                      args.batch_indices,
+                      args.Y,
+                      args.N,
+                      args.C,
+                      args.H,
+                      args.W,
+                      args.num_rois};
   std::string error = check_attributes(attributes);
   if (error.empty()) error = check_arrays(attributes, arrays);
   if (error.empty() && args.threads < 0) error = "threads must be at least 0, got " + std::to_string(args.threads);

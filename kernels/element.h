@@ -55,7 +55,8 @@ inline void from_compute(float value, Half& out) {
     half = 0x7e00u | (magnitude >> 13 & 0x3ffu);
   } else if (magnitude >= 0x477ff000u) {  // 65520, the first that rounds to infinity
     half = 0x7c00u;
-  } else if (magnitude < 0x38800000u) {  // below 2^-14: the addition's own rounding leaves the subnormal in the low bits
+  } else if (magnitude <
+             0x38800000u) {  // below 2^-14: the addition's own rounding leaves the subnormal in the low bits
     half = bits_from_float(float_from_bits(magnitude) + 0.5f) - 0x3f000000u;
   } else {
     half = (magnitude - 0x38000000u + 0xfffu + (magnitude >> 13 & 1u)) >> 13;

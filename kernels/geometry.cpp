@@ -15,7 +15,7 @@ constexpr double kWalk = 32;
 // The samples of one bin: position(i) is monotone in i, so those inside the map are an index range.
 template <class C>
 struct BinSamples {
-  C base;      // start + p * bin
+  C base;  // start + p * bin
   C bin;
   C count;     // g
   C low_cut;   // -1
@@ -85,7 +85,7 @@ void Planner<C>::sample_axis(const Axis<C>& axis, int64_t bins, int64_t length, 
   const bool merge = !attributes_.mode_max;
   const double share = merge ? 1.0 / taps.count : 1.0;
   for (int64_t p = 0; p < bins; ++p) {
-    const BinSamples<C> samples{axis.start + static_cast<C>(p) * bin,     bin, count, C{-1}, static_cast<C>(length),
+    const BinSamples<C> samples{axis.start + static_cast<C>(p) * bin,  bin, count, C{-1}, static_cast<C>(length),
                                 attributes_.semantics.border_exclusive};
     double from = 0, to = taps.count > 0 ? taps.count : 0;
     if (to > kWalk) {
@@ -104,7 +104,8 @@ void Planner<C>::sample_axis(const Axis<C>& axis, int64_t bins, int64_t length, 
       const C at = samples.position(i);
       double repeats = 1;
       if (taps.count > 65536) {
-        // Far from zero many samples round to one position: take them at once, so the cost follows the map, not the RoI.
+        // Far from zero many samples round to one position: take them at once, so the cost follows the map, not the
+        // RoI.
         const double end = step > 0 ? samples.first_index(i, [&](C other) { return other > at; }) : i + 1;
         repeats = std::max(1.0, std::min(end, to) - i);
       }
@@ -161,7 +162,8 @@ void Planner<C>::fill_strip(Arena& arena, Strip<C>& strip) const {
     const size_t p = static_cast<size_t>(strip.first_bin + b);
     const int32_t begin = x_.first[p], count = x_.first[p + 1] - begin;
     for (int32_t k = 0; k < strip.taps; ++k) {
-      // Max pads with a sample that the bin has already (its taps come in pairs); the mean with a place that holds zero.
+      // Max pads with a sample that the bin has already (its taps come in pairs); the mean with a place that holds
+      // zero.
       const int32_t k_padded = k < count ? k : attributes_.mode_max && count > 0 ? count - 2 + (k & 1) : -1;
       if (k_padded < 0) break;
       const size_t cell = static_cast<size_t>(k) * lanes + static_cast<size_t>(b);

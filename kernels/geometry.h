@@ -30,7 +30,7 @@ Axis<C> scale_axis(C roi_start, C roi_end, C spatial_scale, const Semantics& sem
 
 // The taps of all bins of one axis, bin by bin, in ascending order of position.
 struct AxisTaps {
-  double count;                  // samples per bin: g of DESIGN.md; <= 0: none
+  double count;  // samples per bin: g of DESIGN.md; <= 0: none
   std::vector<int32_t> position;
   std::vector<double> weight;
   std::vector<int32_t> first;    // per bin, and the end

@@ -69,7 +69,9 @@ struct F32 {
     for (int l = 0; l < count; ++l) to[l] = lanes[l];
   }
 
-  static __m256i load_index(const int32_t* index) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index)); }
+  static __m256i load_index(const int32_t* index) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index));
+  }
   static Reg pick(const float* row, const int32_t* index) { return _mm256_i32gather_ps(row, load_index(index), 4); }
   static Reg gather(const float* row, const int32_t* index) {
     const __m256i at = load_index(index);
@@ -96,9 +98,7 @@ struct F64 {
   static Reg broadcast(double value) { return _mm256_set1_pd(value); }
   static Reg multiply(Reg a, Reg b) { return _mm256_mul_pd(a, b); }
   static Reg multiply_add(Reg a, Reg b, Reg c) { return _mm256_fmadd_pd(a, b, c); }
-  static Reg max(Reg a, Reg b) {
-    return _mm256_blendv_pd(_mm256_max_pd(a, b), a, _mm256_cmp_pd(a, a, _CMP_UNORD_Q));
-  }
+  static Reg max(Reg a, Reg b) { return _mm256_blendv_pd(_mm256_max_pd(a, b), a, _mm256_cmp_pd(a, a, _CMP_UNORD_Q)); }
   static Reg keep(Reg a, const double* mask) { return _mm256_and_pd(a, _mm256_loadu_pd(mask)); }
 
   static __m256i first(int count) {

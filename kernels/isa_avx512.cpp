@@ -30,10 +30,14 @@ struct F32 {
 
   static __mmask16 first(int count) { return static_cast<__mmask16>((1u << count) - 1u); }
   static Reg load(const float* from) { return _mm512_loadu_ps(from); }
-  static Reg load(const Half* from) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))); }
+  static Reg load(const Half* from) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+  }
   static Reg load(const BFloat16* from) { return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))); }
   static Reg load_first(const float* from, int count) { return _mm512_maskz_loadu_ps(first(count), from); }
-  static Reg load_first(const Half* from, int count) { return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first(count), from)); }
+  static Reg load_first(const Half* from, int count) {
+    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first(count), from));
+  }
   static Reg load_first(const BFloat16* from, int count) { return widen(_mm256_maskz_loadu_epi16(first(count), from)); }
 
   static void store(float* to, Reg a) { _mm512_storeu_ps(to, a); }
@@ -41,10 +45,14 @@ struct F32 {
   static void store(BFloat16* to, Reg a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), narrow_bfloat16(a)); }
   static void store_first(float* to, Reg a, int count) { _mm512_mask_storeu_ps(to, first(count), a); }
   static void store_first(Half* to, Reg a, int count) { _mm256_mask_storeu_epi16(to, first(count), narrow_half(a)); }
-  static void store_first(BFloat16* to, Reg a, int count) { _mm256_mask_storeu_epi16(to, first(count), narrow_bfloat16(a)); }
+  static void store_first(BFloat16* to, Reg a, int count) {
+    _mm256_mask_storeu_epi16(to, first(count), narrow_bfloat16(a));
+  }
 
   static __m512i load_index(const int32_t* index) { return _mm512_loadu_si512(index); }
-  static Reg lookup(const Reg (&row)[1], const int32_t* index) { return _mm512_permutexvar_ps(load_index(index), row[0]); }
+  static Reg lookup(const Reg (&row)[1], const int32_t* index) {
+    return _mm512_permutexvar_ps(load_index(index), row[0]);
+  }
   static Reg lookup(const Reg (&row)[2], const int32_t* index) {
     return _mm512_permutex2var_ps(row[0], load_index(index), row[1]);
   }
@@ -107,9 +115,13 @@ struct F64 {
   static void store(double* to, Reg a) { _mm512_storeu_pd(to, a); }
   static void store_first(double* to, Reg a, int count) { _mm512_mask_storeu_pd(to, first(count), a); }
 
-  static __m256i load_index32(const int32_t* index) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index)); }
+  static __m256i load_index32(const int32_t* index) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index));
+  }
   static __m512i load_index(const int32_t* index) { return _mm512_cvtepi32_epi64(load_index32(index)); }
-  static Reg lookup(const Reg (&row)[1], const int32_t* index) { return _mm512_permutexvar_pd(load_index(index), row[0]); }
+  static Reg lookup(const Reg (&row)[1], const int32_t* index) {
+    return _mm512_permutexvar_pd(load_index(index), row[0]);
+  }
   static Reg lookup(const Reg (&row)[2], const int32_t* index) {
     return _mm512_permutex2var_pd(row[0], load_index(index), row[1]);
   }

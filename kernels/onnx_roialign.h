@@ -60,9 +60,9 @@ typedef struct onnx_roialign_args {
   int32_t max_samples;      /* mode max: 0 over the four weighted corners of each sample, 1 over the samples */
   int32_t border_exclusive; /* a sample exactly at -1 or at H (W): 0 counts, 1 contributes nothing */
 
-  int32_t threads;  /* threads to use; 0: one per core that this process may run on */
-  const char* isa;  /* instruction set to use; NULL: $ONNX_ROIALIGN_ISA, else the widest that this CPU has */
-  const char* ran;  /* written: the instruction set that ran (a static string) */
+  int32_t threads; /* threads to use; 0: one per core that this process may run on */
+  const char* isa; /* instruction set to use; NULL: $ONNX_ROIALIGN_ISA, else the widest that this CPU has */
+  const char* ran; /* written: the instruction set that ran (a static string) */
 } onnx_roialign_args;
 
 /* Computes Y. Answers an enum onnx_roialign_status; where it is not OK, message holds one line (cut to message_size,

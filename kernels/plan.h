@@ -27,16 +27,16 @@ struct BinRow {
 // window + index[k * lanes + l] of the map, with weight weight[k * lanes + l].
 template <class S>
 struct Strip {
-  int64_t window;        // first touched column
-  int32_t columns;       // from the first touched column to the last
+  int64_t window;   // first touched column
+  int32_t columns;  // from the first touched column to the last
   int32_t first_bin;
   int32_t bins;
   int32_t taps;          // per bin; shorter lists are padded
   bool gather;           // taps so sparse that the rows are gathered from, not swept over
   const int32_t* index;  // padding of the mean: -1 where gathered, else columns, a place that holds zero
   const S* weight;
-  const S* keep;         // lanes of all ones, of zeros where a bin has no sample inside; null: all ones
-  const S* floor;        // max only: lanes of 0 where a sample was dropped, else -infinity
+  const S* keep;   // lanes of all ones, of zeros where a bin has no sample inside; null: all ones
+  const S* floor;  // max only: lanes of 0 where a sample was dropped, else -infinity
 };
 
 template <class S>

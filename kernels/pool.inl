@@ -14,7 +14,8 @@ struct Mean {
   static Reg step(Reg sum, Reg weight, Reg value) { return V::multiply_add(weight, value, sum); }
 };
 
-// max over (row, column) of wy * wx * v = max over columns of wx * (max over rows of wy * v), since no weight is negative.
+// max over (row, column) of wy * wx * v = max over columns of wx * (max over rows of wy * v), since no weight is
+// negative.
 template <class V>
 struct MaxCorners {
   static constexpr bool kMax = true;
@@ -39,8 +40,8 @@ inline typename V::Reg across(const Strip<typename V::Scalar>& strip, Pick pick)
   if constexpr (Rule::kPairs) {
     for (int32_t k = 0; k < strip.taps; k += 2) {
       const Reg low = V::multiply(V::load(strip.weight + k * kLanes), pick(strip.index + k * kLanes));
-      total = V::max(total, V::multiply_add(V::load(strip.weight + (k + 1) * kLanes),
-                                            pick(strip.index + (k + 1) * kLanes), low));
+      total = V::max(
+          total, V::multiply_add(V::load(strip.weight + (k + 1) * kLanes), pick(strip.index + (k + 1) * kLanes), low));
     }
   } else {
     for (int32_t k = 0; k < strip.taps; ++k) {
@@ -54,7 +55,7 @@ inline typename V::Reg across(const Strip<typename V::Scalar>& strip, Pick pick)
 template <class S, class T>
 struct View {
   const Strip<S>& strip;
-  const T* plane;  // at the strip's first column
+  const T* plane;    // at the strip's first column
   bool may_overrun;  // a full vector load past the last column stays inside X
   S* scratch;
 };

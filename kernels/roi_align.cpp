@@ -59,8 +59,8 @@ Range share(int64_t count, size_t i, size_t parts) {
 template <class T, class S>
 class Driver {
  public:
-  Driver(const Attributes& attributes, const Arrays& arrays, const Shape& shape,
-         void (*pool)(const PoolTask<S>&), const Workers& workers)
+  Driver(const Attributes& attributes, const Arrays& arrays, const Shape& shape, void (*pool)(const PoolTask<S>&),
+         const Workers& workers)
       : attributes_(attributes), arrays_(arrays), shape_(shape), pool_(pool), workers_(workers) {}
 
   void run() {
@@ -113,7 +113,7 @@ class Driver {
       const Range rois = share(static_cast<int64_t>(plans.size()), i / channel_parts, roi_parts);
       std::vector<S> scratch(static_cast<size_t>(arrays_.W + 2 * shape_.lanes));
       PoolTask<S> task{};
-      task.pooling = !attributes_.mode_max                ? Pooling::kMean
+      task.pooling = !attributes_.mode_max               ? Pooling::kMean
                      : attributes_.semantics.max_samples ? Pooling::kMaxSamples
                                                          : Pooling::kMaxCorners;
       task.plans = plans.data() + rois.first;

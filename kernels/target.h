@@ -5,7 +5,8 @@
 #define ROIALIGN_PRAGMA(text) _Pragma(#text)
 
 #if defined(__clang__)
-#define ROIALIGN_TARGET_BEGIN(features) ROIALIGN_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
+#define ROIALIGN_TARGET_BEGIN(features) \
+  ROIALIGN_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
 #define ROIALIGN_TARGET_END ROIALIGN_PRAGMA(clang attribute pop)
 #else
 #define ROIALIGN_TARGET_BEGIN(features) ROIALIGN_PRAGMA(GCC push_options) ROIALIGN_PRAGMA(GCC target(features))
