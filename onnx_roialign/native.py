@@ -87,7 +87,13 @@ def active_isa() -> str:
 
 
 def roi_align(
-    X: Array, rois: Array, batch_indices: Array, attributes: Attributes, *, threads: int | None = None, isa: str | None = None
+    X: Array,
+    rois: Array,
+    batch_indices: Array,
+    attributes: Attributes,
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
 ) -> Array:
     """Pools every RoI with the compiled library; the same answer as `reference.roi_align`.
 

@@ -1,0 +1,187 @@
+"""What a session needs to know of a model: its RoiAlign nodes, in every graph and function, and what they mean."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from onnx_roialign.attributes import Attributes
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.semantics import HALF_PIXEL_OPSET, from_onnx
+
+__all__ = ["Model", "Scope", "is_roi_align", "parse", "read_attributes", "scopes", "session_opset", "to_bytes"]
+
+Model = str | os.PathLike[str] | bytes | onnx.ModelProto
+
+# A protobuf message, and so a ModelProto with its data inside, ends here.
+PROTOBUF_LIMIT = 2**31 - 1
+
+_KINDS: tuple[tuple[int, str], ...] = (
+    (onnx.AttributeProto.INT, "an integer"),
+    (onnx.AttributeProto.FLOAT, "a float"),
+    (onnx.AttributeProto.STRING, "a string"),
+    (onnx.AttributeProto.INTS, "a list of integers"),
+    (onnx.AttributeProto.FLOATS, "a list of floats"),
+)
+_ATTRIBUTES: tuple[tuple[str, int], ...] = (
+    ("output_height", onnx.AttributeProto.INT),
+    ("output_width", onnx.AttributeProto.INT),
+    ("sampling_ratio", onnx.AttributeProto.INT),
+    ("spatial_scale", onnx.AttributeProto.FLOAT),
+    ("mode", onnx.AttributeProto.STRING),
+    ("coordinate_transformation_mode", onnx.AttributeProto.STRING),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The nodes of one graph or function, the opset of ONNX's own operators in it, and the element types it declares.
+
+    Attributes:
+        nodes: the protobuf's own list: what is changed here changes the model.
+        opset: None where ONNX's own operators are not imported.
+        types: element type (TensorProto.DataType) by value name, those of the graphs around it too.
+    """
+
+    nodes: Any
+    opset: int | None
+    types: Mapping[str, int]
+
+
+def parse(model: Model) -> onnx.ModelProto:
+    """Reads a model without its external data, which may be larger than memory.
+
+    Raises:
+        RoiAlignError: bytes, or a file, that hold no model.
+    """
+    if isinstance(model, onnx.ModelProto):
+        return model
+    try:
+        if isinstance(model, bytes):
+            return onnx.load_model_from_string(model)
+        if isinstance(model, (str, os.PathLike)):
+            return onnx.load_model(os.fspath(model), load_external_data=False)
+    except DecodeError as error:
+        what = f"{len(model)} bytes" if isinstance(model, bytes) else repr(os.fspath(model))
+        raise RoiAlignError(f"model must be an ONNX model, got {what} that do not parse ({error})") from error
+    raise RoiAlignError(f"model must be a path, bytes or a ModelProto, got {type(model).__name__}")
+
+
+def to_bytes(model: onnx.ModelProto) -> bytes:
+    """The model as onnxruntime takes it.
+
+    Raises:
+        RoiAlignError: it is larger than protobuf can write.
+    """
+    size = model.ByteSize()
+    if size > PROTOBUF_LIMIT:
+        raise RoiAlignError(
+            f"model must be a path where it is over 2 GB, got a ModelProto of {size} bytes; "
+            "save it with onnx.save_model(..., save_as_external_data=True) and pass the path"
+        )
+    return bytes(model.SerializeToString())
+
+
+def is_roi_align(node: onnx.NodeProto) -> bool:
+    """Whether the node is ONNX's RoiAlign."""
+    return node.op_type == "RoiAlign" and node.domain in ("", "ai.onnx")
+
+
+def scopes(model: onnx.ModelProto) -> Iterator[Scope]:
+    """The model's graph, its functions, and every body of If, Loop and Scan in them."""
+    yield from _graph_scopes(model.graph, _default_opset(model.opset_import), {})
+    for function in model.functions:
+        opset = _default_opset(function.opset_import)
+        yield Scope(function.node, opset, {})
+        for node in function.node:
+            yield from _bodies(node, opset, {})
+
+
+def _graph_scopes(graph: onnx.GraphProto, opset: int | None, outer: Mapping[str, int]) -> Iterator[Scope]:
+    types = dict(outer)
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        if value.type.HasField("tensor_type"):
+            types[value.name] = value.type.tensor_type.elem_type
+    for tensor in graph.initializer:
+        types[tensor.name] = tensor.data_type
+    yield Scope(graph.node, opset, types)
+    for node in graph.node:
+        yield from _bodies(node, opset, types)
+
+
+def _bodies(node: onnx.NodeProto, opset: int | None, types: Mapping[str, int]) -> Iterator[Scope]:
+    for attribute in node.attribute:
+        for graph in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
+            yield from _graph_scopes(graph, opset, types)
+
+
+def _default_opset(imports: Sequence[onnx.OperatorSetIdProto]) -> int | None:
+    return next((entry.version for entry in imports if entry.domain in ("", "ai.onnx")), None)
+
+
+def session_opset(model: onnx.ModelProto) -> int | None:
+    """The opset that tells the kernels of a session what a RoiAlign without coordinate_transformation_mode means.
+
+    A session has one such number, while every function of the model has an opset of its own.
+
+    Returns:
+        The opset of the nodes without the attribute; the model's own where there is none; None where neither is known.
+
+    Raises:
+        RoiAlignError: nodes without the attribute lie in opsets that disagree on what that means.
+    """
+    undecided = [
+        (scope.opset, node)
+        for scope in scopes(model)
+        for node in scope.nodes
+        if is_roi_align(node) and scope.opset is not None and not _decided(node)
+    ]
+    if not undecided:
+        return _default_opset(model.opset_import)
+    first = undecided[0][0]
+    for opset, node in undecided:
+        if (opset < HALF_PIXEL_OPSET) != (first < HALF_PIXEL_OPSET):
+            raise RoiAlignError(
+                "coordinate_transformation_mode must be set where the opsets of a model and its functions disagree on "
+                f"its default, got nodes without it at opsets {first} and {opset} (node {node.name!r}); "
+                "write the attribute into the nodes"
+            )
+    return first
+
+
+def _decided(node: onnx.NodeProto) -> bool:
+    # A reference to a function's attribute is none where the function is called without it.
+    return any(a.name == "coordinate_transformation_mode" and not a.ref_attr_name for a in node.attribute)
+
+
+def read_attributes(node: onnx.NodeProto, opset: int) -> Attributes:
+    """What a RoiAlign node asks for, at this opset.
+
+    Raises:
+        RoiAlignError: an attribute of the wrong type or value; the text names it and the node.
+    """
+    try:
+        given = {a.name: a for a in node.attribute}
+        values = {name: _value(given[name], kind) for name, kind in _ATTRIBUTES if name in given}
+        semantics = from_onnx(opset, values.pop("coordinate_transformation_mode", None))
+        return Attributes(**values, semantics=semantics)
+    except RoiAlignError as error:
+        raise error.in_node(node.name) from None
+
+
+def _value(attribute: onnx.AttributeProto, kind: int) -> Any:
+    kinds = dict(_KINDS)
+    if attribute.ref_attr_name:
+        raise RoiAlignError(
+            f"{attribute.name} must be a value, got a reference to the function's attribute "
+            f"{attribute.ref_attr_name!r}; inline the model's functions (onnx.inliner)"
+        )
+    if attribute.type != kind:
+        raise RoiAlignError(f"{attribute.name} must be {kinds[kind]}, got {kinds.get(attribute.type, 'another type')}")
+    value = onnx.helper.get_attribute_value(attribute)
+    return value.decode(errors="replace") if kind == onnx.AttributeProto.STRING else value

@@ -1,0 +1,184 @@
+"""Engine "reference" inside a session: the NumPy implementation as a Python op of onnxruntime-extensions.
+
+Two limits of onnxruntime-extensions (0.15.2) shape this module:
+
+- An exception in a Python op ends the process. So the op keeps it, answers nothing, and `run()` raises it.
+- The ops of one domain lie in one vector, to whose elements sessions point: declaring one more moves them all. So these
+  have a domain of their own, and are declared together and once.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import onnxruntime_extensions
+from onnx.external_data_helper import load_external_data_for_model
+
+from onnx_roialign import reference
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.model import to_bytes
+from onnx_roialign.options import config_entry, temporary_entry, version
+from onnx_roialign.rewrite import DOMAIN, OP_TYPE, TEXTS, attributes_from_texts, rewrite
+
+__all__ = ["session"]
+
+Array = npt.NDArray[Any]
+
+# Says that the options carry onnxruntime-extensions' library, which cannot be registered twice.
+_MARKER_ENTRY = "onnx_roialign.reference"
+# Where external data lies for a model given as bytes; 1.20 does not know it.
+_FOLDER_ENTRY = "session.model_external_initializers_file_folder_path"
+_FOLDER_ENTRY_SINCE = (1, 22)
+
+
+class _Call:
+    """The run that a session is in: one at a time, so that an op's error belongs to it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.error: BaseException | None = None
+
+    def __call__(self, run: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        with self._lock:
+            self.error = None
+            try:
+                answer = run(*args, **kwargs)
+            except Exception as after:
+                if self.error is not None:
+                    raise self.error from after
+                raise
+            if self.error is not None:
+                raise self.error
+            return answer
+
+
+# How an op finds the run that it belongs to: on any thread, and through C++. Entries go with their sessions.
+_CALLS: weakref.WeakValueDictionary[str, _Call] = weakref.WeakValueDictionary()
+
+
+class _ReferenceSession(onnxruntime.InferenceSession):  # type: ignore[misc]
+    """An InferenceSession whose runs raise what its Python ops raised."""
+
+    def __init__(self, call: _Call, *args: Any, **kwargs: Any) -> None:
+        self._roi_align_call = call
+        call(super().__init__, *args, **kwargs)  # onnxruntime runs nodes with constant inputs here
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        return self._roi_align_call(super().run, *args, **kwargs)
+
+    def run_with_iobinding(self, *args: Any, **kwargs: Any) -> Any:
+        return self._roi_align_call(super().run_with_iobinding, *args, **kwargs)
+
+    def run_with_ort_values(self, *args: Any, **kwargs: Any) -> Any:
+        return self._roi_align_call(super().run_with_ort_values, *args, **kwargs)
+
+    def run_async(self, *args: Any, **kwargs: Any) -> Any:
+        raise RoiAlignError("engine 'reference' must be run with run(), got run_async()")
+
+
+class _Answer(np.ndarray[Any, Any]):
+    """An array that onnxruntime-extensions reads as it is: a list costs 32 bytes an element, and most of the time."""
+
+    def flatten(self, order: Any = "C") -> Any:
+        return self.reshape(-1)
+
+    def tolist(self) -> Any:
+        return self.view(np.ndarray)
+
+
+def _op(X: Array, rois: Array, batch_indices: Array, **texts: str) -> _Answer:
+    call = _CALLS[json.loads(texts["session"])]
+    try:
+        answer = reference.roi_align(X, rois, batch_indices, attributes_from_texts(texts))
+    except RoiAlignError as error:
+        call.error = error.in_node(json.loads(texts["node"]))
+    except BaseException as error:  # past here it would end the process
+        call.error = error
+    if call.error is not None:
+        answer = np.zeros((0, 1, 1, 1), X.dtype)
+    return np.ascontiguousarray(answer).view(_Answer)
+
+
+def _declare_ops() -> None:
+    """Declares the op for float32 and float64, once per process: a second import of this module takes them over."""
+    ops = getattr(onnxruntime_extensions, "_onnx_roialign_ops", None)
+    if ops is None:
+        Def = onnxruntime_extensions.PyCustomOpDef
+        ops = tuple(
+            onnxruntime_extensions.onnx_op(
+                op_type=f"{DOMAIN}::{OP_TYPE}",
+                inputs=[number, number, Def.dt_int64],
+                outputs=[number],
+                attrs=dict.fromkeys(TEXTS, Def.dt_string),
+            )(_op)
+            for number in (Def.dt_float, Def.dt_double)
+        )
+        onnxruntime_extensions._onnx_roialign_ops = ops
+    for op in ops:
+        op.body = _op
+
+
+def session(
+    model: onnx.ModelProto,
+    folder: str | None,
+    options: onnxruntime.SessionOptions,
+    providers: Sequence[Any],
+    **kwargs: Any,
+) -> onnxruntime.InferenceSession:
+    """Builds a session of a rewritten copy of the model.
+
+    Args:
+        model: without its external data.
+        folder: where that lies; None: there is none, or it is where onnxruntime looks by itself.
+        options: gain the Python ops.
+        providers: as onnxruntime takes them.
+        **kwargs: further arguments of `onnxruntime.InferenceSession`.
+
+    Raises:
+        RoiAlignError: a RoiAlign that cannot be answered, or options that carry onnxruntime-extensions already.
+    """
+    _declare_ops()
+    name = uuid.uuid4().hex
+    call = _CALLS[name] = _Call()
+    copy = rewrite(model, name)
+    if folder is not None and version() < _FOLDER_ENTRY_SINCE:
+        load_external_data_for_model(copy, folder)
+        folder = None
+    source = to_bytes(copy)
+    if config_entry(options, _MARKER_ENTRY) is None:
+        options.register_custom_ops_library(onnxruntime_extensions.get_library_path())
+        options.add_session_config_entry(_MARKER_ENTRY, "1")
+    try:
+        with temporary_entry(options, _FOLDER_ENTRY, folder):
+            return _ReferenceSession(call, source, options, providers, **kwargs)
+    except RoiAlignError:
+        raise
+    except Exception as error:
+        if not _usable(options):
+            raise RoiAlignError(
+                "sess_options must not carry onnxruntime-extensions' library with engine 'reference', which "
+                "registers it itself, got options that load no model; pass new ones"
+            ) from error
+        raise
+
+
+def _usable(options: onnxruntime.SessionOptions) -> bool:
+    """Whether any model loads with these options: not where they carry a library twice."""
+    value = onnx.helper.make_tensor_value_info("X", onnx.TensorProto.FLOAT, [])
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["X"], ["Y"])], "usable", [value], [value])
+    graph.output[0].name = "Y"
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 10)], ir_version=8)
+    try:
+        onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    except Exception:  # whatever onnxruntime raises, it does not load
+        return False
+    return True

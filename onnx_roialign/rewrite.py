@@ -1,0 +1,122 @@
+"""A copy of a model in which every RoiAlign is a Python op that carries its whole meaning as attributes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import onnx
+import onnx.inliner
+import onnx.shape_inference
+from onnx import NodeProto, TensorProto, helper
+
+from onnx_roialign.attributes import Attributes
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.model import Scope, is_roi_align, read_attributes, scopes
+from onnx_roialign.semantics import Semantics
+
+__all__ = ["DOMAIN", "OP_TYPE", "TEXTS", "attributes_from_texts", "rewrite"]
+
+DOMAIN = "onnx_roialign.reference"
+OP_TYPE = "RoiAlign"
+
+_PLAIN = tuple(field.name for field in dataclasses.fields(Attributes) if field.name != "semantics")
+_SEMANTICS = tuple(field.name for field in dataclasses.fields(Semantics))
+
+# The op's attributes, all of them JSON text: onnxruntime-extensions keeps only six digits of a float attribute.
+TEXTS = ("session", "node", *_PLAIN, *_SEMANTICS)
+
+# Types that no Python op can carry. Cast to float32 and back they are computed in float32 and rounded once, as they
+# must be.
+_CAST_TYPES = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
+
+
+def rewrite(model: onnx.ModelProto, session: str) -> onnx.ModelProto:
+    """Rewrites every RoiAlign of the model's graphs and functions.
+
+    The type of X is onnx's to infer; where it cannot, behind an operator that onnx does not know, onnxruntime chooses
+    among the float32 and the float64 op, and a 16-bit X is refused when the session is created.
+
+    Args:
+        model: left as it is.
+        session: text that the nodes hand to the op.
+
+    Raises:
+        RoiAlignError: an attribute of the wrong type or value; the text names it and the node.
+    """
+    if any(is_roi_align(node) for function in model.functions for node in function.node):
+        model = onnx.inliner.inline_local_functions(model)  # a function's body has no types
+    inferred = _infer(model)
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for value, known in zip(copy.graph.output, inferred.graph.output, strict=True):
+        value.type.CopyFrom(known.type)  # a Python op infers no shape
+    found = 0
+    for scope, typed in zip(tuple(scopes(copy)), scopes(inferred), strict=True):
+        found = _rewrite_nodes(scope, typed.types, session, found)
+    for owner in (copy, *copy.functions):
+        if not any(entry.domain == DOMAIN for entry in owner.opset_import):
+            owner.opset_import.append(helper.make_opsetid(DOMAIN, 1))
+    return copy
+
+
+def _infer(model: onnx.ModelProto) -> onnx.ModelProto:
+    try:
+        return onnx.shape_inference.infer_shapes(model)
+    except onnx.shape_inference.InferenceError:
+        return model  # the types that the model declares must do
+
+
+def _rewrite_nodes(scope: Scope, types: Mapping[str, int], session: str, found: int) -> int:
+    """Rewrites the RoiAligns of one graph or function, of which found came before; answers how many there are now."""
+    if scope.opset is None or not any(is_roi_align(node) for node in scope.nodes):
+        return found
+    nodes: list[NodeProto] = []
+    for node in scope.nodes:
+        if is_roi_align(node):
+            texts = _texts(node, read_attributes(node, scope.opset), session)
+            nodes += _replacement(node, texts, _element_type(node, types), f"onnx_roialign.{session}.{found}")
+            found += 1
+        else:
+            nodes.append(node)
+    del scope.nodes[:]
+    scope.nodes.extend(nodes)
+    return found
+
+
+def _texts(node: NodeProto, attributes: Attributes, session: str) -> dict[str, str]:
+    values: dict[str, Any] = {"session": session, "node": node.name}
+    values |= {name: getattr(attributes, name) for name in _PLAIN}
+    values |= {name: getattr(attributes.semantics, name) for name in _SEMANTICS}
+    return {name: json.dumps(values[name]) for name in TEXTS}
+
+
+def attributes_from_texts(texts: Mapping[str, str]) -> Attributes:
+    """What `rewrite` wrote into a node."""
+    values = {name: json.loads(text) for name, text in texts.items()}
+    semantics = Semantics(**{name: values[name] for name in _SEMANTICS})
+    return Attributes(**{name: values[name] for name in _PLAIN}, semantics=semantics)
+
+
+def _element_type(node: NodeProto, types: Mapping[str, int]) -> int:
+    """The type that X, rois and Y share; 0 where none of them is known."""
+    X, rois = (types.get(name, 0) for name in node.input[:2])
+    if X and rois and rois != X:
+        names = (helper.tensor_dtype_to_np_dtype(X), helper.tensor_dtype_to_np_dtype(rois))
+        raise RoiAlignError(f"rois must have X's type {names[0]}, got {names[1]}").in_node(node.name)
+    return X or rois or types.get(node.output[0], 0)
+
+
+def _replacement(node: NodeProto, texts: Mapping[str, str], element_type: int, prefix: str) -> list[NodeProto]:
+    inputs, outputs = list(node.input), list(node.output)
+    before: list[NodeProto] = []
+    after: list[NodeProto] = []
+    if element_type in _CAST_TYPES:
+        before = [helper.make_node("Cast", [inputs[i]], [f"{prefix}.{i}"], to=TensorProto.FLOAT) for i in (0, 1)]
+        after = [helper.make_node("Cast", [f"{prefix}.Y"], outputs, to=element_type)]
+        inputs[:2] = [f"{prefix}.0", f"{prefix}.1"]
+        outputs = [f"{prefix}.Y"]
+    op = helper.make_node(OP_TYPE, inputs, outputs, name=node.name, domain=DOMAIN, **texts)
+    return [*before, op, *after]
