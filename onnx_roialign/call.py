@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from onnx_roialign import reference
+from onnx_roialign import native, reference
 from onnx_roialign.attributes import Attributes
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.semantics import HALF_PIXEL_OPSET, Semantics, from_onnx, resolve
@@ -76,7 +76,4 @@ def roi_align(
         return reference.roi_align(*arrays, attributes)
     if engine != "native":
         raise RoiAlignError(f"engine must be 'native' or 'reference', got {engine!r}")
-    # Imported here: the rest of the package works where the library was not compiled.
-    from onnx_roialign import native
-
     return native.roi_align(*arrays, attributes, threads=threads)

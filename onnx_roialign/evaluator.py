@@ -30,7 +30,10 @@ class RoiAlign(OpRun):
 
     def __init__(self, onnx_node: onnx.NodeProto, run_params: dict[str, Any], schema: Any = None) -> None:
         self._opset = int(run_params["opsets"][""])
-        from_onnx(self._opset, None)  # refuses an opset without RoiAlign, for which there is no schema
+        try:
+            from_onnx(self._opset, None)  # refuses an opset without RoiAlign, for which there is no schema
+        except RoiAlignError as error:
+            raise error.in_node(onnx_node.name) from None
         super().__init__(onnx_node, run_params, onnx.defs.get_schema("RoiAlign", self._opset, ""))
 
     def _run(

@@ -17,7 +17,7 @@ ONNX Runtime and torchvision. Samples before -1 or beyond N, the number of pixel
 cuts the answer jumps, and a last bit decides.
 
 Any other sample is moved onto the map where it lies outside, and then lies between two pixels, ``low`` and
-``high = low + 1``, at the ``fraction`` of the way from one to the other. Those pixels with their weights are its *taps*.
+``high = low + 1``, at the ``fraction`` of the way from one to the other. Both with their weights are its *taps*.
 """
 
 from __future__ import annotations

@@ -161,8 +161,7 @@ def _pool(features: Array, y: _Axis, x: _Axis, attributes: Attributes) -> Array:
     columns = replace(x, pixel=x.pixel - left)
     for first in range(0, len(features), channels):
         part = slice(first, first + channels)
-        window = features[part, :, left:right].astype(pooled.dtype, copy=False)
-        pooled[part, y.bins[:, None], x.bins] = _fold(window, y, columns, _rule(attributes))
+        pooled[part, y.bins[:, None], x.bins] = _fold(features[part, :, left:right], y, columns, _rule(attributes))
     if attributes.mode == "max":
         # A sample outside the map has the value 0, and takes part in the maximum.
         partial = ~(y.complete[:, None] & x.complete)
@@ -182,5 +181,5 @@ def _fold(features: Array, y: _Axis, x: _Axis, rule: _Rule) -> Array:
 
 
 def _weigh(values: list[Array], weights: Array, rule: _Rule) -> Array:
-    """Joins the J weighted pixels that make one value."""
+    """Joins the J weighted pixels that make one value; the weights' type is that of the result."""
     return reduce(rule.join, (value * weight for value, weight in zip(values, weights, strict=True)))

@@ -1,0 +1,56 @@
+"""Engines: every implementation that must give the same answers, so that one test holds for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+import onnx_roialign
+from onnx_roialign import NativeLibraryError, native, reference
+from onnx_roialign.attributes import Attributes
+from onnx_roialign.semantics import resolve
+
+
+@dataclass(frozen=True)
+class Engine:
+    """roi_align() by one implementation: the NumPy reference, or the compiled library with one instruction set."""
+
+    name: str
+    run: Callable[..., np.ndarray]
+
+    def __call__(self, X, rois, batch_indices, *, semantics="onnx_half_pixel", **attributes: Any) -> np.ndarray:
+        return self.run(X, rois, batch_indices, Attributes(semantics=resolve(semantics), **attributes))
+
+
+def native_engine(isa: str | None) -> Engine:
+    def run(*arguments):
+        return native.roi_align(*arguments, isa=isa)
+
+    return Engine(f"native-{isa}", run)
+
+
+def engines() -> list[Engine]:
+    try:
+        isas = native.available_isas()
+    except NativeLibraryError:
+        isas = (None,)  # its tests fail, each with the text that says what to install
+    return [Engine("reference", reference.roi_align), *map(native_engine, isas)]
+
+
+@pytest.fixture(scope="session", params=engines(), ids=lambda engine: engine.name)
+def engine(request) -> Engine:
+    return request.param
+
+
+@pytest.fixture(scope="session", params=["reference", "native"])
+def public_roi_align(request) -> Callable[..., np.ndarray]:
+    """onnx_roialign.roi_align() itself, with its checks, for each value of its `engine` argument."""
+
+    def call(*arrays, **arguments):
+        return onnx_roialign.roi_align(*arrays, engine=request.param, **arguments)
+
+    return call

@@ -1,0 +1,31 @@
+"""The one table of tolerances. Differences are in units of max|X| of the call, unless a line says otherwise."""
+
+from __future__ import annotations
+
+# float32 answers against another float32 implementation, in another order of summation. Each value is a mean of
+# products with weights <= 1, so errors scale with max|X|, not with the answer, which may cancel. Measured: 1.4e-7 over
+# the 378 recorded calls of torchvision, MindSpore and ONNX Runtime; the bar leaves room for other orders.
+FLOAT32 = 2e-6
+
+# float64 computed in float64: the same bar, 2^29 finer (the ratio of the two types' resolution).
+FLOAT64 = 4e-15
+
+# 16-bit types are computed in float32 and rounded once: at most this many units in the last place from the float32
+# answer rounded, because the float32 answers of two engines may straddle a tie.
+SIXTEEN_BIT_ULP = 1
+
+# Paddle 3.3.1 adds the terms of a sample's position in another order, start + (p * bin + offset) instead of
+# (start + p * bin) + offset, with which the two cases that miss the bar (3.3e-6) come to 1.4e-6. So its samples lie up
+# to this many units in the last place of the RoI's farthest coordinate elsewhere.
+POSITION_ULP = 2
+
+# onnx.reference's own op against ours: it computes coordinates in float64, so positions differ by an ULP of float32.
+ONNX_REFERENCE = 1e-5
+
+# Exported models against what their framework answered, absolute: boxes up to 256 pixels, scores, masks and pooled
+# features in [0, 1]. Measured: 1.2e-6 at most (masks, after two poolers, four convolutions and a resize).
+EXPORTS = 1e-5
+
+# A file that says something else than what was exported: the smallest difference that counts as wrong.
+# Measured: 0.14 to 0.71.
+KNOWN_WRONG_BY = 1e-2
