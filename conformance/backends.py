@@ -1,0 +1,95 @@
+"""The backends: each answers a case, or says that it cannot run it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from onnx_roialign.evaluator import reference_evaluator
+from onnx_roialign.native import available_isas
+from onnx_roialign.runtime import session
+
+from .cases import Case
+
+__all__ = ["Backend", "Unsupported", "all_backends"]
+
+Array = NDArray[Any]
+
+_NO_LOG = 4  # ONNX Runtime's log severity "fatal": its text is in the exception
+
+
+class Unsupported(Exception):  # noqa: N818 not an error: an answer
+    """The backend cannot run the case; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One implementation under test.
+
+    Attributes:
+        name: unique.
+        answer: gives an array per graph output; raises Unsupported where the backend lacks what the case needs.
+        required: whether the suite fails where this one does not pass; the others are there to be looked at.
+    """
+
+    name: str
+    answer: Callable[[Case], Mapping[str, Array]]
+    required: bool
+
+
+def all_backends() -> tuple[Backend, ...]:
+    """Returns this package's backends, one per instruction set that this machine has, and ONNX Runtime's own kernel.
+
+    Raises:
+        NativeLibraryError: there is no compiled library: what is required cannot be tested.
+    """
+    native = tuple(Backend(f"native {isa}", partial(_native, isa), required=True) for isa in available_isas())
+    return (
+        Backend("evaluator", _evaluator, required=True),
+        *native,
+        Backend("Python op", partial(_in_session, "reference"), required=True),
+        Backend("builtin", partial(_in_session, "builtin"), required=False),
+    )
+
+
+def _evaluator(case: Case) -> Mapping[str, Array]:
+    names = [output.name for output in case.model.graph.output]
+    return dict(zip(names, reference_evaluator(case.model).run(names, dict(case.inputs)), strict=True))
+
+
+def _native(isa: str, case: Case) -> Mapping[str, Array]:
+    with _forced(isa):
+        return _in_session("native", case)
+
+
+@contextmanager
+def _forced(isa: str) -> Iterator[None]:
+    # The library refuses an instruction set that it cannot run, so what runs here is the one that is named.
+    before = os.environ.get("ONNX_ROIALIGN_ISA")
+    os.environ["ONNX_ROIALIGN_ISA"] = isa
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["ONNX_ROIALIGN_ISA"]
+        else:
+            os.environ["ONNX_ROIALIGN_ISA"] = before
+
+
+def _in_session(engine: str, case: Case) -> Mapping[str, Array]:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _NO_LOG
+    try:
+        running = session(case.model, options, engine=engine)
+    except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented as error:
+        raise Unsupported(" ".join(str(error).split())) from error
+    names = [output.name for output in running.get_outputs()]
+    return {name: np.asarray(value) for name, value in zip(names, running.run(names, dict(case.inputs)), strict=True)}
