@@ -24,5 +24,6 @@ def torch_rand(seed: int, skip: int, shape: tuple[int, ...]) -> NDArray[np.float
     Returns:
         float32 numbers in [0, 1), multiples of 2**-24.
     """
-    draws = np.random.RandomState(seed).randint(0, 2**32, size=skip + math.prod(shape), dtype=np.uint32)[skip:]
+    generator = np.random.RandomState(seed)  # frozen by NumPy: it will draw the same for ever
+    draws = generator.randint(0, 2**32, size=skip + math.prod(shape), dtype=np.uint32)[skip:]
     return ((draws & 0xFFFFFF).astype(np.float32) / np.float32(2**24)).reshape(shape)
