@@ -1,0 +1,184 @@
+"""The command line, onnx-roialign: run, info, demo. Wrong arguments get one line on stderr and exit code 2."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+import typer.core
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Table
+
+from onnx_roialign.errors import NativeLibraryError, RoiAlignError
+from onnx_roialign.inputs import check_inputs, declared_inputs, made_inputs, read_arrays, read_model
+from onnx_roialign.runtime import ENGINES
+from onnx_roialign.trial import Trial, largest_difference, one_line, try_engine
+
+__all__ = ["app", "main"]
+
+Array = NDArray[Any]
+
+
+class _OneLineErrors(typer.core.TyperGroup):
+    """Prints what the user got wrong as one line, where typer draws a box and Python a traceback."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        try:
+            sys.exit(super().main(*args, **{**options, "standalone_mode": False}))
+        except RoiAlignError as error:
+            _stop(one_line(error))
+        except Exception as error:
+            # typer's usage errors: their class lives in click or in typer's private copy of it, by typer's version.
+            format_message = getattr(error, "format_message", None)
+            if format_message is None:
+                raise
+            _stop(" ".join(str(format_message()).split()))
+
+
+def _stop(text: str) -> NoReturn:
+    sys.stderr.write(f"onnx-roialign: {text}\n")
+    sys.exit(2)
+
+
+app = typer.Typer(
+    cls=_OneLineErrors,
+    help="RoiAlign in ONNX: run a model on our kernel, ONNX Runtime's own, or the NumPy reference.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def run(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX model file.")],
+    inputs: Annotated[
+        Path | None,
+        typer.Option(
+            help="A .npz with an array per model input; an array per output, where given, is what is expected."
+        ),
+    ] = None,
+    engine: Annotated[
+        list[str] | None, typer.Option(help=f"{', '.join(ENGINES)}; may be given more than once. Default: all.")
+    ] = None,
+    repeat: Annotated[int, typer.Option(help="Measured runs per engine, after one that is not counted.")] = 5,
+) -> int:
+    """Run a model on each engine: does it load, how long does it take, how far are its outputs off."""
+    engines = _chosen_engines(engine)
+    if repeat < 1:
+        raise RoiAlignError(f"--repeat must be at least 1, got {repeat}")
+    proto = read_model(model)
+    arrays = made_inputs(proto) if inputs is None else read_arrays(inputs)
+    feeds = check_inputs(declared_inputs(proto), arrays)
+    expected = {output.name: arrays[output.name] for output in proto.graph.output if output.name in arrays}
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        trials = []
+        for name in engines:
+            bar = progress.add_task(name, total=1 + repeat)
+            trials.append(try_engine(model, feeds, name, repeat=repeat, after_run=partial(progress.advance, bar)))
+            progress.remove_task(bar)
+    console = Console()
+    console.print(f"Inputs: {'made up, seeded' if inputs is None else escape(str(inputs))}: {_shapes(feeds)}")
+    console.print(_run_table(trials, expected))
+    return 0 if any(trial.refusal is None for trial in trials) else 1
+
+
+def _chosen_engines(names: Sequence[str] | None) -> tuple[str, ...]:
+    for name in names or ():
+        if name not in ENGINES:
+            raise RoiAlignError(f"--engine must be one of {', '.join(ENGINES)}, got {name!r}")
+    return tuple(dict.fromkeys(names or ENGINES))
+
+
+def _shapes(feeds: Mapping[str, Array]) -> str:
+    return ", ".join(f"{escape(name)} {array.dtype} {escape(str(array.shape))}" for name, array in feeds.items())
+
+
+def _run_table(trials: Sequence[Trial], expected: Mapping[str, Array]) -> Table:
+    first = next((trial for trial in trials if trial.refusal is None), None)
+    if expected:
+        against = "the file's outputs"
+    elif first is not None:
+        expected, against = first.outputs, first.engine
+    else:
+        against = "nothing"
+    table = Table()
+    table.add_column("engine")
+    table.add_column("loads", ratio=1)
+    table.add_column("time, ms", justify="right")
+    table.add_column(f"largest difference from {against}")
+    for trial in trials:
+        if trial.refusal is not None:
+            table.add_row(trial.engine, escape(trial.refusal), "", "")
+            continue
+        differences = (f"{escape(name)} {_difference(trial.outputs[name], want)}" for name, want in expected.items())
+        table.add_row(trial.engine, "yes", f"{trial.milliseconds:.2f}", "\n".join(differences))
+    return table
+
+
+def _difference(got: Array, want: Array) -> str:
+    if got.shape != want.shape:
+        return escape(f"shape {got.shape} for {want.shape}")
+    return f"{largest_difference(got, want):.2g}"
+
+
+@app.command()
+def info() -> int:
+    """Print versions, the compiled library and the instruction sets of this machine."""
+    table = Table(show_header=False)
+    packages = ("onnx_roialign", "onnxruntime", "onnxruntime-extensions", "onnx", "numpy")
+    for name in packages:
+        table.add_row(name, _version(name))
+    table.add_row("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    for what, value in _library():
+        table.add_row(what, escape(value))
+    Console().print(table)
+    return 0
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _library() -> tuple[tuple[str, str], ...]:
+    from onnx_roialign.native import active_isa, available_isas, library_path
+
+    try:
+        return (
+            ("library", library_path()),
+            ("instruction sets", ", ".join(available_isas())),
+            ("runs on", active_isa()),
+        )
+    except NativeLibraryError as error:
+        return (("library", one_line(error)),)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder for the picture; made where it is missing.")] = Path(
+        "demo_output"
+    ),
+) -> int:
+    """Run a Mask R-CNN that ONNX Runtime refuses to load, compare it with PyTorch's answer, and draw it."""
+    from onnx_roialign.demo import run_demo
+
+    if output.exists() and not output.is_dir():
+        raise RoiAlignError(f"--output must be a folder, got {str(output)!r}")
+    run_demo(output, Console())
+    return 0
+
+
+def main() -> None:
+    """Entry point of the command onnx-roialign."""
+    app()

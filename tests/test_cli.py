@@ -1,0 +1,236 @@
+"""The command line: what run and info print, and that a wrong argument gets one line and exit code 2."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import exports
+import numpy as np
+import onnx
+import pytest
+from typer.testing import CliRunner
+
+import onnx_roialign
+from onnx_roialign import trial
+from onnx_roialign.cli import app
+from onnx_roialign.inputs import check_inputs, declared_inputs, made_inputs
+from onnx_roialign.native import active_isa, available_isas
+
+MODEL = exports.MODELS / "torchvision_roi_align" / "torchscript_opset16_aligned_s2.onnx"
+MODEL_22 = exports.MODELS / "torchvision_roi_align" / "torchscript_opset22_aligned_s2.onnx"
+INPUTS = exports.MODELS / "torchvision_roi_align" / "io.npz"
+
+
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def roi_align_model(opset=16, x_dims=("N", 3, "H", "W"), rois_dims=("K", 4)):
+    helper, tensor = onnx.helper, onnx.TensorProto
+    node = helper.make_node(
+        "RoiAlign", ["X", "rois", "batch_indices"], ["Y"], spatial_scale=0.25, output_height=2, output_width=2
+    )
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [
+            helper.make_tensor_value_info("X", tensor.FLOAT, x_dims),
+            helper.make_tensor_value_info("rois", tensor.FLOAT, rois_dims),
+            helper.make_tensor_value_info("batch_indices", tensor.INT64, ["K"]),
+        ],
+        [helper.make_tensor_value_info("Y", tensor.FLOAT, None)],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def test_run_prints_a_row_per_engine_with_time_and_difference():
+    result = invoke("run", MODEL, "--inputs", INPUTS, "--repeat", 2)
+    assert result.exit_code == 0, result.stderr
+    for engine in ("native", "builtin", "reference"):
+        assert re.search(rf"{engine} +│ yes +│ +\d+\.\d\d │ 9 \S+", result.stdout), result.stdout
+    assert "largest difference from native" in result.stdout
+    assert "rois float32 (4, 5)" in result.stdout
+
+
+def test_run_makes_up_inputs_and_says_so():
+    result = invoke("run", MODEL, "--repeat", 1)
+    assert result.exit_code == 0, result.stderr
+    assert "made up, seeded: x float32 (2, 4, 16, 20), rois float32 (8, 5)" in result.stdout
+
+
+def test_run_says_in_one_line_why_an_engine_does_not_load():
+    result = invoke("run", MODEL_22, "--repeat", 1)
+    assert result.exit_code == 0
+    assert "Could not find an implementation for RoiAlign(22)" in re.sub(r"[\s│]+", " ", result.stdout)
+
+
+def test_run_exits_1_where_no_engine_can_run():
+    assert invoke("run", MODEL_22, "--engine", "builtin", "--repeat", 1).exit_code == 1
+
+
+def test_run_takes_one_engine_or_several():
+    result = invoke("run", MODEL, "--engine", "reference", "--engine", "native", "--repeat", 1)
+    assert "reference │ yes" in result.stdout
+    assert "native    │ yes" in result.stdout
+    assert "builtin" not in result.stdout
+    assert "largest difference from reference" in result.stdout
+
+
+def test_run_compares_with_the_files_outputs_where_it_has_them(tmp_path):
+    export = exports.load("torchvision_roi_align/torchscript_opset16_aligned_s2.onnx")
+    np.savez(tmp_path / "io.npz", **export.feeds(), **{"9": export.expected[0] + np.float32(0.25)})
+    result = invoke("run", MODEL, "--inputs", tmp_path / "io.npz", "--engine", "native", "--repeat", 1)
+    assert "largest difference from the file's outputs" in result.stdout
+    difference = float(re.search(r"│ 9 (\S+)", result.stdout)[1])
+    assert difference == pytest.approx(0.25, abs=1e-3)
+
+
+def test_run_prints_both_shapes_where_they_differ(tmp_path):
+    export = exports.load("torchvision_roi_align/torchscript_opset16_aligned_s2.onnx")
+    np.savez(tmp_path / "io.npz", **export.feeds(), **{"9": export.expected[0][:1]})
+    result = invoke("run", MODEL, "--inputs", tmp_path / "io.npz", "--engine", "native", "--repeat", 1)
+    assert "9 shape (4, 4, 3, 4) for (1, 4, 3, 4)" in result.stdout
+
+
+def test_run_prints_the_engines_own_words_where_the_run_fails(tmp_path):
+    onnx.save(roi_align_model(), tmp_path / "m.onnx")
+    feeds = made_inputs(roi_align_model())
+    feeds["batch_indices"] = feeds["batch_indices"] + 7
+    np.savez(tmp_path / "io.npz", **feeds)
+    result = invoke("run", tmp_path / "m.onnx", "--inputs", tmp_path / "io.npz", "--engine", "native", "--repeat", 1)
+    assert result.exit_code == 1
+    assert "batch_indices must be in [0, 2), got 7 at row 0" in re.sub(r"[\s│]+", " ", result.stdout)
+
+
+def test_info_names_the_library_and_the_instruction_set_that_runs():
+    result = invoke("info")
+    assert result.exit_code == 0
+    assert onnx_roialign.library_path() in result.stdout
+    assert ", ".join(available_isas()) in result.stdout
+    assert re.search(rf"runs on +│ {active_isa()} ", result.stdout)
+    assert re.search(r"onnxruntime +│ \d+\.\d+", result.stdout)
+
+
+def test_info_says_what_to_do_without_a_library(monkeypatch):
+    def missing():
+        raise onnx_roialign.NativeLibraryError("the compiled library is missing: reinstall")
+
+    monkeypatch.setattr("onnx_roialign.native.library_path", missing)
+    result = invoke("info")
+    assert result.exit_code == 0
+    assert "the compiled library is missing: reinstall" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "none.onnx"], "MODEL must be a file, got 'none.onnx'"),
+        (["run", INPUTS], "MODEL must be an ONNX model"),
+        (["run", MODEL, "--inputs", "none.npz"], "--inputs must be a file, got 'none.npz'"),
+        (["run", MODEL, "--inputs", MODEL], "--inputs must be a readable .npz file"),
+        (["run", MODEL, "--inputs", "{tmp}/cut.npz"], "--inputs must be a readable .npz file"),
+        (["run", MODEL, "--inputs", "{tmp}/array.npy"], "--inputs must be a readable .npz file"),
+        (["run", MODEL, "--inputs", "{tmp}/pickled.npz"], "--inputs must be a readable .npz file"),
+        (["run", MODEL, "--inputs", "{tmp}/missing.npz"], "rois must be among the inputs, got x"),
+        (["run", MODEL, "--inputs", "{tmp}/shape.npz"], "rois must have shape (K, 5), got shape (4, 4)"),
+        (["run", MODEL, "--inputs", "{tmp}/rank.npz"], "x must have shape (N, 4, 16, 20), got shape (4, 16, 20)"),
+        (["run", MODEL, "--inputs", "{tmp}/type.npz"], "x must be float32, got float64"),
+        (["run", MODEL, "--engine", "cuda"], "--engine must be one of native, reference, builtin, got 'cuda'"),
+        (["run", MODEL, "--repeat", "0"], "--repeat must be at least 1, got 0"),
+        (["run", MODEL, "--repeat", "x"], "--repeat"),
+        (["run", MODEL, "--nonsense"], "--nonsense"),
+        (["run"], "MODEL"),
+        (["nonsense"], "'nonsense'"),
+        (["demo", "--output", MODEL], "--output must be a folder, got"),
+        (["demo", "--output", MODEL / "below"], "--output must be a folder to write to, got"),
+    ],
+)
+def test_a_wrong_argument_gets_one_line_on_stderr_and_exit_code_2(arguments, message, tmp_path):
+    write_wrong_files(tmp_path)
+    result = invoke(*(str(argument).replace("{tmp}", str(tmp_path)) for argument in arguments))
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("onnx-roialign: ")
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.endswith("\n")
+
+
+def write_wrong_files(folder):
+    with np.load(INPUTS) as arrays:
+        x, rois = arrays["x"], arrays["rois"]
+    (folder / "cut.npz").write_bytes(INPUTS.read_bytes()[:5000])
+    np.save(folder / "array.npy", x)
+    np.savez(folder / "pickled.npz", x=x, rois=np.array([{}, None], dtype=object))
+    np.savez(folder / "missing.npz", x=x)
+    np.savez(folder / "shape.npz", x=x, rois=rois[:, 1:])
+    np.savez(folder / "rank.npz", x=x[0], rois=rois)
+    np.savez(folder / "type.npz", x=x.astype(np.float64), rois=rois)
+
+
+def test_no_arguments_print_help_or_the_missing_command():
+    result = invoke("--help")
+    assert result.exit_code == 0
+    assert all(command in result.stdout for command in ("run", "info", "demo"))
+
+
+def test_the_installed_command_answers_a_wrong_argument_without_a_traceback():
+    code = "import sys; sys.argv = ['onnx-roialign', 'run', 'none.onnx']; from onnx_roialign.cli import app; app()"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == "onnx-roialign: MODEL must be a file, got 'none.onnx'\n"
+
+
+def test_importing_the_command_line_does_not_import_matplotlib():
+    code = "import sys, onnx_roialign.cli; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_made_inputs_are_the_same_every_time_and_fit_the_model():
+    first, second = made_inputs(roi_align_model()), made_inputs(roi_align_model())
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    assert check_inputs(declared_inputs(roi_align_model()), first).keys() == {"X", "rois", "batch_indices"}
+
+
+def test_made_rois_are_boxes_inside_the_image_of_the_first_map():
+    made = made_inputs(roi_align_model(x_dims=(1, 3, 20, 30), rois_dims=(50, None)))
+    x1, y1, x2, y2 = made["rois"].T
+    assert made["rois"].shape == (50, 4)
+    assert made["X"].shape == (1, 3, 20, 30)
+    assert np.all((x1 >= 0) & (x1 < x2) & (x2 <= 30 / 0.25))
+    assert np.all((y1 >= 0) & (y1 < y2) & (y2 <= 20 / 0.25))
+    assert not made["batch_indices"].any()
+
+
+def test_one_open_dimension_gets_one_size_wherever_its_name_stands():
+    made = made_inputs(roi_align_model())
+    assert made["rois"].shape[0] == made["batch_indices"].shape[0]
+
+
+def test_an_input_that_is_not_a_tensor_of_numbers_is_refused_by_name():
+    model = roi_align_model()
+    model.graph.input.append(onnx.helper.make_tensor_value_info("text", onnx.TensorProto.STRING, [1]))
+    with pytest.raises(onnx_roialign.RoiAlignError, match="text must be a tensor of numbers"):
+        made_inputs(model)
+
+
+@pytest.mark.parametrize("name", exports.names())
+def test_made_inputs_fit_every_export(name):
+    model = onnx.load_from_string(exports.load(name).model)
+    declared = declared_inputs(model)
+    assert check_inputs(declared, made_inputs(model)).keys() == {one.name for one in declared}
+
+
+def test_the_largest_difference_counts_equal_nans_and_infinities_as_equal():
+    assert trial.largest_difference(np.float32([np.nan, np.inf, 1]), np.float32([np.nan, np.inf, 1.5])) == 0.5
+    assert trial.largest_difference(np.float32([np.nan]), np.float32([0])) == np.inf
+    assert trial.largest_difference(np.float32([np.inf]), np.float32([-np.inf])) == np.inf
+    assert trial.largest_difference(np.zeros((0, 4)), np.zeros((0, 4))) == 0
+    assert trial.largest_difference(np.zeros(2), np.zeros(3)) == np.inf
