@@ -61,10 +61,6 @@ class _Call:
             return answer
 
 
-# How an op finds the run that it belongs to: on any thread, and through C++. Entries go with their sessions.
-_CALLS: weakref.WeakValueDictionary[str, _Call] = weakref.WeakValueDictionary()
-
-
 class _ReferenceSession(onnxruntime.InferenceSession):  # type: ignore[misc]
     """An InferenceSession whose runs raise what its Python ops raised."""
 
@@ -96,7 +92,7 @@ class _Answer(np.ndarray[Any, Any]):
 
 
 def _op(X: Array, rois: Array, batch_indices: Array, **texts: str) -> _Answer:
-    call = _CALLS[json.loads(texts["session"])]
+    call = _shared().calls[json.loads(texts["session"])]
     try:
         answer = reference.roi_align(X, rois, batch_indices, attributes_from_texts(texts))
     except RoiAlignError as error:
@@ -108,23 +104,29 @@ def _op(X: Array, rois: Array, batch_indices: Array, **texts: str) -> _Answer:
     return np.ascontiguousarray(answer).view(_Answer)
 
 
-def _declare_ops() -> None:
-    """Declares the op for float32 and float64, once per process: a second import of this module takes them over."""
-    ops = getattr(onnxruntime_extensions, "_onnx_roialign_ops", None)
-    if ops is None:
-        Def = onnxruntime_extensions.PyCustomOpDef
-        ops = tuple(
+class _Shared:
+    """What this process has once, even where this module is imported twice: it lives with onnxruntime-extensions."""
+
+    def __init__(self) -> None:
+        # How an op finds the run that it belongs to: on any thread, and through C++. Entries go with their sessions.
+        self.calls: weakref.WeakValueDictionary[str, _Call] = weakref.WeakValueDictionary()
+        number = onnxruntime_extensions.PyCustomOpDef
+        self.ops = tuple(
             onnxruntime_extensions.onnx_op(
                 op_type=f"{DOMAIN}::{OP_TYPE}",
-                inputs=[number, number, Def.dt_int64],
-                outputs=[number],
-                attrs=dict.fromkeys(TEXTS, Def.dt_string),
+                inputs=[element, element, number.dt_int64],
+                outputs=[element],
+                attrs=dict.fromkeys(TEXTS, number.dt_string),
             )(_op)
-            for number in (Def.dt_float, Def.dt_double)
+            for element in (number.dt_float, number.dt_double)
         )
-        onnxruntime_extensions._onnx_roialign_ops = ops
-    for op in ops:
-        op.body = _op
+
+
+def _shared() -> _Shared:
+    shared: _Shared | None = getattr(onnxruntime_extensions, "_onnx_roialign", None)
+    if shared is None:
+        shared = onnxruntime_extensions._onnx_roialign = _Shared()
+    return shared
 
 
 def session(
@@ -146,9 +148,8 @@ def session(
     Raises:
         RoiAlignError: a RoiAlign that cannot be answered, or options that carry onnxruntime-extensions already.
     """
-    _declare_ops()
     name = uuid.uuid4().hex
-    call = _CALLS[name] = _Call()
+    call = _shared().calls[name] = _Call()
     copy = rewrite(model, name)
     if folder is not None and version() < _FOLDER_ENTRY_SINCE:
         load_external_data_for_model(copy, folder)
