@@ -32,10 +32,11 @@ struct BinSamples {
     double low = from, high = static_cast<double>(count);
     while (low < high) {
       const double middle = std::floor(low + (high - low) / 2);
+      // Past 2^53 a double has no room for every index, and the middle of two neighbours is one of them.
+      if (middle + 1 == middle && (middle == low || middle == high)) return holds(position(low)) ? low : high;
       if (holds(position(middle))) {
         high = middle;
       } else {
-        if (middle + 1 <= low) return high;  // past 2^53 the indices are no longer whole steps
         low = middle + 1;
       }
     }
@@ -43,12 +44,33 @@ struct BinSamples {
   }
 };
 
-// Appends taps in ascending order; neighbours that fall on one pixel become one tap.
+// The taps of one bin, appended in ascending order of position.
 class TapList {
  public:
   TapList(AxisTaps& taps, size_t begin) : taps_(taps), begin_(begin) {}
 
-  void add_merged(int32_t position, double weight) {
+  // The mean: what falls on one pixel becomes one tap.
+  void add_mean(int32_t low, int32_t high, double low_weight, double high_weight) {
+    merge(low, low_weight);
+    merge(high, high_weight);
+  }
+
+  // The max: a sample is a pair of taps. Both rules are monotone in the weight, so among the samples between the same
+  // two pixels the first and the last decide, however many there are.
+  void add_max(int32_t low, int32_t high, double low_weight, double high_weight) {
+    const size_t count = taps_.position.size() - begin_;
+    const bool third =
+        count >= 4 && taps_.position[begin_ + count - 2] == low && taps_.position[begin_ + count - 4] == low;
+    if (third) {
+      taps_.position.resize(begin_ + count - 2);
+      taps_.weight.resize(begin_ + count - 2);
+    }
+    push(low, low_weight);
+    push(high, high_weight);
+  }
+
+ private:
+  void merge(int32_t position, double weight) {
     for (size_t back = 1; back <= 2 && taps_.position.size() - begin_ >= back; ++back) {
       const size_t at = taps_.position.size() - back;
       if (taps_.position[at] == position) {
@@ -56,15 +78,14 @@ class TapList {
         return;
       }
     }
-    add(position, weight);
+    push(position, weight);
   }
 
-  void add(int32_t position, double weight) {
+  void push(int32_t position, double weight) {
     taps_.position.push_back(position);
     taps_.weight.push_back(weight);
   }
 
- private:
   AxisTaps& taps_;
   const size_t begin_;
 };
@@ -82,8 +103,7 @@ void Planner<C>::sample_axis(const Axis<C>& axis, int64_t bins, int64_t length, 
   taps.first.assign(1, 0);
   taps.dropped.assign(static_cast<size_t>(bins), 0);
   const int32_t last = static_cast<int32_t>(length - 1);
-  const bool merge = !attributes_.mode_max;
-  const double share = merge ? 1.0 / taps.count : 1.0;
+  const double share = 1.0 / taps.count;
   for (int64_t p = 0; p < bins; ++p) {
     const BinSamples<C> samples{axis.start + static_cast<C>(p) * bin,  bin, count, C{-1}, static_cast<C>(length),
                                 attributes_.semantics.border_exclusive};
@@ -99,7 +119,6 @@ void Planner<C>::sample_axis(const Axis<C>& axis, int64_t bins, int64_t length, 
     TapList list(taps, taps.position.size());
     const double step = bin >= 0 ? 1 : -1;
     const double begin = bin >= 0 ? from : to - 1;
-    C previous = std::numeric_limits<C>::quiet_NaN();
     for (double i = begin; i >= from && i < to;) {
       const C at = samples.position(i);
       double repeats = 1;
@@ -119,14 +138,11 @@ void Planner<C>::sample_axis(const Axis<C>& axis, int64_t bins, int64_t length, 
       const C high_weight = low == last ? C{0} : inside - static_cast<C>(low);
       const C low_weight = C{1} - high_weight;
       const int32_t high = std::min(low + 1, last);
-      if (merge) {
-        list.add_merged(low, low_weight * share * repeats);
-        list.add_merged(high, high_weight * share * repeats);
-      } else if (!(at == previous)) {
-        list.add(low, low_weight);
-        list.add(high, high_weight);
+      if (attributes_.mode_max) {
+        list.add_max(low, high, low_weight, high_weight);
+      } else {
+        list.add_mean(low, high, low_weight * share * repeats, high_weight * share * repeats);
       }
-      previous = at;
     }
     taps.first.push_back(static_cast<int32_t>(taps.position.size()));
   }
