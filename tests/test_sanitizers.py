@@ -1,4 +1,4 @@
-"""The library under AddressSanitizer and UndefinedBehaviorSanitizer: 10,000 malformed calls, 50 threads on one session."""
+"""The library under AddressSanitizer and UBSan: 10,000 malformed calls, and 50 threads on one session."""
 
 import os
 import re
