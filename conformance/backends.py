@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+import onnxruntime.capi.onnxruntime_pybind11_state as _runtime_errors
 from numpy.typing import NDArray
 
 from onnx_roialign.evaluator import reference_evaluator
@@ -89,7 +90,10 @@ def _in_session(engine: str, case: Case) -> Mapping[str, Array]:
     options.log_severity_level = _NO_LOG
     try:
         running = session(case.model, options, engine=engine)
-    except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented as error:
+    except (
+        _runtime_errors.NotImplemented,
+        _runtime_errors.InvalidGraph,
+    ) as error:
         raise Unsupported(" ".join(str(error).split())) from error
     names = [output.name for output in running.get_outputs()]
     return {name: np.asarray(value) for name, value in zip(names, running.run(names, dict(case.inputs)), strict=True)}

@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
+from onnx_roialign import __version__
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError
 from onnx_roialign.inputs import check_inputs, declared_inputs, made_inputs, read_arrays, read_model
 from onnx_roialign.runtime import ENGINES
@@ -112,7 +113,7 @@ def _run_table(trials: Sequence[Trial], expected: Mapping[str, Array]) -> Table:
         against = "nothing"
     table = Table()
     table.add_column("engine")
-    table.add_column("loads", ratio=1)
+    table.add_column("loads", ratio=1, overflow="fold")
     table.add_column("time, ms", justify="right")
     table.add_column(f"largest difference from {against}")
     for trial in trials:
@@ -134,8 +135,10 @@ def _difference(got: Array, want: Array) -> str:
 def info() -> int:
     """Print versions, the compiled library and the instruction sets of this machine."""
     table = Table(show_header=False)
-    packages = ("onnx_roialign", "onnxruntime", "onnxruntime-extensions", "onnx", "numpy")
-    for name in packages:
+    table.add_column()
+    table.add_column(overflow="fold")
+    table.add_row("onnx_roialign", __version__)
+    for name in ("onnxruntime", "onnxruntime-extensions", "onnx", "numpy"):
         table.add_row(name, _version(name))
     table.add_row("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     for what, value in _library():

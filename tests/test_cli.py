@@ -112,6 +112,7 @@ def test_run_prints_the_engines_own_words_where_the_run_fails(tmp_path):
 def test_info_names_the_library_and_the_instruction_set_that_runs():
     result = invoke("info")
     assert result.exit_code == 0
+    assert re.search(rf"onnx_roialign +│ {re.escape(onnx_roialign.__version__)} ", result.stdout)
     assert onnx_roialign.library_path() in result.stdout
     assert ", ".join(available_isas()) in result.stdout
     assert re.search(rf"runs on +│ {active_isa()} ", result.stdout)
