@@ -20,7 +20,7 @@ namespace ort_abi {
 // KernelContext_ParallelFor and InferOutputShapeFn came with 1.17. OrtCustomOp::version carries the same number.
 constexpr uint32_t kApiVersion = 17;
 
-enum OrtErrorCode : int { ORT_FAIL = 1, ORT_INVALID_ARGUMENT = 2, ORT_RUNTIME_EXCEPTION = 6, ORT_NOT_IMPLEMENTED = 9 };
+enum OrtErrorCode : int { ORT_FAIL = 1, ORT_INVALID_ARGUMENT = 2, ORT_NOT_IMPLEMENTED = 9 };
 
 enum ONNXTensorElementDataType : int {
   ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT = 1,
@@ -95,9 +95,7 @@ struct OrtApi {
   Slot gap_102[28];
   OrtStatus*(ROIALIGN_ORT_CALL* AddSessionConfigEntry)(OrtSessionOptions* options, const char* key,
                                                        const char* value);  // 130
-  Slot gap_131[31];
-  OrtStatus*(ROIALIGN_ORT_CALL* KernelInfoGetAttributeArray_float)(const OrtKernelInfo* info, const char* name,
-                                                                   float* out, size_t* count);  // 162
+  Slot gap_131[32];
   OrtStatus*(ROIALIGN_ORT_CALL* KernelInfoGetAttributeArray_int64)(const OrtKernelInfo* info, const char* name,
                                                                    int64_t* out, size_t* count);  // 163
   Slot gap_164[73];
@@ -187,7 +185,6 @@ ROIALIGN_ORT_SLOT(ReleaseStatus, 93);
 ROIALIGN_ORT_SLOT(ReleaseTensorTypeAndShapeInfo, 99);
 ROIALIGN_ORT_SLOT(ReleaseCustomOpDomain, 101);
 ROIALIGN_ORT_SLOT(AddSessionConfigEntry, 130);
-ROIALIGN_ORT_SLOT(KernelInfoGetAttributeArray_float, 162);
 ROIALIGN_ORT_SLOT(KernelInfoGetAttributeArray_int64, 163);
 ROIALIGN_ORT_SLOT(HasSessionConfigEntry, 237);
 ROIALIGN_ORT_SLOT(GetSessionConfigEntry, 238);

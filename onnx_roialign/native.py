@@ -7,6 +7,7 @@ import functools
 import importlib.resources
 import math
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ _TYPES = (("float32", 1), ("float16", 10), ("float64", 11), ("bfloat16", 16))
 _ISAS = ("avx512", "avx2", "neon", "baseline")
 _OK, _INVALID_ARGUMENT, _NOT_SUPPORTED = 0, 1, 2
 _MESSAGE_SIZE = 512
+_INT32_MAX = 2**31 - 1
 
 
 class _Arguments(ctypes.Structure):
@@ -124,7 +126,7 @@ def roi_align(
     )
     arguments.N, arguments.C, arguments.H, arguments.W = X.shape
     arguments.num_rois = len(rois)
-    arguments.threads = 0 if threads is None else threads
+    arguments.threads = 0 if threads is None else min(threads, _INT32_MAX)
     arguments.isa = None if isa is None else isa.encode()
     _call(arguments).check()
     return Y
@@ -149,11 +151,11 @@ def _arguments(attributes: Attributes) -> _Arguments:
     )
 
 
+@dataclass(frozen=True, slots=True)
 class _Answer:
-    def __init__(self, status: int, message: str, ran: bytes | None) -> None:
-        self.status = status
-        self.message = message
-        self.ran = "" if ran is None else ran.decode()
+    status: int
+    message: str
+    ran: str
 
     def check(self) -> None:
         if self.status == _INVALID_ARGUMENT:
@@ -165,7 +167,8 @@ class _Answer:
 def _call(arguments: _Arguments) -> _Answer:
     message = ctypes.create_string_buffer(_MESSAGE_SIZE)
     status = _library().onnx_roialign_call(ctypes.byref(arguments), message, ctypes.sizeof(message))
-    return _Answer(status, message.value.decode(errors="replace"), arguments.ran)
+    ran = arguments.ran
+    return _Answer(status, message.value.decode(errors="replace"), "" if ran is None else ran.decode())
 
 
 def _probe(isa: bytes | None) -> _Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -88,6 +89,13 @@ def test_a_written_coordinate_mode_holds_at_every_opset(opset, coordinate_mode, 
     assert_close(run(session), expected(opset, coordinate_mode))
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_long_name_of_onnxs_domain_is_the_same_domain(engine):
+    proto = model(16)
+    proto.graph.node[0].domain = proto.opset_import[0].domain = "ai.onnx"
+    assert_close(run(quiet_session(proto, engine)), expected(16))
+
+
 def test_the_coordinate_modes_differ_on_these_inputs():
     assert np.abs(expected(15) - expected(16)).max() > 0.1
 
@@ -133,6 +141,33 @@ def test_a_session_outlives_the_options_it_was_made_with():
     assert_close(run(session), expected(16))
 
 
+def test_a_runtime_without_the_functions_that_the_library_needs_is_refused_by_name():
+    """The library against a runtime that knows API version 1 only: its CreateStatus is slot 0 of that table."""
+    told = []
+
+    @ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p)
+    def create_status(code, text):
+        told.append((code, text.decode()))
+        return 1
+
+    class Base(ctypes.Structure):
+        _fields_ = (
+            ("get_api", ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_uint32)),
+            ("get_version", ctypes.CFUNCTYPE(ctypes.c_void_p)),
+        )
+
+    table = (ctypes.c_void_p * 1)(ctypes.cast(create_status, ctypes.c_void_p))
+    version = ctypes.create_string_buffer(b"1.16.3")
+    base = Base(
+        Base._fields_[0][1](lambda number: ctypes.addressof(table) if number == 1 else None),
+        Base._fields_[1][1](lambda: ctypes.addressof(version)),
+    )
+    library = ctypes.CDLL(onnx_roialign.library_path())
+    library.RegisterCustomOps.restype = ctypes.c_void_p
+    assert library.RegisterCustomOps(None, ctypes.byref(base)) == 1
+    assert told == [(9, "onnx_roialign needs ONNX Runtime 1.17 or newer, got 1.16.3")]
+
+
 def test_many_options_and_failed_sessions_do_not_hold_memory():
     program = """
 import resource, onnxruntime
@@ -148,12 +183,17 @@ bad, options = model(16, mode="median").SerializeToString(), bare_options(16)
 def fail():
     try: onnxruntime.InferenceSession(bad, options)
     except Exception as error: assert "mode must be" in str(error)
-print(grown(fail, 300), grown(lambda: bare_options(16), 1000))
+def mapped():
+    with open("/proc/self/maps") as file: return "onnx_roialign" in file.read()
+print(grown(fail, 300), grown(lambda: bare_options(16), 1000), mapped(), end=" ")
+del options
+print(mapped())
 """
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd="tests")
-    failures, options = map(int, done.stdout.split())
-    assert failures < 1 << 20
-    assert options < 4 << 20  # about 1 kB each, until onnxruntime unloads the library
+    failures, options, *mapped = done.stdout.split()
+    assert int(failures) < 1 << 20
+    assert int(options) < 4 << 20  # about 1 kB each
+    assert mapped == ["True", "False"]  # and onnxruntime unloads the library, which frees them
 
 
 # ---- shapes ----
