@@ -139,7 +139,7 @@ def test_positions_and_taps_are_those_of_the_formula_to_the_bit(
     assert found.count == count
     assert found.position.dtype == real
     got = zip(found.bin, found.position, found.low, found.high, found.fraction, strict=True)
-    assert [(p, at, (low, 1 - f), (high, f)) for p, at, low, high, f in got] == expected
+    assert [(p, at, (low, real(1) - f), (high, f)) for p, at, low, high, f in got] == expected
     if count > 0:
         kept = [all(naive.taps(at, length, semantics) for at in of_bin) for of_bin in positions]
         assert found.complete.tolist() == [kept]

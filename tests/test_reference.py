@@ -270,3 +270,34 @@ def test_attributes_are_plain_numbers_whatever_numbers_they_were_given():
     assert dataclasses.astuple(attributes)[:4] == (3, 1, 0, 0.25)
     assert type(attributes.output_height) is int
     assert type(attributes.spatial_scale) is float
+
+
+# float64 stops at 1e15, 2^50: the library counts samples in doubles, and so has none of those whose index, past 2^53, is
+# nearest to the double of the grid's own size. They are 1e-16 of a bin, but the maximum does not weigh.
+@pytest.mark.parametrize(
+    ("dtype", "width"),
+    [
+        *((np.float32, width) for width in (1e3, 1e5, 3e7, 1e9, 1e12, 1e20, 1e30)),
+        *((np.float64, width) for width in (1e3, 1e5, 3e7, 1e9, 1e12, 1e15)),
+    ],
+)
+@pytest.mark.parametrize("mode", ["avg", "max"])
+@pytest.mark.parametrize("max_rule", ["corners", "samples"])
+def test_rois_far_wider_than_the_map_are_answered_alike_by_every_engine(engine, dtype, mode, max_rule, width):
+    X = features(1, 2, 50, 60, dtype=dtype)
+    w = width
+    rois = np.array([[-w / 3, -w / 2, w, w], [2, 3, w, 20], [-w, -w, 9, 9], [5, -w, 12, w]], dtype)
+    attributes = {"output_height": 3, "output_width": 2, "mode": mode, "semantics": Semantics(max_rule=max_rule)}
+    Y = engine(X, rois, np.zeros(4, np.int64), **attributes)
+    expected = reference.roi_align(X, rois, np.zeros(4, np.int64), Attributes(**attributes))
+    assert_close(Y, expected, X, tolerances.FLOAT32 if dtype == np.float32 else tolerances.FLOAT64)
+    assert np.abs(Y).max() > 0
+
+
+@pytest.mark.parametrize("mode", ["avg", "max"])
+def test_mirrored_rois_on_a_fine_grid_are_answered_alike_by_every_engine(engine, mode):
+    X = features(1, 2, 30, 40) - 3
+    rois = np.float32([[35, 25, 2, 3], [1e4, 25, -1e4, 3], [3, 1e9, 20, -1e9]])
+    attributes = {"output_height": 2, "output_width": 2, "sampling_ratio": 16384, "mode": mode}
+    Y = engine(X, rois, np.zeros(3, np.int64), **attributes)
+    assert_close(Y, reference.roi_align(X, rois, np.zeros(3, np.int64), Attributes(**attributes)), X)
