@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -132,6 +133,15 @@ def test_the_bare_library_registered_twice_takes_the_newer_entry_and_leaves_sess
     new = onnxruntime.InferenceSession(model(16).SerializeToString(), options)
     assert_close(run(old), expected(10))
     assert_close(run(new), expected(16))
+
+
+def test_a_second_copy_of_the_library_is_refused_on_the_same_options(tmp_path):
+    options, copy = bare_options(16), tmp_path / "copy.so"
+    shutil.copy(onnx_roialign.library_path(), copy)
+    with pytest.raises(Exception, match="must be registered from one file per session options, got a second copy"):
+        options.register_custom_ops_library(str(copy))
+    session = onnxruntime.InferenceSession(model(16).SerializeToString(), options)
+    assert_close(run(session), expected(16))
 
 
 def test_a_session_outlives_the_options_it_was_made_with():
