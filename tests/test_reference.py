@@ -272,8 +272,8 @@ def test_attributes_are_plain_numbers_whatever_numbers_they_were_given():
     assert type(attributes.spatial_scale) is float
 
 
-# float64 stops at 1e15, 2^50: the library counts samples in doubles, and so has none of those whose index, past 2^53, is
-# nearest to the double of the grid's own size. They are 1e-16 of a bin, but the maximum does not weigh.
+# float64 stops at 1e15, 2^50: the library counts samples in doubles, and so has none of those whose index, past 2^53,
+# is nearest to the double of the grid's own size. They are 1e-16 of a bin, but the maximum does not weigh.
 @pytest.mark.parametrize(
     ("dtype", "width"),
     [
