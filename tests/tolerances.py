@@ -19,9 +19,6 @@ SIXTEEN_BIT_ULP = 1
 # to this many units in the last place of the RoI's farthest coordinate elsewhere.
 POSITION_ULP = 2
 
-# onnx.reference's own op against ours: it computes coordinates in float64, so positions differ by an ULP of float32.
-ONNX_REFERENCE = 1e-5
-
 # Exported models against what their framework answered, absolute: boxes up to 256 pixels, scores, masks and pooled
 # features in [0, 1]. Measured: 1.2e-6 at most (masks, after two poolers, four convolutions and a resize).
 EXPORTS = 1e-5
