@@ -142,6 +142,7 @@ def test_info_says_what_to_do_without_a_library(monkeypatch):
         (["run", MODEL, "--inputs", "{tmp}/missing.npz"], "rois must be among the inputs, got x"),
         (["run", MODEL, "--inputs", "{tmp}/shape.npz"], "rois must have shape (K, 5), got shape (4, 4)"),
         (["run", MODEL, "--inputs", "{tmp}/rank.npz"], "x must have shape (N, 4, 16, 20), got shape (4, 16, 20)"),
+        (["run", MODEL, "--inputs", "{tmp}/more.npz"], "x must have shape (N, 4, 16, 20), got shape (3, 4, 16, 20, 1)"),
         (["run", MODEL, "--inputs", "{tmp}/type.npz"], "x must be float32, got float64"),
         (["run", MODEL, "--engine", "cuda"], "--engine must be one of native, reference, builtin, got 'cuda'"),
         (["run", MODEL, "--repeat", "0"], "--repeat must be at least 1, got 0"),
@@ -173,6 +174,7 @@ def write_wrong_files(folder):
     np.savez(folder / "missing.npz", x=x)
     np.savez(folder / "shape.npz", x=x, rois=rois[:, 1:])
     np.savez(folder / "rank.npz", x=x[0], rois=rois)
+    np.savez(folder / "more.npz", x=x[..., None], rois=rois)
     np.savez(folder / "type.npz", x=x.astype(np.float64), rois=rois)
 
 
