@@ -2,6 +2,24 @@
 #include "cpu_features.h"
 
 #include <cstdint>
+#include <thread>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
+namespace roialign {
+
+int usable_cores() {
+#if defined(__linux__)
+  cpu_set_t cores;
+  if (sched_getaffinity(0, sizeof cores, &cores) == 0) return CPU_COUNT(&cores);
+#endif
+  const unsigned cores_told = std::thread::hardware_concurrency();
+  return cores_told == 0 ? 1 : static_cast<int>(cores_told);
+}
+
+}  // namespace roialign
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>

@@ -6,25 +6,13 @@
 #include <thread>
 #include <vector>
 
-#if defined(__linux__)
-#include <sched.h>
-#endif
-
+#include "cpu_features.h"
 #include "dispatch.h"
 #include "onnx_roialign.h"
 #include "problem.h"
 
 namespace roialign {
 namespace {
-
-int usable_cores() {
-#if defined(__linux__)
-  cpu_set_t cores;
-  if (sched_getaffinity(0, sizeof cores, &cores) == 0) return CPU_COUNT(&cores);
-#endif
-  const unsigned cores_told = std::thread::hardware_concurrency();
-  return cores_told == 0 ? 1 : static_cast<int>(cores_told);
-}
 
 // The caller's thread works too; a thread that cannot be started leaves its share to the others.
 void run_on_threads(void* context, void (*task)(void* user, size_t i), size_t count, void* user) {

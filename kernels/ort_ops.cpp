@@ -6,9 +6,9 @@
 #include <limits>
 #include <memory>
 #include <optional>
-#include <thread>
 #include <vector>
 
+#include "cpu_features.h"
 #include "dispatch.h"
 
 namespace roialign {
@@ -139,9 +139,6 @@ struct Kernel {
   int threads;
 };
 
-// How many threads a session has is not told, so the work is cut for every core.
-int thread_guess() { return static_cast<int>(std::max(1U, std::thread::hardware_concurrency())); }
-
 OrtStatus* ROIALIGN_ORT_CALL create_kernel(const OrtCustomOp* op, const OrtApi* api, const OrtKernelInfo* info,
                                            void** out) {
   return guarded(*api, [&] {
@@ -151,7 +148,7 @@ OrtStatus* ROIALIGN_ORT_CALL create_kernel(const OrtCustomOp* op, const OrtApi* 
     std::string problem;
     const Isa* isa = choose_isa(nullptr, problem);
     if (isa == nullptr) throw std::invalid_argument(problem);
-    *out = new Kernel{api, self->type, attributes, reader.node(), isa, thread_guess()};
+    *out = new Kernel{api, self->type, attributes, reader.node(), isa, usable_cores()};
   });
 }
 

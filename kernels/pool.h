@@ -12,6 +12,12 @@ namespace roialign {
 
 enum class Pooling { kMean, kMaxCorners, kMaxSamples };
 
+// Bytes of a plane, from its first, that some RoI touches.
+struct Run {
+  int64_t first;
+  int64_t bytes;
+};
+
 // Pools the channels [first_channel, last_channel) of some RoIs. S is the arithmetic's type; X and Y hold T.
 template <class S>
 struct PoolTask {
@@ -27,7 +33,10 @@ struct PoolTask {
   int64_t output_width;
   int64_t first_channel;
   int64_t last_channel;
-  int64_t block;  // channels whose planes stay in the cache together
+  int64_t block;    // channels whose touched bytes stay in the cache together, and the next block's beside them
+  const Run* runs;  // what to fetch of each plane of the next block while this one is pooled
+  size_t run_count;
+  int64_t lines;  // cache lines in runs
   S* scratch;     // W + 2 * lanes values
 };
 

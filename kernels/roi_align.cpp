@@ -15,8 +15,11 @@ namespace {
 
 // Plans are made for this many RoIs at a time: about 2 KB each at 7 x 7, so their memory is bounded.
 constexpr int64_t kRoiBlock = 2048;
-// A block of channels is as many planes as fit in half of a common 2 MB (or the whole of a small) second-level cache.
-constexpr int64_t kBlockBytes = int64_t{1} << 20;
+// A block of channels is as many planes as fit with the next block's beside them in half a 1 MB second-level cache.
+constexpr int64_t kBlockBytes = int64_t{1} << 18;
+constexpr int64_t kLine = 64;
+// Larger planes are not fetched ahead: what the RoIs touch of them is noted a bit a line.
+constexpr int64_t kMaxNotedBytes = int64_t{1} << 25;
 
 // Runs body(i) for i in [0, count) on the workers; an exception of any of them is thrown here, after all have ended.
 template <class Body>
@@ -100,37 +103,100 @@ class Driver {
     planner.plan(coordinates, arena, plan);
   }
 
-  void pool_block(const std::vector<RoiPlan<S>>& plans) {
+  // The RoIs of one image, and what they touch of each of its planes.
+  struct Group {
+    size_t first;
+    size_t last;
+    std::vector<Run> runs;
+    int64_t lines;
+    int64_t block;
+  };
+
+  void note_touched(const std::vector<RoiPlan<S>>& plans, Group& group) const {
     const int64_t plane_bytes = arrays_.H * arrays_.W * static_cast<int64_t>(sizeof(T));
-    const int64_t block = std::clamp<int64_t>(kBlockBytes / plane_bytes, 1, arrays_.C);
+    group.lines = 0;
+    group.block = std::clamp<int64_t>(kBlockBytes / plane_bytes, 1, arrays_.C);
+    if (plane_bytes > kMaxNotedBytes || arrays_.C == 1) return;
+    std::vector<uint8_t> touched(static_cast<size_t>(plane_bytes / kLine + 1));
+    for (size_t r = group.first; r < group.last; ++r) {
+      if (!plans[r].constant) mark(plans[r], touched);
+    }
+    for (size_t line = 0; line < touched.size(); ++line) {
+      if (touched[line] == 0) continue;
+      const bool extends = line > 0 && touched[line - 1] != 0;
+      if (!extends) group.runs.push_back({static_cast<int64_t>(line) * kLine, 0});
+      group.runs.back().bytes += kLine;
+      ++group.lines;
+    }
+    if (group.lines > 0) group.block = std::clamp<int64_t>(kBlockBytes / (group.lines * kLine), 1, arrays_.C);
+  }
+
+  void mark(const RoiPlan<S>& plan, std::vector<uint8_t>& touched) const {
+    const int64_t size = static_cast<int64_t>(sizeof(T));
+    for (int64_t p = 0; p < attributes_.output_height; ++p) {
+      const BinRow& row = plan.rows[p];
+      for (int32_t t = row.first_tap; t < row.first_tap + row.tap_count; ++t) {
+        for (int32_t s = 0; s < plan.strip_count; ++s) {
+          const Strip<S>& strip = plan.strips[s];
+          if (strip.gather || strip.columns == 0) continue;
+          const int64_t begin = (plan.row_taps[t].offset + strip.window) * size;
+          const int64_t end = begin + strip.columns * size;
+          std::fill(touched.begin() + begin / kLine, touched.begin() + (end - 1) / kLine + 1, uint8_t{1});
+        }
+      }
+    }
+  }
+
+  std::vector<Group> group_by_image(const std::vector<RoiPlan<S>>& plans) const {
+    std::vector<Group> groups;
+    for (size_t r = 0; r < plans.size(); ++r) {
+      if (r == 0 || plans[r].image != plans[r - 1].image) groups.push_back({r, r, {}, 0, 1});
+      groups.back().last = r + 1;
+    }
+    for (Group& group : groups) note_touched(plans, group);
+    return groups;
+  }
+
+  void pool_block(const std::vector<RoiPlan<S>>& plans) {
+    const std::vector<Group> groups = group_by_image(plans);
     // Few channels: cut the RoIs too, so that every thread has work.
     const size_t threads = static_cast<size_t>(workers_.threads);
     const size_t channel_parts = threads == 1 ? 1 : std::min(static_cast<size_t>(arrays_.C), threads * 4);
-    const size_t roi_parts =
-        threads == 1 ? 1 : std::min(plans.size(), (threads * 4 + channel_parts - 1) / channel_parts);
+    const size_t roi_parts = threads == 1 ? 1 : (threads * 4 + channel_parts - 1) / channel_parts;
     parallel(workers_, channel_parts * roi_parts, [&](size_t i) {
       const Range channels = share(arrays_.C, i % channel_parts, channel_parts);
-      const Range rois = share(static_cast<int64_t>(plans.size()), i / channel_parts, roi_parts);
       std::vector<S> scratch(static_cast<size_t>(arrays_.W + 2 * shape_.lanes));
-      PoolTask<S> task{};
-      task.pooling = !attributes_.mode_max               ? Pooling::kMean
-                     : attributes_.semantics.max_samples ? Pooling::kMaxSamples
-                                                         : Pooling::kMaxCorners;
-      task.plans = plans.data() + rois.first;
-      task.plan_count = static_cast<size_t>(rois.last - rois.first);
-      task.X = arrays_.X;
-      task.Y = arrays_.Y;
-      task.x_elements = arrays_.N * arrays_.C * arrays_.H * arrays_.W;
-      task.channels = arrays_.C;
-      task.plane = arrays_.H * arrays_.W;
-      task.output_height = attributes_.output_height;
-      task.output_width = attributes_.output_width;
-      task.first_channel = channels.first;
-      task.last_channel = channels.last;
-      task.block = block;
-      task.scratch = scratch.data();
-      pool_(task);
+      for (const Group& group : groups) {
+        const Range rois = share(static_cast<int64_t>(group.last - group.first), i / channel_parts, roi_parts);
+        if (rois.first == rois.last) continue;
+        PoolTask<S> task = describe(group, channels, scratch.data());
+        task.plans = plans.data() + group.first + rois.first;
+        task.plan_count = static_cast<size_t>(rois.last - rois.first);
+        pool_(task);
+      }
     });
+  }
+
+  PoolTask<S> describe(const Group& group, const Range& channels, S* scratch) const {
+    PoolTask<S> task{};
+    task.pooling = !attributes_.mode_max               ? Pooling::kMean
+                   : attributes_.semantics.max_samples ? Pooling::kMaxSamples
+                                                       : Pooling::kMaxCorners;
+    task.X = arrays_.X;
+    task.Y = arrays_.Y;
+    task.x_elements = arrays_.N * arrays_.C * arrays_.H * arrays_.W;
+    task.channels = arrays_.C;
+    task.plane = arrays_.H * arrays_.W;
+    task.output_height = attributes_.output_height;
+    task.output_width = attributes_.output_width;
+    task.first_channel = channels.first;
+    task.last_channel = channels.last;
+    task.block = group.block;
+    task.runs = group.runs.data();
+    task.run_count = group.runs.size();
+    task.lines = group.lines;
+    task.scratch = scratch;
+    return task;
   }
 
   const Attributes& attributes_;
