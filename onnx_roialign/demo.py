@@ -59,12 +59,10 @@ def expected_outputs() -> dict[str, Array]:
 
 
 def _model_file(name: str) -> Traversable:
-    # An installed package has models/ inside; a checkout, to which an editable install points, has it beside.
-    for folder in (files("onnx_roialign").joinpath("models"), Path(__file__).resolve().parent.parent / "models"):
-        file = folder.joinpath("detectors", name)
-        if file.is_file():
-            return file
-    raise RoiAlignError(f"the demo's models must be installed with the package, got none of {name}")
+    file = files("onnx_roialign").joinpath("models", "detectors", name)
+    if not file.is_file():
+        raise RoiAlignError(f"the demo's models must be installed with the package, got none of {name}")
+    return file
 
 
 def run_demo(output: Path, console: Console) -> None:

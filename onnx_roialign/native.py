@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib.metadata
 import importlib.resources
 import math
+import os
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -59,13 +61,23 @@ def library_path() -> str:
     """
     name = {"darwin": "libonnx_roialign.dylib", "win32": "onnx_roialign.dll"}.get(sys.platform, "libonnx_roialign.so")
     # Not beside __file__: an editable install keeps the library apart from the sources.
-    path = importlib.resources.files("onnx_roialign").joinpath(name)
-    if not path.is_file():
+    path = str(importlib.resources.files("onnx_roialign").joinpath(name))
+    if not os.path.isfile(path):
+        path = _installed(name)
+    if not os.path.isfile(path):
         raise NativeLibraryError(
             f"the compiled library is missing, no {name} in the package onnx_roialign: "
             "reinstall with a C++17 compiler and CMake present (pip install .)"
         )
-    return str(path)
+    return path
+
+
+def _installed(name: str) -> str:
+    """Where pip put the file, for when a checkout in the current folder hides the installed package."""
+    try:
+        return str(importlib.metadata.distribution("onnx_roialign").locate_file(f"onnx_roialign/{name}"))
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def available_isas() -> tuple[str, ...]:

@@ -7,12 +7,12 @@ import re
 import numpy as np
 import onnx
 import pytest
+
 from onnx_roialign.conformance.backends import Backend, Unsupported, all_backends
 from onnx_roialign.conformance.cases import Case, literal_tolerance, onnx_cases
 from onnx_roialign.conformance.known_failures import KNOWN_FAILURES, KnownFailure
 from onnx_roialign.conformance.report import exit_code, remarks, table
 from onnx_roialign.conformance.runner import Status, compare, run
-
 from onnx_roialign.native import available_isas
 
 
