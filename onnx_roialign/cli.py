@@ -1,4 +1,4 @@
-"""The command line, onnx-roialign: run, info, demo. Wrong arguments get one line on stderr and exit code 2."""
+"""The command line, onnx-roialign: run, info, demo, bench. Wrong arguments get one line on stderr and exit code 2."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from onnx_roialign import __version__
+from onnx_roialign.bench_command import bench
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError
 from onnx_roialign.inputs import check_inputs, declared_inputs, made_inputs, read_arrays, read_model
 from onnx_roialign.runtime import ENGINES
@@ -56,7 +57,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
 
 @app.command()
 def run(
@@ -180,6 +180,9 @@ def demo(
         raise RoiAlignError(f"--output must be a folder, got {str(output)!r}")
     run_demo(output, Console())
     return 0
+
+
+app.command()(bench)
 
 
 def main() -> None:
