@@ -1,0 +1,145 @@
+// NEON, which every aarch64 has: 4 floats or 2 doubles.
+#include <arm_neon.h>
+
+#include <cstring>
+#include <limits>
+
+#include "element.h"
+#include "isas.h"
+
+namespace roialign {
+namespace neon {
+
+bool always() { return true; }
+
+struct F32 {
+  using Scalar = float;
+  using Reg = float32x4_t;
+  static constexpr int kLanes = 4;
+  static constexpr bool kMasks = false;
+  static constexpr int kLookupRegisters = 0;
+
+  static Reg zero() { return vdupq_n_f32(0); }
+  static Reg lowest() { return vdupq_n_f32(-std::numeric_limits<float>::infinity()); }
+  static Reg broadcast(float value) { return vdupq_n_f32(value); }
+  static Reg multiply(Reg a, Reg b) { return vmulq_f32(a, b); }
+  static Reg multiply_add(Reg a, Reg b, Reg c) { return vfmaq_f32(c, a, b); }
+  static Reg max(Reg a, Reg b) { return vmaxq_f32(a, b); }  // FMAX answers NaN where either is
+  static Reg keep(Reg a, const float* mask) {
+    return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(vld1q_f32(mask))));
+  }
+
+  static Reg load(const float* from) { return vld1q_f32(from); }
+  static Reg load(const Half* from) { return vcvt_f32_f16(vreinterpret_f16_u16(load_bits(from))); }
+  static Reg load(const BFloat16* from) { return vreinterpretq_f32_u32(vshlq_n_u32(vmovl_u16(load_bits(from)), 16)); }
+  template <class T>
+  static Reg load_first(const T* from, int count) {
+    T lanes[kLanes] = {};
+    for (int l = 0; l < count; ++l) lanes[l] = from[l];
+    return load(lanes);
+  }
+
+  static void store(float* to, Reg a) { vst1q_f32(to, a); }
+  static void store(Half* to, Reg a) { store_bits(to, vreinterpret_u16_f16(vcvt_f16_f32(a))); }
+  static void store(BFloat16* to, Reg a) {
+    const uint32x4_t bits = vreinterpretq_u32_f32(a);
+    const uint32x4_t odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+    const uint32x4_t rounded = vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7fff)));
+    const uint32x4_t quiet = vorrq_u32(bits, vdupq_n_u32(0x400000));
+    store_bits(to, vshrn_n_u32(vbslq_u32(vceqq_f32(a, a), rounded, quiet), 16));
+  }
+  template <class T>
+  static void store_first(T* to, Reg a, int count) {
+    T lanes[kLanes];
+    store(lanes, a);
+    for (int l = 0; l < count; ++l) to[l] = lanes[l];
+  }
+
+  template <class T>
+  static Reg gather(const T* row, const int32_t* index) {
+    T lanes[kLanes] = {};
+    for (int l = 0; l < kLanes; ++l) {
+      if (index[l] >= 0) lanes[l] = row[index[l]];
+    }
+    return load(lanes);
+  }
+
+  static void transpose(const float* from, int64_t stride, float* to) {
+    const Reg row0 = load(from), row1 = load(from + stride), row2 = load(from + 2 * stride),
+              row3 = load(from + 3 * stride);
+    const float64x2_t even01 = vreinterpretq_f64_f32(vtrn1q_f32(row0, row1));
+    const float64x2_t odd01 = vreinterpretq_f64_f32(vtrn2q_f32(row0, row1));
+    const float64x2_t even23 = vreinterpretq_f64_f32(vtrn1q_f32(row2, row3));
+    const float64x2_t odd23 = vreinterpretq_f64_f32(vtrn2q_f32(row2, row3));
+    store(to, vreinterpretq_f32_f64(vtrn1q_f64(even01, even23)));
+    store(to + 4, vreinterpretq_f32_f64(vtrn1q_f64(odd01, odd23)));
+    store(to + 8, vreinterpretq_f32_f64(vtrn2q_f64(even01, even23)));
+    store(to + 12, vreinterpretq_f32_f64(vtrn2q_f64(odd01, odd23)));
+  }
+
+ private:
+  template <class T>
+  static uint16x4_t load_bits(const T* from) {
+    return vld1_u16(reinterpret_cast<const uint16_t*>(from));
+  }
+  template <class T>
+  static void store_bits(T* to, uint16x4_t bits) {
+    vst1_u16(reinterpret_cast<uint16_t*>(to), bits);
+  }
+};
+
+struct F64 {
+  using Scalar = double;
+  using Reg = float64x2_t;
+  static constexpr int kLanes = 2;
+  static constexpr bool kMasks = false;
+  static constexpr int kLookupRegisters = 0;
+
+  static Reg zero() { return vdupq_n_f64(0); }
+  static Reg lowest() { return vdupq_n_f64(-std::numeric_limits<double>::infinity()); }
+  static Reg broadcast(double value) { return vdupq_n_f64(value); }
+  static Reg multiply(Reg a, Reg b) { return vmulq_f64(a, b); }
+  static Reg multiply_add(Reg a, Reg b, Reg c) { return vfmaq_f64(c, a, b); }
+  static Reg max(Reg a, Reg b) { return vmaxq_f64(a, b); }
+  static Reg keep(Reg a, const double* mask) {
+    return vreinterpretq_f64_u64(vandq_u64(vreinterpretq_u64_f64(a), vreinterpretq_u64_f64(vld1q_f64(mask))));
+  }
+
+  static Reg load(const double* from) { return vld1q_f64(from); }
+  static Reg load_first(const double* from, int count) {  // one or two: a vector has no other counts
+    return count == 2 ? vld1q_f64(from) : vld1q_lane_f64(from, zero(), 0);
+  }
+  static void store(double* to, Reg a) { vst1q_f64(to, a); }
+  static void store_first(double* to, Reg a, int count) {
+    vst1q_lane_f64(to, a, 0);
+    if (count == 2) vst1q_lane_f64(to + 1, a, 1);
+  }
+
+  static Reg gather(const double* row, const int32_t* index) {
+    Reg a = zero();
+    if (index[0] >= 0) a = vld1q_lane_f64(row + index[0], a, 0);
+    if (index[1] >= 0) a = vld1q_lane_f64(row + index[1], a, 1);
+    return a;
+  }
+
+  static void transpose(const double* from, int64_t stride, double* to) {
+    const Reg row0 = load(from), row1 = load(from + stride);
+    store(to, vtrn1q_f64(row0, row1));
+    store(to + 2, vtrn2q_f64(row0, row1));
+  }
+};
+
+#include "pool.inl"
+
+}  // namespace neon
+
+const Isa kNeon = {"neon",
+                   neon::always,
+                   {neon::F32::kLanes, neon::F32::kLookupRegisters, 4.0},
+                   {neon::F64::kLanes, neon::F64::kLookupRegisters, 2.0},
+                   neon::pool<neon::F32, float>,
+                   neon::pool<neon::F32, Half>,
+                   neon::pool<neon::F32, BFloat16>,
+                   neon::pool<neon::F64, double>};
+
+}  // namespace roialign

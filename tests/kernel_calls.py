@@ -1,0 +1,146 @@
+"""Calls for kernel_check.cpp and what the reference answers: all types and rules, the tails of every vector's lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import tolerances
+
+from onnx_roialign import native, reference
+from onnx_roialign.attributes import Attributes
+from onnx_roialign.semantics import PRESETS
+
+SEED = 20261122
+DTYPES = tuple(map(np.dtype, (np.float32, np.float64, np.float16, ml_dtypes.bfloat16)))
+RULES = (("avg", "onnx_half_pixel"), ("max", "onnx_half_pixel"), ("max", "openvino_half_pixel"))
+# One less, as many and one more than the lanes of each vector: 2 and 4 (128 bits) to 8 and 16 (512 bits).
+SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17)
+HEIGHT, WIDTH = 9, 96
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call and its answer by the reference; exact: every sum is exact in float32, so the answer is too."""
+
+    X: np.ndarray
+    rois: np.ndarray
+    batch_indices: np.ndarray
+    attributes: Attributes
+    Y: np.ndarray
+    exact: bool
+
+    def pack(self) -> bytes:
+        arguments = native._arguments(self.attributes)
+        arguments.type = dict(native._TYPES)[self.X.dtype.name]
+        arguments.N, arguments.C, arguments.H, arguments.W = self.X.shape
+        arguments.num_rois = len(self.rois)
+        return b"".join([bytes(arguments), self.X.tobytes(), self.rois.tobytes(), self.batch_indices.tobytes()])
+
+    def difference(self, Y: np.ndarray) -> float:
+        """Float32 and float64: in units of max|X|. 16-bit: in ULP, 0 where float32 sums cannot resolve one.
+
+        Infinite where only one of the two is NaN.
+        """
+        with np.errstate(invalid="ignore"):
+            X, want, got = (array.astype(np.float64) for array in (self.X, self.Y, Y))
+            same = (want == got) | (np.isnan(want) & np.isnan(got))
+            apart = np.where(same, 0.0, np.abs(want - got))
+        apart[np.isnan(apart)] = np.inf
+        largest = np.abs(X[np.isfinite(X)]).max(initial=0.0)
+        if self.X.dtype.itemsize > 2:
+            apart /= largest
+        else:
+            cancels = apart <= tolerances.FLOAT32 * largest
+            ulp = np.abs(ordinal(self.Y) - ordinal(Y))
+            apart = np.where(same | (cancels & (not self.exact)), 0.0, np.where(np.isfinite(apart), ulp, np.inf))
+        return float(apart.max(initial=0.0))
+
+
+def ordinal(values: np.ndarray) -> np.ndarray:
+    """16-bit floats counted from zero, so that neighbours differ by 1."""
+    bits = values.view(np.int16).astype(int)
+    return np.where(bits < 0, -32768 - bits, bits)
+
+
+def make_call(X, rois, batch_indices, attributes, exact=False) -> Call:
+    return Call(X, rois, batch_indices, attributes, reference.roi_align(X, rois, batch_indices, attributes), exact)
+
+
+def draw_rois(rng: np.random.Generator) -> np.ndarray:
+    """Inside, thin, as wide as the map and wider, half and wholly outside, of no size, mirrored, far."""
+    fixed = [
+        (0, 0, WIDTH, HEIGHT),
+        (-20, -3, WIDTH + 20, HEIGHT + 3),
+        (-9, -9, 3, 3),
+        (WIDTH + 5, 0, WIDTH + 9, 4),
+        (WIDTH - 4, HEIGHT - 2, WIDTH + 1, HEIGHT + 1),
+        (5, 5, 5, 5),
+        (30, 7, 10, 2),
+        (0, -3000, 3000, 3000),
+        (-12, -0.5, 84, HEIGHT),  # four bins of one sample: far apart, the first on pixel 0
+    ]
+    start = rng.uniform(-1, 7, (6, 2)) * (WIDTH / HEIGHT, 1)
+    drawn = np.hstack(
+        [start, start + rng.uniform(0.2, 3, (6, 2)) * ((1, 1), (10, 1), (4, 1), (1, 2), (0.1, 2), (8, 2))]
+    )
+    return np.vstack([fixed, drawn])
+
+
+def tail_calls(dtype: np.dtype, mode: str, semantics: str) -> Iterator[Call]:
+    """Every channel count with every output width; pixels that are not finite in every second call."""
+    rng = np.random.default_rng(SEED)
+    # -inf is left out of the corner max: max(-inf, v) forgets it before a weight of 0 along the other axis makes it
+    # NaN, so what is answered depends on which axis a kernel pools first.
+    special = (
+        (np.nan, np.inf) if (mode, PRESETS[semantics].max_rule) == ("max", "corners") else (np.nan, np.inf, -np.inf)
+    )
+    for channels in (0, *SIZES):
+        for i, output_width in enumerate(SIZES):
+            X = rng.standard_normal((2, channels, HEIGHT, WIDTH))
+            if i % 2:
+                places = rng.random(X.shape) < 0.003
+                X[places] = rng.choice(special, places.sum())
+            rois = draw_rois(rng).astype(dtype)
+            attributes = Attributes(
+                output_height=int(rng.choice(SIZES)),
+                output_width=output_width,
+                sampling_ratio=int(rng.integers(3)),
+                mode=mode,
+                semantics=PRESETS[semantics],
+            )
+            yield make_call(X.astype(dtype), rois, rng.integers(0, 2, len(rois)), attributes)
+
+
+def every_value_call(dtype: np.dtype) -> Call:
+    """Each of the 65,536 values of a 16-bit type as itself, and the mean of each two neighbours: every tie there is."""
+    X = np.arange(2**16).astype(np.uint16).view(dtype).reshape(1, 1024, 1, 64)
+    rois = np.array([(0, 0, 64, 1), (0.5, 0, 64.5, 1)], dtype)
+    return make_call(X, rois, np.zeros(2, np.int64), Attributes(1, 64, sampling_ratio=1), exact=True)
+
+
+def all_calls() -> list[Call]:
+    calls = [call for dtype in DTYPES for rule in RULES for call in tail_calls(dtype, *rule)]
+    return calls + [every_value_call(dtype) for dtype in DTYPES if dtype.itemsize == 2]
+
+
+def read_answers(calls: list[Call], path: Path) -> list[np.ndarray]:
+    data = path.read_bytes()
+    assert len(data) == sum(call.Y.nbytes for call in calls)
+    answers, at = [], 0
+    for call in calls:
+        answers.append(np.frombuffer(data, call.Y.dtype, call.Y.size, at).reshape(call.Y.shape))
+        at += call.Y.nbytes
+    return answers
+
+
+def worst_differences(calls: list[Call], answers: list[np.ndarray]) -> dict[str, float]:
+    """By type, in the units of Call.difference; a call that must be exact counts as the type's "exact"."""
+    worst: dict[str, float] = {}
+    for call, answer in zip(calls, answers, strict=True):
+        name = f"{call.X.dtype.name}{', exact' if call.exact else ''}"
+        worst[name] = max(worst.get(name, 0.0), call.difference(answer))
+    return worst
