@@ -81,7 +81,7 @@ def draw_rois(rng: np.random.Generator) -> np.ndarray:
         (5, 5, 5, 5),
         (30, 7, 10, 2),
         (0, -3000, 3000, 3000),
-        (-12, -0.5, 84, HEIGHT),  # four bins of one sample: far apart, the first on pixel 0
+        (-9.5, -0.5, 86.5, HEIGHT),  # five bins of one sample: far apart, the first on pixel 0
     ]
     start = rng.uniform(-1, 7, (6, 2)) * (WIDTH / HEIGHT, 1)
     drawn = np.hstack(
