@@ -20,7 +20,7 @@ from onnx_roialign.peers import OURS, Engine, Prepared
 from onnx_roialign.trial import largest_difference, one_line
 from onnx_roialign.workloads import Workload
 
-__all__ = ["Race", "Result", "Times", "race", "times_in_turns"]
+__all__ = ["Race", "Result", "Times", "race", "settle", "times_in_turns"]
 
 Array = NDArray[Any]
 
@@ -75,7 +75,8 @@ class Race:
         mode: "avg" or "max".
         threads: that each engine was told to use.
         moved_bytes: touched features once and the output once.
-        floor_ms: milliseconds to move them at the speed of a copy.
+        copy_bandwidth: bytes per second at which the machine copied memory meanwhile, read and written ones counted.
+        floor_ms: milliseconds to move moved_bytes at that speed.
         results: one per engine, in the order given.
     """
 
@@ -84,6 +85,7 @@ class Race:
     mode: str
     threads: int
     moved_bytes: int
+    copy_bandwidth: float
     floor_ms: float
     results: tuple[Result, ...]
 
@@ -111,7 +113,7 @@ def race(
     *,
     threads: int,
     repeat: int,
-    bandwidth: float,
+    bandwidth: Callable[[int], float],
     seconds: float = math.inf,
     after_round: Callable[[], None] = lambda: None,
 ) -> Race:
@@ -122,7 +124,7 @@ def race(
         engines: who runs.
         threads: for each engine.
         repeat: samples per engine, at least 1.
-        bandwidth: bytes per second, read and written ones both counted, for the floor.
+        bandwidth: `floor.copy_bandwidth`, for the floor: asked before and after, as machines are not always as fast.
         seconds: stop after as long, but not before 3 samples each.
         after_round: called after each engine has given one more sample.
     """
@@ -134,9 +136,10 @@ def race(
         checked.append(result)
         if prepared is not None:
             ready[i] = prepared
-    times = times_in_turns(
-        {i: one.run for i, one in ready.items()}, repeat=repeat, seconds=seconds, after_round=after_round
-    )
+    before = bandwidth(threads)
+    runs = {i: one.run for i, one in ready.items()}
+    times = times_in_turns(runs, repeat=repeat, seconds=seconds, settled=threads > 1, after_round=after_round)
+    copied = (before + bandwidth(threads)) / 2
     moved = moved_bytes(workload)
     call = workload.calls[0]
     return Race(
@@ -145,7 +148,8 @@ def race(
         mode=call.attributes.mode,
         threads=threads,
         moved_bytes=moved,
-        floor_ms=1e3 * moved / bandwidth,
+        copy_bandwidth=copied,
+        floor_ms=1e3 * moved / copied,
         results=tuple(replace(result, times=times.get(i)) for i, result in enumerate(checked)),
     )
 
@@ -186,6 +190,7 @@ def times_in_turns(
     *,
     repeat: int,
     seconds: float = math.inf,
+    settled: bool = False,
     after_round: Callable[[], None] = lambda: None,
 ) -> dict[int, Times]:
     """Times functions in turns, so that whatever slows the machine for a while slows all of them.
@@ -197,6 +202,7 @@ def times_in_turns(
         runs: the functions, by any number.
         repeat: rounds.
         seconds: begin no further round after as long, once there are 3.
+        settled: whether to `settle` before each sample.
         after_round: called after each round.
     """
     counts = {i: _runs_per_sample(run) for i, run in runs.items()}
@@ -211,12 +217,26 @@ def times_in_turns(
                 break
             rng.shuffle(order)
             for i in order:
+                if settled:
+                    settle()
                 samples[i].append(_sample(runs[i], counts[i]))
             after_round()
     finally:
         if collected:
             gc.enable()
     return {i: _times(values) for i, values in samples.items()}
+
+
+def settle() -> None:
+    """Waits until this process's other threads have gone to sleep, 0.1 s at most.
+
+    ONNX Runtime's idle threads spin for about 50 ms before they do: on the cores where the next engine is to be timed.
+    """
+    for _ in range(50):
+        before = time.process_time()
+        time.sleep(2e-3)
+        if time.process_time() - before < 2e-4:
+            return
 
 
 def _sample(run: Callable[[], object], count: int) -> float:

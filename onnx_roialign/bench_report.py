@@ -7,10 +7,10 @@ The JSON file is one object. Times are milliseconds, sizes bytes; a field that h
     machine           cpu, cores, system, python, versions (by package)
     settings          the command's options as they were understood
     missing           peer -> why it could not be imported
-    copy_bandwidth    number of threads -> bytes per second, read and written ones both counted ("bench" and "sweep")
     races             "bench" and "sweep": a list of
         workload, dtype, mode, threads
         moved_bytes   touched features once, and the output once
+        copy_bandwidth  bytes per second at which NumPy copied, read and written ones both counted
         floor_ms      the time to move them at copy_bandwidth
         results       a list of
             engine    "ours", a peer's name, or "direct corners", "direct samples" (our kernel without a session)
@@ -68,6 +68,7 @@ def race_record(race: Race) -> dict[str, Any]:
         "mode": race.mode,
         "threads": race.threads,
         "moved_bytes": race.moved_bytes,
+        "copy_bandwidth": race.copy_bandwidth,
         "floor_ms": race.floor_ms,
         "results": [_result_record(race, result) for result in race.results],
     }

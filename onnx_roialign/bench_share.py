@@ -15,6 +15,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from onnx_roialign.bench import settle
 from onnx_roialign.runtime import session
 from onnx_roialign.trial import one_line
 
@@ -67,6 +68,7 @@ def measure_shares(
         running = {engine: one for engine, one in loaded.items() if not isinstance(one, str)}
         for _ in range(1 + repeat):
             for engine in [name for name in running if name not in refusals]:
+                settle()
                 refusal = _run(running[engine], feeds)
                 if refusal is not None:
                     refusals[engine] = refusal
@@ -99,7 +101,6 @@ def _options(prefix: Path, threads: int) -> onnxruntime.SessionOptions:
     options.intra_op_num_threads = threads
     options.enable_profiling = True
     options.profile_file_prefix = str(prefix)
-    options.add_session_config_entry("session.force_spinning_stop", "1")  # see peers.py
     return options
 
 

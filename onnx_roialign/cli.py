@@ -58,6 +58,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+
 @app.command()
 def run(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX model file.")],

@@ -137,8 +137,6 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = _NO_LOG
-    # Idle threads of one session would otherwise spin on the cores where the next engine is being timed.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
 
 

@@ -157,7 +157,7 @@ def run_sweep(
         mode: "avg" or "max".
         threads: numbers of threads.
         repeat: samples per engine.
-        bandwidth: copy bandwidth by number of threads, bytes per second.
+        bandwidth: as for `race`.
         seconds: time per race after which no further sample is taken, once there are 3.
         after_case: called after each race.
     """
@@ -172,7 +172,7 @@ def run_sweep(
                     engines,
                     threads=number,
                     repeat=more * repeat,
-                    bandwidth=bandwidth(number),
+                    bandwidth=bandwidth,
                     seconds=more * seconds,
                 )
                 if not slower(result, engines[-1].name):
