@@ -175,7 +175,7 @@ def _check(
         return None, Result(engine, f"does not run: {one_line(error)}", None, None)
     differences = []
     for got, want, call in zip(answers, expected, workload.calls, strict=True):
-        scale = float(np.max(np.abs(call.X), initial=0)) or 1.0
+        scale = max(float(np.max(call.X, initial=0)), -float(np.min(call.X, initial=0))) or 1.0
         differences.append(largest_difference(got, want) / scale)
     difference = max(differences)
     tolerance = _TOLERANCES[workload.calls[0].X.dtype.name]
