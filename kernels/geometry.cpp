@@ -148,6 +148,40 @@ void Planner<C>::sample_axis(const Axis<C>& axis, int64_t bins, int64_t length, 
   }
 }
 
+// Gives every bin that has taps as many as the fullest has, so that the pooling loops run alike for all of them: counts
+// that change from bin to bin cost a mispredicted branch each. The mean splits a weight among the copies of its tap: a
+// copy of weight 0 would make NaN of an infinite pixel. The max repeats a sample that the bin has already.
+template <class C>
+void Planner<C>::level(AxisTaps& taps) {
+  const size_t bins = taps.dropped.size();
+  int32_t fullest = 0;
+  size_t filled = 0;
+  for (size_t p = 0; p < bins; ++p) {
+    fullest = std::max(fullest, taps.first[p + 1] - taps.first[p]);
+    filled += taps.first[p + 1] > taps.first[p];
+  }
+  const size_t count = static_cast<size_t>(fullest);
+  if (filled * count == taps.position.size()) return;
+  leveled_.position.clear();
+  leveled_.weight.clear();
+  for (size_t p = 0; p < bins; ++p) {
+    const size_t begin = static_cast<size_t>(taps.first[p]), end = static_cast<size_t>(taps.first[p + 1]);
+    taps.first[p] = static_cast<int32_t>(leveled_.position.size());
+    if (begin == end) continue;
+    const size_t copies = count - (end - begin) + 1;
+    for (size_t k = 0; k < count; ++k) {
+      const bool copy = begin + k >= end - 1;
+      const size_t pair = end - begin - 2 + (k & 1);
+      const size_t from = begin + (k < end - begin ? k : attributes_.mode_max ? pair : end - begin - 1);
+      leveled_.position.push_back(taps.position[from]);
+      leveled_.weight.push_back(taps.weight[from] / static_cast<double>(copy && !attributes_.mode_max ? copies : 1));
+    }
+  }
+  taps.first[bins] = static_cast<int32_t>(leveled_.position.size());
+  taps.position.swap(leveled_.position);
+  taps.weight.swap(leveled_.weight);
+}
+
 template <class C>
 void Planner<C>::plan_rows(Arena& arena, RoiPlan<C>& plan) const {
   auto* row_taps = arena.take<RowTap<C>>(y_.position.size());
@@ -159,8 +193,44 @@ void Planner<C>::plan_rows(Arena& arena, RoiPlan<C>& plan) const {
   for (size_t p = 0; p < bins; ++p) {
     rows[p] = {y_.first[p], y_.first[p + 1] - y_.first[p], y_.dropped[p] != 0};
   }
+  plan.full_rows = std::all_of(rows, rows + bins, [](const BinRow& row) { return row.tap_count > 0; });
   plan.row_taps = row_taps;
   plan.rows = rows;
+}
+
+template <class C>
+int32_t Planner<C>::taps_of(int32_t bin) const {
+  return x_.first[static_cast<size_t>(bin) + 1] - x_.first[static_cast<size_t>(bin)];
+}
+
+template <class C>
+void Planner<C>::choose_window(Arena& arena, int32_t first_bin, int32_t last_bin, Window& window) {
+  const auto begin = x_.position.begin() + x_.first[static_cast<size_t>(first_bin)];
+  const auto end = x_.position.begin() + x_.first[static_cast<size_t>(last_bin)];
+  window = {0, 0, nullptr};
+  if (begin == end) return;
+  const auto [low, high] = std::minmax_element(begin, end);
+  window.first = *low;
+  window.columns = *high - *low + 1;
+  const double gathered = static_cast<double>((end - begin) / shape_.lanes + 1) * shape_.gather_cost;
+  if (static_cast<double>(window.columns) / shape_.lanes < gathered + 1) return;
+  touched_.assign(begin, end);
+  std::sort(touched_.begin(), touched_.end());
+  touched_.erase(std::unique(touched_.begin(), touched_.end()), touched_.end());
+  window.columns = static_cast<int32_t>(touched_.size());
+  const size_t lanes = static_cast<size_t>(shape_.lanes);
+  const size_t padded = (touched_.size() + lanes - 1) / lanes * lanes;
+  auto* list = arena.take<int32_t>(padded);
+  std::fill(list, list + padded, -1);
+  for (size_t c = 0; c < touched_.size(); ++c) list[c] = touched_[c] - static_cast<int32_t>(window.first);
+  window.list = list;
+}
+
+template <class C>
+int32_t Planner<C>::column_of(const Window& window, int32_t position) const {
+  const int32_t relative = position - static_cast<int32_t>(window.first);
+  if (window.list == nullptr) return relative;
+  return static_cast<int32_t>(std::lower_bound(window.list, window.list + window.columns, relative) - window.list);
 }
 
 template <class C>
@@ -169,36 +239,25 @@ void Planner<C>::fill_strip(Arena& arena, Strip<C>& strip) const {
   const size_t cells = static_cast<size_t>(strip.taps) * lanes;
   auto* index = arena.take<int32_t>(cells);
   auto* weight = arena.take<C>(cells);
-  const int32_t nothing = strip.gather ? -1 : strip.columns;
-  std::fill(index, index + cells, nothing);
+  auto* keep = arena.take<C>(lanes);
+  std::fill(index, index + cells, 0);
   std::fill(weight, weight + cells, C{0});
+  std::memset(keep, 0, lanes * sizeof(C));
   bool all_kept = true;
-  C keep[64];
   for (int32_t b = 0; b < strip.bins; ++b) {
-    const size_t p = static_cast<size_t>(strip.first_bin + b);
-    const int32_t begin = x_.first[p], count = x_.first[p + 1] - begin;
-    for (int32_t k = 0; k < strip.taps; ++k) {
-      // Max pads with a sample that the bin has already (its taps come in pairs); the mean with a place that holds
-      // zero.
-      const int32_t k_padded = k < count ? k : attributes_.mode_max && count > 0 ? count - 2 + (k & 1) : -1;
-      if (k_padded < 0) break;
-      const size_t cell = static_cast<size_t>(k) * lanes + static_cast<size_t>(b);
-      index[cell] = static_cast<int32_t>(x_.position[static_cast<size_t>(begin + k_padded)] - strip.window);
-      weight[cell] = static_cast<C>(x_.weight[static_cast<size_t>(begin + k_padded)]);
-    }
-    std::memset(&keep[b], count > 0 ? 0xff : 0, sizeof(C));
+    const int32_t begin = x_.first[static_cast<size_t>(strip.first_bin + b)], count = taps_of(strip.first_bin + b);
     all_kept = all_kept && count > 0;
+    if (count > 0) std::memset(&keep[b], 0xff, sizeof(C));
+    for (int32_t k = 0; k < count; ++k) {
+      const size_t cell = static_cast<size_t>(k) * lanes + static_cast<size_t>(b);
+      index[cell] = column_of(strip.window, x_.position[static_cast<size_t>(begin + k)]);
+      weight[cell] = static_cast<C>(x_.weight[static_cast<size_t>(begin + k)]);
+    }
   }
   strip.index = index;
   strip.weight = weight;
-  strip.keep = nullptr;
+  strip.keep = all_kept ? nullptr : keep;
   strip.floor = nullptr;
-  if (!all_kept) {
-    auto* kept = arena.take<C>(lanes);
-    std::memset(kept, 0, lanes * sizeof(C));
-    std::memcpy(kept, keep, static_cast<size_t>(strip.bins) * sizeof(C));
-    strip.keep = kept;
-  }
   if (attributes_.mode_max) {
     auto* floor = arena.take<C>(lanes);
     std::fill(floor, floor + lanes, -std::numeric_limits<C>::infinity());
@@ -209,31 +268,44 @@ void Planner<C>::fill_strip(Arena& arena, Strip<C>& strip) const {
   }
 }
 
+// Answers whether every strip's window fits in the registers; else the plan is left without strips.
 template <class C>
-void Planner<C>::plan_strips(Arena& arena, RoiPlan<C>& plan) const {
+bool Planner<C>::plan_strips(Arena& arena, RoiPlan<C>& plan) {
+  plan.strip_count = 0;
+  if (shape_.lookup_registers == 0) return false;
   const int32_t bins = static_cast<int32_t>(attributes_.output_width);
-  plan.strip_count = (bins + shape_.lanes - 1) / shape_.lanes;
-  auto* strips = arena.take<Strip<C>>(static_cast<size_t>(plan.strip_count));
-  for (int32_t s = 0; s < plan.strip_count; ++s) {
+  const int32_t count = (bins + shape_.lanes - 1) / shape_.lanes;
+  auto* strips = arena.take<Strip<C>>(static_cast<size_t>(count));
+  for (int32_t s = 0; s < count; ++s) {
     Strip<C>& strip = strips[s];
     strip.first_bin = s * shape_.lanes;
     strip.bins = std::min(shape_.lanes, bins - strip.first_bin);
+    choose_window(arena, strip.first_bin, strip.first_bin + strip.bins, strip.window);
+    if (strip.window.columns > shape_.lookup_registers * shape_.lanes) return false;
     strip.taps = 0;
-    int32_t low = std::numeric_limits<int32_t>::max(), high = -1;
-    for (int32_t p = strip.first_bin; p < strip.first_bin + strip.bins; ++p) {
-      const int32_t begin = x_.first[static_cast<size_t>(p)], end = x_.first[static_cast<size_t>(p) + 1];
-      strip.taps = std::max(strip.taps, end - begin);
-      if (begin == end) continue;
-      low = std::min(low, x_.position[static_cast<size_t>(begin)]);
-      high = std::max(high, x_.position[static_cast<size_t>(end) - 1]);
-    }
-    strip.window = high < 0 ? 0 : low;
-    strip.columns = high < 0 ? 0 : high - low + 1;
-    const double sweep = static_cast<double>(strip.columns) / shape_.lanes;
-    strip.gather = sweep > 2 + strip.taps * shape_.gather_cost;
+    for (int32_t b = 0; b < strip.bins; ++b) strip.taps = std::max(strip.taps, taps_of(strip.first_bin + b));
     fill_strip(arena, strip);
   }
   plan.strips = strips;
+  plan.strip_count = count;
+  return true;
+}
+
+template <class C>
+void Planner<C>::plan_columns(Arena& arena, RoiPlan<C>& plan) {
+  const int32_t bins = static_cast<int32_t>(attributes_.output_width);
+  choose_window(arena, 0, bins, plan.window);
+  auto* taps = arena.take<ColumnTap<C>>(x_.position.size());
+  for (size_t t = 0; t < x_.position.size(); ++t) {
+    taps[t] = {column_of(plan.window, x_.position[t]), static_cast<C>(x_.weight[t])};
+  }
+  auto* columns = arena.take<BinColumn>(static_cast<size_t>(bins));
+  for (int32_t b = 0; b < bins; ++b) {
+    columns[b] = {x_.first[static_cast<size_t>(b)], taps_of(b), x_.dropped[static_cast<size_t>(b)] != 0};
+  }
+  plan.full_columns = std::all_of(columns, columns + bins, [](const BinColumn& bin) { return bin.tap_count > 0; });
+  plan.column_taps = taps;
+  plan.columns = columns;
 }
 
 template <class C>
@@ -250,8 +322,10 @@ void Planner<C>::plan(const C coordinates[4], Arena& arena, RoiPlan<C>& plan) {
     plan.fill = attributes_.semantics.empty_nan && no_divisor ? std::numeric_limits<C>::quiet_NaN() : C{0};
     return;
   }
+  level(y_);
+  level(x_);
   plan_rows(arena, plan);
-  plan_strips(arena, plan);
+  if (!plan_strips(arena, plan)) plan_columns(arena, plan);
 }
 
 template class Planner<float>;

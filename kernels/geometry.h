@@ -37,10 +37,11 @@ struct AxisTaps {
   std::vector<uint8_t> dropped;  // per bin
 };
 
-// How a kernel wants its strips.
+// What a plan needs to know of a vector.
 struct Shape {
   int lanes;
-  double gather_cost;  // one gathered vector, in loads of a vector
+  int lookup_registers;  // so many may hold a strip's window; 0: no strips
+  double gather_cost;    // one gathered vector, in loads of a vector
 };
 
 // Makes plans; keeps its scratch from one RoI to the next.
@@ -55,9 +56,14 @@ class Planner {
 
  private:
   void sample_axis(const Axis<C>& axis, int64_t bins, int64_t length, AxisTaps& taps) const;
+  void level(AxisTaps& taps);
   void plan_rows(Arena& arena, RoiPlan<C>& plan) const;
-  void plan_strips(Arena& arena, RoiPlan<C>& plan) const;
+  bool plan_strips(Arena& arena, RoiPlan<C>& plan);
+  void plan_columns(Arena& arena, RoiPlan<C>& plan);
+  void choose_window(Arena& arena, int32_t first_bin, int32_t last_bin, Window& window);
+  int32_t column_of(const Window& window, int32_t position) const;
   void fill_strip(Arena& arena, Strip<C>& strip) const;
+  int32_t taps_of(int32_t bin) const;
 
   const Attributes& attributes_;
   const int64_t height_;
@@ -65,6 +71,8 @@ class Planner {
   const Shape shape_;
   AxisTaps y_;
   AxisTaps x_;
+  AxisTaps leveled_;
+  std::vector<int32_t> touched_;
 };
 
 }  // namespace roialign

@@ -1,7 +1,9 @@
 // AVX2 with FMA and F16C: 8 floats or 4 doubles.
 #include <immintrin.h>
 
+#include <cstring>
 #include <limits>
+#include <utility>
 
 #include "element.h"
 #include "isas.h"
@@ -72,7 +74,6 @@ struct F32 {
   static __m256i load_index(const int32_t* index) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index));
   }
-  static Reg pick(const float* row, const int32_t* index) { return _mm256_i32gather_ps(row, load_index(index), 4); }
   static Reg gather(const float* row, const int32_t* index) {
     const __m256i at = load_index(index);
     const __m256i wanted = _mm256_cmpgt_epi32(at, _mm256_set1_epi32(-1));
@@ -83,6 +84,27 @@ struct F32 {
     alignas(32) float lanes[kLanes];
     for (int l = 0; l < kLanes; ++l) lanes[l] = index[l] < 0 ? 0.0f : to_compute(row[index[l]]);
     return _mm256_load_ps(lanes);
+  }
+
+  // Halves are put together as they are loaded: an insertion from memory needs none of the few units that shuffle.
+  static void transpose(const float* from, int64_t stride, float* to) {
+    Reg half[8], pair[8];
+    for (int i = 0; i < 4; ++i) {
+      for (int h = 0; h < 2; ++h) {
+        const Reg low = _mm256_castps128_ps256(_mm_loadu_ps(from + i * stride + 4 * h));
+        half[4 * h + i] = _mm256_insertf128_ps(low, _mm_loadu_ps(from + (i + 4) * stride + 4 * h), 1);
+      }
+    }
+    for (int h = 0; h < 8; h += 4) {
+      pair[h] = _mm256_unpacklo_ps(half[h], half[h + 1]);
+      pair[h + 1] = _mm256_unpackhi_ps(half[h], half[h + 1]);
+      pair[h + 2] = _mm256_unpacklo_ps(half[h + 2], half[h + 3]);
+      pair[h + 3] = _mm256_unpackhi_ps(half[h + 2], half[h + 3]);
+      _mm256_storeu_ps(to + (h + 0) * 8, _mm256_shuffle_ps(pair[h], pair[h + 2], 0x44));
+      _mm256_storeu_ps(to + (h + 1) * 8, _mm256_shuffle_ps(pair[h], pair[h + 2], 0xee));
+      _mm256_storeu_ps(to + (h + 2) * 8, _mm256_shuffle_ps(pair[h + 1], pair[h + 3], 0x44));
+      _mm256_storeu_ps(to + (h + 3) * 8, _mm256_shuffle_ps(pair[h + 1], pair[h + 3], 0xee));
+    }
   }
 };
 
@@ -110,11 +132,22 @@ struct F64 {
   static void store_first(double* to, Reg a, int count) { _mm256_maskstore_pd(to, first(count), a); }
 
   static __m128i load_index(const int32_t* index) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(index)); }
-  static Reg pick(const double* row, const int32_t* index) { return _mm256_i32gather_pd(row, load_index(index), 8); }
   static Reg gather(const double* row, const int32_t* index) {
     const __m128i at = load_index(index);
     const __m256i wanted = _mm256_cvtepi32_epi64(_mm_cmpgt_epi32(at, _mm_set1_epi32(-1)));
     return _mm256_mask_i32gather_pd(zero(), row, at, _mm256_castsi256_pd(wanted), 8);
+  }
+
+  static void transpose(const double* from, int64_t stride, double* to) {
+    for (int h = 0; h < 4; h += 2) {
+      Reg half[2];
+      for (int i = 0; i < 2; ++i) {
+        const Reg low = _mm256_castpd128_pd256(_mm_loadu_pd(from + i * stride + h));
+        half[i] = _mm256_insertf128_pd(low, _mm_loadu_pd(from + (i + 2) * stride + h), 1);
+      }
+      _mm256_storeu_pd(to + h * 4, _mm256_unpacklo_pd(half[0], half[1]));
+      _mm256_storeu_pd(to + (h + 1) * 4, _mm256_unpackhi_pd(half[0], half[1]));
+    }
   }
 };
 
@@ -124,8 +157,8 @@ struct F64 {
 
 const Isa kAvx2 = {"avx2",
                    cpu_has_avx2,
-                   {avx2::F32::kLanes, 5.0},
-                   {avx2::F64::kLanes, 4.0},
+                   {avx2::F32::kLanes, avx2::F32::kLookupRegisters, 6.0},
+                   {avx2::F64::kLanes, avx2::F64::kLookupRegisters, 4.0},
                    avx2::pool<avx2::F32, float>,
                    avx2::pool<avx2::F32, Half>,
                    avx2::pool<avx2::F32, BFloat16>,

@@ -1,7 +1,9 @@
 // AVX-512 (F, BW, DQ, VL): 16 floats or 8 doubles, masked tails, rows looked up in up to four registers.
 #include <immintrin.h>
 
+#include <cstring>
 #include <limits>
+#include <utility>
 
 #include "element.h"
 #include "isas.h"
@@ -67,7 +69,6 @@ struct F32 {
     const Reg high = _mm512_permutex2var_ps(row[2], at, row[3]);
     return _mm512_mask_mov_ps(low, _mm512_cmpgt_epi32_mask(at, _mm512_set1_epi32(31)), high);
   }
-  static Reg pick(const float* row, const int32_t* index) { return _mm512_i32gather_ps(load_index(index), row, 4); }
   static Reg gather(const float* row, const int32_t* index) {
     const __m512i at = load_index(index);
     return _mm512_mask_i32gather_ps(zero(), static_cast<__mmask16>(~_mm512_movepi32_mask(at)), at, row, 4);
@@ -77,6 +78,32 @@ struct F32 {
     alignas(64) float lanes[kLanes];
     for (int l = 0; l < kLanes; ++l) lanes[l] = index[l] < 0 ? 0.0f : to_compute(row[index[l]]);
     return _mm512_load_ps(lanes);
+  }
+
+  // Four passes, each of which swaps the off-diagonal halves of blocks of 1, 2, 4 and 8 lanes.
+  static void transpose(const float* from, int64_t stride, float* to) {
+    Reg a[16], b[16];
+    for (int i = 0; i < 16; ++i) a[i] = load(from + i * stride);
+    for (int i = 0; i < 16; i += 2) {
+      b[i] = _mm512_unpacklo_ps(a[i], a[i + 1]);
+      b[i + 1] = _mm512_unpackhi_ps(a[i], a[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) {
+      a[i] = _mm512_shuffle_ps(b[i], b[i + 2], 0x44);
+      a[i + 1] = _mm512_shuffle_ps(b[i], b[i + 2], 0xee);
+      a[i + 2] = _mm512_shuffle_ps(b[i + 1], b[i + 3], 0x44);
+      a[i + 3] = _mm512_shuffle_ps(b[i + 1], b[i + 3], 0xee);
+    }
+    for (int i = 0; i < 4; ++i) {
+      for (int h = 0; h < 16; h += 8) {
+        b[h + i] = _mm512_shuffle_f32x4(a[h + i], a[h + 4 + i], 0x88);
+        b[h + 4 + i] = _mm512_shuffle_f32x4(a[h + i], a[h + 4 + i], 0xdd);
+      }
+    }
+    for (int i = 0; i < 8; ++i) {
+      store(to + i * 16, _mm512_shuffle_f32x4(b[i], b[8 + i], 0x88));
+      store(to + (8 + i) * 16, _mm512_shuffle_f32x4(b[i], b[8 + i], 0xdd));
+    }
   }
 
  private:
@@ -136,10 +163,28 @@ struct F64 {
     const Reg high = _mm512_permutex2var_pd(row[2], at, row[3]);
     return _mm512_mask_mov_pd(low, _mm512_cmpgt_epi64_mask(at, _mm512_set1_epi64(15)), high);
   }
-  static Reg pick(const double* row, const int32_t* index) { return _mm512_i32gather_pd(load_index32(index), row, 8); }
   static Reg gather(const double* row, const int32_t* index) {
     const __m256i at = load_index32(index);
     return _mm512_mask_i32gather_pd(zero(), static_cast<__mmask8>(~_mm256_movepi32_mask(at)), at, row, 8);
+  }
+
+  static void transpose(const double* from, int64_t stride, double* to) {
+    Reg a[8], b[8];
+    for (int i = 0; i < 8; ++i) a[i] = load(from + i * stride);
+    for (int i = 0; i < 8; i += 2) {
+      b[i] = _mm512_unpacklo_pd(a[i], a[i + 1]);
+      b[i + 1] = _mm512_unpackhi_pd(a[i], a[i + 1]);
+    }
+    for (int h = 0; h < 8; h += 4) {
+      for (int i = 0; i < 2; ++i) {
+        a[h + i] = _mm512_shuffle_f64x2(b[h + i], b[h + 2 + i], 0x88);
+        a[h + 2 + i] = _mm512_shuffle_f64x2(b[h + i], b[h + 2 + i], 0xdd);
+      }
+    }
+    for (int i = 0; i < 4; ++i) {
+      store(to + i * 8, _mm512_shuffle_f64x2(a[i], a[4 + i], 0x88));
+      store(to + (4 + i) * 8, _mm512_shuffle_f64x2(a[i], a[4 + i], 0xdd));
+    }
   }
 };
 
@@ -149,8 +194,8 @@ struct F64 {
 
 const Isa kAvx512 = {"avx512",
                      cpu_has_avx512,
-                     {avx512::F32::kLanes, 8.0},
-                     {avx512::F64::kLanes, 5.0},
+                     {avx512::F32::kLanes, avx512::F32::kLookupRegisters, 10.0},
+                     {avx512::F64::kLanes, avx512::F64::kLookupRegisters, 6.0},
                      avx512::pool<avx512::F32, float>,
                      avx512::pool<avx512::F32, Half>,
                      avx512::pool<avx512::F32, BFloat16>,

@@ -1,6 +1,7 @@
 // The baseline: 128-bit vectors in the compilers' own vector language, so SSE2 on x86-64 and whatever else has them.
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "element.h"
 #include "isas.h"
@@ -57,11 +58,22 @@ struct Common {
   static void store_first(S* to, R a, int count) {
     for (int l = 0; l < count; ++l) to[l] = a[l];
   }
-  static R pick(const S* row, const int32_t* index) {
+  // Element by element into vectors: compilers make the few shuffles of it that each machine has.
+  static void transpose(const S* from, int64_t stride, S* to) {
+    R rows[kLanes];
+    for (int i = 0; i < kLanes; ++i) rows[i] = load(from + i * stride);
     if constexpr (kLanes == 4) {
-      return R{row[index[0]], row[index[1]], row[index[2]], row[index[3]]};
+      const R low01{rows[0][0], rows[1][0], rows[0][1], rows[1][1]},
+          high01{rows[0][2], rows[1][2], rows[0][3], rows[1][3]};
+      const R low23{rows[2][0], rows[3][0], rows[2][1], rows[3][1]},
+          high23{rows[2][2], rows[3][2], rows[2][3], rows[3][3]};
+      store(to, R{low01[0], low01[1], low23[0], low23[1]});
+      store(to + 4, R{low01[2], low01[3], low23[2], low23[3]});
+      store(to + 8, R{high01[0], high01[1], high23[0], high23[1]});
+      store(to + 12, R{high01[2], high01[3], high23[2], high23[3]});
     } else {
-      return R{row[index[0]], row[index[1]]};
+      store(to, R{rows[0][0], rows[1][0]});
+      store(to + 2, R{rows[0][1], rows[1][1]});
     }
   }
   template <class T>
@@ -133,8 +145,8 @@ using F64 = Common<double, DoubleVector>;
 
 const Isa kBaseline = {"baseline",
                        baseline::always,
-                       {baseline::F32::kLanes, 4.0},
-                       {baseline::F64::kLanes, 2.0},
+                       {baseline::F32::kLanes, baseline::F32::kLookupRegisters, 4.0},
+                       {baseline::F64::kLanes, baseline::F64::kLookupRegisters, 2.0},
                        baseline::pool<baseline::F32, float>,
                        baseline::pool<baseline::F32, Half>,
                        baseline::pool<baseline::F32, BFloat16>,

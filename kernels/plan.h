@@ -19,21 +19,39 @@ struct RowTap {
 // One row of bins. Mean and corner max take its taps as one group; the sample max takes them two by two, a sample each.
 struct BinRow {
   int32_t first_tap;
-  int32_t tap_count;  // 0: no sample inside the map
+  int32_t tap_count;  // 0: no sample inside the map; else the same for all rows of the RoI
   bool dropped;       // some sample lies past the cut: max takes it as 0
 };
 
-// Up to a vector's lanes of neighbouring bins in one row, a bin a lane. Tap k of lane l is column
-// window + index[k * lanes + l] of the map, with weight weight[k * lanes + l].
+// One touched column of a bin, counted in its window's columns.
+template <class S>
+struct ColumnTap {
+  int32_t column;
+  S weight;
+};
+
+struct BinColumn {
+  int32_t first_tap;
+  int32_t tap_count;
+  bool dropped;
+};
+
+// The columns that a row is swept over: neighbours, or a list of them where the touched ones lie far apart.
+struct Window {
+  int64_t first;
+  int32_t columns;
+  const int32_t* list;  // null: first, first + 1, ...; else relative to first, padded with -1 to whole vectors
+};
+
+// For pooling in registers: up to a vector's lanes of neighbouring bins, a bin a lane. Tap k of lane l is column
+// index[k * lanes + l] of the window, with weight weight[k * lanes + l].
 template <class S>
 struct Strip {
-  int64_t window;   // first touched column
-  int32_t columns;  // from the first touched column to the last
+  Window window;
   int32_t first_bin;
   int32_t bins;
-  int32_t taps;          // per bin; shorter lists are padded
-  bool gather;           // taps so sparse that the rows are gathered from, not swept over
-  const int32_t* index;  // padding of the mean: -1 where gathered, else columns, a place that holds zero
+  int32_t taps;  // per bin
+  const int32_t* index;
   const S* weight;
   const S* keep;   // lanes of all ones, of zeros where a bin has no sample inside; null: all ones
   const S* floor;  // max only: lanes of 0 where a sample was dropped, else -infinity
@@ -47,8 +65,14 @@ struct RoiPlan {
   S fill;
   const RowTap<S>* row_taps;
   const BinRow* rows;
+  bool full_rows;  // none is empty
+  // Either strips, or where there are none (strip_count 0) one window for all bins.
   const Strip<S>* strips;
   int32_t strip_count;
+  Window window;
+  const ColumnTap<S>* column_taps;
+  const BinColumn* columns;
+  bool full_columns;  // none is empty
 };
 
 // Bump allocation for plans: a plan is a dozen small arrays, and a malloc each would cost more than the geometry.

@@ -37,7 +37,7 @@ struct PoolTask {
   const Run* runs;  // what to fetch of each plane of the next block while this one is pooled
   size_t run_count;
   int64_t lines;  // cache lines in runs
-  S* scratch;     // W + 2 * lanes values
+  S* scratch;     // Driver::scratch_size() values
 };
 
 struct Isa {

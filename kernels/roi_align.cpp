@@ -67,19 +67,25 @@ class Driver {
       : attributes_(attributes), arrays_(arrays), shape_(shape), pool_(pool), workers_(workers) {}
 
   void run() {
-    // RoIs of one image together, so that its planes stay in the cache.
+    // RoIs of one image together, so that its planes stay in the second-level cache, and from its top to its bottom, so
+    // that the rows that neighbours share stay in the first.
     order_.resize(static_cast<size_t>(arrays_.num_rois));
     std::iota(order_.begin(), order_.end(), int64_t{0});
-    const int64_t* images = arrays_.batch_indices;
-    if (!std::is_sorted(images, images + arrays_.num_rois)) {
-      std::stable_sort(order_.begin(), order_.end(), [images](int64_t a, int64_t b) { return images[a] < images[b]; });
-    }
+    std::stable_sort(order_.begin(), order_.end(), [this](int64_t a, int64_t b) {
+      const int64_t image_a = arrays_.batch_indices[a], image_b = arrays_.batch_indices[b];
+      return image_a != image_b ? image_a < image_b : middle(a) < middle(b);
+    });
     for (int64_t first = 0; first < arrays_.num_rois; first += kRoiBlock) {
       run_block(first, std::min(first + kRoiBlock, arrays_.num_rois));
     }
   }
 
  private:
+  S middle(int64_t roi) const {
+    const T* from = static_cast<const T*>(arrays_.rois) + roi * 4;
+    return to_compute(from[1]) + to_compute(from[3]);
+  }
+
   void run_block(int64_t first, int64_t last) {
     const int64_t count = last - first;
     std::vector<RoiPlan<S>> plans(static_cast<size_t>(count));
@@ -136,11 +142,11 @@ class Driver {
     for (int64_t p = 0; p < attributes_.output_height; ++p) {
       const BinRow& row = plan.rows[p];
       for (int32_t t = row.first_tap; t < row.first_tap + row.tap_count; ++t) {
-        for (int32_t s = 0; s < plan.strip_count; ++s) {
-          const Strip<S>& strip = plan.strips[s];
-          if (strip.gather || strip.columns == 0) continue;
-          const int64_t begin = (plan.row_taps[t].offset + strip.window) * size;
-          const int64_t end = begin + strip.columns * size;
+        for (int32_t s = 0; s < std::max(plan.strip_count, 1); ++s) {
+          const Window& window = plan.strip_count > 0 ? plan.strips[s].window : plan.window;
+          if (window.list != nullptr || window.columns == 0) continue;
+          const int64_t begin = (plan.row_taps[t].offset + window.first) * size;
+          const int64_t end = begin + window.columns * size;
           std::fill(touched.begin() + begin / kLine, touched.begin() + (end - 1) / kLine + 1, uint8_t{1});
         }
       }
@@ -165,7 +171,7 @@ class Driver {
     const size_t roi_parts = threads == 1 ? 1 : (threads * 4 + channel_parts - 1) / channel_parts;
     parallel(workers_, channel_parts * roi_parts, [&](size_t i) {
       const Range channels = share(arrays_.C, i % channel_parts, channel_parts);
-      std::vector<S> scratch(static_cast<size_t>(arrays_.W + 2 * shape_.lanes));
+      std::vector<S> scratch(scratch_size(plans));
       for (const Group& group : groups) {
         const Range rois = share(static_cast<int64_t>(group.last - group.first), i / channel_parts, roi_parts);
         if (rois.first == rois.last) continue;
@@ -175,6 +181,16 @@ class Driver {
         pool_(task);
       }
     });
+  }
+
+  // For the RoIs that are pooled in columns: swept rows, the same transposed, and a row of bins, each times the lanes.
+  size_t scratch_size(const std::vector<RoiPlan<S>>& plans) const {
+    int64_t columns = 0;
+    for (const RoiPlan<S>& plan : plans) {
+      if (!plan.constant && plan.strip_count == 0) columns = std::max<int64_t>(columns, plan.window.columns);
+    }
+    const int64_t width = 2 * (columns + shape_.lanes) + attributes_.output_width + shape_.lanes;
+    return static_cast<size_t>(width * shape_.lanes);
   }
 
   PoolTask<S> describe(const Group& group, const Range& channels, S* scratch) const {
