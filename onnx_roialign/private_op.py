@@ -31,7 +31,7 @@ _PLAIN = tuple(field.name for field in dataclasses.fields(Attributes) if field.n
 _SEMANTICS = tuple(field.name for field in dataclasses.fields(Semantics))
 
 
-def attributes_of(attributes: Attributes) -> dict[str, int | float | str]:
+def attributes_of(attributes: Attributes) -> dict[str, Any]:
     """Every attribute of a node that means this; min_size only where there is a bound."""
     values = {name: getattr(attributes, name) for name in _PLAIN}
     values |= {name: getattr(attributes.semantics, name) for name in _SEMANTICS}
@@ -50,9 +50,10 @@ def read_attributes(values: Mapping[str, Any]) -> Attributes:
     Raises:
         RoiAlignError: an attribute that the op does not have, or one of the wrong type or out of its range.
     """
-    if unknown := [name for name in values if name not in (*_PLAIN, *_SEMANTICS)]:
+    known = (*_PLAIN, *_SEMANTICS)
+    if unknown := [name for name in values if name not in known]:
         raise RoiAlignError(
-            f"an attribute of {DOMAIN}::{OP_TYPE} must be one of {', '.join((*_PLAIN, *_SEMANTICS))}, got {unknown[0]!r}"
+            f"an attribute of {DOMAIN}::{OP_TYPE} must be one of {', '.join(known)}, got {unknown[0]!r}"
         )
     semantics = Semantics(**{name: values[name] for name in _SEMANTICS if name in values})
     return Attributes(**{name: values[name] for name in _PLAIN if name in values}, semantics=semantics)
