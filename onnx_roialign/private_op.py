@@ -20,12 +20,28 @@ from onnx_roialign.attributes import Attributes
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.semantics import Semantics
 
-__all__ = ["DOMAIN", "OPSET_VERSION", "OP_TYPE", "QLINEAR_OP_TYPE", "attributes_of", "make_node", "read_attributes"]
+__all__ = [
+    "ATTRIBUTE_TYPES",
+    "DOMAIN",
+    "OPSET_VERSION",
+    "OP_TYPE",
+    "QLINEAR_OP_TYPE",
+    "attributes_of",
+    "make_node",
+    "read_attributes",
+]
 
 DOMAIN = "onnx_roialign"
 OPSET_VERSION = 1
 OP_TYPE = "RoiAlign"
 QLINEAR_OP_TYPE = "QLinearRoiAlign"
+
+# The type of each attribute in a node (AttributeProto.AttributeType).
+ATTRIBUTE_TYPES: tuple[tuple[str, int], ...] = (
+    *((name, onnx.AttributeProto.INT) for name in ("output_height", "output_width", "sampling_ratio")),
+    *((name, onnx.AttributeProto.FLOAT) for name in ("spatial_scale", "offset", "min_size", "end_shift")),
+    *((name, onnx.AttributeProto.STRING) for name in ("mode", "adaptive", "empty", "max_rule", "border")),
+)
 
 _PLAIN = tuple(field.name for field in dataclasses.fields(Attributes) if field.name != "semantics")
 _SEMANTICS = tuple(field.name for field in dataclasses.fields(Semantics))
@@ -35,8 +51,8 @@ def attributes_of(attributes: Attributes) -> dict[str, Any]:
     """Every attribute of a node that means this; min_size only where there is a bound."""
     values = {name: getattr(attributes, name) for name in _PLAIN}
     values |= {name: getattr(attributes.semantics, name) for name in _SEMANTICS}
-    for name in ("spatial_scale", "offset", "min_size", "end_shift"):
-        if values[name] is not None:
+    for name, kind in ATTRIBUTE_TYPES:
+        if kind == onnx.AttributeProto.FLOAT and values[name] is not None:
             values[name] = float(values[name])  # 1 would be written as an integer attribute
     return {name: value for name, value in values.items() if value is not None}
 

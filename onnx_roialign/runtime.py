@@ -110,7 +110,7 @@ def _source(model: Model) -> str | bytes:
 def _warn_of_other_providers(proto: onnx.ModelProto, engine: str, providers: Sequence[Any]) -> None:
     names = [provider if isinstance(provider, str) else provider[0] for provider in providers]
     others = [name for name in names if name != "CPUExecutionProvider"]
-    if others and any(models.is_roi_align(node) for scope in models.scopes(proto) for node in scope.nodes):
+    if others and any(models.is_ours(node) for scope in models.scopes(proto) for node in scope.nodes):
         warnings.warn(
             f"engine {engine!r} runs RoiAlign on the CPU: {', '.join(others)} must copy its inputs and outputs; "
             "use engine='builtin' to leave it to onnxruntime",
