@@ -53,7 +53,7 @@ def parse(source: str | Semantics) -> Semantics:
     """What the framework call that a source names means.
 
     A source is ``"FRAMEWORK"``, with the default of that framework's own call, or ``"FRAMEWORK:ARGUMENT=VALUE"``:
-    ``torchvision`` (aligned=False), ``detectron2`` and ``mmcv`` (aligned=True), ``paddle`` (aligned=True), ``mindspore``
+    ``torchvision`` (aligned=False), ``detectron2``, ``mmcv`` and ``paddle`` (aligned=True), ``mindspore``
     (roi_end_mode=1), ``openvino`` (aligned_mode=asymmetric); or ``"onnx:OPSET"``, as a RoiAlign without
     coordinate_transformation_mode means at that opset, or with it, ``"onnx:16,output_half_pixel"``; or the name of a
     preset; or a Semantics, which comes back as it is.

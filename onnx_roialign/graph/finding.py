@@ -51,11 +51,11 @@ CODES: Mapping[str, tuple[Severity, str]] = MappingProxyType(
         "unread-images": ("warning", "every RoI is read from the first image, and the other images never"),
         "emulated-half-pixel": (
             "error",
-            "right for RoIs of at least 1 x 1 pixel of the feature map, wrong for every smaller one, which grows to that",
+            "right for RoIs of at least 1 x 1 pixel of the feature map, wrong for smaller ones, which grow to that",
         ),
         "end-shift-minimum-size": (
             "error",
-            "right for RoIs of at least 1 x 1 pixel of the feature map, wrong for every smaller one, which grows to that",
+            "right for RoIs of at least 1 x 1 pixel of the feature map, wrong for smaller ones, which grow to that",
         ),
         "half-pixel-twice": ("error", "every sample lies half a pixel of the feature map from where it should"),
         "spatial-scale-stride": ("error", "RoIs are read from another place of the feature map than they mean"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -25,10 +26,8 @@ class Known:
 def known(model: onnx.ModelProto) -> Known:
     """Infers types and shapes in the model's graph and the bodies in it; where inference fails, what it declares."""
     light = _without_weights(model)
-    try:
+    with contextlib.suppress(Exception):  # what a broken model makes onnx raise has no common base
         light = onnx.shape_inference.infer_shapes(light, data_prop=True)
-    except Exception:  # what a broken model makes onnx raise has no common base
-        pass
     types: dict[str, int] = {}
     shapes: dict[str, tuple[int | str, ...]] = {}
     _collect(light.graph, types, shapes)

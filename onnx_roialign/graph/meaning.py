@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from onnx_roialign.attributes import Attributes
 from onnx_roialign.semantics import HALF_PIXEL_OPSET, PRESETS, Semantics
+from onnx_roialign.standard import relevant
 
-__all__ = ["Standard", "differences", "relevant", "say", "source_names"]
+__all__ = ["Standard", "differences", "say", "source_names"]
 
 _CLOSE = 1e-5  # pixels: below what float32 can tell apart in coordinates of a hundred pixels
 
@@ -26,22 +27,6 @@ class Standard:
     mode: str
     start: float
     end: float
-
-
-def relevant(attributes: Attributes) -> Semantics:
-    """The meaning, with the default in every field that cannot matter to a node with these attributes.
-
-    A fixed grid has no adaptive rule and no bin without samples; nor has an adaptive one that is rounded up, over RoIs
-    of a minimum size. An average has no rule for the maximum.
-    """
-    meaning = attributes.semantics
-    if attributes.sampling_ratio > 0:
-        meaning = replace(meaning, adaptive="ceil", empty="zero")
-    elif meaning.adaptive == "ceil" and meaning.min_size is not None and meaning.min_size > 0:
-        meaning = replace(meaning, empty="zero")
-    if attributes.mode == "avg":
-        meaning = replace(meaning, max_rule="corners")
-    return meaning
 
 
 def differences(attributes: Attributes, wanted: Semantics) -> tuple[str, ...]:

@@ -13,11 +13,27 @@ __all__ = ["is_same"]
 # Between opset 10 and 25 these only gained element types, optional inputs and optional attributes, and, at opset 11,
 # negative axes and indices. onnx 1.23's converter has no way down for most of them, not even for Gather from 13 to 12.
 _ONLY_GREW = frozenset(
-    "Abs Add And AveragePool Cast Ceil Clip Concat Constant ConstantOfShape Conv ConvTranspose CumSum Div Equal Erf Exp "
-    "Expand Flatten Floor Gather GatherElements GatherND Gemm GlobalAveragePool Greater Identity InstanceNormalization "
-    "LeakyRelu Less Log MatMul Max MaxPool Min Mul Neg NonMaxSuppression NonZero Not Or Pow Range Reciprocal "
-    "Pad ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Relu Resize Reshape Round ScatterElements ScatterND Shape Sigmoid Sign Size "
-    "Slice Softplus Split Sqrt Squeeze Sub Sum Tanh Tile TopK Transpose Unsqueeze Where".split()
+    (
+        *("Abs", "Add", "And", "AveragePool", "Cast", "Ceil", "Clip", "Concat", "Constant", "ConstantOfShape", "Conv"),
+        *("ConvTranspose", "CumSum", "Div", "Equal", "Erf", "Exp", "Expand", "Flatten", "Floor", "Gather"),
+        *("GatherElements", "GatherND", "Gemm", "GlobalAveragePool", "Greater", "Identity", "InstanceNormalization"),
+        *("LeakyRelu", "Less", "Log", "MatMul", "Max", "MaxPool", "Min", "Mul", "Neg", "NonMaxSuppression", "NonZero"),
+        *("Not", "Or", "Pad", "Pow", "Range", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd"),
+        *(
+            "ReduceSum",
+            "Relu",
+            "Reshape",
+            "Resize",
+            "Round",
+            "ScatterElements",
+            "ScatterND",
+            "Shape",
+            "Sigmoid",
+            "Sign",
+        ),
+        *("Size", "Slice", "Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Tile", "TopK", "Transpose"),
+        *("Unsqueeze", "Where"),
+    )
 )
 # Values of attributes that came later: (operator, attribute, value, opset).
 _LATER_VALUES = (("Pad", "mode", "wrap", 19), ("Resize", "coordinate_transformation_mode", "half_pixel_symmetric", 19))

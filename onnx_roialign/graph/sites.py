@@ -1,4 +1,4 @@
-"""Every RoiAlign of a model, at any depth: where it is, what its node says, and what it means with the nodes around it."""
+"""Every RoiAlign of a model, at any depth: where it is, what its node says, what it means with the nodes before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether spatial_scale fits the feature map: the size of a map says how many pixels of the image one of its pixels is."""
+"""Whether spatial_scale fits the feature map: its size, beside that of the image, says what its stride is."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def misfit(site: Site, known: Known) -> tuple[Size, Size] | None:
 
 
 def extent(site: Site, known: Known) -> float | None:
-    """The larger side of the image in pixels, as the map's size and spatial_scale say it; None where it is not known."""
+    """The larger side of the image in pixels, as the map's size and spatial_scale say it; None where not known."""
     feature = _size(site.node.inputs[0] if site.node.inputs else None, known)
     return None if feature is None else max(feature) / site.attributes.spatial_scale
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnx.inliner
 import onnx_ir as ir
 
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.batch import always_first_image, counts_for, images_of
 from onnx_roialign.graph.finding import Finding, found
 from onnx_roialign.graph.known import Known, known
-from onnx_roialign.graph.meaning import differences, relevant
+from onnx_roialign.graph.meaning import differences
 from onnx_roialign.graph.sites import Site, resolved, sites
 from onnx_roialign.graph.stride import extent, misfit
 from onnx_roialign.model import Model, parse
 from onnx_roialign.semantics import HALF_PIXEL_OPSET, Semantics
 from onnx_roialign.sources import parse as parse_source
+from onnx_roialign.standard import relevant
 
 __all__ = ["validate"]
 
@@ -75,7 +78,13 @@ def validate(
         return findings
     from onnx_roialign.graph.trace import run_findings  # the one part that needs the engines
 
-    return findings + run_findings(model, wanted, inputs, expected)
+    return findings + run_findings(_complete(model), wanted, inputs, expected)
+
+
+def _complete(model: Model) -> onnx.ModelProto:
+    """The model with its external data, and without functions: what lies in them can be named, but not looked into."""
+    proto = onnx.load(os.fspath(model)) if isinstance(model, (str, os.PathLike)) else parse(model)
+    return onnx.inliner.inline_local_functions(proto) if proto.functions else proto
 
 
 def _read(model: ir.Model, known: Known, source: str | Semantics | None, wanted: Semantics | None) -> Iterator[Finding]:
@@ -160,7 +169,8 @@ def _departures(site: Site, wanted: Semantics, source: str | Semantics | None) -
         yield _coordinates(site, wanted, source)
     for field, code in _FIELD_CODES:
         if field in fields:
-            message = f"{field} must be {getattr(wanted, field)!r} as in {_name(source)}, got {getattr(has.semantics, field)!r}"
+            want, got = getattr(wanted, field), getattr(has.semantics, field)
+            message = f"{field} must be {want!r} as in {_name(source)}, got {got!r}"
             yield found(code, site.name, message, repairable=True)
 
 

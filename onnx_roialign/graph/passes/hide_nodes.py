@@ -75,8 +75,8 @@ class HideNodes(ir.passes.InPlacePass):
             emulated = largest_change(attributes, replace(legacy, offset=meaning.offset))
             return (
                 f"opset must be at least {HALF_PIXEL_OPSET} for half_pixel, got target {self._target}: as "
-                f"output_half_pixel its answers would change by up to {lost:.2g} for features in [0, 1), and with half a "
-                f"pixel taken off the boxes before, those of RoIs under 1 x 1 pixel by up to {emulated:.2g}; pass "
+                f"output_half_pixel its answers would change by up to {lost:.2g} for features in [0, 1), and with half "
+                f"a pixel taken off the boxes before, those of RoIs under 1 x 1 pixel by up to {emulated:.2g}; pass "
                 "private_op=True to say it with onnx_roialign::RoiAlign"
             )
         names = [value.name for value in (*site.node.inputs[:2], *site.node.outputs) if value is not None]

@@ -72,7 +72,7 @@ def _drop_defaults(node: ir.Node, new: onnx.defs.OpSchema, old: onnx.defs.OpSche
         and name not in old.attributes
         and attribute.type in (ir.AttributeType.INT, ir.AttributeType.FLOAT, ir.AttributeType.STRING)
         and new.attributes[name].default_value.name
-        and attribute.value == ir.from_proto(new.attributes[name].default_value).value
+        and attribute.value == ir.serde.deserialize_attribute(new.attributes[name].default_value).value
     ]
     for name in dropped:
         del node.attributes[name]

@@ -122,7 +122,8 @@ def _write_standard(site: Site, standard: Standard, types: dict[str, int]) -> No
     boxes = before if site.shift.root is None else site.shift.root
     if (start, end) != (0.0, 0.0):
         kind = _type(site, types)
-        assert kind is not None and node.graph is not None
+        assert kind is not None  # or the shift would not have been allowed
+        assert node.graph is not None
         tape = ir.tape.Tape()
         shift = tape.op("Constant", [], {"value": ir.tensor(np.array([start, start, end, end], kind.numpy()))})
         boxes = tape.op("Add", [boxes, shift])
@@ -164,6 +165,7 @@ def _write(node: ir.Node, domain: str, attributes: dict[str, object]) -> None:
 
 def import_private(model: ir.Model) -> None:
     """Imports the private domain wherever a node is of it."""
-    for owner in (model.graph, *model.functions.values()):
+    owners: list[ir.Graph | ir.Function] = [model.graph, *model.functions.values()]
+    for owner in owners:
         if any(node.domain == private_op.DOMAIN for node in ir.traversal.RecursiveGraphIterator(owner)):
             owner.opset_imports.setdefault(private_op.DOMAIN, private_op.OPSET_VERSION)

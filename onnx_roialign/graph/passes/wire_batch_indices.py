@@ -21,8 +21,8 @@ class WireBatchIndices(ir.passes.InPlacePass):
     2. The counts are the value named in ``counts``, or else the one integer vector among the graph's inputs that
        nothing reads; where several could be meant, nothing changes.
     3. Only operators that are the same from opset 9 on are used, so any opset that has RoiAlign has them. With n images
-       and k RoIs: the (n, k) table "j < counts[i]" is true counts[i] times in row i, and NonZero lists where, row by row.
-       Counts whose sum is not k make another number of indices than RoIs, which RoiAlign refuses.
+       and k RoIs: the (n, k) table "j < counts[i]" is true counts[i] times in row i, and NonZero lists where, row by
+       row. Counts whose sum is not k make another number of indices than RoIs, which RoiAlign refuses.
     4. What made the zeros, and is read by nothing else, is removed.
 
     Functions of the model are left as they are: a graph's input is not seen in them.
