@@ -142,7 +142,7 @@ def _legend(shown: Explanation, names: tuple[str, str], strides: Sequence[int]) 
     for plan, name, stride, colour, solid in zip(
         (shown.first, shown.second), names, strides, (CHOSEN, OTHERS), (True, False), strict=True
     ):
-        note = "has no samples" if not plan.samples else f"1 sample in {stride} drawn" if stride > 1 else ""
+        note = "has no samples" if not plan.samples else f"1 in {stride} drawn along each axis" if stride > 1 else ""
         style: Literal["full", "none"] = "full" if solid else "none"
         entries.append(_mark("o", colour, f"{name}: {note}" if note else name, style))
         if plan.dropped:
