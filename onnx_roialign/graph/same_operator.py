@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import onnx
 import onnx_ir as ir
 
@@ -19,20 +21,9 @@ _ONLY_GREW = frozenset(
         *("GatherElements", "GatherND", "Gemm", "GlobalAveragePool", "Greater", "Identity", "InstanceNormalization"),
         *("LeakyRelu", "Less", "Log", "MatMul", "Max", "MaxPool", "Min", "Mul", "Neg", "NonMaxSuppression", "NonZero"),
         *("Not", "Or", "Pad", "Pow", "Range", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd"),
-        *(
-            "ReduceSum",
-            "Relu",
-            "Reshape",
-            "Resize",
-            "Round",
-            "ScatterElements",
-            "ScatterND",
-            "Shape",
-            "Sigmoid",
-            "Sign",
-        ),
-        *("Size", "Slice", "Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Tile", "TopK", "Transpose"),
-        *("Unsqueeze", "Where"),
+        *("ReduceSum", "Relu", "Reshape", "Resize", "Round", "ScatterElements", "ScatterND", "Shape", "Sigmoid"),
+        *("Sign", "Size", "Slice", "Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Tile", "TopK"),
+        *("Transpose", "Unsqueeze", "Where"),
     )
 )
 # Values of attributes that came later: (operator, attribute, value, opset).
@@ -43,20 +34,28 @@ _BODIES = ("If", "Loop", "Scan")
 _NEGATIVE_OPSET = 11
 
 
-def is_same(node: ir.Node, current: int, target: int) -> bool:
+def is_same(node: ir.Node, current: int, target: int, types: Mapping[str, int]) -> bool:
     """Whether a node of ONNX's own domain, as it is, means the same in an older opset.
 
     A node with bodies does where all nodes in them do.
+
+    Args:
+        node: of ONNX's own domain, as it stands.
+        current: the opset it is in.
+        target: the older opset.
+        types: element type (TensorProto.DataType) of the model's values by name, where known.
     """
     new, old = _schema(node.op_type, current), _schema(node.op_type, target)
     if new is None or old is None:
         return False
     if node.op_type in _BODIES:
         inner = [one for graph in _graphs(node) for one in ir.traversal.RecursiveGraphIterator(graph)]
-        return all(one.domain != "" or is_standard(one) or is_same(one, current, target) for one in inner)
+        return all(one.domain != "" or is_standard(one) or is_same(one, current, target, types) for one in inner)
     if new.since_version == old.since_version:
         return True
     if node.op_type not in _ONLY_GREW or not _fits(node, new, old) or _later(node, target):
+        return False
+    if not _typed(node, old, types):
         return False
     return target >= _NEGATIVE_OPSET or not _negative(node)
 
@@ -99,6 +98,17 @@ def _fits(node: ir.Node, new: onnx.defs.OpSchema, old: onnx.defs.OpSchema) -> bo
         new.attributes[name].default_value.SerializeToString() == old.attributes[name].default_value.SerializeToString()
         for name in shared
     )
+
+
+def _typed(node: ir.Node, old: onnx.defs.OpSchema, types: Mapping[str, int]) -> bool:
+    """Whether the older schema has the types of the node's inputs and outputs, as far as they are known."""
+    for values, parameters in ((node.inputs, old.inputs), (node.outputs, old.outputs)):
+        for position, value in enumerate(values):
+            kind = types.get(value.name or "") if value is not None else None
+            parameter = parameters[min(position, len(parameters) - 1)]  # the last one may stand for many
+            if kind and f"tensor({onnx.TensorProto.DataType.Name(kind).lower()})" not in parameter.types:
+                return False
+    return True
 
 
 def _negative(node: ir.Node) -> bool:

@@ -95,7 +95,7 @@ class HideNodes(ir.passes.InPlacePass):
         same = [
             node
             for node in ir.traversal.RecursiveGraphIterator(graph)
-            if node.domain == "" and is_same(node, current, self._target)
+            if node.domain == "" and is_same(node, current, self._target, self._types)
         ]
         for node in same:
             node.domain = HIDDEN
