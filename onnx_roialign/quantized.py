@@ -24,7 +24,7 @@ from onnx_roialign.attributes import Attributes, check_arrays
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.geometry import Samples
 
-__all__ = ["check_attributes", "roi_align"]
+__all__ = ["check", "check_attributes", "roi_align"]
 
 Array = npt.NDArray[Any]
 
@@ -60,9 +60,7 @@ def roi_align(
     Raises:
         RoiAlignError: an input is not as described; the text says which and why.
     """
-    check_attributes(attributes)
-    scale, zero_point = _check(X, x_scale, x_zero_point)
-    check_arrays(X.astype(np.float32), rois, batch_indices, attributes)
+    scale, zero_point = check(X, x_scale, x_zero_point, rois, batch_indices, attributes)
     Y = np.empty((len(rois), X.shape[1], attributes.output_height, attributes.output_width), X.dtype)
     if Y.size == 0:
         return Y
@@ -78,7 +76,15 @@ def roi_align(
     return Y
 
 
-def _check(X: Array, x_scale: Array, x_zero_point: Array) -> tuple[np.float32, np.float32]:
+def check(
+    X: Array, x_scale: Array, x_zero_point: Array, rois: Array, batch_indices: Array, attributes: Attributes
+) -> tuple[np.float32, np.float32]:
+    """Checks the arguments of `roi_align`; answers scale and zero point.
+
+    Raises:
+        RoiAlignError: an input is not as described there.
+    """
+    check_attributes(attributes)
     if X.dtype not in (np.uint8, np.int8):
         raise RoiAlignError(f"X must be uint8 or int8, got {X.dtype}")
     for name, value, dtype in (("x_scale", x_scale, np.dtype(np.float32)), ("x_zero_point", x_zero_point, X.dtype)):
@@ -90,6 +96,7 @@ def _check(X: Array, x_scale: Array, x_zero_point: Array) -> tuple[np.float32, n
     with np.errstate(all="ignore"):
         if not (scale > 0 and math.isfinite(scale) and math.isfinite(np.float32(1) / scale)):
             raise RoiAlignError(f"x_scale must be finite and > 0, and so must 1 / x_scale, got {scale:.9g}")
+    check_arrays(np.broadcast_to(np.float32(0), X.shape), rois, batch_indices, attributes)
     return scale, np.float32(x_zero_point.item())
 
 
