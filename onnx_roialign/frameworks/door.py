@@ -125,7 +125,8 @@ def boxes_of(name: str, value: Any, columns: str, dtype: np.dtype[Any], owner: s
     if array.ndim != 2 or array.shape[1] != int(columns[-2]):
         raise RoiAlignError(f"{name} must have shape {columns}, got shape {array.shape}")
     if array.dtype != dtype:
-        raise RoiAlignError(f"{name} must have {owner}'s type {dtype}, got {array.dtype}")
+        whose = f"{owner}'" if owner.endswith("s") else f"{owner}'s"
+        raise RoiAlignError(f"{name} must have {whose} type {dtype}, got {array.dtype}")
     return array
 
 

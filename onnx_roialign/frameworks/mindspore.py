@@ -34,7 +34,7 @@ class ROIAlign:
 
     >>> features = np.array([[[[1.0, 2.0], [3.0, 4.0]]]], np.float32)
     >>> rois = np.array([[0, 0.2, 0.3, 0.2, 0.3]], np.float32)
-    >>> print(ROIAlign(2, 2, 0.5, 2)(features, rois))
+    >>> print(ROIAlign(2, 2, 0.5, 2)(features, rois).round(6))
     [[[[1.775 2.025]
        [2.275 2.525]]]]
     """
