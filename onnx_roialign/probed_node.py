@@ -55,7 +55,11 @@ class ProbedNode:
         if not self._private:
             return read_attributes(node, self.opset).semantics
         given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-        return read_private(given).semantics
+        plain = {name: value.decode() if isinstance(value, bytes) else value for name, value in given.items()}
+        try:
+            return read_private(plain).semantics
+        except RoiAlignError as error:
+            raise error.in_node(node.name) from None
 
     def on(self, engine: str) -> Subject:
         """The node on this engine; what the engine raises, the function raises.

@@ -95,8 +95,8 @@ def _around(centre: tuple[float, float], size: tuple[float, float], found: Seman
 
 
 # Boxes of the position probes, at scale 1 and 0.5: fractions that differ show coordinates that were rounded first.
-_AT_ONE: Box = (4.25, 3.125, 12.25, 7.125)
-_AT_HALF: Box = (9.25, 4.375, 25.25, 14.375)
+_AT_ONE: Box = (4.25, 3.125, 12.625, 7.75)
+_AT_HALF: Box = (9.25, 4.375, 25.75, 14.625)
 
 
 def _corner_calls(_: Semantics) -> tuple[Call, ...]:

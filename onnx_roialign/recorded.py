@@ -5,9 +5,9 @@ have answered something else. Two things keep that from going wrong on real reco
 
 Ill-conditioned bins. Where a sample lies within rounding of a cut (-1, H, W), or a bin within rounding of a whole
 number of samples, the answer jumps, and which way depends on the order in which the framework adds: Paddle 3.3.1 orders
-the position's terms otherwise and so differs from its own Semantics by whole values there. Such a bin strikes out
-nothing. But samples exactly on a cut are also all that can show `border`: so what is still open after the elimination
-is put to the vote of the bins that tell the values apart, and a few that rounding turned do not outvote the rest.
+the position's terms otherwise, and so its answer can differ by a whole value there. Such a bin strikes out nothing. But
+samples exactly on a cut are also all that can show `border`: so what is still open after the elimination is put to the
+vote of the bins that tell the values apart, and a few that rounding turned do not outvote the rest.
 
 Fields that a call cannot show (max_rule in an average, adaptive in a fixed grid) do not split its candidates.
 """
@@ -37,7 +37,7 @@ Array = npt.NDArray[Any]
 # from its own Semantics, ill-conditioned bins left out, is 3.3e-6; two Semantics differ by 1e-2 and more.
 TOLERANCE = 1e-4
 # How far another order of adding can move a sample, in units in the last place of the RoI's farthest coordinate:
-# Paddle's moves it by 2, and its own end and size round once each.
+# Paddle's moves it by 2, and the RoI's end and size round once each. 1 % of all recorded bins lie that near.
 ULPS = 4
 # The part of the bins that tell two values apart which the better one must explain.
 MAJORITY = 0.75
