@@ -123,12 +123,15 @@ def in_loop(opset: int = 16, **attributes: Any) -> onnx.ModelProto:
         [
             roi_align_node("X", "rois", "batch_indices", "Y_turn", name="turn", **attributes),
             helper.make_node("Identity", ["go"], ["go_on"]),
+            helper.make_node("Identity", ["carried"], ["carried_on"]),
         ],
         "body",
-        [value("i", INT64, ()), value("go", TensorProto.BOOL, ())],
-        [value("go_on", TensorProto.BOOL, ()), value("Y_turn", FLOAT)],
+        [value("i", INT64, ()), value("go", TensorProto.BOOL, ()), value("carried", INT64, ())],
+        [value("go_on", TensorProto.BOOL, ()), value("carried_on", INT64, ()), value("Y_turn", FLOAT)],
     )
-    nodes = [constant("turns", 2, np.int64), helper.make_node("Loop", ["turns", ""], ["Y"], body=body)]
+    # A value that it carries, which opset 10 asks of every Loop.
+    loop = helper.make_node("Loop", ["turns", "", "turns"], ["last", "Y"], body=body)
+    nodes = [constant("turns", 2, np.int64), loop]
     return make_model(nodes, opset)
 
 

@@ -58,7 +58,7 @@ def convert_opset(model: Model, target: int, *, private_op: bool = False) -> onn
     HideNodes(target, known(proto).types, private=private_op)(graph)
     hidden = ir.to_proto(graph)
     if hidden.functions:
-        hidden = onnx.inliner.inline_local_functions(hidden, convert_version=True)
+        hidden = _inlined(hidden)
     converted = _converted(hidden, target)
     _show(converted.graph, target)
     imports = [entry for entry in converted.opset_import if entry.domain != HIDDEN]
@@ -71,6 +71,17 @@ def convert_opset(model: Model, target: int, *, private_op: bool = False) -> onn
     del converted.metadata_props[:]
     converted.metadata_props.extend(proto.metadata_props)
     return converted
+
+
+def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model without functions; the inliner does not import the domains of what was in them."""
+    imported = {entry.domain for entry in model.opset_import}
+    for function in model.functions:
+        for entry in function.opset_import:
+            if entry.domain not in imported:
+                model.opset_import.append(entry)
+                imported.add(entry.domain)
+    return onnx.inliner.inline_local_functions(model, convert_version=True)
 
 
 def _converted(model: onnx.ModelProto, target: int) -> onnx.ModelProto:
@@ -99,7 +110,7 @@ def _converted(model: onnx.ModelProto, target: int) -> onnx.ModelProto:
 def _reason(error: Exception) -> str:
     """The converter's text without the line of its source that it starts with."""
     text = " ".join(str(error).split())
-    match = re.search(r"No Adapter.*|Unsupported.*", text) or re.search(r"Assertion.*", text)
+    match = re.search(r"No (Adapter|Previous).*|Unsupported.*", text) or re.search(r"Assertion.*", text)
     return match.group() if match else text
 
 

@@ -48,6 +48,8 @@ def is_same(node: ir.Node, current: int, target: int, types: Mapping[str, int]) 
     new, old = _schema(node.op_type, current), _schema(node.op_type, target)
     if new is None or old is None:
         return False
+    if not old.min_input <= len(node.inputs) <= old.max_input:
+        return False
     if node.op_type in _BODIES:
         inner = [one for graph in _graphs(node) for one in ir.traversal.RecursiveGraphIterator(graph)]
         return all(one.domain != "" or is_standard(one) or is_same(one, current, target, types) for one in inner)
@@ -90,8 +92,8 @@ def _graphs(node: ir.Node) -> list[ir.Graph]:
 
 
 def _fits(node: ir.Node, new: onnx.defs.OpSchema, old: onnx.defs.OpSchema) -> bool:
-    """Whether the older schema has the node's attributes and inputs, and the same defaults for the others."""
-    if any(name not in old.attributes for name in node.attributes) or len(node.inputs) > old.max_input:
+    """Whether the older schema has the node's attributes, and the same defaults for the others."""
+    if any(name not in old.attributes for name in node.attributes):
         return False
     shared = set(new.attributes) & set(old.attributes) - set(node.attributes)
     return all(
