@@ -58,38 +58,38 @@ class LevelMapper:
     canonical_level: int = 4
     eps: float = 1e-6
 
-    def __call__(self, side: Array) -> Array:
-        """Levels from k_min up, counted from 0, for sides sqrt(w * h) in the coordinate type; NaN has level -1."""
-        real = side.dtype.type
-        with np.errstate(divide="ignore"):
-            level = np.log2(side / real(self.canonical_scale))
+    def __call__(self, area: Array) -> Array:
+        """Levels of boxes of these areas, float32 or float64, counted from 0 at k_min; -1 for a negative area."""
+        real = area.dtype.type
+        with np.errstate(divide="ignore", invalid="ignore"):
+            level = np.log2(np.sqrt(area) / real(self.canonical_scale))
         target = np.floor((real(self.canonical_level) + level) + real(self.eps))
         target = np.minimum(np.maximum(target, real(self.k_min)), real(self.k_max))
-        return np.where(np.isnan(side), -1, np.nan_to_num(target).astype(np.int64) - self.k_min)
+        return np.where(np.isnan(level), -1, np.nan_to_num(target).astype(np.int64) - self.k_min)
 
     def below(self, index: int, dtype: np.dtype[Any]) -> float:
-        """The largest side that has a level under this one, so that the others are greater; -1 where there is none."""
+        """The largest area that has a level under this one, so that the others are greater; -1 where there is none."""
         bits = np.int32 if dtype == np.float32 else np.int64
 
-        def side(pattern: int) -> Array:
+        def area(pattern: int) -> Array:
             return np.asarray([pattern], bits).view(dtype)
 
         # Bit patterns of floats from 0 up are in the order of the floats.
         low, high = -1, int(np.asarray(np.finfo(dtype).max).view(bits))
         while low < high:
             middle = (low + high + 1) // 2
-            if self(side(middle))[0] < index:
+            if self(area(middle))[0] < index:
                 low = middle
             else:
                 high = middle - 1
-        return -1.0 if low < 0 else float(side(low)[0])
+        return -1.0 if low < 0 else float(area(low)[0])
 
 
-def box_sides(boxes: Array) -> Array:
-    """sqrt(w * h) of (x1, y1, x2, y2) rows; NaN where the area is negative."""
+def box_areas(boxes: Array) -> Array:
+    """Areas of (x1, y1, x2, y2) rows, in float32 where they are float16."""
     wide = boxes.astype(np.float32) if boxes.dtype == np.float16 else boxes
     with np.errstate(invalid="ignore", over="ignore"):
-        return np.asarray(np.sqrt((wide[:, 2] - wide[:, 0]) * (wide[:, 3] - wide[:, 1])))
+        return np.asarray((wide[:, 2] - wide[:, 0]) * (wide[:, 3] - wide[:, 1]))
 
 
 class MultiScaleRoIAlign:
@@ -163,7 +163,7 @@ class MultiScaleRoIAlign:
         self.scales, self.map_levels = scales, mapper
         if len(maps) == 1:
             return roi_align(maps[0], rois, batch_indices, self._attributes(scales[0]))
-        level = mapper(box_sides(rois))
+        level = mapper(box_areas(rois))
         answer = np.zeros((len(rois), maps[0].shape[1], *self.output_size), maps[0].dtype)
         for i, (features, scale) in enumerate(zip(maps, scales, strict=True)):
             own = np.flatnonzero(level == i)
@@ -182,8 +182,9 @@ class MultiScaleRoIAlign:
 
         Inputs are the named feature maps by name and `boxes_0` to `boxes_N`, one matrix per image; output `output`. The
         scales, and with them the levels, are those that the shapes say, or where there has been a call those of it. A
-        box's level is read off its side sqrt(w * h) by comparing it with where equation 1, rounded as in the call,
-        changes: so every box goes to the call's level, while a logarithm computed elsewhere could differ in a last bit.
+        box's level is read off its area, by comparing it with where equation 1, rounded as in the call, changes: so
+        every box goes to the call's level. Roots and logarithms differ between runtimes in their last bit, and with it
+        the level of a box on a boundary (onnxruntime 1.20's Sqrt does).
 
         Args:
             opset: version of ONNX's own operators, at least 11.
@@ -282,14 +283,14 @@ def _join(boxes: Sequence[npt.ArrayLike], dtype: np.dtype[Any]) -> tuple[Array, 
     return np.concatenate(each), np.repeat(np.arange(len(each)), [len(own) for own in each])
 
 
-def _write_sides(graph: GraphWriter, rois: str) -> str:
-    """`box_sides` in a graph."""
+def _write_areas(graph: GraphWriter, rois: str) -> str:
+    """`box_areas` in a graph."""
     if graph.dtype == np.float16:
         rois = graph.node("Cast", (rois,), "wide_rois", to=onnx.TensorProto.FLOAT)
     ends, starts = graph.columns(rois, 2, 3, "ends"), graph.columns(rois, 0, 1, "starts")
     sizes = graph.node("Sub", (ends, starts), "sizes")
-    area = graph.node("Mul", (graph.columns(sizes, 0, 0, "widths"), graph.columns(sizes, 1, 1, "heights")), "area")
-    return graph.node("Reshape", (graph.node("Sqrt", (area,), "side_column"), graph.constant("flat", [-1])), "sides")
+    factors = (graph.columns(sizes, 0, 0, "widths"), graph.columns(sizes, 1, 1, "heights"))
+    return graph.node("Reshape", (graph.node("Mul", factors, "area_column"), graph.constant("flat", [-1])), "areas")
 
 
 def _write_mask(graph: GraphWriter, mapper: LevelMapper, index: int, rois: str) -> str | None:
@@ -298,15 +299,18 @@ def _write_mask(graph: GraphWriter, mapper: LevelMapper, index: int, rois: str) 
     if index > max(last, 0) or last < 0:
         return None
     real = np.dtype(np.float64 if graph.dtype == np.float64 else np.float32)
-    sides = "sides" if index else _write_sides(graph, rois)
-    # All sides are at least 0: with one level only, any of them will do.
-    low = graph.constant(f"below_{index}", mapper.below(index, real) if index else -1.0, real)
-    mask = graph.node("Greater", (sides, low), f"not_below_{index}")
+    if index == 0:
+        areas, zero = _write_areas(graph, rois), graph.constant("zero", 0, real)
+        signs = (graph.node("Greater", (areas, zero), "positive"), graph.node("Equal", (areas, zero), "empty"))
+        mask = graph.node("Or", signs, "not_below_0")  # GreaterOrEqual came with opset 12
+    else:
+        areas, low = "areas", graph.constant(f"below_{index}", mapper.below(index, real), real)
+        mask = graph.node("Greater", (areas, low), f"not_below_{index}")
     if index == last:
         return mask
-    above = np.nextafter(real.type(mapper.below(index + 1, real)), real.type(np.inf))
-    high = graph.constant(f"above_{index}", above, real)
-    return graph.node("And", (mask, graph.node("Less", (sides, high), f"not_above_{index}")), f"in_level_{index}")
+    first = np.nextafter(real.type(mapper.below(index + 1, real)), real.type(np.inf))
+    high = graph.constant(f"above_{index}", first, real)
+    return graph.node("And", (mask, graph.node("Less", (areas, high), f"not_above_{index}")), f"in_level_{index}")
 
 
 def _write_levels(

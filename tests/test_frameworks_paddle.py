@@ -8,6 +8,7 @@ import front_doors
 import golden
 import numpy as np
 import pytest
+import session_models
 import test_golden
 import tolerances
 from front_doors import CALL_ENGINES, assert_model_answers, grouped, kinds_of_cases, operators, size
@@ -170,7 +171,8 @@ def test_a_call_written_as_a_model_answers_as_the_call(case):
 
 
 @pytest.mark.parametrize(
-    ("opset", "is_aligned", "domain"), [(10, False, ""), (11, True, "onnx_roialign"), (16, True, ""), (22, True, "")]
+    ("opset", "is_aligned", "domain"),
+    [(10, False, ""), (11, True, "onnx_roialign"), (16, True, ""), (session_models.newest_opset(), True, "")],
 )
 def test_a_model_is_onnxs_own_where_its_opset_can_say_it(opset, is_aligned, domain):
     model = paddle.roi_align.to_onnx((3, 2), 0.5, 2, is_aligned, opset=opset)

@@ -8,6 +8,7 @@ import front_doors
 import golden
 import numpy as np
 import pytest
+import session_models
 import tolerances
 from front_doors import CALL_ENGINES, assert_model_answers, five_columns, kinds_of_cases, operators, size
 
@@ -142,7 +143,14 @@ def test_a_call_written_as_a_model_answers_as_torchvision_answered(case):
 
 @pytest.mark.parametrize(
     ("opset", "aligned", "domain"),
-    [(10, False, ""), (11, False, ""), (15, True, "onnx_roialign"), (16, True, ""), (16, False, ""), (22, True, "")],
+    [
+        (10, False, ""),
+        (11, False, ""),
+        (15, True, "onnx_roialign"),
+        (16, True, ""),
+        (16, False, ""),
+        (session_models.newest_opset(), True, ""),
+    ],
 )
 def test_a_model_is_onnxs_own_where_its_opset_can_say_it(opset, aligned, domain):
     model = torchvision.roi_align.to_onnx((3, 2), 0.5, -1, aligned, opset=opset)

@@ -16,7 +16,7 @@ from private_models import run_model
 from onnx_roialign import RoiAlignError
 from onnx_roialign.frameworks import torchvision
 from onnx_roialign.frameworks.torchvision import MultiScaleRoIAlign, roi_align
-from onnx_roialign.multiscale import LevelMapper, box_sides
+from onnx_roialign.multiscale import LevelMapper, box_areas
 
 RNG = np.random.default_rng(0)
 
@@ -89,46 +89,55 @@ def test_boxes_whose_area_lies_on_a_boundary_go_to_the_coarser_level(canonical):
     scale, level = canonical
     mapper = LevelMapper(0, 12, scale, level)
     for k in range(1, 9):
-        side = np.float32(scale * 2.0 ** (k - level))
-        assert mapper(np.array([side]))[0] == k, (k, side)
-        assert mapper(np.array([side * np.float32(1 - 1e-5)]))[0] == k - 1, (k, side)
-        # torchvision's 1e-6 carries what is within it, and where a float32 has room for it.
-        assert mapper(np.array([side * np.float32(1 - 2e-7)]))[0] == k, (k, side)
+        side = scale * 2.0 ** (k - level)
+        # torchvision's 1e-6 carries what is just below, too.
+        boxes = np.float32([square(side), square(side * (1 - 1e-5)), square(side * (1 - 2e-7))])
+        assert mapper(box_areas(boxes)).tolist() == [k, k - 1, k], (k, side)
 
 
 def test_levels_stop_at_the_ends_of_the_pyramid_and_a_box_without_area_is_of_the_finest():
     mapper = LevelMapper(2, 5)
-    assert mapper(np.float32([0, 1, 111, 112, 224, 448, 1e6, np.inf])).tolist() == [0, 0, 0, 1, 2, 3, 3, 3]
-    assert mapper(np.float32([np.nan])).tolist() == [-1]
+    sides = np.float32([0, 1, 111, 112, 224, 448, 1e6, np.inf])
+    assert mapper(sides * sides).tolist() == [0, 0, 0, 1, 2, 3, 3, 3]
+    assert mapper(np.float32([-0.0, -1e-45, -5, np.nan])).tolist() == [0, -1, -1, -1]
+
+
+def steps(first, count):
+    """Neighbouring floats around first."""
+    around = [first]
+    for _ in range(count):
+        around = [
+            np.nextafter(around[0], first.dtype.type(0)),
+            *around,
+            np.nextafter(around[-1], first.dtype.type(np.inf)),
+        ]
+    return np.asarray(around)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("canonical", [(224, 4), (96, 3), (100, 1)])
-def test_below_is_the_last_side_of_the_levels_before(dtype, canonical):
+def test_below_is_the_last_area_of_the_levels_before(dtype, canonical):
     mapper = LevelMapper(1, 5, *canonical)
     for index in range(1, 5):
-        below = np.asarray(mapper.below(index, np.dtype(dtype)), dtype)
-        above = np.nextafter(below, dtype(np.inf))
-        assert mapper(np.array([below, above])).tolist() == [index - 1, index]
-        # Around the boundary the level is a step, in every last bit.
-        near = below + np.arange(-50, 51) * (above - below)
-        assert np.array_equal(mapper(near.astype(dtype)) >= index, near > below)
+        below = dtype(mapper.below(index, np.dtype(dtype)))
+        near = steps(below, 200)
+        assert np.array_equal(mapper(near), np.where(near > below, index, index - 1))
 
 
-def test_a_model_sends_every_side_around_a_boundary_to_the_calls_level():
+def test_a_model_sends_every_area_around_a_boundary_to_the_calls_level():
     mapper = LevelMapper(2, 4)
-    sides = []
+    boxes = np.float32([[0, 0, 0, 9], [0, 0, -1e-30, 1e-15], [3, 0, 1, 5], [0, 5, 4, 1]])
     for index in (1, 2):
         below = np.float32(mapper.below(index, np.dtype(np.float32)))
-        sides += [below + np.float32(i) * np.spacing(below) for i in range(-5, 6)]
-    boxes = np.float32([[0, 0, side, side] for side in sides])
-    assert sorted(set(mapper(box_sides(boxes)).tolist())) == [0, 1, 2]
+        areas = steps(below, 5)
+        boxes = np.concatenate([boxes, np.column_stack([0 * areas, 0 * areas, areas / 256, 0 * areas + 256])])
+    assert sorted(set(mapper(box_areas(boxes)).tolist())) == [-1, 0, 1, 2]
     maps = pyramid([64, 32, 16], channels=1)
     for i, features in enumerate(maps.values()):
         features[:] = i + 1  # so that the answer is the level
     pooler = MultiScaleRoIAlign(list(maps), 1, 1)
     want = pooler(maps, [boxes], [(256, 256)])
-    assert sorted(set(want.ravel().tolist())) == [1, 2, 3]
+    assert (want.ravel() - 1).tolist() == mapper(box_areas(boxes)).tolist()
     model = pooler.to_onnx(feature_shapes={name: x.shape for name, x in maps.items()}, image_shapes=[(256, 256)])
     assert_model_answers(model, {**maps, "boxes_0": boxes}, want)
 

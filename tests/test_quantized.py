@@ -110,7 +110,7 @@ def test_ties_go_to_even_before_the_zero_point_is_added(engine):
 def test_a_bin_outside_the_map_answers_the_zero_point(engine, dtype, zero_point):
     far = np.float32([[0, 100, 100, 120, 120]])
     Y = roi_align_quantized(features(dtype), 0.5, zero_point, far, 2, engine=engine)
-    assert (Y == zero_point).all()
+    assert set(Y.ravel().tolist()) == {zero_point}
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
