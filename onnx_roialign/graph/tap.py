@@ -99,7 +99,22 @@ def _recorded(model: onnx.ModelProto, inputs: Mapping[str, Array]) -> list[Tap]:
     kinds: tuple[type[Any], ...] = (evaluator.RoiAlign, *private_evaluator.PRIVATE_OPS)
     ops = [recording(op) for op in kinds]
     try:
-        onnx.reference.ReferenceEvaluator(model, new_ops=ops).run(None, dict(inputs))
+        onnx.reference.ReferenceEvaluator(_with_conditions(model), new_ops=ops).run(None, dict(inputs))
     except Exception as error:  # nor have those of onnx.reference
         raise RoiAlignError(f"model must run on the inputs, got {one_line(error)}") from error
     return taps
+
+
+def _with_conditions(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with a condition in every Loop: onnx.reference 1.23 never enters one without."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    name = "onnx_roialign.true"
+    copy.graph.initializer.append(onnx.numpy_helper.from_array(np.array(True), name))
+    graphs = [copy.graph]
+    while graphs:
+        for node in graphs.pop().node:
+            if node.op_type == "Loop" and len(node.input) > 1 and not node.input[1]:
+                node.input[1] = name
+            graphs.extend(attribute.g for attribute in node.attribute if attribute.HasField("g"))
+    return copy

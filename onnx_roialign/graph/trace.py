@@ -20,7 +20,6 @@ from onnx_roialign.graph.meaning import source_names
 from onnx_roialign.graph.passes import StateMeaning, WireBatchIndices
 from onnx_roialign.graph.sites import Site, sites
 from onnx_roialign.graph.tap import Tap, outputs, tapped
-from onnx_roialign.inputs import check_inputs, declared_inputs
 from onnx_roialign.semantics import PRESETS, Semantics
 from onnx_roialign.trial import largest_difference
 
@@ -59,7 +58,7 @@ def run_findings(
     Raises:
         RoiAlignError: inputs or expected answers that are not the model's, or a model that does not run on them.
     """
-    feeds = check_inputs(declared_inputs(model), inputs)
+    feeds = _feeds(model, inputs)
     findings: list[Finding] = []
     explained: Semantics | None = None
     if expected is not None:
@@ -73,6 +72,16 @@ def run_findings(
     meaning = explained if wanted is None else wanted
     departing = None if meaning is None else _departing(model, feeds, meaning)
     return [*((departing,) if departing is not None else ()), *findings]
+
+
+def _feeds(model: onnx.ModelProto, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """What of the inputs the graph takes; shapes and types are the session's to check, where they are declared."""
+    initialized = {tensor.name for tensor in model.graph.initializer}
+    names = [value.name for value in model.graph.input]
+    for name in names:
+        if name not in inputs and name not in initialized:
+            raise RoiAlignError(f"{name} must be among the inputs, got {', '.join(sorted(inputs)) or 'none'}")
+    return {name: np.asarray(inputs[name]) for name in names if name in inputs}
 
 
 def _by_name(model: onnx.ModelProto, expected: Expected) -> dict[str, Array]:
