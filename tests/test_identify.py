@@ -24,6 +24,8 @@ from onnx_roialign.probes import CHECKS
 
 LEGACY, ALIGNED = PRESETS["torchvision_legacy"], PRESETS["torchvision_aligned"]
 
+DISTINCT = {semantics: name for name, semantics in PRESETS.items()}
+
 
 def meaning(semantics):
     """A RoIAlign that means this."""
@@ -473,7 +475,7 @@ def test_recorded_answers_of_two_meanings_fit_none_and_the_first_that_does_not_f
     assert one.seen != one.expected[0][1]
 
 
-@pytest.mark.parametrize("semantics", dict.fromkeys(PRESETS.values()), ids=str)
+@pytest.mark.parametrize("semantics", DISTINCT, ids=DISTINCT.values())
 def test_a_preset_is_found_again_in_calls_recorded_from_it(semantics):
     """With max mode and samples on the cut, which the frameworks' recordings do not all have."""
     calls = []
