@@ -222,7 +222,15 @@ def test_a_model_of_another_float_type(dtype):
 
 @pytest.mark.parametrize(
     ("size", "image", "scale"),
-    [(64, 256, 1 / 4), (50, 200, 1 / 4), (25, 200, 1 / 8), (13, 200, 1 / 16), (7, 200, 1 / 32), (512, 256, 2.0)],
+    [
+        (64, 256, 1 / 4),
+        (61, 250, 1 / 4),
+        (50, 200, 1 / 4),
+        (25, 200, 1 / 8),
+        (13, 200, 1 / 16),
+        (7, 200, 1 / 32),
+        (512, 256, 2.0),
+    ],
 )
 def test_a_scale_is_the_nearest_power_of_two(size, image, scale):
     pooler = MultiScaleRoIAlign(["a"], 1, 1)

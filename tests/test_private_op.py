@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 import session_models
 import tolerances
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from private_models import ENGINES, float_kinds, private_model, private_node, run_model
 from session_models import DTYPES, FEEDS, SHAPE, TYPES, bare_options, quiet_options
 
@@ -99,16 +99,19 @@ def test_private_and_standard_ops_stand_in_one_model(engine, opset):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_private_op_in_a_function_runs(engine):
-    function = helper.make_function(
-        "local", "Pool", ["X", "rois", "batch_indices"], ["Y"], [private_node(**attributes_of(PRESETS["mindspore_0"]))],
-        [helper.make_opsetid(private_op.DOMAIN, 1)],
-    )  # fmt: skip
-    call = helper.make_node("Pool", ["X", "rois", "batch_indices"], ["Y"], domain="local")
-    model = private_model([call], float_kinds(), opset=16, functions=(function,), domains=("local",))
-    Y = run_model(model, FEEDS, engine)
-    want = expected(PRESETS["mindspore_0"])
-    np.testing.assert_allclose(Y, want, rtol=0, atol=tolerances.FLOAT32 * np.abs(FEEDS["X"]).max())
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_private_op_in_a_function_runs(engine, dtype):
+    names = ["X", "rois", "batch_indices"]
+    body = [private_node(**attributes_of(PRESETS["mindspore_0"]))]
+    imports = [helper.make_opsetid(private_op.DOMAIN, 1)]
+    function = helper.make_function("local", "Pool", names, ["Y"], body, imports)
+    call = helper.make_node("Pool", names, ["Y"], domain="local")
+    kinds = float_kinds(TYPES[dtype])
+    model = private_model([call], kinds, opset=16, functions=(function,), domains=("local",))
+    feeds = {name: value.astype(dtype) if name != "batch_indices" else value for name, value in FEEDS.items()}
+    want = expected(PRESETS["mindspore_0"], dtype)
+    tolerance = tolerances.FLOAT32 * np.abs(FEEDS["X"]).max() if dtype == "float32" else 2**-9
+    np.testing.assert_allclose(run_model(model, feeds, engine), want, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("opset", [None, 16])
@@ -233,14 +236,18 @@ def test_onnx_forgets_the_private_ops_again():
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_the_python_op_knows_a_16_bit_type_behind_another_private_op(dtype):
-    kinds = TYPES[dtype]
+    kind = TYPES[dtype]
     nodes = [
-        helper.make_node("Cast", ["X"], ["X_cast"], to=kinds),
-        helper.make_node("Cast", ["rois"], ["rois_cast"], to=kinds),
-        private_node("X_cast", "rois_cast", "batch_indices", "first", name="first", output_height=6, output_width=6),
-        private_node("first", "rois_cast", "batch_indices", "second", name="second"),
+        helper.make_node("Cast", ["X"], ["X_cast"], to=kind),
+        helper.make_node("Cast", ["rois"], ["rois_cast"], to=kind),
+        private_node("X_cast", "rois_cast", "batch_indices", "first", name="first", output_height=2, output_width=2),
+        helper.make_node("Slice", ["first", "zero", "one", "one"], ["channel"]),
+        helper.make_node("Reshape", ["channel", "by_four"], ["boxes"]),
+        private_node("first", "boxes", "batch_indices", "second", name="second"),
         helper.make_node("Cast", ["second"], ["Y"], to=TensorProto.FLOAT),
     ]
     model = private_model(nodes, float_kinds(), opset=16)
+    for name, value in (("zero", [0]), ("one", [1]), ("by_four", [-1, 4])):
+        model.graph.initializer.append(numpy_helper.from_array(np.array(value), name))
     want = run_model(model, FEEDS, "native")
     np.testing.assert_allclose(run_model(model, FEEDS, "reference"), want, rtol=2**-7, atol=1e-3)

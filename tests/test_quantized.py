@@ -94,6 +94,16 @@ def test_every_value_is_the_kernels(engine, dtype, aligned, sampling_ratio, spat
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
+@pytest.mark.parametrize("sampling_ratio", [3, 5, 6])
+def test_the_order_of_operations_decides_near_ties(engine, sampling_ratio):
+    X = features("uint8", channels=400, height=4, width=4)
+    boxes = np.float32([[0, 0, 3, 3], [0.5, 0, 2, 3.5]])
+    arguments = (1, 1), 1.0, sampling_ratio, False
+    want = scalar_kernel(X, 0.3, 77, boxes, [0, 0], *arguments)
+    assert np.array_equal(roi_align_quantized(X, 0.3, 77, [boxes], *arguments, engine=engine), want)
+
+
+@pytest.mark.parametrize("engine", CALL_ENGINES)
 def test_ties_go_to_even_before_the_zero_point_is_added(engine):
     X = np.array([[[[10, 11, 12, 13]]]], np.uint8)
     # Between two pixels: 10.5, 11.5 and 12.5.
