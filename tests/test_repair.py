@@ -181,12 +181,13 @@ def test_any_model_can_be_made_to_mean_any_preset(opset_, preset, ratio, engine)
 @pytest.mark.parametrize("preset", PRESETS)
 def test_any_emulation_can_be_made_to_mean_any_preset(preset):
     emulations = (
-        graph_models.shifted(11, [0.5 / SCALE], op="Sub"),
         graph_models.shifted(16, [0.5 / SCALE], op="Sub", **HALF),
         graph_models.shifted(11, [0, 0, 1, 1]),
         graph_models.shifted(16, [1, 1, 2, 2], **HALF),
         graph_models.private("mindspore_1"),
     )
+    if PRESETS[preset].min_size is None:  # else the source itself moved the boxes, see below
+        emulations += (graph_models.shifted(11, [0.5 / SCALE], op="Sub"),)
     for given in emulations:
         repaired = repair(given, preset, exact=True)
         assert largest_difference(run(repaired, FEEDS)[0], meant(preset)) <= FLOAT32 * 4
@@ -196,6 +197,13 @@ def test_a_shift_that_emulated_is_taken_out():
     repaired = repair(graph_models.shifted(11, [0.5 / SCALE], op="Sub"), "torchvision:aligned=True")
     assert [node.op_type for node in repaired.graph.node] == ["RoiAlign"]
     assert list(repaired.graph.node[0].input) == ["X", "rois", "batch_indices"]
+
+
+def test_boxes_that_the_source_itself_moved_stay_moved():
+    given = graph_models.shifted(11, [0.5 / SCALE], op="Sub")
+    assert repair(given, "torchvision") == given
+    half = graph_models.shifted(11, [0.5 / SCALE], op="Sub", sampling_ratio=0)
+    assert repair(half, "paddle:aligned=False") == half
 
 
 def test_a_shift_that_is_the_models_own_stays():

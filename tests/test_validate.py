@@ -156,6 +156,18 @@ def test_a_message_says_what_was_found(message, found):
     assert any(message in finding.message for finding in validate(found()))
 
 
+def test_boxes_that_the_source_itself_moved_by_half_a_pixel_are_right():
+    given = graph_models.shifted(11, [0.5 / graph_models.SCALE], op="Sub")
+    assert codes(validate(given, "torchvision")) == []
+    assert codes(validate(given, "torchvision:aligned=True")) == ["emulated-half-pixel"]
+
+
+def test_an_end_shift_that_the_source_does_not_have_is_found():
+    given = graph_models.shifted(11, [0, 0, 1, 1])
+    assert codes(validate(given, "mindspore:roi_end_mode=0")) == ["end-shift"]
+    assert codes(validate(given, "mindspore:roi_end_mode=1")) == ["end-shift-minimum-size"]
+
+
 def test_two_invalid_attributes_are_two_findings():
     assert codes(validate(model(mode="median", sampling_ratio=-1))) == ["invalid-attribute", "invalid-attribute"]
 

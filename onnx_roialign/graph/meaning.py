@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass, replace
 
 from onnx_roialign.attributes import Attributes
+from onnx_roialign.graph.sites import Shift, Site
 from onnx_roialign.semantics import HALF_PIXEL_OPSET, PRESETS, Semantics
 from onnx_roialign.standard import relevant
 
-__all__ = ["Standard", "differences", "say", "source_names"]
+__all__ = ["Standard", "differences", "say", "seen_from", "source_names"]
 
 _CLOSE = 1e-5  # pixels: below what float32 can tell apart in coordinates of a hundred pixels
 
@@ -34,6 +35,18 @@ def differences(attributes: Attributes, wanted: Semantics) -> tuple[str, ...]:
     has, wants = relevant(attributes), relevant(replace(attributes, semantics=wanted))
     names = ("offset", "min_size", "end_shift", "adaptive", "empty", "max_rule", "border")
     return tuple(name for name in names if not _equal(getattr(has, name), getattr(wants, name)))
+
+
+def seen_from(site: Site, wanted: Semantics) -> Site:
+    """The site, its shift only where it can belong to the meaning.
+
+    Boxes moved by half a pixel before a node that means what a source without an offset means: the source's own call
+    was on moved boxes (a common way round a runtime without half_pixel), and the exporter wrote what it saw.
+    """
+    moved = site.shift.start != 0.0 and site.shift.start == site.shift.end
+    if moved and wanted.offset == 0.0 and not set(differences(site.attributes, wanted)) - {"empty"}:
+        return replace(site, shift=Shift(0.0, 0.0, site.node.inputs[1]))
+    return site
 
 
 def _equal(a: object, b: object) -> bool:

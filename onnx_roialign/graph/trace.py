@@ -16,7 +16,7 @@ from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.batch import always_first_image, counts_for
 from onnx_roialign.graph.finding import Finding, found
 from onnx_roialign.graph.known import known
-from onnx_roialign.graph.meaning import source_names
+from onnx_roialign.graph.meaning import seen_from, source_names
 from onnx_roialign.graph.passes import StateMeaning, WireBatchIndices
 from onnx_roialign.graph.sites import Site, sites
 from onnx_roialign.graph.tap import Tap, outputs, tapped
@@ -196,5 +196,5 @@ def _answer(site: Site, tap: Tap, wanted: Semantics, counts: Array | None) -> Ar
     indices = tap.batch_indices
     if counts is not None and always_first_image(site) and int(counts.sum()) == len(indices):
         indices = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
-    attributes = replace(site.attributes, semantics=site.wanted_here(wanted))
+    attributes = replace(site.attributes, semantics=seen_from(site, wanted).wanted_here(wanted))
     return reference.roi_align(tap.X, tap.rois, indices, attributes)

@@ -16,7 +16,7 @@ from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.batch import always_first_image, counts_for, images_of
 from onnx_roialign.graph.finding import Finding, found
 from onnx_roialign.graph.known import Known, known
-from onnx_roialign.graph.meaning import differences
+from onnx_roialign.graph.meaning import differences, seen_from
 from onnx_roialign.graph.sites import Site, resolved, sites
 from onnx_roialign.graph.stride import extent, misfit
 from onnx_roialign.model import Model, parse
@@ -97,7 +97,7 @@ def _read(model: ir.Model, known: Known, source: str | Semantics | None, wanted:
         yield from _wrong_inputs(site, known)
         yield from _indices(site, known, counts)
         if site.readable:
-            yield from _dialect(site) if wanted is None else _departures(site, wanted, source)
+            yield from _dialect(site) if wanted is None else _departures(seen_from(site, wanted), wanted, source)
         yield from _runtimes(site)
         yield from _places(site, known)
 

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnx_roialign import private_op
 from onnx_roialign.attributes import Attributes
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.graph.meaning import Standard, differences, say
+from onnx_roialign.graph.meaning import Standard, differences, say, seen_from
 from onnx_roialign.graph.passes.dead import remove_unread
 from onnx_roialign.graph.sites import Site, sites
 from onnx_roialign.semantics import HALF_PIXEL_OPSET, Semantics
@@ -24,7 +24,7 @@ _MOVABLE = (ir.DataType.FLOAT, ir.DataType.DOUBLE)
 
 def is_right(site: Site, wanted: Semantics, *, exact: bool) -> bool:
     """Whether a node answers what is wanted; NaN for 0 in bins without samples counts as right unless exact."""
-    fields = differences(site.effective, wanted)
+    fields = differences(seen_from(site, wanted).effective, wanted)
     return not fields or (not exact and fields == ("empty",))
 
 
@@ -68,7 +68,7 @@ class StateMeaning(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Applies the rules; modified tells whether any node changed."""
         modified = False
-        for site in list(sites(model)):
+        for site in [seen_from(one, self._wanted) for one in sites(model)]:
             if not site.readable or is_right(site, self._wanted, exact=self._exact):
                 continue
             modified = True
