@@ -17,7 +17,8 @@ namespace {
 
 // Grids up to this many samples a bin are walked; larger ones are entered by bisection, where the map begins.
 constexpr float kWalk = 32;
-// Beyond this many samples a bin, positions far from zero coincide: equal ones are taken at once.
+// Beyond this many samples a bin, positions far from zero coincide: equal ones are taken at once, and each counts as
+// its part of the bin's samples, whose number squared float32 could not hold.
 constexpr float kCoinciding = 65536;
 
 struct Sample {
@@ -25,22 +26,22 @@ struct Sample {
   int32_t high;
   float low_weight;
   float high_weight;
-  float repeats;
+  float times;  // how often it counts, in the unit of AxisSamples::divisor
 };
 
 // The samples of all bins of one axis that lie inside the map, bin by bin, in the order of the grid.
 struct AxisSamples {
-  float count = 0;  // per bin, those outside included
+  float divisor = 0;  // samples per bin, those outside included; 1 where they count as parts
   std::vector<Sample> samples;
   std::vector<size_t> first;  // per bin, and the end
 };
 
-Sample interpolate(float at, int64_t length, float repeats) {
+Sample interpolate(float at, int64_t length, float times) {
   const int32_t last = static_cast<int32_t>(length - 1);
   const float inside = at <= 0 ? 0 : at;
   const int32_t low = inside >= static_cast<float>(last) ? last : static_cast<int32_t>(inside);
   const float high_weight = low == last ? 0 : inside - static_cast<float>(low);
-  return {low, std::min(low + 1, last), 1 - high_weight, high_weight, repeats};
+  return {low, std::min(low + 1, last), 1 - high_weight, high_weight, times};
 }
 
 void sample_bin(const BinSamples<float>& bin, int64_t length, AxisSamples& axis) {
@@ -51,11 +52,12 @@ void sample_bin(const BinSamples<float>& bin, int64_t length, AxisSamples& axis)
   while (i < static_cast<double>(bin.count)) {
     const float at = bin.position(i);
     if (beyond(at)) break;
-    double next = i + 1;
+    double next = i + 1, times = 1;
     if (bin.count > kCoinciding) {
       next = std::max(next, bin.first_index(i, [&](float other) { return other != at; }));
+      times = (next - i) / static_cast<double>(bin.count);
     }
-    if (!before(at)) axis.samples.push_back(interpolate(at, length, static_cast<float>(next - i)));
+    if (!before(at)) axis.samples.push_back(interpolate(at, length, static_cast<float>(times)));
     i = next;
   }
 }
@@ -63,11 +65,12 @@ void sample_bin(const BinSamples<float>& bin, int64_t length, AxisSamples& axis)
 AxisSamples sample_axis(const Axis<float>& axis, int64_t bins, int64_t length, const Attributes& attributes) {
   const float bin = axis.size / static_cast<float>(bins);
   const float adaptive = attributes.semantics.adaptive_floor ? std::floor(bin) : std::ceil(bin);
+  const float count = attributes.sampling_ratio > 0 ? static_cast<float>(attributes.sampling_ratio) : adaptive;
   AxisSamples result;
-  result.count = attributes.sampling_ratio > 0 ? static_cast<float>(attributes.sampling_ratio) : adaptive;
+  result.divisor = count > kCoinciding ? 1 : count;
   for (int64_t p = 0; p < bins; ++p) {
     result.first.push_back(result.samples.size());
-    sample_bin({axis.start + static_cast<float>(p) * bin, bin, result.count, -1, static_cast<float>(length),
+    sample_bin({axis.start + static_cast<float>(p) * bin, bin, count, -1, static_cast<float>(length),
                 attributes.semantics.border_exclusive},
                length, result);
   }
@@ -86,7 +89,7 @@ class RoiPooler {
                      arrays.H, attributes);
     x_ = sample_axis(scale_axis(corners[0], corners[2], spatial_scale, attributes.semantics), attributes.output_width,
                      arrays.W, attributes);
-    divisor_ = static_cast<float>(std::max(static_cast<double>(y_.count) * static_cast<double>(x_.count), 1.0));
+    divisor_ = static_cast<float>(std::max(static_cast<double>(y_.divisor) * static_cast<double>(x_.divisor), 1.0));
   }
 
   void pool() const {
@@ -112,9 +115,9 @@ class RoiPooler {
         const Sample& x = x_.samples[j];
         const float w1 = y.low_weight * x.low_weight, w2 = y.low_weight * x.high_weight;
         const float w3 = y.high_weight * x.low_weight, w4 = y.high_weight * x.high_weight;
-        const float repeats = y.repeats * x.repeats;
-        values += repeats * (w1 * low[x.low] + w2 * low[x.high] + w3 * high[x.low] + w4 * high[x.high]);
-        weights += repeats * (w1 + w2 + w3 + w4);
+        const float times = y.times * x.times;
+        values += times * (w1 * low[x.low] + w2 * low[x.high] + w3 * high[x.low] + w4 * high[x.high]);
+        weights += times * (w1 + w2 + w3 + w4);
       }
     }
     return arrays_.scale * (values - static_cast<float>(arrays_.zero_point) * weights) / divisor_;

@@ -28,6 +28,9 @@ __all__ = ["check", "check_attributes", "roi_align"]
 
 Array = npt.NDArray[Any]
 
+# Samples per bin from which on positions coincide in float32, far from zero.
+_COINCIDING = 65536
+
 
 def check_attributes(attributes: Attributes) -> None:
     """Refuses what a quantized answer cannot say.
@@ -70,7 +73,7 @@ def roi_align(
         for k in range(len(rois)):
             y, x = _axes(start[k], end[k], X.shape[2:], attributes)
             values, weights = _sums(X[batch_indices[k]].astype(np.float32), y, x)
-            samples = np.float32(max(float(y.count) * float(x.count), 1.0))
+            samples = np.float32(max(y.divisor * x.divisor, 1.0))
             value = scale * (values - zero_point * weights) / samples
             Y[k] = np.clip(np.rint(value * (np.float32(1) / scale)) + zero_point, limits.min, limits.max)
     return Y
@@ -102,14 +105,18 @@ def check(
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """One axis of one RoI: per bin P and place J in it, two pixels and their weights; missing places weigh 0."""
+    """One axis of one RoI: per bin P and place J in it, two pixels and their weights; missing places weigh 0.
+
+    `times` is how often a sample counts, and `divisor` how many there are, or where that is more than _COINCIDING, what
+    part of them it is, and 1: so that their squares stay in float32's range.
+    """
 
     low: Array  # (P, J)
     high: Array
     low_weight: Array
     high_weight: Array
-    repeats: Array
-    count: float
+    times: Array
+    divisor: float
 
 
 def _axes(start: Array, end: Array, lengths: tuple[int, ...], attributes: Attributes) -> tuple[_Axis, _Axis]:
@@ -134,6 +141,8 @@ def _axis(samples: Samples) -> _Axis:
     """The samples of each bin, in the order of the grid, side by side."""
     count = float(samples.count[0])
     held = np.bincount(samples.bin, minlength=samples.bins)
+    parts = count > _COINCIDING
+    times = samples.share if parts else np.rint(samples.share * count)
     place = np.arange(samples.bin.size) - np.repeat(np.cumsum(held) - held, held)
 
     def table(values: Array) -> Array:
@@ -146,8 +155,8 @@ def _axis(samples: Samples) -> _Axis:
         high=table(samples.high),
         low_weight=table(1 - samples.fraction),
         high_weight=table(samples.fraction),
-        repeats=table(np.rint(samples.share * count).astype(samples.fraction.dtype)),
-        count=count,
+        times=table(times.astype(samples.fraction.dtype)),
+        divisor=1.0 if parts else count,
     )
 
 
@@ -160,7 +169,7 @@ def _sums(features: Array, y: _Axis, x: _Axis) -> tuple[Array, Array]:
         for j in range(x.low.shape[1]):
             w = [a[:, i, None] * b[:, j] for a in (y.low_weight, y.high_weight) for b in (x.low_weight, x.high_weight)]
             q = [features[:, row, column[:, j]] for row in rows for column in (x.low, x.high)]
-            repeats = y.repeats[:, i, None] * x.repeats[:, j]
-            values += repeats * (w[0] * q[0] + w[1] * q[1] + w[2] * q[2] + w[3] * q[3])
-            weights += repeats * (w[0] + w[1] + w[2] + w[3])
+            times = y.times[:, i, None] * x.times[:, j]
+            values += times * (w[0] * q[0] + w[1] * q[1] + w[2] * q[2] + w[3] * q[3])
+            weights += times * (w[0] + w[1] + w[2] + w[3])
     return values, weights
