@@ -40,7 +40,7 @@ class _NoAnswerError(Exception):
 
 
 def identify(fn: Subject) -> Identified:
-    """Finds out by some 17 small calls, each made twice, what a RoIAlign means.
+    """Finds out by 18 small calls, each made twice, what a RoIAlign means.
 
     Args:
         fn: called as ``fn(X, rois, batch_indices, attributes)`` and answers Y. X is (N, C, H, W) float32, rois
