@@ -276,6 +276,8 @@ CASES: tuple[tuple[str, str, Make, Make, str | Semantics | None], ...] = (
     ),
     ("spatial-scale-stride", "1/8 for 1/4", lambda: network(0.125), lambda: network(0.25), None),
     ("spatial-scale-stride", "1 for 1/4", lambda: network(1.0), lambda: network(0.25, resized=True), None),
+    # boxes in pixels of the graph's input, before it is resized to twice its size
+    ("spatial-scale-stride", "1/8 for 1/2", lambda: network(0.125), lambda: network(0.5, resized=True), None),
     (
         "coarse-coordinates",
         "float16 over 2048",

@@ -152,6 +152,17 @@ def test_an_operator_of_which_the_older_opset_lacks_the_type_is_not_taken_down()
         convert_opset(make_model(nodes, 16), 11)
 
 
+def test_a_loop_that_carries_nothing_is_not_taken_to_opset_10():
+    given = graph_models.in_loop(16, **LEGACY)
+    loop = given.graph.node[1]
+    body = loop.attribute[0].g
+    for part, index in ((loop.input, 2), (loop.output, 0), (body.input, 2), (body.output, 1), (body.node, 2)):
+        del part[index]
+    assert opset(convert_opset(given, 11)) == 11
+    with pytest.raises(RoiAlignError, match="Loop"):
+        convert_opset(given, 10)
+
+
 @pytest.mark.parametrize("index", [[0], [-1]], ids=str)
 def test_a_negative_index_is_not_taken_below_opset_11(index):
     nodes = [
