@@ -51,14 +51,15 @@ def session(
     providers: Sequence[Any] = ("CPUExecutionProvider",),
     **kwargs: Any,
 ) -> onnxruntime.InferenceSession:
-    """Builds an onnxruntime session in which every RoiAlign runs on one engine.
+    """Builds an onnxruntime session in which every RoiAlign, the private ones of this package too, runs on one engine.
 
     Args:
         model: path, bytes or ModelProto. Models with external data, and so those over 2 GB, work from a path.
         sess_options: the session's options, which gain what the engine needs and can be passed again, with the same
             engine or another; not shared with another thread meanwhile.
         engine: "native", the compiled library in the place of onnxruntime's own kernel; "reference", NumPy inside the
-            session (slow; runs of one session wait for each other); "builtin", onnxruntime's own kernel.
+            session (slow; runs of one session wait for each other); "builtin", onnxruntime's own kernel, which knows no
+            private op.
         providers: execution providers, best first.
         **kwargs: further arguments of `onnxruntime.InferenceSession`.
 
