@@ -6,43 +6,13 @@
 #include <cstring>
 #include <limits>
 
+#include "bin_samples.h"
+
 namespace roialign {
 namespace {
 
 // Grids up to this many samples a bin are walked; larger ones are entered by bisection, where the map begins.
 constexpr double kWalk = 32;
-
-// The samples of one bin: position(i) is monotone in i, so those inside the map are an index range.
-template <class C>
-struct BinSamples {
-  C base;  // start + p * bin
-  C bin;
-  C count;     // g
-  C low_cut;   // -1
-  C high_cut;  // N
-  bool exclusive;
-
-  C position(double i) const { return base + ((static_cast<C>(i) + static_cast<C>(0.5)) * bin) / count; }
-  bool below(C at) const { return exclusive ? at <= low_cut : at < low_cut; }
-  bool above(C at) const { return exclusive ? at >= high_cut : at > high_cut; }
-
-  // The first index in [from, count) that holds, where holds is false and then true; count where none does.
-  template <class Holds>
-  double first_index(double from, Holds holds) const {
-    double low = from, high = static_cast<double>(count);
-    while (low < high) {
-      const double middle = std::floor(low + (high - low) / 2);
-      // Past 2^53 a double has no room for every index, and the middle of two neighbours is one of them.
-      if (middle + 1 == middle && (middle == low || middle == high)) return holds(position(low)) ? low : high;
-      if (holds(position(middle))) {
-        high = middle;
-      } else {
-        low = middle + 1;
-      }
-    }
-    return low;
-  }
-};
 
 // The taps of one bin, appended in ascending order of position.
 class TapList {

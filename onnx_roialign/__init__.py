@@ -5,6 +5,7 @@ from __future__ import annotations
 from onnx_roialign.call import roi_align
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError
 from onnx_roialign.evaluator import RoiAlign, reference_evaluator
+from onnx_roialign.identify import identify
 from onnx_roialign.native import library_path
 from onnx_roialign.runtime import register, session
 from onnx_roialign.semantics import PRESETS, Semantics
@@ -15,6 +16,7 @@ __all__ = [
     "RoiAlign",
     "RoiAlignError",
     "Semantics",
+    "identify",
     "library_path",
     "reference_evaluator",
     "register",

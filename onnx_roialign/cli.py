@@ -1,4 +1,8 @@
-"""The command line, onnx-roialign: run, info, demo, bench. Wrong arguments get one line on stderr and exit code 2."""
+"""The command line, onnx-roialign. Wrong arguments get one line on stderr and exit code 2.
+
+Here are run, info and demo; `cli_graph` has validate, repair and convert-opset, `cli_probe` identify and explain, and
+`bench_command` bench.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from onnx_roialign import __version__
+from onnx_roialign import __version__, cli_graph, cli_probe
 from onnx_roialign.bench_command import bench
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError
 from onnx_roialign.inputs import check_inputs, declared_inputs, made_inputs, read_arrays, read_model
@@ -53,7 +57,7 @@ def _stop(text: str) -> NoReturn:
 
 app = typer.Typer(
     cls=_OneLineErrors,
-    help="RoiAlign in ONNX: run a model on our kernel, ONNX Runtime's own, or the NumPy reference.",
+    help="RoiAlign in ONNX: run a model on our kernel, check and repair what a converter wrote, explain a RoI.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -184,6 +188,11 @@ def demo(
 
 
 app.command()(bench)
+app.command()(cli_graph.validate)
+app.command()(cli_graph.repair)
+app.command("convert-opset")(cli_graph.convert_opset)
+app.command()(cli_probe.identify)
+app.command()(cli_probe.explain)
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from onnx.reference.op_run import OpRun
 from onnx_roialign import reference
 from onnx_roialign.attributes import Attributes
 from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.private_evaluator import PRIVATE_OPS
 from onnx_roialign.semantics import from_onnx
 
 __all__ = ["RoiAlign", "reference_evaluator"]
@@ -56,12 +57,14 @@ class _Evaluator(ReferenceEvaluator):
     """Brings RoiAlign along wherever onnx builds another evaluator: functions of the model get no new_ops otherwise."""
 
     def __init__(self, proto: Any, **kwargs: Any) -> None:
-        kwargs["new_ops"] = [RoiAlign]
+        kwargs["new_ops"] = [RoiAlign, *PRIVATE_OPS]
         super().__init__(proto, **kwargs)
 
 
 def reference_evaluator(model: str | os.PathLike[str] | bytes | onnx.ModelProto) -> ReferenceEvaluator:
     """An onnx ReferenceEvaluator in which every RoiAlign of the model, at any depth, is the one defined here.
+
+    The private ops, onnx_roialign::RoiAlign and QLinearRoiAlign, run too.
 
     Args:
         model: path, serialized model or ModelProto. From a path, external data is loaded too.

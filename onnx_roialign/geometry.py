@@ -31,12 +31,42 @@ import numpy.typing as npt
 
 from onnx_roialign.semantics import Semantics
 
-__all__ = ["Samples", "Taps", "axis_samples", "corner_taps", "mean_taps", "sample_taps", "scaled_ends"]
+__all__ = [
+    "Grid",
+    "Samples",
+    "Taps",
+    "all_positions",
+    "axis_grid",
+    "axis_samples",
+    "corner_taps",
+    "mean_taps",
+    "sample_taps",
+    "scaled_ends",
+]
 
 Array = npt.NDArray[Any]
 
 # A sample further than this outside the first pixel contributes nothing (and as far outside the last one).
 MARGIN = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """How K RoIs are cut into bins and samples along one axis; arrays of the coordinate type.
+
+    Attributes:
+        start: (K,) scaled first coordinates.
+        size: (K,) the RoI's length; negative where it is mirrored.
+        step: (K,) the length of a bin.
+        count: (K,) g, samples per bin; <= 0: there are none. A float: up to 3e38.
+        base: (K, P) where each bin begins.
+    """
+
+    start: Array
+    size: Array
+    step: Array
+    count: Array
+    base: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +119,26 @@ def scaled_ends(start: Array, end: Array, spatial_scale: float, semantics: Seman
     return start * scale - offset, (end + shift) * scale - offset
 
 
+def axis_grid(start: Array, end: Array, *, bins: int, sampling_ratio: int, semantics: Semantics) -> Grid:
+    """How K RoIs are cut along one axis; the arguments are those of `axis_samples`."""
+    real = start.dtype.type
+    size = end - start
+    if semantics.min_size is not None:
+        size = np.maximum(size, real(semantics.min_size))
+    step = size / real(bins)
+    if sampling_ratio > 0:
+        count = np.full_like(step, sampling_ratio)
+    else:
+        count = np.ceil(step) if semantics.adaptive == "ceil" else np.floor(step)
+    return Grid(start, size, step, count, start[:, None] + np.arange(bins).astype(real) * step[:, None])
+
+
+def all_positions(grid: Grid, roi: int) -> Array:
+    """(P, g) positions of all samples of one RoI along one axis, those outside the map too: for g that fits memory."""
+    step, count = grid.step[roi], max(grid.count[roi], grid.step.dtype.type(0))
+    return _position(grid.base[roi, :, None], np.arange(int(count)).astype(step.dtype), step, count)
+
+
 def axis_samples(
     start: Array, end: Array, *, length: int, bins: int, sampling_ratio: int, semantics: Semantics
 ) -> Samples:
@@ -105,22 +155,13 @@ def axis_samples(
         sampling_ratio: samples per bin; 0: adaptive.
         semantics: everything else.
     """
-    real = start.dtype.type
-    size = end - start
-    if semantics.min_size is not None:
-        size = np.maximum(size, real(semantics.min_size))
-    step = size / real(bins)  # the length of a bin
-    if sampling_ratio > 0:
-        count = np.full_like(step, sampling_ratio)
-    else:
-        count = np.ceil(step) if semantics.adaptive == "ceil" else np.floor(step)
-    base = start[:, None] + np.arange(bins).astype(real) * step[:, None]
-
+    grid = axis_grid(start, end, bins=bins, sampling_ratio=sampling_ratio, semantics=semantics)
+    step, count, base = grid.step, grid.count, grid.base
     first, last = _indices_inside(base, step[:, None], count[:, None], length, semantics)
     inside = (last - first).ravel()
     bin_ = np.repeat(np.arange(base.size), inside)
     rank = np.arange(bin_.size) - np.repeat(np.cumsum(inside) - inside, inside)
-    index = _nth_index(first.ravel()[bin_] + rank, real)
+    index = _nth_index(first.ravel()[bin_] + rank, start.dtype.type)
     roi = bin_ // bins
     position = _position(base.ravel()[bin_], index, step[roi], count[roi])
     low, high, fraction = _interpolate(position, length)

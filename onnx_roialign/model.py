@@ -10,11 +10,24 @@ from typing import Any
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from onnx_roialign import private_op
 from onnx_roialign.attributes import Attributes
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.semantics import HALF_PIXEL_OPSET, from_onnx
 
-__all__ = ["Model", "Scope", "is_roi_align", "parse", "read_attributes", "scopes", "session_opset", "to_bytes"]
+__all__ = [
+    "Model",
+    "Scope",
+    "is_ours",
+    "is_private",
+    "is_quantized",
+    "is_roi_align",
+    "parse",
+    "read_attributes",
+    "scopes",
+    "session_opset",
+    "to_bytes",
+]
 
 Model = str | os.PathLike[str] | bytes | onnx.ModelProto
 
@@ -92,6 +105,21 @@ def is_roi_align(node: onnx.NodeProto) -> bool:
     return node.op_type == "RoiAlign" and node.domain in ("", "ai.onnx")
 
 
+def is_private(node: onnx.NodeProto) -> bool:
+    """Whether the node is onnx_roialign::RoiAlign."""
+    return node.op_type == private_op.OP_TYPE and node.domain == private_op.DOMAIN
+
+
+def is_quantized(node: onnx.NodeProto) -> bool:
+    """Whether the node is onnx_roialign::QLinearRoiAlign."""
+    return node.op_type == private_op.QLINEAR_OP_TYPE and node.domain == private_op.DOMAIN
+
+
+def is_ours(node: onnx.NodeProto) -> bool:
+    """Whether this package answers the node: RoiAlign of any domain and type."""
+    return is_roi_align(node) or is_private(node) or is_quantized(node)
+
+
 def scopes(model: onnx.ModelProto) -> Iterator[Scope]:
     """The model's graph, its functions, and every body of If, Loop and Scan in them."""
     yield from _graph_scopes(model.graph, _default_opset(model.opset_import), {})
@@ -159,14 +187,19 @@ def _decided(node: onnx.NodeProto) -> bool:
     return any(a.name == "coordinate_transformation_mode" and not a.ref_attr_name for a in node.attribute)
 
 
-def read_attributes(node: onnx.NodeProto, opset: int) -> Attributes:
-    """What a RoiAlign node asks for, at this opset.
+def read_attributes(node: onnx.NodeProto, opset: int | None) -> Attributes:
+    """What a RoiAlign node asks for, ONNX's at this opset or a private one.
 
     Raises:
         RoiAlignError: an attribute of the wrong type or value; the text names it and the node.
     """
     try:
         given = {a.name: a for a in node.attribute}
+        if node.domain == private_op.DOMAIN:
+            types = dict(private_op.ATTRIBUTE_TYPES)
+            return private_op.read_attributes({name: _value(a, types.get(name, a.type)) for name, a in given.items()})
+        if opset is None:
+            raise RoiAlignError("the model must import ONNX's own operators, got a RoiAlign without an opset")
         values = {name: _value(given[name], kind) for name, kind in _ATTRIBUTES if name in given}
         semantics = from_onnx(opset, values.pop("coordinate_transformation_mode", None))
         return Attributes(**values, semantics=semantics)

@@ -8,21 +8,18 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
 from numpy.typing import NDArray
 
+from onnx_roialign.style import CHOSEN, INK, OTHERS, QUIET, save, title
+
 __all__ = ["Detections", "SampledRoi", "draw"]
 
 Array = NDArray[Any]
 
-_INK = "#1f2430"
-_QUIET = "#6b7280"
-_CHOSEN = "#d81b60"
-_OTHERS = "#1565c0"
 _MARGIN = 1.1  # feature-map pixels shown around the RoI
 
 
@@ -68,11 +65,10 @@ def draw(path: Path, detections: Detections, sampled: SampledRoi) -> None:
     """Writes the picture as a PNG: the image with its boxes on the left, the samples of the first box on the right."""
     layout = ConstrainedLayoutEngine(w_pad=0.16, h_pad=0.14)
     figure = Figure(figsize=(13.0, 6.5), dpi=150, facecolor="white", layout=layout)
-    canvas = FigureCanvasAgg(figure)  # no window system, no global state
     left, right = figure.subplots(1, 2, width_ratios=(1.52, 1.0))
     _draw_image(left, detections)
     _draw_samples(right, sampled)
-    canvas.print_figure(path, format="png")
+    save(figure, path)
 
 
 def _draw_image(axes: Axes, detections: Detections) -> None:
@@ -82,7 +78,7 @@ def _draw_image(axes: Axes, detections: Detections) -> None:
     axes.imshow(pale, extent=frame, interpolation="nearest")
     for index in reversed(range(len(detections.boxes))):  # the first one last, on top
         box, score = detections.boxes[index], detections.scores[index]
-        colour = _CHOSEN if index == 0 else _OTHERS
+        colour = CHOSEN if index == 0 else OTHERS
         mask = detections.masks[index, 0] >= 0.5
         tint = np.zeros((height, width, 4))
         tint[mask] = (*_rgb(colour), 0.4)
@@ -96,9 +92,9 @@ def _draw_image(axes: Axes, detections: Detections) -> None:
         label.set_path_effects([Stroke(linewidth=2.2, foreground="white"), Normal()])
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
-    _title(axes, "Mask R-CNN's detections", "random weights, random image: boxes with scores, masks tinted")
-    axes.set_xlabel("image x, pixels", color=_QUIET)
-    axes.set_ylabel("image y, pixels", color=_QUIET)
+    title(axes, "Mask R-CNN's detections", "random weights, random image: boxes with scores, masks tinted")
+    axes.set_xlabel("image x, pixels", color=QUIET)
+    axes.set_ylabel("image y, pixels", color=QUIET)
 
 
 def _rgb(colour: str) -> tuple[float, float, float]:
@@ -110,29 +106,29 @@ def _draw_samples(axes: Axes, sampled: SampledRoi) -> None:
     x_edges, y_edges = _edges(sampled.x, sampled.bins[1]), _edges(sampled.y, sampled.bins[0])
     shown = axes.imshow(sampled.feature, cmap="Greys", interpolation="nearest", alpha=0.65)
     for edge in x_edges:
-        axes.plot([edge, edge], y_edges[[0, -1]], color=_CHOSEN, linewidth=0.7, alpha=0.8)
+        axes.plot([edge, edge], y_edges[[0, -1]], color=CHOSEN, linewidth=0.7, alpha=0.8)
     for edge in y_edges:
-        axes.plot(x_edges[[0, -1]], [edge, edge], color=_CHOSEN, linewidth=0.7, alpha=0.8)
+        axes.plot(x_edges[[0, -1]], [edge, edge], color=CHOSEN, linewidth=0.7, alpha=0.8)
     corner = (x_edges[0], y_edges[0])
     extent = (x_edges[-1] - x_edges[0], y_edges[-1] - y_edges[0])
-    axes.add_patch(Rectangle(corner, *extent, fill=False, edgecolor=_CHOSEN, linewidth=2.6))
+    axes.add_patch(Rectangle(corner, *extent, fill=False, edgecolor=CHOSEN, linewidth=2.6))
     x, y = np.meshgrid(sampled.x, sampled.y)
-    axes.scatter(x, y, s=8, color="#ffb300", edgecolors=_INK, linewidths=0.3, zorder=3)
+    axes.scatter(x, y, s=8, color="#ffb300", edgecolors=INK, linewidths=0.3, zorder=3)
     height, width = sampled.feature.shape
     axes.set_xlim(max(x_edges[0] - _MARGIN, -0.5), min(x_edges[-1] + _MARGIN, width - 0.5))
     axes.set_ylim(min(y_edges[-1] + _MARGIN, height - 0.5), max(y_edges[0] - _MARGIN, -0.5))
     rows, columns = sampled.bins
-    _title(
+    title(
         axes,
         "Where RoiAlign samples the red box",
         f"{rows} x {columns} bins, {sampled.y.size // rows} x {sampled.x.size // columns} samples each",
     )
-    axes.set_xlabel("feature map x, pixels", color=_QUIET)
-    axes.set_ylabel("feature map y, pixels", color=_QUIET)
+    axes.set_xlabel("feature map x, pixels", color=QUIET)
+    axes.set_ylabel("feature map y, pixels", color=QUIET)
     bar = axes.figure.colorbar(shown, ax=axes, shrink=0.75, pad=0.02)
-    bar.set_label(f"channel {sampled.channel}, {1 / sampled.spatial_scale:g} image pixels per pixel", color=_QUIET)
+    bar.set_label(f"channel {sampled.channel}, {1 / sampled.spatial_scale:g} image pixels per pixel", color=QUIET)
     bar.outline.set_visible(False)
-    bar.ax.tick_params(colors=_QUIET, labelsize=8.5)
+    bar.ax.tick_params(colors=QUIET, labelsize=8.5)
 
 
 def _edges(positions: Array, bins: int) -> Array:
@@ -140,12 +136,3 @@ def _edges(positions: Array, bins: int) -> Array:
     step = (positions[-1] - positions[0]) / (positions.size - 1)
     edges: Array = np.linspace(positions[0] - step / 2, positions[-1] + step / 2, bins + 1)
     return edges
-
-
-def _title(axes: Axes, title: str, subtitle: str) -> None:
-    axes.set_title(title, loc="left", fontsize=14, weight="bold", color=_INK, pad=24)
-    axes.text(0, 1.02, subtitle, transform=axes.transAxes, fontsize=10, color=_QUIET)
-    axes.set_anchor("N")  # both panels begin at one height
-    axes.tick_params(colors=_QUIET, labelsize=8.5)
-    for spine in axes.spines.values():
-        spine.set_visible(False)

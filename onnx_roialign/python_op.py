@@ -13,7 +13,7 @@ import json
 import threading
 import uuid
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,11 @@ import onnxruntime
 import onnxruntime_extensions
 from onnx.external_data_helper import load_external_data_for_model
 
-from onnx_roialign import reference
+from onnx_roialign import quantized, reference
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.model import to_bytes
 from onnx_roialign.options import config_entry, temporary_entry, version
-from onnx_roialign.rewrite import DOMAIN, OP_TYPE, TEXTS, attributes_from_texts, rewrite
+from onnx_roialign.rewrite import DOMAIN, OP_TYPE, QLINEAR_OP_TYPE, TEXTS, attributes_from_texts, rewrite
 
 __all__ = ["session"]
 
@@ -91,16 +91,24 @@ class _Answer(np.ndarray[Any, Any]):
         return self.view(np.ndarray)
 
 
-def _op(X: Array, rois: Array, batch_indices: Array, **texts: str) -> _Answer:
+def _op(*arrays: Array, **texts: str) -> _Answer:
+    return _answer(reference.roi_align, arrays, texts)
+
+
+def _qlinear_op(*arrays: Array, **texts: str) -> _Answer:
+    return _answer(quantized.roi_align, arrays, texts)
+
+
+def _answer(roi_align: Callable[..., Array], arrays: Sequence[Array], texts: Mapping[str, str]) -> _Answer:
     call = _shared().calls[json.loads(texts["session"])]
     try:
-        answer = reference.roi_align(X, rois, batch_indices, attributes_from_texts(texts))
+        answer = roi_align(*arrays, attributes_from_texts(texts))
     except RoiAlignError as error:
         call.error = error.in_node(json.loads(texts["node"]))
     except BaseException as error:  # past here it would end the process
         call.error = error
     if call.error is not None:
-        answer = np.zeros((0, 1, 1, 1), X.dtype)
+        answer = np.zeros((0, 1, 1, 1), arrays[0].dtype)
     return np.ascontiguousarray(answer).view(_Answer)
 
 
@@ -111,14 +119,19 @@ class _Shared:
         # How an op finds the run that it belongs to: on any thread, and through C++. Entries go with their sessions.
         self.calls: weakref.WeakValueDictionary[str, _Call] = weakref.WeakValueDictionary()
         number = onnxruntime_extensions.PyCustomOpDef
+        kinds = [(OP_TYPE, [element, element, number.dt_int64], _op) for element in (number.dt_float, number.dt_double)]
+        kinds += [
+            (QLINEAR_OP_TYPE, [element, number.dt_float, element, number.dt_float, number.dt_int64], _qlinear_op)
+            for element in (number.dt_uint8, number.dt_int8)
+        ]
         self.ops = tuple(
             onnxruntime_extensions.onnx_op(
-                op_type=f"{DOMAIN}::{OP_TYPE}",
-                inputs=[element, element, number.dt_int64],
-                outputs=[element],
+                op_type=f"{DOMAIN}::{op_type}",
+                inputs=inputs,
+                outputs=inputs[:1],
                 attrs=dict.fromkeys(TEXTS, number.dt_string),
-            )(_op)
-            for element in (number.dt_float, number.dt_double)
+            )(op)
+            for op_type, inputs, op in kinds
         )
 
 

@@ -12,15 +12,18 @@ import onnx.inliner
 import onnx.shape_inference
 from onnx import NodeProto, TensorProto, helper
 
+from onnx_roialign import private_op, quantized
 from onnx_roialign.attributes import Attributes
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.model import Scope, is_roi_align, read_attributes, scopes
+from onnx_roialign.model import Scope, is_ours, is_quantized, read_attributes, scopes
+from onnx_roialign.private_schema import known_to_onnx
 from onnx_roialign.semantics import Semantics
 
-__all__ = ["DOMAIN", "OP_TYPE", "TEXTS", "attributes_from_texts", "rewrite"]
+__all__ = ["DOMAIN", "OP_TYPE", "QLINEAR_OP_TYPE", "TEXTS", "attributes_from_texts", "rewrite"]
 
 DOMAIN = "onnx_roialign.reference"
-OP_TYPE = "RoiAlign"
+OP_TYPE = private_op.OP_TYPE
+QLINEAR_OP_TYPE = private_op.QLINEAR_OP_TYPE
 
 _PLAIN = tuple(field.name for field in dataclasses.fields(Attributes) if field.name != "semantics")
 _SEMANTICS = tuple(field.name for field in dataclasses.fields(Semantics))
@@ -34,7 +37,7 @@ _CAST_TYPES = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 
 
 def rewrite(model: onnx.ModelProto, session: str) -> onnx.ModelProto:
-    """Rewrites every RoiAlign of the model's graphs and functions.
+    """Rewrites every RoiAlign of the model's graphs and functions, ONNX's and the private ones.
 
     The type of X is onnx's to infer; where it cannot, behind an operator that onnx does not know, onnxruntime chooses
     among the float32 and the float64 op, and a 16-bit X is refused when the session is created.
@@ -46,7 +49,7 @@ def rewrite(model: onnx.ModelProto, session: str) -> onnx.ModelProto:
     Raises:
         RoiAlignError: an attribute of the wrong type or value; the text names it and the node.
     """
-    if any(is_roi_align(node) for function in model.functions for node in function.node):
+    if any(is_ours(node) for function in model.functions for node in function.node):
         model = onnx.inliner.inline_local_functions(model)  # a function's body has no types
     inferred = _infer(model)
     copy = onnx.ModelProto()
@@ -64,20 +67,21 @@ def rewrite(model: onnx.ModelProto, session: str) -> onnx.ModelProto:
 
 def _infer(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
-        return onnx.shape_inference.infer_shapes(model)
+        with known_to_onnx():
+            return onnx.shape_inference.infer_shapes(model)
     except onnx.shape_inference.InferenceError:
         return model  # the types that the model declares must do
 
 
 def _rewrite_nodes(scope: Scope, types: Mapping[str, int], session: str, found: int) -> int:
     """Rewrites the RoiAligns of one graph or function, of which found came before; answers how many there are now."""
-    if scope.opset is None or not any(is_roi_align(node) for node in scope.nodes):
+    if not any(is_ours(node) for node in scope.nodes):
         return found
     nodes: list[NodeProto] = []
     for node in scope.nodes:
-        if is_roi_align(node):
-            texts = _texts(node, read_attributes(node, scope.opset), session)
-            nodes += _replacement(node, texts, _element_type(node, types), f"onnx_roialign.{session}.{found}")
+        if is_ours(node):
+            attributes = read_attributes(node, scope.opset)
+            nodes += _replacement(node, attributes, session, types, f"onnx_roialign.{session}.{found}")
             found += 1
         else:
             nodes.append(node)
@@ -109,8 +113,18 @@ def _element_type(node: NodeProto, types: Mapping[str, int]) -> int:
     return X or rois or types.get(node.output[0], 0)
 
 
-def _replacement(node: NodeProto, texts: Mapping[str, str], element_type: int, prefix: str) -> list[NodeProto]:
+def _replacement(
+    node: NodeProto, attributes: Attributes, session: str, types: Mapping[str, int], prefix: str
+) -> list[NodeProto]:
     inputs, outputs = list(node.input), list(node.output)
+    texts = _texts(node, attributes, session)
+    if is_quantized(node):
+        try:
+            quantized.check_attributes(attributes)
+        except RoiAlignError as error:
+            raise error.in_node(node.name) from None
+        return [helper.make_node(QLINEAR_OP_TYPE, inputs, outputs, name=node.name, domain=DOMAIN, **texts)]
+    element_type = _element_type(node, types)
     before: list[NodeProto] = []
     after: list[NodeProto] = []
     if element_type in _CAST_TYPES:

@@ -51,14 +51,15 @@ def session(
     providers: Sequence[Any] = ("CPUExecutionProvider",),
     **kwargs: Any,
 ) -> onnxruntime.InferenceSession:
-    """Builds an onnxruntime session in which every RoiAlign runs on one engine.
+    """Builds an onnxruntime session in which every RoiAlign, the private ones of this package too, runs on one engine.
 
     Args:
         model: path, bytes or ModelProto. Models with external data, and so those over 2 GB, work from a path.
         sess_options: the session's options, which gain what the engine needs and can be passed again, with the same
             engine or another; not shared with another thread meanwhile.
         engine: "native", the compiled library in the place of onnxruntime's own kernel; "reference", NumPy inside the
-            session (slow; runs of one session wait for each other); "builtin", onnxruntime's own kernel.
+            session (slow; runs of one session wait for each other); "builtin", onnxruntime's own kernel, which knows no
+            private op.
         providers: execution providers, best first.
         **kwargs: further arguments of `onnxruntime.InferenceSession`.
 
@@ -110,7 +111,7 @@ def _source(model: Model) -> str | bytes:
 def _warn_of_other_providers(proto: onnx.ModelProto, engine: str, providers: Sequence[Any]) -> None:
     names = [provider if isinstance(provider, str) else provider[0] for provider in providers]
     others = [name for name in names if name != "CPUExecutionProvider"]
-    if others and any(models.is_roi_align(node) for scope in models.scopes(proto) for node in scope.nodes):
+    if others and any(models.is_ours(node) for scope in models.scopes(proto) for node in scope.nodes):
         warnings.warn(
             f"engine {engine!r} runs RoiAlign on the CPU: {', '.join(others)} must copy its inputs and outputs; "
             "use engine='builtin' to leave it to onnxruntime",

@@ -1,0 +1,153 @@
+// The attributes of a node: ONNX's own RoiAlign, and the ops of the domain onnx_roialign.
+#include "ort_attributes.h"
+
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+
+#include "ort_status.h"
+
+namespace roialign {
+
+using namespace ort_abi;  // NOLINT: this file is ONNX Runtime's side of the library
+
+namespace {
+
+constexpr int64_t kFirstOpsetWithCoordinateMode = 16;
+
+std::string quoted(const std::string& text) { return "'" + text + "'"; }
+
+std::string node_suffix(const OrtApi& api, const OrtKernelInfo* info) {
+  size_t size = 0;
+  check(api.KernelInfo_GetNodeName(info, nullptr, &size));
+  std::string name(size, '\0');
+  check(api.KernelInfo_GetNodeName(info, name.data(), &size));
+  name.resize(size == 0 ? 0 : size - 1);
+  return " (node " + quoted(name) + ")";
+}
+
+}  // namespace
+
+AttributeReader::AttributeReader(const OrtApi& api, const OrtKernelInfo* info)
+    : api_(api), info_(info), node_(node_suffix(api, info)) {}
+
+int64_t AttributeReader::integer(const char* name, int64_t absent) const {
+  int64_t value = 0;
+  if (succeeded(api_, api_.KernelInfoGetAttribute_int64(info_, name, &value))) return value;
+  refuse_other_type(name, "an integer");
+  return absent;
+}
+
+std::optional<float> AttributeReader::real(const char* name) const {
+  float value = 0;
+  if (succeeded(api_, api_.KernelInfoGetAttribute_float(info_, name, &value))) return value;
+  refuse_other_type(name, "a float");
+  return std::nullopt;
+}
+
+std::optional<std::string> AttributeReader::text(const char* name) const {
+  size_t size = 0;
+  if (!succeeded(api_, api_.KernelInfoGetAttribute_string(info_, name, nullptr, &size))) {
+    refuse_other_type(name, "a string");
+    return std::nullopt;
+  }
+  std::string value(size, '\0');
+  check(api_.KernelInfoGetAttribute_string(info_, name, value.data(), &size));
+  value.resize(size == 0 ? 0 : size - 1);
+  return value;
+}
+
+bool AttributeReader::choice(const char* name, const char* first, const char* second) const {
+  const std::string value = text(name).value_or(first);
+  if (value != first && value != second) {
+    refuse(std::string(name) + " must be " + quoted(first) + " or " + quoted(second) + ", got " + quoted(value));
+  }
+  return value == second;
+}
+
+void AttributeReader::refuse(const std::string& problem, const char* way_out) const {
+  throw std::invalid_argument(problem + node_ + way_out);
+}
+
+void AttributeReader::refuse_other_type(const char* name, const char* expected) const {
+  int64_t integer = 0;
+  float real = 0;
+  size_t size = 0;
+  const char* got = nullptr;
+  if (succeeded(api_, api_.KernelInfoGetAttribute_int64(info_, name, &integer))) {
+    got = "an integer";
+  } else if (succeeded(api_, api_.KernelInfoGetAttribute_float(info_, name, &real))) {
+    got = "a float";
+  } else if (succeeded(api_, api_.KernelInfoGetAttribute_string(info_, name, nullptr, &size))) {
+    got = "a string";
+  } else if (succeeded(api_, api_.KernelInfoGetAttributeArray_int64(info_, name, nullptr, &size))) {
+    got = size > 0 ? "a list of integers" : "another type";  // a present attribute of any other type reads as empty
+  }
+  if (got != nullptr) refuse(std::string(name) + " must be " + expected + ", got " + got);
+}
+
+namespace {
+
+bool read_half_pixel(const AttributeReader& reader, int64_t opset) {
+  const std::optional<std::string> mode = reader.text("coordinate_transformation_mode");
+  if (mode == "half_pixel") return true;
+  if (mode == "output_half_pixel") return false;
+  if (mode) {
+    reader.refuse("coordinate_transformation_mode must be 'half_pixel' or 'output_half_pixel', got " + quoted(*mode));
+  }
+  if (opset == 0) {
+    reader.refuse(
+        "coordinate_transformation_mode must be set where the model's opset is unknown, got a node without it",
+        "; set the session config entry 'onnx_roialign.opset' to the model's opset before registering the "
+        "library, or use onnx_roialign.session()");
+  }
+  return opset >= kFirstOpsetWithCoordinateMode;
+}
+
+double finite(const AttributeReader& reader, const char* name, double absent) {
+  const double value = reader.real(name).value_or(static_cast<float>(absent));
+  if (!std::isfinite(value)) {
+    const char* got = std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
+    reader.refuse(std::string(name) + " must be a finite number, got " + got);
+  }
+  return value;
+}
+
+Attributes read_common_attributes(const AttributeReader& reader, const Semantics& semantics) {
+  Attributes attributes{};
+  attributes.output_height = reader.integer("output_height", 1);
+  attributes.output_width = reader.integer("output_width", 1);
+  attributes.sampling_ratio = reader.integer("sampling_ratio", 0);
+  attributes.spatial_scale = reader.real("spatial_scale").value_or(1.0F);
+  attributes.mode_max = reader.choice("mode", "avg", "max");
+  attributes.semantics = semantics;
+  const std::string problem = check_attributes(attributes);
+  if (!problem.empty()) reader.refuse(problem);
+  return attributes;
+}
+
+}  // namespace
+
+Attributes read_onnx_attributes(const AttributeReader& reader, int64_t opset) {
+  const bool half_pixel = read_half_pixel(reader, opset);
+  Semantics semantics{};
+  semantics.offset = half_pixel ? 0.5 : 0.0;
+  semantics.min_size = half_pixel ? -std::numeric_limits<double>::infinity() : 1.0;
+  return read_common_attributes(reader, semantics);
+}
+
+// Absent attributes have the defaults of onnx_roialign/semantics.py.
+Attributes read_private_attributes(const AttributeReader& reader) {
+  Semantics semantics{};
+  semantics.offset = finite(reader, "offset", 0.5);
+  const bool bounded = reader.real("min_size").has_value();
+  semantics.min_size = bounded ? finite(reader, "min_size", 0) : -std::numeric_limits<double>::infinity();
+  semantics.end_shift = finite(reader, "end_shift", 0);
+  semantics.adaptive_floor = reader.choice("adaptive", "ceil", "floor");
+  semantics.empty_nan = reader.choice("empty", "zero", "nan");
+  semantics.max_samples = reader.choice("max_rule", "corners", "samples");
+  semantics.border_exclusive = reader.choice("border", "inclusive", "exclusive");
+  return read_common_attributes(reader, semantics);
+}
+
+}  // namespace roialign

@@ -1,0 +1,126 @@
+"""mindspore.ops.ROIAlign on NumPy arrays.
+
+Particular to MindSpore (2.10, its CPU kernel):
+
+- `roi_end_mode=1`, the default, adds a whole pixel of the image to x2 and y2 before scaling, and leaves small RoIs as
+  they are; `roi_end_mode=0` adds nothing and lets every scaled RoI grow to at least 1 x 1 pixel of the feature map.
+- Where `sample_num` is not positive the grid is adaptive and rounded down: a bin shorter than a pixel has no sample,
+  and answers NaN, 0 / 0.
+- Image indices travel in the RoIs' first column, and are cut to whole numbers.
+- Numbers of the wrong Python type are TypeErrors: an integer is no spatial_scale, a bool no integer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from onnx_roialign.attributes import Attributes
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.frameworks.door import Array, Engine, boxes_of, features_of, pool, split_images
+from onnx_roialign.semantics import PRESETS
+from onnx_roialign.writer import GraphWriter
+
+__all__ = ["ROIAlign"]
+
+TYPES = ("float32", "float16")
+
+
+class ROIAlign:
+    """mindspore.ops.ROIAlign: built with the arguments that are no arrays, called with features and RoIs.
+
+    >>> features = np.array([[[[1.0, 2.0], [3.0, 4.0]]]], np.float32)
+    >>> rois = np.array([[0, 0.2, 0.3, 0.2, 0.3]], np.float32)
+    >>> print(ROIAlign(2, 2, 0.5, 2)(features, rois).round(6))
+    [[[[1.775 2.025]
+       [2.275 2.525]]]]
+    """
+
+    def __init__(
+        self, pooled_height: int, pooled_width: int, spatial_scale: float, sample_num: int = 2, roi_end_mode: int = 1
+    ) -> None:
+        """Takes what does not change from call to call.
+
+        Args:
+            pooled_height: bins along y.
+            pooled_width: bins along x.
+            spatial_scale: pixels of the feature map per pixel of the image.
+            sample_num: samples per bin and axis; 0 or less: adaptive.
+            roi_end_mode: 1: adds a pixel of the image to x2 and y2; 0: does not, and makes small RoIs 1 x 1.
+
+        Raises:
+            TypeError: spatial_scale is no float, or one of the others no int.
+            RoiAlignError: a value that cannot be.
+        """
+        integers = {
+            "pooled_height": pooled_height,
+            "pooled_width": pooled_width,
+            "sample_num": sample_num,
+            "roi_end_mode": roi_end_mode,
+        }
+        for name, value in integers.items():
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise TypeError(f"{name} must be an int, got {value!r} of type {type(value).__name__}")
+        if not isinstance(spatial_scale, float):
+            raise TypeError(
+                f"spatial_scale must be a float, got {spatial_scale!r} of type {type(spatial_scale).__name__}"
+            )
+        if roi_end_mode not in (0, 1):
+            raise RoiAlignError(f"roi_end_mode must be 0 or 1, got {roi_end_mode}")
+        self.pooled_height = pooled_height
+        self.pooled_width = pooled_width
+        self.spatial_scale = spatial_scale
+        self.sample_num = sample_num
+        self.roi_end_mode = roi_end_mode
+        self._attributes = Attributes(
+            output_height=pooled_height,
+            output_width=pooled_width,
+            sampling_ratio=max(sample_num, 0),
+            spatial_scale=spatial_scale,
+            semantics=PRESETS[f"mindspore_{roi_end_mode}"],
+        )
+
+    def __call__(self, features: npt.NDArray[Any], rois: npt.NDArray[Any], *, engine: Engine = "native") -> Array:
+        """Pools RoIs of feature maps.
+
+        Args:
+            features: (N, C, H, W), float32 or float16; computed in float32, rounded once.
+            rois: (rois_n, 5) rows (image, x1, y1, x2, y2) in pixels of the image, of features' type.
+            engine: "native", the compiled library, or "reference", NumPy.
+
+        Returns:
+            (rois_n, C, pooled_height, pooled_width), of features' type.
+
+        Raises:
+            TypeError: features or rois are no array.
+            RoiAlignError: an array that cannot be; the text names it.
+            NativeLibraryError: engine "native" without a compiled library.
+        """
+        for name, value in (("features", features), ("rois", rois)):
+            if not isinstance(value, np.ndarray):
+                raise TypeError(f"{name} must be an array, got {type(value).__name__}")
+        X = features_of("features", features, TYPES)
+        boxes, images = split_images("rois", boxes_of("rois", rois, "(rois_n, 5)", X.dtype, "features"))
+        return pool(X, boxes, images, self._attributes, engine)
+
+    def to_onnx(self, opset: int = 16, *, dtype: npt.DTypeLike = np.float32) -> onnx.ModelProto:
+        """Writes the call as a model: roi_end_mode=0 with samples in ONNX's own RoiAlign, all else in the private one.
+
+        Inputs `features` and `rois` (rois_n, 5), output `output`. spatial_scale becomes a float32, as every attribute
+        of ONNX.
+
+        Args:
+            opset: version of ONNX's own operators.
+            dtype: of features and rois.
+
+        Raises:
+            RoiAlignError: an opset or a type that cannot be.
+        """
+        graph = GraphWriter(opset, dtype, TYPES)
+        X = graph.input("features", ("N", "C", "H", "W"))
+        batch_indices, boxes = graph.indices_and_boxes(graph.input("rois", ("rois_n", 5)))
+        output = graph.roi_align(X, boxes, batch_indices, "output", self._attributes)
+        return graph.model(output, ("rois_n", "C", self.pooled_height, self.pooled_width))

@@ -1,0 +1,10 @@
+"""Graphs: what is wrong with the RoiAligns of a model, and the model repaired or converted to another opset."""
+
+from __future__ import annotations
+
+from onnx_roialign.graph.finding import Finding
+from onnx_roialign.graph.opset import convert_opset
+from onnx_roialign.graph.repair import repair
+from onnx_roialign.graph.validate import validate
+
+__all__ = ["Finding", "convert_opset", "repair", "validate"]

@@ -1,0 +1,260 @@
+"""validate: what is wrong with the RoiAligns of a model, by reading it and, where there is data, by running it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx.inliner
+import onnx_ir as ir
+
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.graph.batch import always_first_image, counts_for, images_of
+from onnx_roialign.graph.finding import Finding, found
+from onnx_roialign.graph.known import Known, known
+from onnx_roialign.graph.meaning import differences, seen_from
+from onnx_roialign.graph.sites import Site, resolved, sites
+from onnx_roialign.graph.stride import extent, misfit
+from onnx_roialign.model import Model, parse
+from onnx_roialign.semantics import HALF_PIXEL_OPSET, Semantics
+from onnx_roialign.sources import parse as parse_source
+from onnx_roialign.standard import relevant
+
+__all__ = ["validate"]
+
+# ONNX Runtime's CPU provider has kernels for RoiAlign(10) and RoiAlign(16), and none for the next version.
+NO_KERNEL_OPSET = 22
+
+# 16-bit types, and up to where they hold every whole number: 2 ** (bits of the fraction + 1).
+_COARSE = (
+    (onnx.TensorProto.FLOAT16, "float16", 2048),
+    (onnx.TensorProto.BFLOAT16, "bfloat16", 256),
+)
+
+_FIELD_CODES = (
+    ("end_shift", "end-shift"),
+    ("adaptive", "adaptive-rule"),
+    ("max_rule", "max-rule"),
+    ("border", "border"),
+    ("empty", "empty-bins"),
+)
+
+
+def validate(
+    model: Model,
+    source: str | Semantics | None = None,
+    *,
+    inputs: Mapping[str, npt.NDArray[Any]] | None = None,
+    expected: Mapping[str, npt.NDArray[Any]] | Sequence[npt.NDArray[Any]] | None = None,
+) -> list[Finding]:
+    """What is wrong with the RoiAligns of a model, in the order of its nodes; nothing where it is right.
+
+    Reads the model's graph, the bodies of If, Loop and Scan, and the model's functions. With ``inputs`` the model runs
+    too: the first node that departs from what its source would have answered is found, and with ``expected`` which
+    source explains the expected numbers.
+
+    Args:
+        model: path, bytes or ModelProto; it is not changed, and external data is only read where it runs.
+        source: the framework call that the model came from, as `onnx_roialign.sources.parse` reads it ("torchvision",
+            "paddle:aligned=True", "mindspore:roi_end_mode=1", "onnx:16", a preset, a Semantics). Without it, only what
+            is wrong for any source is found.
+        inputs: array by name of the graph's inputs.
+        expected: the answers to these inputs, array by name of the graph's outputs or all of them in order.
+
+    Raises:
+        RoiAlignError: no model, no such source, expected without inputs, or a model that does not run on the inputs.
+    """
+    wanted = None if source is None else parse_source(source)
+    proto = resolved(parse(model))
+    graph = ir.from_proto(proto)
+    findings = list(_read(graph, known(proto), source, wanted))
+    if inputs is None:
+        if expected is not None:
+            raise RoiAlignError("inputs must be given with expected, got expected alone")
+        return findings
+    from onnx_roialign.graph.trace import run_findings  # the one part that needs the engines
+
+    return findings + run_findings(_complete(model), wanted, inputs, expected)
+
+
+def _complete(model: Model) -> onnx.ModelProto:
+    """The model with its external data, and without functions: what lies in them can be named, but not looked into."""
+    proto = onnx.load(os.fspath(model)) if isinstance(model, (str, os.PathLike)) else parse(model)
+    return onnx.inliner.inline_local_functions(proto) if proto.functions else proto
+
+
+def _read(model: ir.Model, known: Known, source: str | Semantics | None, wanted: Semantics | None) -> Iterator[Finding]:
+    every = list(sites(model))
+    counts = counts_for(model, every)
+    for site in every:
+        yield from (found(one.code, site.name, one.message, repairable=one.repairable) for one in site.problems)
+        if any(one.code == "invalid-input" for one in site.problems):
+            continue
+        yield from _wrong_inputs(site, known)
+        yield from _indices(site, known, counts)
+        if site.readable:
+            yield from _dialect(site) if wanted is None else _departures(seen_from(site, wanted), wanted, source)
+        yield from _runtimes(site)
+        yield from _places(site, known)
+
+
+def _wrong_inputs(site: Site, known: Known) -> Iterator[Finding]:
+    names = [value.name or "" for value in site.node.inputs if value is not None]
+    types = [known.types.get(name, 0) for name in names]
+    kinds = [str(onnx.helper.tensor_dtype_to_np_dtype(one)) if one else "" for one in types]
+    if types[0] and types[1] and types[0] != types[1]:
+        message = f"rois must have X's type {kinds[0]}, got {kinds[1]}"
+        yield found("invalid-input", site.name, message, repairable=False)
+    if types[2] and types[2] != onnx.TensorProto.INT64:
+        yield found("invalid-input", site.name, f"batch_indices must be int64, got {kinds[2]}", repairable=False)
+    X, rois, indices = (known.shapes.get(name) for name in names)
+    if X is not None and len(X) != 4:
+        message = f"X must have rank 4 (N, C, H, W), got shape {_shape(X)}"
+        yield found("invalid-input", site.name, message, repairable=False)
+    if rois is not None and (len(rois) != 2 or (isinstance(rois[1], int) and rois[1] != 4)):
+        message = f"rois must have shape (num_rois, 4), got shape {_shape(rois)}"
+        yield found("invalid-input", site.name, message, repairable=False)
+    if indices is not None and len(indices) != 1:
+        message = f"batch_indices must have shape (num_rois,), got shape {_shape(indices)}"
+        yield found("invalid-input", site.name, message, repairable=False)
+
+
+def _shape(shape: Sequence[int | str]) -> str:
+    return f"({', '.join(str(dim) if dim != '' else '?' for dim in shape)}{',' if len(shape) == 1 else ''})"
+
+
+def _indices(site: Site, known: Known, counts: ir.Value | None) -> Iterator[Finding]:
+    if not always_first_image(site):
+        return
+    images = images_of(site, known.shapes)
+    if counts is not None and not site.in_function and images != 1:
+        message = f"batch_indices must follow the RoI counts {counts.name!r}, which nothing reads, got constant zeros"
+        yield found("zero-batch-indices", site.name, message, repairable=True)
+    elif isinstance(images, int) and images > 1:
+        message = f"batch_indices must tell the {images} images of X apart, got constant zeros"
+        yield found("unread-images", site.name, message, repairable=False)
+
+
+def _dialect(site: Site) -> Iterator[Finding]:
+    """Emulations that fit no framework's RoIAlign."""
+    meaning = site.effective.semantics
+    if meaning.offset == 1.0:
+        message = "half a pixel must be taken off once, got it taken off by the graph and by the node"
+        yield found("half-pixel-twice", site.name, message, repairable=True)
+    if meaning.min_size is None or site.private:
+        return
+    if meaning.end_shift != 0.0:
+        message = (
+            "RoIs that end one pixel later (MindSpore, roi_end_mode=1) must not be made at least 1 x 1, got "
+            f"output_half_pixel at opset {site.opset}"
+        )
+        yield found("end-shift-minimum-size", site.name, message, repairable=True)
+    elif meaning.offset == 0.5:
+        message = (
+            "half_pixel must come without a minimum size, got it emulated by a subtraction before output_half_pixel "
+            f"at opset {site.opset}"
+        )
+        yield found("emulated-half-pixel", site.name, message, repairable=True)
+
+
+def _departures(site: Site, wanted: Semantics, source: str | Semantics | None) -> Iterator[Finding]:
+    """Every field in which the node, with the shift before it, is not what the source means."""
+    has = site.effective
+    fields = differences(has, wanted)
+    if "offset" in fields or "min_size" in fields:
+        yield _coordinates(site, wanted, source)
+    for field, code in _FIELD_CODES:
+        if field in fields:
+            want, got = getattr(wanted, field), getattr(has.semantics, field)
+            message = f"{field} must be {want!r} as in {_name(source)}, got {got!r}"
+            yield found(code, site.name, message, repairable=True)
+
+
+def _coordinates(site: Site, wanted: Semantics, source: str | Semantics | None) -> Finding:
+    """The one finding for offset and minimum size, which ONNX's two coordinate modes set together."""
+    has = relevant(site.effective)
+    got = _spelled(site)
+    if has.offset == wanted.offset:  # only the minimum size
+        code = "minimum-size"
+        if wanted.min_size is None and has.end_shift == wanted.end_shift != 0.0:
+            code = "end-shift-minimum-size"
+        elif wanted.min_size is None and has.offset == 0.5:
+            code = "emulated-half-pixel"
+        rule = (
+            "have no minimum size"
+            if wanted.min_size is None
+            else f"be at least {wanted.min_size:g} pixel wide and high"
+        )
+        return found(code, site.name, f"RoIs must {rule} as in {_name(source)}, got {got}", repairable=True)
+    if has.offset == 1.0:
+        code, rule = "half-pixel-twice", "be taken off once"
+    elif (has.offset, wanted.offset) == (0.0, 0.5):
+        code, rule = "half-pixel-lost", "be taken off"
+    elif (has.offset, wanted.offset) == (0.5, 0.0):
+        code, rule = "half-pixel-added", "not be taken off"
+    else:
+        message = f"offset must be {wanted.offset:g} pixels as in {_name(source)}, got {has.offset:g}"
+        return found("offset", site.name, message, repairable=True)
+    return found(code, site.name, f"half a pixel must {rule} as in {_name(source)}, got {got}", repairable=True)
+
+
+def _spelled(site: Site) -> str:
+    """What the node says, in its own words."""
+    meaning = site.attributes.semantics
+    if site.private:
+        return f"offset {meaning.offset:g} and min_size {meaning.min_size}"
+    mode = "half_pixel" if meaning.min_size is None else "output_half_pixel"
+    if "coordinate_transformation_mode" in site.given and (site.opset or 0) >= HALF_PIXEL_OPSET:
+        text = mode
+    else:
+        text = f"{mode}, which a node without coordinate_transformation_mode means at opset {site.opset}"
+    moved = site.shift.start or site.shift.end
+    return (
+        f"{text}, on RoIs that the graph moves by {site.shift.start:g} and {site.shift.end:g} pixels" if moved else text
+    )
+
+
+def _name(source: str | Semantics | None) -> str:
+    return source if isinstance(source, str) else "the source"
+
+
+def _runtimes(site: Site) -> Iterator[Finding]:
+    """What runtimes make different things of, however right it is."""
+    if site.private:
+        return
+    if site.attributes.mode == "max":
+        yield found(
+            "max-mode", site.name, "mode means different things to runtimes where it is 'max'", repairable=False
+        )
+    if "sampling_ratio" not in site.given:
+        yield found("sampling-ratio-omitted", site.name, "sampling_ratio must be written, got none", repairable=True)
+    if site.opset is not None and site.opset >= NO_KERNEL_OPSET:
+        message = f"opset must be below {NO_KERNEL_OPSET} for ONNX Runtime's own CPU kernel, got {site.opset}"
+        yield found("no-builtin-kernel", site.name, message, repairable=False)
+
+
+def _places(site: Site, known: Known) -> Iterator[Finding]:
+    if "spatial_scale" not in {one.message.split()[0] for one in site.problems if one.code == "invalid-attribute"}:
+        sizes = misfit(site, known)
+        if sizes is not None:
+            (image, feature), scale = sizes, site.attributes.spatial_scale
+            message = (
+                f"spatial_scale must fit the stride, got {scale:g} for a {feature[0]} x {feature[1]} feature map of a "
+                f"{image[0]} x {image[1]} image, which has about {feature[1] / image[1]:.3g}"
+            )
+            yield found("spatial-scale-stride", site.name, message, repairable=False)
+    rois = site.node.inputs[1]
+    kind = known.types.get(rois.name or "", 0) if rois is not None else 0
+    longest = extent(site, known)
+    for element_type, name, limit in _COARSE:
+        if kind == element_type and longest is not None and longest > limit:
+            step = float(np.exp2(np.ceil(np.log2(longest)) - np.log2(limit)))
+            message = (
+                f"rois must hold whole pixels of an image {longest:g} pixels long, got {name}, which holds multiples "
+                f"of {step:g} there"
+            )
+            yield found("coarse-coordinates", site.name, message, repairable=False)

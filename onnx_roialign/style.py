@@ -1,0 +1,31 @@
+"""What the package's pictures share: colours, titles, and a figure that needs no window system."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+__all__ = ["CHOSEN", "INK", "OTHERS", "QUIET", "save", "title"]
+
+INK = "#1f2430"
+QUIET = "#6b7280"
+CHOSEN = "#d81b60"
+OTHERS = "#1565c0"
+
+
+def title(axes: Axes, heading: str, below: str) -> None:
+    """Gives a panel its heading, a quieter line below it, and quiet ticks without a frame."""
+    axes.set_title(heading, loc="left", fontsize=14, weight="bold", color=INK, pad=24)
+    axes.text(0, 1.02, below, transform=axes.transAxes, fontsize=10, color=QUIET)
+    axes.set_anchor("N")  # panels begin at one height
+    axes.tick_params(colors=QUIET, labelsize=8.5)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes the figure as a PNG, with no window system and no global state."""
+    FigureCanvasAgg(figure).print_figure(path, format="png")

@@ -1,0 +1,65 @@
+"""What the tests of all front doors share: recorded cases as calls, and models that must answer as their calls do."""
+
+from __future__ import annotations
+
+import inspect
+
+import golden
+import numpy as np
+import onnx
+import pytest
+import tolerances
+from private_models import ENGINES, run_model
+
+CALL_ENGINES = ("native", "reference")
+
+
+def difference(case, Y):
+    """In units of max|X|; infinite where only one of the two is NaN."""
+    off = np.where(np.isnan(case.Y) == np.isnan(Y), 0.0, np.inf)
+    return np.fmax(np.abs(Y - case.Y) / np.abs(case.X).max(), off).max()
+
+
+def five_columns(case):
+    return np.column_stack([case.batch_indices.astype(np.float32), case.rois])
+
+
+def grouped(case):
+    """The case's boxes image after image, how many each image has, and the answer in that order."""
+    order = np.argsort(case.batch_indices, kind="stable")
+    counts = np.bincount(case.batch_indices, minlength=len(case.X)).astype(np.int32)
+    return case.rois[order], counts, case.Y[order]
+
+
+def size(case):
+    return case.arguments["output_height"], case.arguments["output_width"]
+
+
+def kinds_of_cases(framework, per_kind=1):
+    """A few recorded cases of every kind of RoI and preset: what takes a session each need not run all of them."""
+    found = {}
+    for case in golden.cases(framework):
+        adaptive = case.arguments["sampling_ratio"] == 0
+        found.setdefault((case.name.split("-")[1], case.preset, adaptive), []).append(case)
+    return [pytest.param(case, id=f"{case.name}-{case.preset}") for own in found.values() for case in own[:per_kind]]
+
+
+def assert_model_answers(model, feeds, want):
+    """On every engine, within what engines may differ."""
+    onnx.checker.check_model(model)
+    for engine in ENGINES:
+        Y = run_model(model, feeds, engine)
+        assert Y.dtype == want.dtype
+        assert Y.shape == want.shape, engine
+        scale = max(np.abs(value).max(initial=0) for value in feeds.values() if value.ndim == 4)
+        np.testing.assert_allclose(Y, want, rtol=0, atol=tolerances.FLOAT32 * scale, err_msg=engine)
+
+
+def operators(model):
+    return {(node.domain, node.op_type) for node in model.graph.node}
+
+
+def own_arguments(call):
+    """The arguments of a front door without `engine`: those of the framework, with their defaults."""
+    parameters = [p for p in inspect.signature(call).parameters.values() if p.name != "engine"]
+    return [p.name if p.default is p.empty else (p.name, p.default) for p in parameters]

@@ -1,0 +1,522 @@
+"""identify: every preset, engine and framework's recorded answers are named, and what no Semantics has is reported."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import golden
+import numpy as np
+import onnx
+import pytest
+
+import onnx_roialign
+from onnx_roialign import PRESETS, RoiAlignError, Semantics, reference
+from onnx_roialign import recorded as recorded_module
+from onnx_roialign.attributes import Attributes
+from onnx_roialign.identified import FIELDS
+from onnx_roialign.identify import RecordedCall, identify, identify_recorded
+from onnx_roialign.probed_node import ProbedNode, find_node
+from onnx_roialign.probes import CHECKS
+
+LEGACY, ALIGNED = PRESETS["torchvision_legacy"], PRESETS["torchvision_aligned"]
+
+DISTINCT = {semantics: name for name, semantics in PRESETS.items()}
+
+
+def meaning(semantics):
+    """A RoIAlign that means this."""
+    return lambda X, rois, indices, attributes: reference.roi_align(
+        X, rois, indices, replace(attributes, semantics=semantics)
+    )
+
+
+def evidence(found, subject):
+    return next(one for one in found.evidence if one.subject == subject)
+
+
+def presets_like(semantics, hidden):
+    seen = [field for field in FIELDS if field not in hidden]
+    return tuple(
+        name
+        for name, preset in PRESETS.items()
+        if all(getattr(preset, field) == getattr(semantics, field) for field in seen)
+    )
+
+
+def never_empty(semantics):
+    return semantics.adaptive == "ceil" and semantics.min_size is not None
+
+
+# Live.
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_named_on_every_engine(engine, preset):
+    def fn(X, rois, indices, attributes):
+        names = ("output_height", "output_width", "sampling_ratio", "spatial_scale", "mode")
+        return engine(X, rois, indices, semantics=preset, **{name: getattr(attributes, name) for name in names})
+
+    found = identify(fn)
+    assert found.fits, found.odd
+    assert found.hidden == (("empty",) if never_empty(PRESETS[preset]) else ())
+    assert preset in found.names
+    assert found.names == presets_like(PRESETS[preset], found.hidden)
+    assert found.differs_from(PRESETS[preset]) == ()
+
+
+def test_every_combination_of_the_known_values_is_found():
+    for semantics in recorded_module._all_candidates():
+        found = identify(meaning(semantics))
+        assert found.fits, (semantics, found.odd)
+        assert found.differs_from(semantics) == (), semantics
+        assert found.hidden == (("empty",) if never_empty(semantics) else ()), semantics
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_noise_of_1e_5_changes_nothing(preset):
+    rng = np.random.default_rng(0)
+
+    def noisy(*arguments):
+        Y = meaning(PRESETS[preset])(*arguments)
+        return Y + rng.uniform(-1e-5, 1e-5, Y.shape)
+
+    quiet, found = identify(meaning(PRESETS[preset])), identify(noisy)
+    assert (found.semantics, found.names, found.hidden) == (quiet.semantics, quiet.names, quiet.hidden)
+    assert found.fits
+
+
+def test_the_evidence_of_a_field_says_what_each_value_would_answer_and_what_was_seen():
+    found = identify(meaning(PRESETS["mindspore_1"]))
+    fields = {one.subject: one for one in found.evidence if one.subject in FIELDS}
+    assert list(fields) == list(FIELDS)
+    for field, one in fields.items():
+        assert one.verdict == "decided"
+        assert one.value == getattr(PRESETS["mindspore_1"], field)
+        expected = dict(one.expected)
+        assert set(expected) == set(FIELDS[field])
+        np.testing.assert_allclose(one.seen, expected.pop(one.value), atol=1e-5)
+        (other,) = expected.values()
+        difference = np.abs(np.array(one.seen) - other)
+        assert np.isnan(difference).any() or difference.max() > 0.05, "the values are too close to tell in noise"
+        assert one.probe
+        assert one.reason == f"{one.value!r} alone fits"
+
+
+def test_the_minimum_size_hides_empty_bins_and_the_evidence_says_so():
+    one = evidence(identify(meaning(LEGACY)), "empty")
+    assert one.verdict == "hidden"
+    assert one.reason == "no bin is ever without samples, because of the least size: all of 'zero', 'nan' fit"
+    assert dict(one.expected) == {"zero": (1, 1), "nan": (1, 1)}
+
+
+@pytest.mark.parametrize(
+    "fields", [{"offset": 0.25}, {"end_shift": 0.5}, {"end_shift": -1.0}, {"min_size": 2.0}, {"min_size": 0.1}]
+)
+def test_a_length_that_no_preset_has_is_measured(fields):
+    semantics = replace(PRESETS["paddle_aligned"], **fields)
+    found = identify(meaning(semantics))
+    assert found.fits, found.odd
+    assert found.names == ()
+    (field,) = fields
+    assert getattr(found.semantics, field) == getattr(semantics, field)
+    assert evidence(found, field).reason == f"{fields[field]} alone fits, which none of the presets has"
+
+
+def node(opset, **attributes):
+    return onnx.helper.make_node("RoiAlign", ["X", "rois", "b"], ["Y"], "pool", **attributes)
+
+
+@pytest.mark.parametrize("engine_name", ["builtin", "native", "reference", "evaluator"])
+@pytest.mark.parametrize(
+    ("opset", "mode", "preset"),
+    [
+        (10, None, "onnx_output_half_pixel"),
+        (16, None, "onnx_half_pixel"),
+        (16, "output_half_pixel", "onnx_output_half_pixel"),
+    ],
+)
+def test_a_node_is_named_on_every_runtime(engine_name, opset, mode, preset):
+    probed = ProbedNode(node(opset, **({} if mode is None else {"coordinate_transformation_mode": mode})), opset)
+    found = identify(probed.on(engine_name))
+    assert found.fits, found.odd
+    assert preset in found.names
+    assert found.differs_from(probed.meant) == ()
+
+
+def test_onnx_reference_is_half_a_pixel_off_at_opset_10():
+    """Where onnx mends its op, this fails: evaluator.py's docstring and README's table must then change."""
+    wrong, right = ProbedNode(node(10), 10), ProbedNode(node(16), 16)
+    found = identify(wrong.on("onnx.reference"))
+    assert "onnx_half_pixel" in found.names
+    assert found.differs_from(wrong.meant) == ("offset", "min_size")
+    assert identify(right.on("onnx.reference")).differs_from(right.meant) == ()
+
+
+def test_a_runtime_that_refuses_the_node_fits_nothing_and_its_words_are_the_reason():
+    found = identify(ProbedNode(node(22), 22).on("builtin"))
+    assert not found.fits
+    assert (found.semantics, found.names, found.hidden) == (None, (), tuple(FIELDS))
+    assert "Could not find an implementation for RoiAlign(22)" in evidence(found, "offset").reason
+    assert evidence(found, "border").reason == "not probed: where RoIs lie is not understood"
+
+
+def test_the_private_op_is_named_from_its_attributes():
+    from onnx_roialign.private_op import make_node
+
+    probed = ProbedNode(make_node("X", "rois", "b", "Y", Attributes(semantics=PRESETS["mindspore_1"]), name="p"), 16)
+    assert probed.meant == PRESETS["mindspore_1"]
+    for engine_name in ("native", "evaluator"):
+        assert identify(probed.on(engine_name)).names == ("mindspore_1",)
+
+
+def test_a_node_inside_a_branch_is_found_by_name():
+    helper, tensor = onnx.helper, onnx.TensorProto
+    y = helper.make_tensor_value_info("Y", tensor.FLOAT, None)
+    branches = [helper.make_graph([replace_name(node(16), name)], name, [], [y]) for name in ("a", "b")]
+    choice = helper.make_node("If", ["c"], ["Y"], then_branch=branches[0], else_branch=branches[1])
+    graph = helper.make_graph([choice], "g", [helper.make_tensor_value_info("c", tensor.BOOL, [])], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 16)])
+    assert find_node(model, "b", Path("m.onnx")).name == "b"
+    with pytest.raises(RoiAlignError, match="MODEL must have one RoiAlign node, got 2; choose with --node: "):
+        find_node(model, None, Path("m.onnx"))
+
+
+def replace_name(proto, name):
+    proto.name = name
+    return proto
+
+
+# Behaviour that fits none.
+
+
+def before_scaling(X, rois, indices, attributes):
+    """Takes half a pixel of the image off, not of the map."""
+    return meaning(replace(ALIGNED, offset=0.0))(X, rois - np.float32(0.5), indices, attributes)
+
+
+def rounded(X, rois, indices, attributes):
+    return meaning(ALIGNED)(X, np.round(rois), indices, attributes)
+
+
+def two_samples(X, rois, indices, attributes):
+    """Takes 0 to mean 2, as some do."""
+    return meaning(ALIGNED)(X, rois, indices, replace(attributes, sampling_ratio=attributes.sampling_ratio or 2))
+
+
+def from_zero(X, rois, indices, attributes):
+    """As OpenVINO: the maximum starts from 0."""
+    Y = meaning(PRESETS["openvino_half_pixel"])(X, rois, indices, attributes)
+    return np.maximum(Y, 0) if attributes.mode == "max" else Y
+
+
+def first_image(X, rois, indices, attributes):
+    return meaning(ALIGNED)(X, rois, 0 * indices, attributes)
+
+
+def swapped(X, rois, indices, attributes):
+    """Takes the bins' rows for columns, in grids that are not square."""
+    turned = replace(attributes, output_height=attributes.output_width, output_width=attributes.output_height)
+    Y = meaning(ALIGNED)(X, rois, indices, turned)
+    return Y.reshape(*Y.shape[:2], attributes.output_height, attributes.output_width)
+
+
+def mean_of_the_inside(X, rois, indices, attributes):
+    """Divides by the samples that count, not by all."""
+    Y, weight = (meaning(ALIGNED)(each, rois, indices, attributes) for each in (X, np.ones_like(X)))
+    return Y / np.where(weight > 0, weight, 1) if attributes.mode == "avg" else Y
+
+
+def unmirrored(X, rois, indices, attributes):
+    """Puts corners in order first."""
+    low, high = np.minimum(rois[:, :2], rois[:, 2:]), np.maximum(rois[:, :2], rois[:, 2:])
+    return meaning(ALIGNED)(X, np.hstack([low, high]), indices, attributes)
+
+
+@pytest.mark.parametrize(
+    ("fn", "subjects"),
+    [
+        (before_scaling, ("offset",)),
+        (rounded, ("offset", "end_shift")),
+        (two_samples, ("adaptive", "empty")),
+    ],
+)
+def test_a_field_without_a_value_that_fits_leaves_no_semantics_and_no_names(fn, subjects):
+    found = identify(fn)
+    assert tuple(one.subject for one in found.odd) == subjects
+    assert (found.fits, found.semantics, found.names) == (False, None, ())
+    for one in found.odd:
+        assert one.reason == "no value fits"
+        assert one.seen
+        assert len(one.expected) == len(FIELDS[one.subject])
+
+
+@pytest.mark.parametrize(("axis", "sign", "beyond"), [(0, -1, 0), (0, 1, 15), (1, -1, 0), (1, 1, 11)])
+def test_a_border_that_is_open_on_one_side_alone_is_odd(axis, sign, beyond):
+    def half_open(X, rois, indices, attributes):
+        inclusive, exclusive = (
+            meaning(replace(ALIGNED, border=border))(X, rois, indices, attributes) for border in FIELDS["border"]
+        )
+        middle = (rois[:, axis] + rois[:, axis + 2]) / 2
+        return np.where((sign * middle > sign * beyond)[:, None, None, None], exclusive, inclusive)
+
+    assert [one.subject for one in identify(half_open).odd] == ["border"]
+
+
+@pytest.mark.parametrize(
+    ("fn", "subjects", "name"),
+    [
+        (from_zero, ("maxima of negatives",), "openvino_half_pixel"),
+        (first_image, ("images",), "torchvision_aligned"),
+        (swapped, ("bins and grids", "adaptive grids", "mirrored RoIs"), "torchvision_aligned"),
+        (unmirrored, ("mirrored RoIs",), "torchvision_aligned"),
+    ],
+)
+def test_behaviour_that_is_no_field_is_reported_beside_the_semantics_that_is_nearest(fn, subjects, name):
+    found = identify(fn)
+    assert tuple(one.subject for one in found.odd) == subjects
+    assert not found.fits
+    assert name in found.names
+    for one in found.odd:
+        assert "outputs differ, most in RoI" in one.reason
+        assert one.seen != dict(one.expected)[None]
+
+
+def test_a_mean_over_the_samples_inside_alone_is_reported():
+    found = identify(mean_of_the_inside)
+    assert [one.subject for one in found.odd] == ["samples outside"]
+
+
+def test_max_that_is_refused_leaves_max_rule_hidden_with_the_reason():
+    def no_max(X, rois, indices, attributes):
+        if attributes.mode == "max":
+            raise NotImplementedError("only\n  averages")
+        return meaning(ALIGNED)(X, rois, indices, attributes)
+
+    found = identify(no_max)
+    assert found.fits
+    assert found.hidden == ("max_rule",)
+    assert evidence(found, "max_rule").reason == "raises NotImplementedError: only averages"
+    assert evidence(found, "maxima of negatives").reason == "not probed: max_rule is not known"
+    assert {"torchvision_aligned", "mmcv_aligned"} <= set(found.names)
+
+
+def test_max_that_answers_the_average_is_not_taken_for_a_rule():
+    found = identify(lambda X, r, i, attributes: meaning(ALIGNED)(X, r, i, replace(attributes, mode="avg")))
+    assert found.hidden == ("max_rule",)
+    assert evidence(found, "max_rule").reason == "mode 'max' answers the average: it is not supported"
+    assert found.fits
+
+
+@pytest.mark.parametrize(
+    ("fn", "reason"),
+    [
+        (lambda X, r, i, a: np.zeros((len(r), 3)), r"answers shape \(1, 3\) where \(1, 5, 2, 2\) was asked"),
+        (lambda X, r, i, a: np.full((len(r), X.shape[1], a.output_height, a.output_width), np.nan), "no value fits"),
+        (lambda X, r, i, a: [[[["a"] * a.output_width] * a.output_height] * X.shape[1]] * len(r), "answers <U1 where"),
+        (lambda X, r, i, a: None, r"answers shape \(\) where"),
+    ],
+)
+def test_an_answer_that_is_none_is_odd(fn, reason):
+    found = identify(fn)
+    one = evidence(found, "offset")
+    assert one.verdict == "odd"
+    assert re.search(reason, one.reason)
+    assert not found.fits
+
+
+def test_a_callable_that_raises_fits_nothing():
+    def broken(*arguments):
+        raise TypeError("wrong call")
+
+    found = identify(broken)
+    assert (found.fits, found.semantics) == (False, None)
+    assert evidence(found, "offset").reason == "raises TypeError: wrong call"
+
+
+def test_answers_that_change_from_call_to_call_are_odd():
+    rng = np.random.default_rng(0)
+
+    def moody(*arguments):
+        return meaning(ALIGNED)(*arguments) + rng.random()
+
+    one = evidence(identify(moody), "offset")
+    assert one.verdict == "odd"
+    assert one.reason.startswith("answers the same call differently, by up to 0.")
+
+
+def test_a_callable_that_writes_into_its_inputs_disturbs_nothing():
+    def untidy(X, rois, indices, attributes):
+        Y = meaning(ALIGNED)(X, rois, indices, attributes)
+        X[:], rois[:], indices[:] = 7, 7, 7
+        return Y
+
+    assert "torchvision_aligned" in identify(untidy).names
+
+
+# The probes themselves.
+
+
+@cache
+def calls_asked():
+    asked = []
+    for preset in PRESETS:
+
+        def spy(X, rois, indices, attributes, preset=preset):
+            asked.append((preset, RecordedCall(X.copy(), rois.copy(), indices.copy(), attributes, np.zeros(0))))
+            return meaning(PRESETS[preset])(X, rois, indices, attributes)
+
+        identify(spy)
+    return tuple(asked)
+
+
+def test_there_are_few_and_small_calls():
+    assert len(calls_asked()) <= 36 * len(PRESETS)
+    assert max(call.X.size for _, call in calls_asked()) <= 1024
+
+
+def test_no_probe_asks_for_an_adaptive_grid_over_a_mirrored_roi():
+    """Paddle 3.3.1 with aligned=True never returns from that, and a call of ours could not be stopped."""
+    for preset, call in calls_asked():
+        if call.attributes.sampling_ratio == 0:
+            sizes = call.rois[:, 2:] - call.rois[:, :2] + PRESETS[preset].end_shift
+            assert np.all(sizes >= 0), (preset, call)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.subject)
+def test_no_check_hangs_on_the_rounding_of_a_sample(check):
+    for preset in PRESETS.values():
+        call = RecordedCall(**{n: getattr(check.call, n) for n in ("X", "rois", "batch_indices", "attributes")}, Y=None)
+        assert recorded_module._steady(call, preset).all()
+
+
+# Recorded answers.
+
+
+@cache
+def recorded(preset):
+    framework = "onnxruntime" if preset.startswith("onnx") else preset.rpartition("_")[0]
+    found = []
+    for case in golden.cases(framework):
+        if case.preset == preset:
+            attributes = Attributes(**{name: v for name, v in case.arguments.items() if name != "semantics"})
+            found.append(RecordedCall(case.X, case.rois, case.batch_indices, attributes, case.Y, case.name))
+    return tuple(found)
+
+
+@pytest.mark.parametrize(
+    ("preset", "hidden"),
+    [
+        ("torchvision_legacy", ("empty", "max_rule", "border")),
+        ("torchvision_aligned", ("max_rule",)),
+        ("paddle_legacy", ("empty", "max_rule", "border")),
+        ("paddle_aligned", ("max_rule",)),
+        ("mindspore_0", ("max_rule", "border")),
+        ("mindspore_1", ("max_rule", "border")),
+        ("onnx_output_half_pixel", ("empty", "border")),
+        ("onnx_half_pixel", ()),
+    ],
+)
+def test_each_frameworks_recorded_answers_are_named(preset, hidden):
+    found = identify_recorded(recorded(preset))
+    assert found.fits, found.odd
+    assert found.hidden == hidden
+    assert preset in found.names
+    assert found.names == presets_like(PRESETS[preset], hidden)
+
+
+def test_recorded_evidence_names_the_call_and_counts_what_fits():
+    found = identify_recorded(recorded("mindspore_1"))
+    one = evidence(found, "end_shift")
+    case = next(case for case in recorded("mindspore_1") if one.probe.startswith(f"{case.name}: RoI "))
+    assert np.isin(np.float64(one.seen), case.Y.astype(np.float64)) or np.isnan(one.seen[0])
+    assert "outputs that tell them apart fit 0.0, " in one.reason
+    assert evidence(found, "max_rule").reason == "no call has mode 'max'"
+    legacy = identify_recorded(recorded("paddle_legacy"))
+    assert evidence(legacy, "empty").reason.endswith("with a minimum size of 1 and ceil there never is one")
+    assert evidence(legacy, "border").reason == "no call has a sample exactly at -1 or at H (W)"
+
+
+def test_an_answer_that_hangs_on_the_rounding_of_a_sample_strikes_out_nothing(monkeypatch):
+    """Two RoIs whose one sample lies exactly at x = W: the framework's own rounding carried the second one past it."""
+    rois, beyond = np.float32([[20, 2, 44, 8]] * 2), np.float32([[20, 2, 44, 8], [20, 2, 44.0001, 8]])
+    X, indices, attributes = np.full((1, 1, 16, 32), 3, np.float32), np.zeros(2, np.int64), Attributes(sampling_ratio=1)
+    Y = meaning(LEGACY)(X, beyond, indices, attributes)
+    assert Y.ravel().tolist() == [3, 0]
+    calls = [*recorded("torchvision_legacy"), RecordedCall(X, rois, indices, attributes, Y, "on the cut")]
+    found = identify_recorded(calls)
+    assert found.fits
+    assert "torchvision_legacy" in found.names
+    one = evidence(found, "border")
+    assert one.verdict == "hidden"
+    assert one.reason == (
+        "no clear majority: 1 of the 2 outputs that tell them apart fit 'inclusive', 1 fit 'exclusive'"
+    )
+    monkeypatch.setattr(recorded_module, "_steady", lambda call, semantics: np.ones((len(call.rois), 1, 1, 1), bool))
+    assert evidence(identify_recorded(calls), "recorded calls").probe.startswith("on the cut: RoI ")
+
+
+@pytest.mark.parametrize("preset", ["paddle_aligned", "mindspore_0"])
+def test_recorded_answers_with_noise_of_1e_5_are_named_alike(preset):
+    rng = np.random.default_rng(0)
+    noisy = [replace(c, Y=c.Y + rng.uniform(-1e-5, 1e-5, c.Y.shape).astype(np.float32)) for c in recorded(preset)]
+    assert identify_recorded(noisy).names == identify_recorded(recorded(preset)).names
+
+
+def test_recorded_answers_of_two_meanings_fit_none_and_the_first_that_does_not_fit_is_named():
+    mixed = [*recorded("torchvision_legacy")[:5], *recorded("torchvision_aligned")]
+    found = identify_recorded(mixed)
+    assert (found.fits, found.semantics, found.names) == (False, None, ())
+    one = evidence(found, "recorded calls")
+    assert one.verdict == "odd"
+    assert one.reason == (f"nothing that explains the calls before {mixed[5].name} explains this one"), (
+        "the sixth is the first of the other meaning, and is inside the map"
+    )
+    assert one.seen != one.expected[0][1]
+
+
+@pytest.mark.parametrize("semantics", DISTINCT, ids=DISTINCT.values())
+def test_a_preset_is_found_again_in_calls_recorded_from_it(semantics):
+    """With max mode and samples on the cut, which the frameworks' recordings do not all have."""
+    calls = []
+    for mode in ("avg", "max"):
+        for case in golden.cases("torchvision")[::6]:
+            names = ("output_height", "output_width", "sampling_ratio", "spatial_scale")
+            attributes = Attributes(**{name: case.arguments[name] for name in names}, mode=mode)
+            Y = meaning(semantics)(case.X, case.rois, case.batch_indices, attributes)
+            calls.append(RecordedCall(case.X, case.rois, case.batch_indices, attributes, Y))
+    found = identify_recorded(calls)
+    assert found.fits, found.odd
+    assert found.differs_from(semantics) == ()
+    assert "max_rule" not in found.hidden
+
+
+def test_recorded_calls_that_cannot_be_are_refused():
+    case = recorded("mindspore_0")[0]
+    with pytest.raises(RoiAlignError, match="calls must be at least one, got none"):
+        identify_recorded([])
+    with pytest.raises(RoiAlignError, match=r"Y must have shape .*, got shape .* \(call 0\)"):
+        identify_recorded([replace(case, Y=case.Y[:1], name="")])
+
+
+# What is handed out.
+
+
+def test_all_of_it_goes_into_json_and_nan_as_a_string():
+    for found in (identify(meaning(PRESETS["mindspore_0"])), identify(lambda *_: None)):
+        answer = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+        assert set(answer) == {"fits", "semantics", "names", "hidden", "evidence"}
+        keys = {"subject", "verdict", "value", "probe", "expected", "seen", "reason"}
+        assert all(set(one) == keys for one in answer["evidence"])
+    empty = next(
+        one for one in identify(meaning(PRESETS["mindspore_0"])).as_dict()["evidence"] if one["value"] == "nan"
+    )
+    assert empty["seen"][-1] == "nan"
+
+
+def test_it_is_a_public_name():
+    assert onnx_roialign.identify is identify
+    assert identify(reference.roi_align).semantics == Semantics()
