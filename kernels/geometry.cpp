@@ -168,6 +168,35 @@ void Planner<C>::plan_rows(Arena& arena, RoiPlan<C>& plan) const {
   plan.rows = rows;
 }
 
+// Answers whether the RoI has so few points that they are listed.
+template <class C>
+bool Planner<C>::plan_points(Arena& arena, RoiPlan<C>& plan) const {
+  const size_t count = y_.position.size() * x_.position.size();
+  const bool lanes_reach = height_ * width_ * shape_.lanes <= std::numeric_limits<int32_t>::max();
+  const bool samples = attributes_.mode_max && attributes_.semantics.max_samples;
+  plan.bins = nullptr;
+  if (samples || !lanes_reach || count > static_cast<size_t>(shape_.most_points)) return false;
+  auto* points = arena.take<Point<C>>(count);
+  auto* bins = arena.take<BinPoints>(y_.dropped.size() * x_.dropped.size());
+  int32_t filled = 0;
+  size_t bin = 0;
+  for (size_t p = 0; p < y_.dropped.size(); ++p) {
+    for (size_t q = 0; q < x_.dropped.size(); ++q, ++bin) {
+      const int32_t begin = filled;
+      for (int32_t j = y_.first[p]; j < y_.first[p + 1]; ++j) {
+        for (int32_t i = x_.first[q]; i < x_.first[q + 1]; ++i) {
+          const size_t y = static_cast<size_t>(j), x = static_cast<size_t>(i);
+          points[filled++] = {y_.position[y] * width_ + x_.position[x], static_cast<C>(y_.weight[y] * x_.weight[x])};
+        }
+      }
+      bins[bin] = {begin, filled - begin, y_.dropped[p] != 0 || x_.dropped[q] != 0};
+    }
+  }
+  plan.points = points;
+  plan.bins = bins;
+  return true;
+}
+
 template <class C>
 int32_t Planner<C>::taps_of(int32_t bin) const {
   return x_.first[static_cast<size_t>(bin) + 1] - x_.first[static_cast<size_t>(bin)];
@@ -292,6 +321,7 @@ void Planner<C>::plan(const C coordinates[4], Arena& arena, RoiPlan<C>& plan) {
     plan.fill = attributes_.semantics.empty_nan && no_divisor ? std::numeric_limits<C>::quiet_NaN() : C{0};
     return;
   }
+  if (plan_points(arena, plan)) return;
   level(y_);
   level(x_);
   plan_rows(arena, plan);

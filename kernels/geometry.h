@@ -42,6 +42,7 @@ struct Shape {
   int lanes;
   int lookup_registers;  // so many may hold a strip's window; 0: no strips
   double gather_cost;    // one gathered vector, in loads of a vector
+  int most_points;       // a plane with no more of them is pooled point by point, a channel a lane
 };
 
 // Makes plans; keeps its scratch from one RoI to the next.
@@ -58,6 +59,7 @@ class Planner {
   void sample_axis(const Axis<C>& axis, int64_t bins, int64_t length, AxisTaps& taps) const;
   void level(AxisTaps& taps);
   void plan_rows(Arena& arena, RoiPlan<C>& plan) const;
+  bool plan_points(Arena& arena, RoiPlan<C>& plan) const;
   bool plan_strips(Arena& arena, RoiPlan<C>& plan);
   void plan_columns(Arena& arena, RoiPlan<C>& plan);
   void choose_window(Arena& arena, int32_t first_bin, int32_t last_bin, Window& window);

@@ -157,8 +157,8 @@ struct F64 {
 
 const Isa kAvx2 = {"avx2",
                    cpu_has_avx2,
-                   {avx2::F32::kLanes, avx2::F32::kLookupRegisters, 6.0},
-                   {avx2::F64::kLanes, avx2::F64::kLookupRegisters, 4.0},
+                   {avx2::F32::kLanes, avx2::F32::kLookupRegisters, 6.0, 32},
+                   {avx2::F64::kLanes, avx2::F64::kLookupRegisters, 4.0, 32},
                    avx2::pool<avx2::F32, float>,
                    avx2::pool<avx2::F32, Half>,
                    avx2::pool<avx2::F32, BFloat16>,

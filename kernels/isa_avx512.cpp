@@ -194,8 +194,8 @@ struct F64 {
 
 const Isa kAvx512 = {"avx512",
                      cpu_has_avx512,
-                     {avx512::F32::kLanes, avx512::F32::kLookupRegisters, 10.0},
-                     {avx512::F64::kLanes, avx512::F64::kLookupRegisters, 6.0},
+                     {avx512::F32::kLanes, avx512::F32::kLookupRegisters, 10.0, 48},
+                     {avx512::F64::kLanes, avx512::F64::kLookupRegisters, 6.0, 32},
                      avx512::pool<avx512::F32, float>,
                      avx512::pool<avx512::F32, Half>,
                      avx512::pool<avx512::F32, BFloat16>,

@@ -145,8 +145,8 @@ using F64 = Common<double, DoubleVector>;
 
 const Isa kBaseline = {"baseline",
                        baseline::always,
-                       {baseline::F32::kLanes, baseline::F32::kLookupRegisters, 4.0},
-                       {baseline::F64::kLanes, baseline::F64::kLookupRegisters, 2.0},
+                       {baseline::F32::kLanes, baseline::F32::kLookupRegisters, 4.0, 32},
+                       {baseline::F64::kLanes, baseline::F64::kLookupRegisters, 2.0, 32},
                        baseline::pool<baseline::F32, float>,
                        baseline::pool<baseline::F32, Half>,
                        baseline::pool<baseline::F32, BFloat16>,

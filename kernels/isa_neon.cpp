@@ -136,8 +136,8 @@ struct F64 {
 
 const Isa kNeon = {"neon",
                    neon::always,
-                   {neon::F32::kLanes, neon::F32::kLookupRegisters, 4.0},
-                   {neon::F64::kLanes, neon::F64::kLookupRegisters, 2.0},
+                   {neon::F32::kLanes, neon::F32::kLookupRegisters, 4.0, 32},
+                   {neon::F64::kLanes, neon::F64::kLookupRegisters, 2.0, 32},
                    neon::pool<neon::F32, float>,
                    neon::pool<neon::F32, Half>,
                    neon::pool<neon::F32, BFloat16>,

@@ -57,12 +57,28 @@ struct Strip {
   const S* floor;  // max only: lanes of 0 where a sample was dropped, else -infinity
 };
 
+// One touched pixel of a bin, for RoIs with few: the products of the row taps and the column taps.
+template <class S>
+struct Point {
+  int64_t offset;  // in the plane, in elements
+  S weight;
+};
+
+struct BinPoints {
+  int32_t first_point;
+  int32_t point_count;
+  bool dropped;
+};
+
 template <class S>
 struct RoiPlan {
   int64_t image;
   int64_t roi;
   bool constant;  // no bin has any sample: the answer is fill everywhere
   S fill;
+  // Few points: these alone, a BinPoints a bin. bins is null where there are more: rows, and then strips or columns.
+  const Point<S>* points;
+  const BinPoints* bins;
   const RowTap<S>* row_taps;
   const BinRow* rows;
   bool full_rows;  // none is empty

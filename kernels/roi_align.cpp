@@ -18,6 +18,7 @@ constexpr int64_t kRoiBlock = 2048;
 // A block of channels is as many planes as fit with the next block's beside them in half a 1 MB second-level cache.
 constexpr int64_t kBlockBytes = int64_t{1} << 18;
 constexpr int64_t kLine = 64;
+constexpr int64_t kManyChannels = 16;
 // Larger planes are not fetched ahead: what the RoIs touch of them is noted a bit a line.
 constexpr int64_t kMaxNotedBytes = int64_t{1} << 25;
 
@@ -67,14 +68,16 @@ class Driver {
       : attributes_(attributes), arrays_(arrays), shape_(shape), pool_(pool), workers_(workers) {}
 
   void run() {
-    // RoIs of one image together, so that its planes stay in the second-level cache, and from its top to its bottom, so
-    // that the rows that neighbours share stay in the first.
     order_.resize(static_cast<size_t>(arrays_.num_rois));
     std::iota(order_.begin(), order_.end(), int64_t{0});
-    std::stable_sort(order_.begin(), order_.end(), [this](int64_t a, int64_t b) {
-      const int64_t image_a = arrays_.batch_indices[a], image_b = arrays_.batch_indices[b];
-      return image_a != image_b ? image_a < image_b : middle(a) < middle(b);
-    });
+    // RoIs of one image together, so that its planes stay in the second-level cache, and from its top to its bottom, so
+    // that the rows that neighbours share stay in the first. Few channels do not pay for the sorting.
+    if (arrays_.C >= kManyChannels) {
+      std::stable_sort(order_.begin(), order_.end(), [this](int64_t a, int64_t b) {
+        const int64_t image_a = arrays_.batch_indices[a], image_b = arrays_.batch_indices[b];
+        return image_a != image_b ? image_a < image_b : middle(a) < middle(b);
+      });
+    }
     for (int64_t first = 0; first < arrays_.num_rois; first += kRoiBlock) {
       run_block(first, std::min(first + kRoiBlock, arrays_.num_rois));
     }
@@ -120,9 +123,11 @@ class Driver {
 
   void note_touched(const std::vector<RoiPlan<S>>& plans, Group& group) const {
     const int64_t plane_bytes = arrays_.H * arrays_.W * static_cast<int64_t>(sizeof(T));
-    group.lines = 0;
-    group.block = std::clamp<int64_t>(kBlockBytes / plane_bytes, 1, arrays_.C);
-    if (plane_bytes > kMaxNotedBytes || arrays_.C == 1) return;
+    // What fits in the cache as a whole needs no blocks, and nothing is there to fetch ahead.
+    group.block = arrays_.C;
+    if (plane_bytes * arrays_.C <= 2 * kBlockBytes) return;
+    group.block = block_of(plane_bytes);
+    if (plane_bytes > kMaxNotedBytes) return;
     std::vector<uint8_t> touched(static_cast<size_t>(plane_bytes / kLine + 1));
     for (size_t r = group.first; r < group.last; ++r) {
       if (!plans[r].constant) mark(plans[r], touched);
@@ -134,11 +139,24 @@ class Driver {
       group.runs.back().bytes += kLine;
       ++group.lines;
     }
-    if (group.lines > 0) group.block = std::clamp<int64_t>(kBlockBytes / (group.lines * kLine), 1, arrays_.C);
+    if (group.lines > 0) group.block = block_of(group.lines * kLine);
+  }
+
+  // Whole vectors of channels where a block has that many, for the RoIs that are pooled a channel a lane.
+  int64_t block_of(int64_t bytes) const {
+    const int64_t block = std::clamp<int64_t>(kBlockBytes / bytes, 1, arrays_.C);
+    return block < shape_.lanes ? block : block / shape_.lanes * shape_.lanes;
   }
 
   void mark(const RoiPlan<S>& plan, std::vector<uint8_t>& touched) const {
     const int64_t size = static_cast<int64_t>(sizeof(T));
+    if (plan.bins != nullptr) {
+      const BinPoints& last = plan.bins[attributes_.output_height * attributes_.output_width - 1];
+      for (int32_t i = 0; i < last.first_point + last.point_count; ++i) {
+        touched[static_cast<size_t>(plan.points[i].offset * size / kLine)] = 1;
+      }
+      return;
+    }
     for (int64_t p = 0; p < attributes_.output_height; ++p) {
       const BinRow& row = plan.rows[p];
       for (int32_t t = row.first_tap; t < row.first_tap + row.tap_count; ++t) {
@@ -156,10 +174,13 @@ class Driver {
   std::vector<Group> group_by_image(const std::vector<RoiPlan<S>>& plans) const {
     std::vector<Group> groups;
     for (size_t r = 0; r < plans.size(); ++r) {
-      if (r == 0 || plans[r].image != plans[r - 1].image) groups.push_back({r, r, {}, 0, 1});
+      const bool sorted = arrays_.C >= kManyChannels;
+      if (r == 0 || (sorted && plans[r].image != plans[r - 1].image)) groups.push_back({r, r, {}, 0, arrays_.C});
       groups.back().last = r + 1;
     }
-    for (Group& group : groups) note_touched(plans, group);
+    if (arrays_.C >= kManyChannels) {
+      for (Group& group : groups) note_touched(plans, group);
+    }
     return groups;
   }
 
@@ -187,7 +208,8 @@ class Driver {
   size_t scratch_size(const std::vector<RoiPlan<S>>& plans) const {
     int64_t columns = 0;
     for (const RoiPlan<S>& plan : plans) {
-      if (!plan.constant && plan.strip_count == 0) columns = std::max<int64_t>(columns, plan.window.columns);
+      if (!plan.constant && plan.bins == nullptr && plan.strip_count == 0)
+        columns = std::max<int64_t>(columns, plan.window.columns);
     }
     const int64_t width = 2 * (columns + shape_.lanes) + attributes_.output_width + shape_.lanes;
     return static_cast<size_t>(width * shape_.lanes);
