@@ -153,13 +153,13 @@ void Planner<C>::level(AxisTaps& taps) {
 }
 
 template <class C>
-void Planner<C>::plan_rows(Arena& arena, RoiPlan<C>& plan) const {
-  auto* row_taps = arena.take<RowTap<C>>(y_.position.size());
+void Planner<C>::plan_rows(RoiPlan<C>& plan) const {
+  auto* row_taps = take<RowTap<C>>(memory_, y_.position.size());
   for (size_t t = 0; t < y_.position.size(); ++t) {
     row_taps[t] = {y_.position[t] * width_, static_cast<C>(y_.weight[t])};
   }
   const size_t bins = y_.dropped.size();
-  auto* rows = arena.take<BinRow>(bins);
+  auto* rows = take<BinRow>(memory_, bins);
   for (size_t p = 0; p < bins; ++p) {
     rows[p] = {y_.first[p], y_.first[p + 1] - y_.first[p], y_.dropped[p] != 0};
   }
@@ -170,14 +170,14 @@ void Planner<C>::plan_rows(Arena& arena, RoiPlan<C>& plan) const {
 
 // Answers whether the RoI has so few points that they are listed.
 template <class C>
-bool Planner<C>::plan_points(Arena& arena, RoiPlan<C>& plan) const {
+bool Planner<C>::plan_points(RoiPlan<C>& plan) const {
   const size_t count = y_.position.size() * x_.position.size();
   const bool lanes_reach = height_ * width_ * shape_.lanes <= std::numeric_limits<int32_t>::max();
   const bool samples = attributes_.mode_max && attributes_.semantics.max_samples;
   plan.bins = nullptr;
   if (samples || !lanes_reach || count > static_cast<size_t>(shape_.most_points)) return false;
-  auto* points = arena.take<Point<C>>(count);
-  auto* bins = arena.take<BinPoints>(y_.dropped.size() * x_.dropped.size());
+  auto* points = take<Point<C>>(memory_, count);
+  auto* bins = take<BinPoints>(memory_, y_.dropped.size() * x_.dropped.size());
   int32_t filled = 0;
   size_t bin = 0;
   for (size_t p = 0; p < y_.dropped.size(); ++p) {
@@ -203,7 +203,7 @@ int32_t Planner<C>::taps_of(int32_t bin) const {
 }
 
 template <class C>
-void Planner<C>::choose_window(Arena& arena, int32_t first_bin, int32_t last_bin, Window& window) {
+void Planner<C>::choose_window(int32_t first_bin, int32_t last_bin, Window& window) {
   const auto begin = x_.position.begin() + x_.first[static_cast<size_t>(first_bin)];
   const auto end = x_.position.begin() + x_.first[static_cast<size_t>(last_bin)];
   window = {0, 0, nullptr};
@@ -219,7 +219,7 @@ void Planner<C>::choose_window(Arena& arena, int32_t first_bin, int32_t last_bin
   window.columns = static_cast<int32_t>(touched_.size());
   const size_t lanes = static_cast<size_t>(shape_.lanes);
   const size_t padded = (touched_.size() + lanes - 1) / lanes * lanes;
-  auto* list = arena.take<int32_t>(padded);
+  auto* list = take<int32_t>(memory_, padded);
   std::fill(list, list + padded, -1);
   for (size_t c = 0; c < touched_.size(); ++c) list[c] = touched_[c] - static_cast<int32_t>(window.first);
   window.list = list;
@@ -233,12 +233,12 @@ int32_t Planner<C>::column_of(const Window& window, int32_t position) const {
 }
 
 template <class C>
-void Planner<C>::fill_strip(Arena& arena, Strip<C>& strip) const {
+void Planner<C>::fill_strip(Strip<C>& strip) const {
   const size_t lanes = static_cast<size_t>(shape_.lanes);
   const size_t cells = static_cast<size_t>(strip.taps) * lanes;
-  auto* index = arena.take<int32_t>(cells);
-  auto* weight = arena.take<C>(cells);
-  auto* keep = arena.take<C>(lanes);
+  auto* index = take<int32_t>(memory_, cells);
+  auto* weight = take<C>(memory_, cells);
+  auto* keep = take<C>(memory_, lanes);
   std::fill(index, index + cells, 0);
   std::fill(weight, weight + cells, C{0});
   std::memset(keep, 0, lanes * sizeof(C));
@@ -258,7 +258,7 @@ void Planner<C>::fill_strip(Arena& arena, Strip<C>& strip) const {
   strip.keep = all_kept ? nullptr : keep;
   strip.floor = nullptr;
   if (attributes_.mode_max) {
-    auto* floor = arena.take<C>(lanes);
+    auto* floor = take<C>(memory_, lanes);
     std::fill(floor, floor + lanes, -std::numeric_limits<C>::infinity());
     for (int32_t b = 0; b < strip.bins; ++b) {
       if (x_.dropped[static_cast<size_t>(strip.first_bin + b)]) floor[b] = C{0};
@@ -269,21 +269,21 @@ void Planner<C>::fill_strip(Arena& arena, Strip<C>& strip) const {
 
 // Answers whether every strip's window fits in the registers; else the plan is left without strips.
 template <class C>
-bool Planner<C>::plan_strips(Arena& arena, RoiPlan<C>& plan) {
+bool Planner<C>::plan_strips(RoiPlan<C>& plan) {
   plan.strip_count = 0;
   if (shape_.lookup_registers == 0) return false;
   const int32_t bins = static_cast<int32_t>(attributes_.output_width);
   const int32_t count = (bins + shape_.lanes - 1) / shape_.lanes;
-  auto* strips = arena.take<Strip<C>>(static_cast<size_t>(count));
+  auto* strips = take<Strip<C>>(memory_, static_cast<size_t>(count));
   for (int32_t s = 0; s < count; ++s) {
     Strip<C>& strip = strips[s];
     strip.first_bin = s * shape_.lanes;
     strip.bins = std::min(shape_.lanes, bins - strip.first_bin);
-    choose_window(arena, strip.first_bin, strip.first_bin + strip.bins, strip.window);
+    choose_window(strip.first_bin, strip.first_bin + strip.bins, strip.window);
     if (strip.window.columns > shape_.lookup_registers * shape_.lanes) return false;
     strip.taps = 0;
     for (int32_t b = 0; b < strip.bins; ++b) strip.taps = std::max(strip.taps, taps_of(strip.first_bin + b));
-    fill_strip(arena, strip);
+    fill_strip(strip);
   }
   plan.strips = strips;
   plan.strip_count = count;
@@ -291,14 +291,14 @@ bool Planner<C>::plan_strips(Arena& arena, RoiPlan<C>& plan) {
 }
 
 template <class C>
-void Planner<C>::plan_columns(Arena& arena, RoiPlan<C>& plan) {
+void Planner<C>::plan_columns(RoiPlan<C>& plan) {
   const int32_t bins = static_cast<int32_t>(attributes_.output_width);
-  choose_window(arena, 0, bins, plan.window);
-  auto* taps = arena.take<ColumnTap<C>>(x_.position.size());
+  choose_window(0, bins, plan.window);
+  auto* taps = take<ColumnTap<C>>(memory_, x_.position.size());
   for (size_t t = 0; t < x_.position.size(); ++t) {
     taps[t] = {column_of(plan.window, x_.position[t]), static_cast<C>(x_.weight[t])};
   }
-  auto* columns = arena.take<BinColumn>(static_cast<size_t>(bins));
+  auto* columns = take<BinColumn>(memory_, static_cast<size_t>(bins));
   for (int32_t b = 0; b < bins; ++b) {
     columns[b] = {x_.first[static_cast<size_t>(b)], taps_of(b), x_.dropped[static_cast<size_t>(b)] != 0};
   }
@@ -308,7 +308,7 @@ void Planner<C>::plan_columns(Arena& arena, RoiPlan<C>& plan) {
 }
 
 template <class C>
-void Planner<C>::plan(const C coordinates[4], Arena& arena, RoiPlan<C>& plan) {
+void Planner<C>::plan(const C coordinates[4], RoiPlan<C>& plan) {
   const C scale = static_cast<C>(attributes_.spatial_scale);
   sample_axis(scale_axis(coordinates[1], coordinates[3], scale, attributes_.semantics), attributes_.output_height,
               height_, y_);
@@ -321,11 +321,11 @@ void Planner<C>::plan(const C coordinates[4], Arena& arena, RoiPlan<C>& plan) {
     plan.fill = attributes_.semantics.empty_nan && no_divisor ? std::numeric_limits<C>::quiet_NaN() : C{0};
     return;
   }
-  if (plan_points(arena, plan)) return;
+  if (plan_points(plan)) return;
   level(y_);
   level(x_);
-  plan_rows(arena, plan);
-  if (!plan_strips(arena, plan)) plan_columns(arena, plan);
+  plan_rows(plan);
+  if (!plan_strips(plan)) plan_columns(plan);
 }
 
 template class Planner<float>;

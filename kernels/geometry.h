@@ -3,6 +3,7 @@
 #define ONNX_ROIALIGN_GEOMETRY_H_
 
 #include <cstdint>
+#include <memory_resource>
 #include <vector>
 
 #include "plan.h"
@@ -30,11 +31,13 @@ Axis<C> scale_axis(C roi_start, C roi_end, C spatial_scale, const Semantics& sem
 
 // The taps of all bins of one axis, bin by bin, in ascending order of position.
 struct AxisTaps {
+  explicit AxisTaps(Memory* memory) : position(memory), weight(memory), first(memory), dropped(memory) {}
+
   double count;  // samples per bin: g of DESIGN.md; <= 0: none
-  std::vector<int32_t> position;
-  std::vector<double> weight;
-  std::vector<int32_t> first;    // per bin, and the end
-  std::vector<uint8_t> dropped;  // per bin
+  std::pmr::vector<int32_t> position;
+  std::pmr::vector<double> weight;
+  std::pmr::vector<int32_t> first;    // per bin, and the end
+  std::pmr::vector<uint8_t> dropped;  // per bin
 };
 
 // What a plan needs to know of a vector.
@@ -49,32 +52,42 @@ struct Shape {
 template <class C>
 class Planner {
  public:
-  Planner(const Attributes& attributes, int64_t height, int64_t width, const Shape& shape)
-      : attributes_(attributes), height_(height), width_(width), shape_(shape) {}
+  // Plans and scratch lie in memory, which must outlive the plans.
+  Planner(const Attributes& attributes, int64_t height, int64_t width, const Shape& shape, Memory& memory)
+      : attributes_(attributes),
+        height_(height),
+        width_(width),
+        shape_(shape),
+        memory_(memory),
+        y_(&memory),
+        x_(&memory),
+        leveled_(&memory),
+        touched_(&memory) {}
 
   // coordinates: x1, y1, x2, y2, already checked to be finite when scaled.
-  void plan(const C coordinates[4], Arena& arena, RoiPlan<C>& plan);
+  void plan(const C coordinates[4], RoiPlan<C>& plan);
 
  private:
   void sample_axis(const Axis<C>& axis, int64_t bins, int64_t length, AxisTaps& taps) const;
   void level(AxisTaps& taps);
-  void plan_rows(Arena& arena, RoiPlan<C>& plan) const;
-  bool plan_points(Arena& arena, RoiPlan<C>& plan) const;
-  bool plan_strips(Arena& arena, RoiPlan<C>& plan);
-  void plan_columns(Arena& arena, RoiPlan<C>& plan);
-  void choose_window(Arena& arena, int32_t first_bin, int32_t last_bin, Window& window);
+  void plan_rows(RoiPlan<C>& plan) const;
+  bool plan_points(RoiPlan<C>& plan) const;
+  bool plan_strips(RoiPlan<C>& plan);
+  void plan_columns(RoiPlan<C>& plan);
+  void choose_window(int32_t first_bin, int32_t last_bin, Window& window);
   int32_t column_of(const Window& window, int32_t position) const;
-  void fill_strip(Arena& arena, Strip<C>& strip) const;
+  void fill_strip(Strip<C>& strip) const;
   int32_t taps_of(int32_t bin) const;
 
   const Attributes& attributes_;
   const int64_t height_;
   const int64_t width_;
   const Shape shape_;
+  Memory& memory_;
   AxisTaps y_;
   AxisTaps x_;
   AxisTaps leveled_;
-  std::vector<int32_t> touched_;
+  std::pmr::vector<int32_t> touched_;
 };
 
 }  // namespace roialign

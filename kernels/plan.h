@@ -4,8 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <new>
-#include <vector>
+#include <memory_resource>
 
 namespace roialign {
 
@@ -91,47 +90,14 @@ struct RoiPlan {
   bool full_columns;  // none is empty
 };
 
-// Bump allocation for plans: a plan is a dozen small arrays, and a malloc each would cost more than the geometry.
-class Arena {
- public:
-  Arena() = default;
-  Arena(const Arena&) = delete;
-  Arena& operator=(const Arena&) = delete;
-  ~Arena() {
-    for (void* block : blocks_) ::operator delete(block, std::align_val_t{kAlignment});
-  }
+// A plan is a dozen small arrays, and a malloc each would cost more than the geometry: they lie one after the other,
+// each at a cache line's start, and go together.
+using Memory = std::pmr::monotonic_buffer_resource;
 
-  template <class T>
-  T* take(size_t count) {
-    return static_cast<T*>(take_bytes(count * sizeof(T)));
-  }
-
- private:
-  static constexpr size_t kAlignment = 64;  // a table row of 16 floats is then one cache line
-  static constexpr size_t kBlock = size_t{1} << 16;
-
-  void* take_bytes(size_t bytes) {
-    bytes = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-    if (bytes > left_) grow(bytes);
-    void* taken = next_;
-    next_ += bytes;
-    left_ -= bytes;
-    return taken;
-  }
-
-  void grow(size_t bytes) {
-    const size_t size = bytes > kBlock ? bytes : kBlock;
-    blocks_.reserve(blocks_.size() + 1);
-    void* block = ::operator new(size, std::align_val_t{kAlignment});
-    blocks_.push_back(block);
-    next_ = static_cast<char*>(block);
-    left_ = size;
-  }
-
-  std::vector<void*> blocks_;
-  char* next_ = nullptr;
-  size_t left_ = 0;
-};
+template <class T>
+T* take(Memory& memory, size_t count) {
+  return static_cast<T*>(memory.allocate(count * sizeof(T), 64));
+}
 
 }  // namespace roialign
 

@@ -1,6 +1,9 @@
 // One checked call: plans for a block of RoIs, then their pooling, both cut into tasks for the workers.
 #include <algorithm>
+#include <cstddef>
+#include <deque>
 #include <exception>
+#include <memory_resource>
 #include <numeric>
 #include <vector>
 
@@ -18,6 +21,9 @@ constexpr int64_t kRoiBlock = 2048;
 // A block of channels is as many planes as fit with the next block's beside them in half a 1 MB second-level cache.
 constexpr int64_t kBlockBytes = int64_t{1} << 18;
 constexpr int64_t kLine = 64;
+// Below this many output values a second thread costs more than it takes off the first.
+constexpr int64_t kSmallCall = 4096;
+constexpr int64_t kPlannerShare = 128;
 constexpr int64_t kManyChannels = 16;
 // Larger planes are not fetched ahead: what the RoIs touch of them is noted a bit a line.
 constexpr int64_t kMaxNotedBytes = int64_t{1} << 25;
@@ -65,14 +71,17 @@ class Driver {
  public:
   Driver(const Attributes& attributes, const Arrays& arrays, const Shape& shape, void (*pool)(const PoolTask<S>&),
          const Workers& workers)
-      : attributes_(attributes), arrays_(arrays), shape_(shape), pool_(pool), workers_(workers) {}
+      : attributes_(attributes), arrays_(arrays), shape_(shape), pool_(pool), workers_(workers) {
+    const int64_t values = arrays.num_rois * arrays.C * attributes.output_height * attributes.output_width;
+    threads_ = values < kSmallCall ? 1 : workers.threads;
+  }
 
   void run() {
-    order_.resize(static_cast<size_t>(arrays_.num_rois));
-    std::iota(order_.begin(), order_.end(), int64_t{0});
     // RoIs of one image together, so that its planes stay in the second-level cache, and from its top to its bottom, so
     // that the rows that neighbours share stay in the first. Few channels do not pay for the sorting.
-    if (arrays_.C >= kManyChannels) {
+    if (many_channels()) {
+      order_.resize(static_cast<size_t>(arrays_.num_rois));
+      std::iota(order_.begin(), order_.end(), int64_t{0});
       std::stable_sort(order_.begin(), order_.end(), [this](int64_t a, int64_t b) {
         const int64_t image_a = arrays_.batch_indices[a], image_b = arrays_.batch_indices[b];
         return image_a != image_b ? image_a < image_b : middle(a) < middle(b);
@@ -84,6 +93,10 @@ class Driver {
   }
 
  private:
+  using Plans = std::pmr::vector<RoiPlan<S>>;
+
+  bool many_channels() const { return arrays_.C >= kManyChannels; }
+
   S middle(int64_t roi) const {
     const T* from = static_cast<const T*>(arrays_.rois) + roi * 4;
     return to_compute(from[1]) + to_compute(from[3]);
@@ -91,25 +104,31 @@ class Driver {
 
   void run_block(int64_t first, int64_t last) {
     const int64_t count = last - first;
-    std::vector<RoiPlan<S>> plans(static_cast<size_t>(count));
-    const size_t planners = static_cast<size_t>(std::min<int64_t>(workers_.threads, (count + 31) / 32));
-    std::vector<Arena> arenas(planners);
+    // A small call's plans fit here: it then allocates nothing.
+    alignas(64) std::byte room[1 << 13];
+    Memory memory(room, sizeof room);
+    Plans plans(static_cast<size_t>(count), &memory);
+    const size_t planners =
+        static_cast<size_t>(std::min<int64_t>(threads_, (count + kPlannerShare - 1) / kPlannerShare));
+    std::deque<Memory> memories;
+    while (memories.size() + 1 < planners) memories.emplace_back();
     parallel(workers_, planners, [&](size_t i) {
       const Range range = share(count, i, planners);
-      Planner<S> planner(attributes_, arrays_.H, arrays_.W, shape_);
+      Planner<S> planner(attributes_, arrays_.H, arrays_.W, shape_, i == 0 ? memory : memories[i - 1]);
       for (int64_t r = range.first; r < range.last; ++r) {
-        plan_roi(planner, order_[static_cast<size_t>(first + r)], arenas[i], plans[static_cast<size_t>(r)]);
+        const int64_t roi = order_.empty() ? first + r : order_[static_cast<size_t>(first + r)];
+        plan_roi(planner, roi, plans[static_cast<size_t>(r)]);
       }
     });
     pool_block(plans);
   }
 
-  void plan_roi(Planner<S>& planner, int64_t roi, Arena& arena, RoiPlan<S>& plan) const {
+  void plan_roi(Planner<S>& planner, int64_t roi, RoiPlan<S>& plan) const {
     const T* from = static_cast<const T*>(arrays_.rois) + roi * 4;
     const S coordinates[4] = {to_compute(from[0]), to_compute(from[1]), to_compute(from[2]), to_compute(from[3])};
     plan.roi = roi;
     plan.image = arrays_.batch_indices[roi];
-    planner.plan(coordinates, arena, plan);
+    planner.plan(coordinates, plan);
   }
 
   // The RoIs of one image, and what they touch of each of its planes.
@@ -121,7 +140,7 @@ class Driver {
     int64_t block;
   };
 
-  void note_touched(const std::vector<RoiPlan<S>>& plans, Group& group) const {
+  void note_touched(const Plans& plans, Group& group) const {
     const int64_t plane_bytes = arrays_.H * arrays_.W * static_cast<int64_t>(sizeof(T));
     // What fits in the cache as a whole needs no blocks, and nothing is there to fetch ahead.
     group.block = arrays_.C;
@@ -171,23 +190,23 @@ class Driver {
     }
   }
 
-  std::vector<Group> group_by_image(const std::vector<RoiPlan<S>>& plans) const {
+  std::vector<Group> group_by_image(const Plans& plans) const {
     std::vector<Group> groups;
     for (size_t r = 0; r < plans.size(); ++r) {
-      const bool sorted = arrays_.C >= kManyChannels;
-      if (r == 0 || (sorted && plans[r].image != plans[r - 1].image)) groups.push_back({r, r, {}, 0, arrays_.C});
+      if (r == 0 || (many_channels() && plans[r].image != plans[r - 1].image))
+        groups.push_back({r, r, {}, 0, arrays_.C});
       groups.back().last = r + 1;
     }
-    if (arrays_.C >= kManyChannels) {
+    if (many_channels()) {
       for (Group& group : groups) note_touched(plans, group);
     }
     return groups;
   }
 
-  void pool_block(const std::vector<RoiPlan<S>>& plans) {
+  void pool_block(const Plans& plans) {
     const std::vector<Group> groups = group_by_image(plans);
     // Few channels: cut the RoIs too, so that every thread has work.
-    const size_t threads = static_cast<size_t>(workers_.threads);
+    const size_t threads = static_cast<size_t>(threads_);
     const size_t channel_parts = threads == 1 ? 1 : std::min(static_cast<size_t>(arrays_.C), threads * 4);
     const size_t roi_parts = threads == 1 ? 1 : (threads * 4 + channel_parts - 1) / channel_parts;
     parallel(workers_, channel_parts * roi_parts, [&](size_t i) {
@@ -205,12 +224,13 @@ class Driver {
   }
 
   // For the RoIs that are pooled in columns: swept rows, the same transposed, and a row of bins, each times the lanes.
-  size_t scratch_size(const std::vector<RoiPlan<S>>& plans) const {
-    int64_t columns = 0;
+  size_t scratch_size(const Plans& plans) const {
+    int64_t columns = -1;
     for (const RoiPlan<S>& plan : plans) {
       if (!plan.constant && plan.bins == nullptr && plan.strip_count == 0)
         columns = std::max<int64_t>(columns, plan.window.columns);
     }
+    if (columns < 0) return 0;
     const int64_t width = 2 * (columns + shape_.lanes) + attributes_.output_width + shape_.lanes;
     return static_cast<size_t>(width * shape_.lanes);
   }
@@ -242,7 +262,8 @@ class Driver {
   const Shape shape_;
   void (*const pool_)(const PoolTask<S>&);
   const Workers& workers_;
-  std::vector<int64_t> order_;
+  int threads_;                 // that the work is cut for
+  std::vector<int64_t> order_;  // empty: as they come
 };
 
 }  // namespace
