@@ -18,7 +18,7 @@ lint: $(VENV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/clang-format --dry-run -Werror kernels/*.h kernels/*.cpp kernels/*.inl
+	$(BIN)/clang-format --dry-run -Werror kernels/*.h kernels/*.cpp kernels/*.inl tests/*.cpp
 
 $(VENV):
 	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,156 @@
+// A row a lane: as many swept rows as a vector has lanes are transposed, and then a bin's taps are plain loads. Part of
+// pool.inl.
+
+template <class S>
+struct Scratch {
+  int64_t stride;
+  S* swept;   // lanes rows of stride columns
+  S* turned;  // stride columns of lanes rows
+  S* pooled;  // output_width bins of lanes rows
+};
+
+// B rows of bins with as many taps each; of their samples the one that round asks for, the last again where there are
+// fewer.
+template <class V, class Rule, bool kListed, int B, class T>
+inline void sweep_rows(const RoiPlan<typename V::Scalar>& plan, const View<T>& view, const BinRow* first, int32_t round,
+                       typename V::Scalar* swept, int64_t stride) {
+  const RowTap<typename V::Scalar>* rows[B];
+  int32_t count = first->tap_count;
+  const int32_t skip = !Rule::kPairs || count == 0 ? 0 : 2 * round < count ? 2 * round : count - 2;
+  if (Rule::kPairs && count > 0) count = 2;
+  each<B>([&](auto b) ROIALIGN_INLINE { rows[b] = plan.row_taps + first[b].first_tap + skip; });
+  int32_t column = 0;
+  const auto take = [&](auto number) ROIALIGN_INLINE {
+    constexpr int kVectors = decltype(number)::value;
+    typename V::Reg taken[B][kVectors];
+    sweep<V, Rule, kListed>(plan.window, view, rows, count, column, taken);
+    each<B * kVectors>([&](auto i) ROIALIGN_INLINE {
+      V::store(swept + i / kVectors * stride + column + i % kVectors * V::kLanes, taken[i / kVectors][i % kVectors]);
+    });
+    column += kVectors * V::kLanes;
+  };
+  int32_t vectors = (plan.window.columns + V::kLanes - 1) / V::kLanes;
+  for (; vectors >= 4; vectors -= 4) take(std::integral_constant<int, 4>());
+  if (vectors == 3) take(std::integral_constant<int, 3>());
+  if (vectors == 2) take(std::integral_constant<int, 2>());
+  if (vectors == 1) take(std::integral_constant<int, 1>());
+}
+
+// The first step for a group of rows.
+template <class V, class Rule, bool kListed, class T>
+inline void sweep_group(const RoiPlan<typename V::Scalar>& plan, const View<T>& view, int64_t first, int rows,
+                        int32_t round, const Scratch<typename V::Scalar>& scratch) {
+  int i = 0;
+  for (; plan.full_rows && i + 2 <= rows; i += 2) {
+    sweep_rows<V, Rule, kListed, 2>(plan, view, plan.rows + first + i, round, scratch.swept + i * scratch.stride,
+                                    scratch.stride);
+  }
+  for (; i < rows; ++i) {
+    sweep_rows<V, Rule, kListed, 1>(plan, view, plan.rows + first + i, round, scratch.swept + i * scratch.stride,
+                                    scratch.stride);
+  }
+}
+
+// B bins that have as many taps each.
+template <class V, class Rule, int B>
+inline ROIALIGN_INLINE void bin_columns(const ColumnTap<typename V::Scalar>* const (&taps)[B], int32_t count,
+                                        const typename V::Scalar* turned, typename V::Reg (&bins)[B]) {
+  const auto weigh = [&](const ColumnTap<typename V::Scalar>& tap) ROIALIGN_INLINE { return V::broadcast(tap.weight); };
+  const auto look_up = [&](const ColumnTap<typename V::Scalar>& tap)
+                           ROIALIGN_INLINE { return V::load(turned + int64_t{tap.column} * V::kLanes); };
+  for (int32_t k = 0; k < count; k += Rule::kPairs ? 2 : 1) {
+    each<B>([&](auto b) ROIALIGN_INLINE {
+      if constexpr (Rule::kPairs) {
+        const auto low = V::multiply(weigh(taps[b][k]), look_up(taps[b][k]));
+        bins[b] = V::max(bins[b], V::multiply_add(weigh(taps[b][k + 1]), look_up(taps[b][k + 1]), low));
+      } else {
+        bins[b] = Rule::step(bins[b], weigh(taps[b][k]), look_up(taps[b][k]));
+      }
+    });
+  }
+}
+
+// The second step for a group of rows: pooled holds what earlier rounds left there.
+template <class V, class Rule>
+inline void pool_turned(const RoiPlan<typename V::Scalar>& plan, int64_t bins, bool first_round,
+                        const Scratch<typename V::Scalar>& scratch) {
+  const auto pool = [&](auto number, int64_t b) ROIALIGN_INLINE {
+    constexpr int kBins = decltype(number)::value;
+    const ColumnTap<typename V::Scalar>* taps[kBins];
+    typename V::Reg pooled[kBins];
+    each<kBins>([&](auto i) ROIALIGN_INLINE {
+      taps[i] = plan.column_taps + plan.columns[b + i].first_tap;
+      const auto start = Rule::kPairs ? V::lowest() : Rule::start();
+      pooled[i] = first_round ? start : V::load(scratch.pooled + (b + i) * V::kLanes);
+    });
+    bin_columns<V, Rule>(taps, plan.columns[b].tap_count, scratch.turned, pooled);
+    each<kBins>([&](auto i) ROIALIGN_INLINE { V::store(scratch.pooled + (b + i) * V::kLanes, pooled[i]); });
+  };
+  int64_t b = 0;
+  for (; plan.full_columns && b + 4 <= bins; b += 4) pool(std::integral_constant<int, 4>(), b);
+  for (; b < bins; ++b) pool(std::integral_constant<int, 1>(), b);
+}
+
+// The max's last word on a group of rows: a dropped sample counts as 0, and a bin without samples inside is 0.
+template <class V>
+inline void finish_max(const RoiPlan<typename V::Scalar>& plan, int64_t first, int rows, int64_t bins,
+                       typename V::Scalar* pooled) {
+  using S = typename V::Scalar;
+  S floor[V::kLanes] = {};
+  S keep[V::kLanes] = {};
+  for (int i = 0; i < rows; ++i) {
+    const BinRow& row = plan.rows[first + i];
+    floor[i] = row.dropped ? S{0} : -std::numeric_limits<S>::infinity();
+    std::memset(&keep[i], row.tap_count > 0 ? 0xff : 0, sizeof(S));
+  }
+  for (int64_t b = 0; b < bins; ++b) {
+    auto bin = V::load(pooled + b * V::kLanes);
+    const BinColumn& column = plan.columns[b];
+    if (column.tap_count == 0) bin = V::zero();
+    if (column.dropped) bin = V::max(bin, V::zero());
+    V::store(pooled + b * V::kLanes, V::keep(V::max(bin, V::load(floor)), keep));
+  }
+}
+
+template <class V, class T>
+inline void store_group(const typename V::Scalar* pooled, const Target<T>& target, int64_t at, int64_t width,
+                        int rows) {
+  constexpr int kLanes = V::kLanes;
+  // From the last bins to the first: what a full store spills over is written after it.
+  for (int64_t b = (width - 1) / kLanes * kLanes; b >= 0; b -= kLanes) {
+    alignas(64) typename V::Scalar block[kLanes * kLanes];
+    V::transpose(pooled + b * kLanes, kLanes, block);
+    const int bins = static_cast<int>(width - b < kLanes ? width - b : kLanes);
+    for (int i = 0; i < rows; ++i) store_bins<V>(target, at + i * width + b, V::load(block + i * kLanes), bins);
+  }
+}
+
+template <class V, class Rule, class T>
+inline void pool_columns(const PoolTask<typename V::Scalar>& task, const RoiPlan<typename V::Scalar>& plan,
+                         const View<T>& view, const Target<T>& target) {
+  using S = typename V::Scalar;
+  constexpr int kLanes = V::kLanes;
+  const int64_t stride = (plan.window.columns + kLanes - 1) / kLanes * kLanes;
+  const Scratch<S> scratch{stride, task.scratch, task.scratch + kLanes * stride, task.scratch + 2 * kLanes * stride};
+  for (int64_t first = 0; first < task.output_height; first += kLanes) {
+    const int rows = static_cast<int>(task.output_height - first < kLanes ? task.output_height - first : kLanes);
+    int32_t rounds = 1;
+    for (int i = 0; Rule::kPairs && i < rows; ++i) {
+      const int32_t samples = plan.rows[first + i].tap_count / 2;
+      rounds = rounds < samples ? samples : rounds;
+    }
+    for (int32_t round = 0; round < rounds; ++round) {
+      if (plan.window.list != nullptr) {
+        sweep_group<V, Rule, true>(plan, view, first, rows, round, scratch);
+      } else {
+        sweep_group<V, Rule, false>(plan, view, first, rows, round, scratch);
+      }
+      for (int64_t c = 0; c < stride; c += kLanes) {
+        V::transpose(scratch.swept + c, stride, scratch.turned + c * kLanes);
+      }
+      pool_turned<V, Rule>(plan, task.output_width, round == 0, scratch);
+    }
+    if constexpr (Rule::kMax) finish_max<V>(plan, first, rows, task.output_width, scratch.pooled);
+    store_group<V>(scratch.pooled, target, first * task.output_width, task.output_width, rows);
+  }
+}
