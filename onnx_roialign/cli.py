@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
+import onnxruntime
 import typer
 import typer.core
 from numpy.typing import NDArray
@@ -197,4 +198,5 @@ app.command()(cli_probe.explain)
 
 def main() -> None:
     """Entry point of the command onnx-roialign."""
+    onnxruntime.set_default_logger_severity(3)  # what it warns of on the way would stand between our lines
     app()

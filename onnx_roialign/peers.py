@@ -190,10 +190,14 @@ def _bound(running: onnxruntime.InferenceSession, workload: Workload) -> Prepare
         binding.bind_output(f"Y{i}", "cpu", 0, _type(outputs[i]), outputs[i].shape, outputs[i].ctypes.data)
 
     def answers() -> Sequence[Array]:
-        # Holds the workload too: the binding knows addresses only, which live as long as this function.
-        return outputs[: len(workload.calls)]
+        return outputs
 
-    return Prepared(partial(running.run_with_iobinding, binding), answers)
+    return Prepared(partial(_run_bound, running, binding, (workload, outputs)), answers)
+
+
+def _run_bound(running: onnxruntime.InferenceSession, binding: Any, arrays: object) -> None:
+    """Runs, and holds the arrays meanwhile: the binding knows nothing of them but their addresses."""
+    running.run_with_iobinding(binding)
 
 
 def _nan(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
