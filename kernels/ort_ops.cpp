@@ -69,11 +69,12 @@ OrtStatus* ROIALIGN_ORT_CALL compute(void* self, OrtKernelContext* context) {
 
 }  // namespace
 
-Op make_op(const OrtApi& api, ONNXTensorElementDataType type) {
+Op make_op(const OrtApi& api, ONNXTensorElementDataType type, size_t rois) {
   Op op{};
   op.version = kApiVersion;
   op.api = &api;
   op.type = type;
+  op.rois = rois;
   op.GetExecutionProviderType = [](const OrtCustomOp*) -> const char* { return nullptr; };
   op.GetOutputType = [](const OrtCustomOp* self, size_t) { return static_cast<const Op*>(self)->type; };
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
@@ -82,11 +83,16 @@ Op make_op(const OrtApi& api, ONNXTensorElementDataType type) {
   op.GetInputMemoryType = [](const OrtCustomOp*, size_t) { return OrtMemTypeDefault; };
   op.GetStartVersion = [](const OrtCustomOp*) { return 1; };
   op.GetEndVersion = [](const OrtCustomOp*) { return std::numeric_limits<int>::max(); };
+  op.InferOutputShapeFn = [](const OrtCustomOp* self, OrtShapeInferContext* context) -> OrtStatus* {
+    const Op& self_op = *static_cast<const Op*>(self);
+    infer_pooled_shape(*self_op.api, context, self_op.rois);
+    return nullptr;
+  };
   return op;
 }
 
 Op make_roi_align(const OrtApi& api, const std::atomic<int64_t>* opset, ElementType type) {
-  Op op = make_op(api, static_cast<ONNXTensorElementDataType>(type));
+  Op op = make_op(api, static_cast<ONNXTensorElementDataType>(type), kRois);
   op.opset = opset;
   op.GetName = [](const OrtCustomOp*) { return "RoiAlign"; };
   op.GetInputType = [](const OrtCustomOp* self, size_t index) {
@@ -96,10 +102,6 @@ Op make_roi_align(const OrtApi& api, const std::atomic<int64_t>* opset, ElementT
   op.CreateKernelV2 = create_kernel;
   op.KernelComputeV2 = compute;
   op.KernelDestroy = destroy_kernel;
-  op.InferOutputShapeFn = [](const OrtCustomOp* self, OrtShapeInferContext* context) -> OrtStatus* {
-    infer_pooled_shape(*static_cast<const Op*>(self)->api, context, kRois);
-    return nullptr;
-  };
   return op;
 }
 

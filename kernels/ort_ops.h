@@ -3,6 +3,7 @@
 #define ONNX_ROIALIGN_ORT_OPS_H_
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include "ort_abi.h"
@@ -17,6 +18,7 @@ struct Op : ort_abi::OrtCustomOp {
   // one schema, so that a kernel cannot ask it. Each kernel copies the number when it is created. Null: a private op.
   const std::atomic<int64_t>* opset;
   ort_abi::ONNXTensorElementDataType type;  // of X
+  size_t rois;                              // which input they are
 };
 
 constexpr ElementType kElementTypes[] = {ElementType::kFloat32, ElementType::kFloat64, ElementType::kFloat16,
@@ -29,8 +31,8 @@ Op make_roi_align(const ort_abi::OrtApi& api, const std::atomic<int64_t>* opset,
 // onnx_roialign::QLinearRoiAlign.
 Op make_qlinear_roi_align(const ort_abi::OrtApi& api, ort_abi::ONNXTensorElementDataType type);
 
-// What all of them have in common: one output of X's type, every input required.
-Op make_op(const ort_abi::OrtApi& api, ort_abi::ONNXTensorElementDataType type);
+// What all of them have in common: one output of X's type and of the shape that X and rois give, every input required.
+Op make_op(const ort_abi::OrtApi& api, ort_abi::ONNXTensorElementDataType type, size_t rois);
 
 }  // namespace roialign
 

@@ -100,17 +100,13 @@ ONNXTensorElementDataType ROIALIGN_ORT_CALL input_type(const OrtCustomOp* op, si
 }  // namespace
 
 Op make_qlinear_roi_align(const OrtApi& api, ONNXTensorElementDataType type) {
-  Op op = make_op(api, type);
+  Op op = make_op(api, type, kRois);
   op.GetName = [](const OrtCustomOp*) { return "QLinearRoiAlign"; };
   op.GetInputType = input_type;
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return 5; };
   op.CreateKernelV2 = create_kernel;
   op.KernelComputeV2 = compute;
   op.KernelDestroy = destroy_kernel;
-  op.InferOutputShapeFn = [](const OrtCustomOp* self, OrtShapeInferContext* context) -> OrtStatus* {
-    infer_pooled_shape(*static_cast<const Op*>(self)->api, context, kRois);
-    return nullptr;
-  };
   return op;
 }
 

@@ -52,7 +52,7 @@ struct View {
 };
 
 // The first step: R vectors of columns, down the taps of B rows of bins. Several rows at a time hide the latency of
-// each one's chain of multiply-adds: four took fpn_box_7x7_s2 from @ to @ ms on AVX-512.
+// each one's chain of multiply-adds: four took fpn_box_7x7_s2 from 26.9 to 25.6 ms on AVX-512.
 template <class V, class Rule, bool kListed, int B, int R, class T>
 inline ROIALIGN_INLINE void sweep(const Window& window, const View<T>& view,
                                   const RowTap<typename V::Scalar>* const (&taps)[B], int32_t count, int32_t column,

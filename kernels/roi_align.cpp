@@ -23,9 +23,11 @@ constexpr int64_t kBlockBytes = int64_t{1} << 18;
 constexpr int64_t kLine = 64;
 // Below this many output values a second thread costs more than it takes off the first.
 constexpr int64_t kSmallCall = 4096;
+// RoIs that one thread plans by itself: about 10 us of work.
 constexpr int64_t kPlannerShare = 128;
+// From here on RoIs are put in order and touched lines noted: fewer channels do not pay for it.
 constexpr int64_t kManyChannels = 16;
-// Larger planes are not fetched ahead: what the RoIs touch of them is noted a bit a line.
+// Larger planes are not fetched ahead: what the RoIs touch is noted in a byte a line, half a megabyte at most.
 constexpr int64_t kMaxNotedBytes = int64_t{1} << 25;
 
 // Runs body(i) for i in [0, count) on the workers; an exception of any of them is thrown here, after all have ended.
