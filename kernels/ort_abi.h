@@ -19,6 +19,8 @@ namespace ort_abi {
 
 // KernelContext_ParallelFor and InferOutputShapeFn came with 1.17. OrtCustomOp::version carries the same number.
 constexpr uint32_t kApiVersion = 17;
+// From this one on the API shows a tensor's shape where it lies; before, each look allocates twice.
+constexpr uint32_t kShapeReferenceVersion = 24;
 
 enum OrtErrorCode : int { ORT_FAIL = 1, ORT_INVALID_ARGUMENT = 2, ORT_NOT_IMPLEMENTED = 9 };
 
@@ -122,6 +124,11 @@ struct OrtApi {
   OrtStatus*(ROIALIGN_ORT_CALL* KernelContext_ParallelFor)(const OrtKernelContext* context,
                                                            void (*task)(void* user, size_t i), size_t total,
                                                            size_t num_batch, void* user);  // 274
+  Slot gap_275[139];
+  // Only in API version kShapeReferenceVersion and later.
+  OrtStatus*(ROIALIGN_ORT_CALL* GetTensorElementTypeAndShapeDataReference)(const OrtValue* value,
+                                                                           ONNXTensorElementDataType* type,
+                                                                           const int64_t** dims, size_t* count);  // 414
 };
 
 struct OrtApiBase {
@@ -197,6 +204,7 @@ ROIALIGN_ORT_SLOT(ShapeInferContext_SetOutputTypeShape, 270);
 ROIALIGN_ORT_SLOT(SetSymbolicDimensions, 271);
 ROIALIGN_ORT_SLOT(ReadOpAttr, 272);
 ROIALIGN_ORT_SLOT(KernelContext_ParallelFor, 274);
+ROIALIGN_ORT_SLOT(GetTensorElementTypeAndShapeDataReference, 414);
 #undef ROIALIGN_ORT_SLOT
 
 }  // namespace ort_abi

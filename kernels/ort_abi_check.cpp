@@ -38,6 +38,9 @@ SAME_SLOT(ShapeInferContext_SetOutputTypeShape);
 SAME_SLOT(SetSymbolicDimensions);
 SAME_SLOT(ReadOpAttr);
 SAME_SLOT(KernelContext_ParallelFor);
+#if ORT_API_VERSION >= 24
+SAME_SLOT(GetTensorElementTypeAndShapeDataReference);
+#endif
 
 #define SAME_MEMBER(name) \
   static_assert(offsetof(::OrtCustomOp, name) == offsetof(ort_abi::OrtCustomOp, name), "OrtCustomOp::" #name " moved")

@@ -19,7 +19,7 @@ constexpr size_t kRois = 1;
 constexpr size_t kBatchIndices = 2;
 
 struct Kernel {
-  const OrtApi* api;
+  Runtime runtime;
   ElementType type;
   Attributes attributes;
   std::string node;
@@ -37,7 +37,8 @@ OrtStatus* ROIALIGN_ORT_CALL create_kernel(const OrtCustomOp* op, const OrtApi* 
     std::string problem;
     const Isa* isa = choose_isa(nullptr, problem);
     if (isa == nullptr) throw std::invalid_argument(problem);
-    *out = new Kernel{api, static_cast<ElementType>(self->type), attributes, reader.node(), isa, usable_cores()};
+    *out =
+        new Kernel{self->runtime, static_cast<ElementType>(self->type), attributes, reader.node(), isa, usable_cores()};
   });
 }
 
@@ -45,11 +46,11 @@ void ROIALIGN_ORT_CALL destroy_kernel(void* kernel) { delete static_cast<Kernel*
 
 OrtStatus* ROIALIGN_ORT_CALL compute(void* self, OrtKernelContext* context) {
   const auto& kernel = *static_cast<const Kernel*>(self);
-  const OrtApi& api = *kernel.api;
+  const OrtApi& api = *kernel.runtime.api;
   return guarded(api, [&] {
-    const Tensor X = read_input(api, context, 0);
-    const Tensor rois = read_input(api, context, kRois);
-    const Tensor batch_indices = read_input(api, context, kBatchIndices);
+    const Tensor X = read_input(kernel.runtime, context, 0);
+    const Tensor rois = read_input(kernel.runtime, context, kRois);
+    const Tensor batch_indices = read_input(kernel.runtime, context, kBatchIndices);
     std::string problem = check_shapes(X, rois, batch_indices);
     Arrays arrays{};
     if (problem.empty()) {
@@ -69,10 +70,10 @@ OrtStatus* ROIALIGN_ORT_CALL compute(void* self, OrtKernelContext* context) {
 
 }  // namespace
 
-Op make_op(const OrtApi& api, ONNXTensorElementDataType type, size_t rois) {
+Op make_op(const Runtime& runtime, ONNXTensorElementDataType type, size_t rois) {
   Op op{};
   op.version = kApiVersion;
-  op.api = &api;
+  op.runtime = runtime;
   op.type = type;
   op.rois = rois;
   op.GetExecutionProviderType = [](const OrtCustomOp*) -> const char* { return nullptr; };
@@ -85,14 +86,14 @@ Op make_op(const OrtApi& api, ONNXTensorElementDataType type, size_t rois) {
   op.GetEndVersion = [](const OrtCustomOp*) { return std::numeric_limits<int>::max(); };
   op.InferOutputShapeFn = [](const OrtCustomOp* self, OrtShapeInferContext* context) -> OrtStatus* {
     const Op& self_op = *static_cast<const Op*>(self);
-    infer_pooled_shape(*self_op.api, context, self_op.rois);
+    infer_pooled_shape(*self_op.runtime.api, context, self_op.rois);
     return nullptr;
   };
   return op;
 }
 
-Op make_roi_align(const OrtApi& api, const std::atomic<int64_t>* opset, ElementType type) {
-  Op op = make_op(api, static_cast<ONNXTensorElementDataType>(type), kRois);
+Op make_roi_align(const Runtime& runtime, const std::atomic<int64_t>* opset, ElementType type) {
+  Op op = make_op(runtime, static_cast<ONNXTensorElementDataType>(type), kRois);
   op.opset = opset;
   op.GetName = [](const OrtCustomOp*) { return "RoiAlign"; };
   op.GetInputType = [](const OrtCustomOp* self, size_t index) {

@@ -7,13 +7,14 @@
 #include <cstdint>
 
 #include "ort_abi.h"
+#include "ort_status.h"
 #include "problem.h"
 
 namespace roialign {
 
 // One op for one element type. ONNX Runtime keeps a pointer to it for as long as a session that uses it lives.
 struct Op : ort_abi::OrtCustomOp {
-  const ort_abi::OrtApi* api;
+  Runtime runtime;
   // Of ONNX's RoiAlign: the model's opset, 0 where it is unknown. ONNX Runtime merges all opsets of a custom op into
   // one schema, so that a kernel cannot ask it. Each kernel copies the number when it is created. Null: a private op.
   const std::atomic<int64_t>* opset;
@@ -27,12 +28,12 @@ constexpr ort_abi::ONNXTensorElementDataType kQuantizedTypes[] = {ort_abi::ONNX_
                                                                   ort_abi::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8};
 
 // ONNX's RoiAlign where opset is given, else onnx_roialign::RoiAlign.
-Op make_roi_align(const ort_abi::OrtApi& api, const std::atomic<int64_t>* opset, ElementType type);
+Op make_roi_align(const Runtime& runtime, const std::atomic<int64_t>* opset, ElementType type);
 // onnx_roialign::QLinearRoiAlign.
-Op make_qlinear_roi_align(const ort_abi::OrtApi& api, ort_abi::ONNXTensorElementDataType type);
+Op make_qlinear_roi_align(const Runtime& runtime, ort_abi::ONNXTensorElementDataType type);
 
 // What all of them have in common: one output of X's type and of the shape that X and rois give, every input required.
-Op make_op(const ort_abi::OrtApi& api, ort_abi::ONNXTensorElementDataType type, size_t rois);
+Op make_op(const Runtime& runtime, ort_abi::ONNXTensorElementDataType type, size_t rois);
 
 }  // namespace roialign
 

@@ -20,7 +20,7 @@ constexpr size_t kRois = 3;
 constexpr size_t kBatchIndices = 4;
 
 struct Kernel {
-  const OrtApi* api;
+  Runtime runtime;
   ONNXTensorElementDataType type;
   Attributes attributes;
   std::string node;
@@ -34,14 +34,15 @@ OrtStatus* ROIALIGN_ORT_CALL create_kernel(const OrtCustomOp* op, const OrtApi* 
     const Attributes attributes = read_private_attributes(reader);
     const std::string problem = check_qlinear_attributes(attributes);
     if (!problem.empty()) reader.refuse(problem);
-    *out = new Kernel{api, static_cast<const Op*>(op)->type, attributes, reader.node(), usable_cores()};
+    *out = new Kernel{static_cast<const Op*>(op)->runtime, static_cast<const Op*>(op)->type, attributes, reader.node(),
+                      usable_cores()};
   });
 }
 
 void ROIALIGN_ORT_CALL destroy_kernel(void* kernel) { delete static_cast<Kernel*>(kernel); }
 
 std::string check_scalar(const char* name, const Tensor& tensor) {
-  if (tensor.shape.empty() || (tensor.shape.size() == 1 && tensor.shape[0] == 1)) return "";
+  if (tensor.shape.size() == 0 || (tensor.shape.size() == 1 && tensor.shape[0] == 1)) return "";
   return std::string(name) + " must be a scalar, got shape " + shape_text(tensor.shape);
 }
 
@@ -51,12 +52,12 @@ void require(const std::string& problem, const std::string& node) {
 
 template <class T>
 void run(const Kernel& kernel, OrtKernelContext* context) {
-  const OrtApi& api = *kernel.api;
-  const Tensor X = read_input(api, context, 0);
-  const Tensor scale = read_input(api, context, kScale);
-  const Tensor zero_point = read_input(api, context, kZeroPoint);
-  const Tensor rois = read_input(api, context, kRois);
-  const Tensor batch_indices = read_input(api, context, kBatchIndices);
+  const OrtApi& api = *kernel.runtime.api;
+  const Tensor X = read_input(kernel.runtime, context, 0);
+  const Tensor scale = read_input(kernel.runtime, context, kScale);
+  const Tensor zero_point = read_input(kernel.runtime, context, kZeroPoint);
+  const Tensor rois = read_input(kernel.runtime, context, kRois);
+  const Tensor batch_indices = read_input(kernel.runtime, context, kBatchIndices);
   require(check_shapes(X, rois, batch_indices), kernel.node);
   require(check_scalar("x_scale", scale), kernel.node);
   require(check_scalar("x_zero_point", zero_point), kernel.node);
@@ -83,7 +84,7 @@ void run(const Kernel& kernel, OrtKernelContext* context) {
 
 OrtStatus* ROIALIGN_ORT_CALL compute(void* self, OrtKernelContext* context) {
   const auto& kernel = *static_cast<const Kernel*>(self);
-  return guarded(*kernel.api, [&] {
+  return guarded(*kernel.runtime.api, [&] {
     if (kernel.type == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8) {
       run<int8_t>(kernel, context);
     } else {
@@ -99,8 +100,8 @@ ONNXTensorElementDataType ROIALIGN_ORT_CALL input_type(const OrtCustomOp* op, si
 
 }  // namespace
 
-Op make_qlinear_roi_align(const OrtApi& api, ONNXTensorElementDataType type) {
-  Op op = make_op(api, type, kRois);
+Op make_qlinear_roi_align(const Runtime& runtime, ONNXTensorElementDataType type) {
+  Op op = make_op(runtime, type, kRois);
   op.GetName = [](const OrtCustomOp*) { return "QLinearRoiAlign"; };
   op.GetInputType = input_type;
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return 5; };

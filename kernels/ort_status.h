@@ -10,6 +10,12 @@
 
 namespace roialign {
 
+// The ONNX Runtime that loaded this library.
+struct Runtime {
+  const ort_abi::OrtApi* api;
+  bool shows_shapes;  // has kShapeReferenceVersion
+};
+
 // An OrtStatus on its way to the boundary.
 class OrtFailure {
  public:

@@ -29,18 +29,26 @@ std::vector<int64_t> dimensions(const OrtApi& api, const OrtTensorTypeAndShapeIn
 
 }  // namespace
 
-Tensor read_input(const OrtApi& api, const OrtKernelContext* context, size_t index) {
+Tensor read_input(const Runtime& runtime, const OrtKernelContext* context, size_t index) {
+  const OrtApi& api = *runtime.api;
   const OrtValue* value = nullptr;
   check(api.KernelContext_GetInput(context, index, &value));
+  void* data = nullptr;
+  check(api.GetTensorMutableData(const_cast<OrtValue*>(value), &data));  // the C API has no reading twin
+  if (runtime.shows_shapes) {
+    ONNXTensorElementDataType type;
+    const int64_t* sizes = nullptr;
+    size_t rank = 0;
+    check(api.GetTensorElementTypeAndShapeDataReference(value, &type, &sizes, &rank));
+    return {Dimensions(sizes, rank), data};
+  }
   OrtTensorTypeAndShapeInfo* raw = nullptr;
   check(api.GetTensorTypeAndShape(value, &raw));
   const Info info(raw, ReleaseInfo{&api});
-  void* data = nullptr;
-  check(api.GetTensorMutableData(const_cast<OrtValue*>(value), &data));  // the C API has no reading twin
-  return {dimensions(api, info.get()), data};
+  return {Dimensions(dimensions(api, info.get())), data};
 }
 
-std::string shape_text(const std::vector<int64_t>& shape) {
+std::string shape_text(const Dimensions& shape) {
   std::string text = "(";
   for (size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
   return text + (shape.size() == 1 ? ",)" : ")");

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ort_abi.h"
@@ -13,19 +14,37 @@
 
 namespace roialign {
 
+// Dimensions that lie with ONNX Runtime while a kernel runs, or, where it is too old to show them, here.
+class Dimensions {
+ public:
+  Dimensions(const int64_t* sizes, size_t rank) : sizes_(sizes), rank_(rank) {}
+  explicit Dimensions(std::vector<int64_t> copy) : copy_(std::move(copy)), sizes_(copy_.data()), rank_(copy_.size()) {}
+  Dimensions(const Dimensions&) = delete;
+  Dimensions& operator=(const Dimensions&) = delete;
+  Dimensions(Dimensions&&) = default;  // a moved vector keeps its elements where they are
+
+  size_t size() const { return rank_; }
+  int64_t operator[](size_t axis) const { return sizes_[axis]; }
+
+ private:
+  std::vector<int64_t> copy_;
+  const int64_t* sizes_;
+  size_t rank_;
+};
+
 struct Tensor {
-  std::vector<int64_t> shape;
+  Dimensions shape;
   const void* data;
 };
 
-Tensor read_input(const ort_abi::OrtApi& api, const ort_abi::OrtKernelContext* context, size_t index);
+Tensor read_input(const Runtime& runtime, const ort_abi::OrtKernelContext* context, size_t index);
 
 // Allocates output 0, (num_rois, C, output_height, output_width).
 void* make_output(const ort_abi::OrtApi& api, ort_abi::OrtKernelContext* context, const Attributes& attributes,
                   int64_t num_rois, int64_t C);
 
 // "(2, 5)", "(3,)", "()": as NumPy prints a shape.
-std::string shape_text(const std::vector<int64_t>& shape);
+std::string shape_text(const Dimensions& shape);
 
 // Empty, or which input has the wrong rank or count.
 std::string check_shapes(const Tensor& X, const Tensor& rois, const Tensor& batch_indices);

@@ -1,5 +1,6 @@
 // RegisterCustomOps, the symbol that ONNX Runtime looks up: registration and nothing but registration.
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -53,13 +54,15 @@ class Domain {
 // What one session options object holds of this library.
 class Registration {
  public:
-  Registration(const OrtApi& api, const OrtSessionOptions* options, int64_t opset) : options_(options), opset_(opset) {
+  Registration(const Runtime& runtime, const OrtSessionOptions* options, int64_t opset)
+      : options_(options), opset_(opset) {
+    const OrtApi& api = *runtime.api;
     std::vector<Op> onnx, own;
     for (const ElementType type : kElementTypes) {
-      onnx.push_back(make_roi_align(api, &opset_, type));
-      own.push_back(make_roi_align(api, nullptr, type));
+      onnx.push_back(make_roi_align(runtime, &opset_, type));
+      own.push_back(make_roi_align(runtime, nullptr, type));
     }
-    for (const auto type : kQuantizedTypes) own.push_back(make_qlinear_roi_align(api, type));
+    for (const auto type : kQuantizedTypes) own.push_back(make_qlinear_roi_align(runtime, type));
     domains_.push_back(std::make_unique<Domain>(api, "", std::move(onnx)));
     domains_.push_back(std::make_unique<Domain>(api, "onnx_roialign", std::move(own)));
   }
@@ -95,15 +98,15 @@ class Registration {
 // session that loaded it are gone: about 3 kB per options object, however often it is registered.
 class Registrations {
  public:
-  void add(const OrtApi& api, OrtSessionOptions* options, int64_t opset, const std::string& marker) {
+  void add(const Runtime& runtime, OrtSessionOptions* options, int64_t opset, const std::string& marker) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!marker.empty()) {
       find(marker).set_opset(options, opset);
       return;
     }
-    kept_.push_back(std::make_unique<Registration>(api, options, opset));
+    kept_.push_back(std::make_unique<Registration>(runtime, options, opset));
     kept_.back()->add_to(options);
-    check(api.AddSessionConfigEntry(options, kMarkerEntry, kept_.back()->marker().c_str()));
+    check(runtime.api->AddSessionConfigEntry(options, kMarkerEntry, kept_.back()->marker().c_str()));
   }
 
  private:
@@ -145,6 +148,13 @@ int64_t read_opset(const OrtApi& api, const OrtSessionOptions* options) {
   return opset;
 }
 
+// Asked by its name: GetApi complains on stderr of a version that it does not have.
+bool shows_shapes(const OrtApiBase& base) {
+  unsigned major = 0, minor = 0;
+  if (std::sscanf(base.GetVersionString(), "%u.%u", &major, &minor) != 2) return false;
+  return (major > 1 || minor >= kShapeReferenceVersion) && base.GetApi(kShapeReferenceVersion) != nullptr;
+}
+
 OrtStatus* too_old(const OrtApiBase& base) {
   const OrtApi* api = base.GetApi(1);
   if (api == nullptr) return nullptr;  // such a runtime never existed
@@ -163,6 +173,7 @@ extern "C" ROIALIGN_EXPORT ort_abi::OrtStatus* ROIALIGN_ORT_CALL RegisterCustomO
   if (api == nullptr) return too_old(*base);
   static Registrations registrations;
   return guarded(*api, [&] {
-    registrations.add(*api, options, read_opset(*api, options), config_entry(*api, options, kMarkerEntry));
+    registrations.add({api, shows_shapes(*base)}, options, read_opset(*api, options),
+                      config_entry(*api, options, kMarkerEntry));
   });
 }
