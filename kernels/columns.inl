@@ -119,7 +119,7 @@ inline void store_group(const typename V::Scalar* pooled, const Target<T>& targe
   // From the last bins to the first: what a full store spills over is written after it.
   for (int64_t b = (width - 1) / kLanes * kLanes; b >= 0; b -= kLanes) {
     alignas(64) typename V::Scalar block[kLanes * kLanes];
-    V::transpose(pooled + b * kLanes, kLanes, block);
+    V::transpose(pooled + b * kLanes, kLanes, block, kLanes);
     const int bins = static_cast<int>(width - b < kLanes ? width - b : kLanes);
     for (int i = 0; i < rows; ++i) store_bins<V>(target, at + i * width + b, V::load(block + i * kLanes), bins);
   }
@@ -146,7 +146,7 @@ inline void pool_columns(const PoolTask<typename V::Scalar>& task, const RoiPlan
         sweep_group<V, Rule, false>(plan, view, first, rows, round, scratch);
       }
       for (int64_t c = 0; c < stride; c += kLanes) {
-        V::transpose(scratch.swept + c, stride, scratch.turned + c * kLanes);
+        V::transpose(scratch.swept + c, stride, scratch.turned + c * kLanes, kLanes);
       }
       pool_turned<V, Rule>(plan, task.output_width, round == 0, scratch);
     }

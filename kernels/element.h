@@ -37,6 +37,12 @@ inline float to_compute(Half value) {
   return float_from_bits(bits_from_float(float_from_bits(magnitude << 13) * 0x1p112f) | sign);
 }
 
+// NaN where either is.
+template <class S>
+inline S larger(S a, S b) {
+  return a != a || a > b ? a : b;
+}
+
 inline void from_compute(float value, float& out) { out = value; }
 inline void from_compute(double value, double& out) { out = value; }
 inline void from_compute(float value, BFloat16& out) {

@@ -13,11 +13,13 @@ namespace {
 
 // Grids up to this many samples a bin are walked; larger ones are entered by bisection, where the map begins.
 constexpr double kWalk = 32;
+// Of an axis: 7 bins of 2 samples have no more.
+constexpr size_t kUsualTaps = 28;
 
-// The taps of one bin, appended in ascending order of position.
+// The taps of one bin, appended in ascending order of position to arrays that have room for them.
 class TapList {
  public:
-  TapList(AxisTaps& taps, size_t begin) : taps_(taps), begin_(begin) {}
+  TapList(int32_t* positions, double* weights) : positions_(positions), weights_(weights) {}
 
   // The mean: what falls on one pixel becomes one tap.
   void add_mean(int32_t low, int32_t high, double low_weight, double high_weight) {
@@ -28,36 +30,32 @@ class TapList {
   // The max: a sample is a pair of taps. Both rules are monotone in the weight, so among the samples between the same
   // two pixels the first and the last decide, however many there are.
   void add_max(int32_t low, int32_t high, double low_weight, double high_weight) {
-    const size_t count = taps_.position.size() - begin_;
-    const bool third =
-        count >= 4 && taps_.position[begin_ + count - 2] == low && taps_.position[begin_ + count - 4] == low;
-    if (third) {
-      taps_.position.resize(begin_ + count - 2);
-      taps_.weight.resize(begin_ + count - 2);
-    }
+    const bool third = count_ >= 4 && positions_[count_ - 2] == low && positions_[count_ - 4] == low;
+    if (third) count_ -= 2;
     push(low, low_weight);
     push(high, high_weight);
   }
 
+  size_t count() const { return count_; }
+
  private:
   void merge(int32_t position, double weight) {
-    for (size_t back = 1; back <= 2 && taps_.position.size() - begin_ >= back; ++back) {
-      const size_t at = taps_.position.size() - back;
-      if (taps_.position[at] == position) {
-        taps_.weight[at] += weight;
-        return;
-      }
+    for (size_t back = 1; back <= 2 && count_ >= back; ++back) {
+      if (positions_[count_ - back] != position) continue;
+      weights_[count_ - back] += weight;
+      return;
     }
     push(position, weight);
   }
 
   void push(int32_t position, double weight) {
-    taps_.position.push_back(position);
-    taps_.weight.push_back(weight);
+    positions_[count_] = position;
+    weights_[count_++] = weight;
   }
 
-  AxisTaps& taps_;
-  const size_t begin_;
+  int32_t* const positions_;
+  double* const weights_;
+  size_t count_ = 0;
 };
 
 }  // namespace
@@ -68,10 +66,12 @@ void Planner<C>::sample_axis(const Axis<C>& axis, int64_t bins, int64_t length, 
   const C adaptive = attributes_.semantics.adaptive_floor ? std::floor(bin) : std::ceil(bin);
   const C count = attributes_.sampling_ratio > 0 ? static_cast<C>(attributes_.sampling_ratio) : adaptive;
   taps.count = static_cast<double>(count);
-  taps.position.clear();
-  taps.weight.clear();
   taps.first.assign(1, 0);
   taps.dropped.assign(static_cast<size_t>(bins), 0);
+  // Two taps a sample, but no more than the two extreme samples between each two pixels have.
+  const size_t most =
+      taps.count > 0 ? 2 * static_cast<size_t>(std::min(taps.count, 2.0 * static_cast<double>(length + 1))) : 0;
+  size_t filled = 0;
   const int32_t last = static_cast<int32_t>(length - 1);
   const double share = 1.0 / taps.count;
   for (int64_t p = 0; p < bins; ++p) {
@@ -86,7 +86,11 @@ void Planner<C>::sample_axis(const Axis<C>& axis, int64_t bins, int64_t length, 
                     : samples.first_index(from, [&](C at) { return samples.below(at); });
       if (from > 0 || to < taps.count) taps.dropped[static_cast<size_t>(p)] = 1;
     }
-    TapList list(taps, taps.position.size());
+    if (filled + most > taps.position.size()) {
+      taps.position.resize(std::max({kUsualTaps, 2 * filled, filled + most}));
+      taps.weight.resize(taps.position.size());
+    }
+    TapList list(taps.position.data() + filled, taps.weight.data() + filled);
     const double step = bin >= 0 ? 1 : -1;
     const double begin = bin >= 0 ? from : to - 1;
     for (double i = begin; i >= from && i < to;) {
@@ -114,8 +118,11 @@ void Planner<C>::sample_axis(const Axis<C>& axis, int64_t bins, int64_t length, 
         list.add_mean(low, high, low_weight * share * repeats, high_weight * share * repeats);
       }
     }
-    taps.first.push_back(static_cast<int32_t>(taps.position.size()));
+    filled += list.count();
+    taps.first.push_back(static_cast<int32_t>(filled));
   }
+  taps.position.resize(filled);
+  taps.weight.resize(filled);
 }
 
 // Gives every bin that has taps as many as the fullest has, so that the pooling loops run alike for all of them: counts
@@ -156,7 +163,7 @@ template <class C>
 void Planner<C>::plan_rows(RoiPlan<C>& plan) const {
   auto* row_taps = take<RowTap<C>>(memory_, y_.position.size());
   for (size_t t = 0; t < y_.position.size(); ++t) {
-    row_taps[t] = {y_.position[t] * width_, static_cast<C>(y_.weight[t])};
+    row_taps[t] = {y_.position[t], static_cast<C>(y_.weight[t])};
   }
   const size_t bins = y_.dropped.size();
   auto* rows = take<BinRow>(memory_, bins);
@@ -165,17 +172,18 @@ void Planner<C>::plan_rows(RoiPlan<C>& plan) const {
   }
   plan.full_rows = std::all_of(rows, rows + bins, [](const BinRow& row) { return row.tap_count > 0; });
   plan.row_taps = row_taps;
+  plan.row_tap_count = static_cast<int32_t>(y_.position.size());
   plan.rows = rows;
+  plan.first_row = 0;
+  plan.last_row = -1;
+  if (y_.position.empty()) return;
+  const auto [first, last] = std::minmax_element(y_.position.begin(), y_.position.end());
+  plan.first_row = *first;
+  plan.last_row = *last;
 }
 
-// Answers whether the RoI has so few points that they are listed.
 template <class C>
-bool Planner<C>::plan_points(RoiPlan<C>& plan) const {
-  const size_t count = y_.position.size() * x_.position.size();
-  const bool lanes_reach = height_ * width_ * shape_.lanes <= std::numeric_limits<int32_t>::max();
-  const bool samples = attributes_.mode_max && attributes_.semantics.max_samples;
-  plan.bins = nullptr;
-  if (samples || !lanes_reach || count > static_cast<size_t>(shape_.most_points)) return false;
+void Planner<C>::plan_points(RoiPlan<C>& plan, size_t count) const {
   auto* points = take<Point<C>>(memory_, count);
   auto* bins = take<BinPoints>(memory_, y_.dropped.size() * x_.dropped.size());
   int32_t filled = 0;
@@ -186,7 +194,8 @@ bool Planner<C>::plan_points(RoiPlan<C>& plan) const {
       for (int32_t j = y_.first[p]; j < y_.first[p + 1]; ++j) {
         for (int32_t i = x_.first[q]; i < x_.first[q + 1]; ++i) {
           const size_t y = static_cast<size_t>(j), x = static_cast<size_t>(i);
-          points[filled++] = {y_.position[y] * width_ + x_.position[x], static_cast<C>(y_.weight[y] * x_.weight[x])};
+          points[filled++] = {static_cast<int32_t>(y_.position[y] * width_ + x_.position[x]),
+                              static_cast<C>(y_.weight[y] * x_.weight[x])};
         }
       }
       bins[bin] = {begin, filled - begin, y_.dropped[p] != 0 || x_.dropped[q] != 0};
@@ -194,7 +203,27 @@ bool Planner<C>::plan_points(RoiPlan<C>& plan) const {
   }
   plan.points = points;
   plan.bins = bins;
-  return true;
+}
+
+// Infinite where a RoI must not be pooled point by point.
+template <class C>
+double Planner<C>::cost_of_points(size_t count) const {
+  constexpr size_t kMostPoints = 2048;  // 16 KB of a plan
+  const bool samples = attributes_.mode_max && attributes_.semantics.max_samples;
+  const bool far = height_ * width_ > std::numeric_limits<int32_t>::max();
+  if (samples || far || count > kMostPoints) return std::numeric_limits<double>::infinity();
+  // Listing them costs 1.5 each, once for all channels.
+  return 2.5 + (0.3 + 1.5 / static_cast<double>(channels_)) * static_cast<double>(count);
+}
+
+template <class C>
+double Planner<C>::cost_of_columns(const Window& window) const {
+  const int32_t vectors = (window.columns + shape_.lanes - 1) / shape_.lanes;
+  const double loads = window.list == nullptr ? vectors : vectors * shape_.gather;
+  const double bins = static_cast<double>(attributes_.output_height * attributes_.output_width);
+  // Levelled rows and columns take about 200, once for all channels.
+  return shape_.columns + shape_.swept_vector * loads * static_cast<double>(y_.position.size()) +
+         4.5 / shape_.lanes * bins + 200.0 / static_cast<double>(channels_);
 }
 
 template <class C>
@@ -203,26 +232,29 @@ int32_t Planner<C>::taps_of(int32_t bin) const {
 }
 
 template <class C>
-void Planner<C>::choose_window(int32_t first_bin, int32_t last_bin, Window& window) {
-  const auto begin = x_.position.begin() + x_.first[static_cast<size_t>(first_bin)];
-  const auto end = x_.position.begin() + x_.first[static_cast<size_t>(last_bin)];
-  window = {0, 0, nullptr};
-  if (begin == end) return;
-  const auto [low, high] = std::minmax_element(begin, end);
-  window.first = *low;
-  window.columns = *high - *low + 1;
-  const double gathered = static_cast<double>((end - begin) / shape_.lanes + 1) * shape_.gather_cost;
-  if (static_cast<double>(window.columns) / shape_.lanes < gathered + 1) return;
-  touched_.assign(begin, end);
-  std::sort(touched_.begin(), touched_.end());
-  touched_.erase(std::unique(touched_.begin(), touched_.end()), touched_.end());
-  window.columns = static_cast<int32_t>(touched_.size());
+void Planner<C>::choose_window(RoiPlan<C>& plan) {
+  plan.window = {0, 0, nullptr};
+  plan.touched_count = 0;
+  if (x_.position.empty()) return;
+  const auto [low, high] = std::minmax_element(x_.position.begin(), x_.position.end());
+  plan.window.first = *low;
+  plan.window.columns = *high - *low + 1;
+  marks_.assign(static_cast<size_t>(plan.window.columns), 0);
+  for (const int32_t position : x_.position) marks_[static_cast<size_t>(position - *low)] = 1;
   const size_t lanes = static_cast<size_t>(shape_.lanes);
-  const size_t padded = (touched_.size() + lanes - 1) / lanes * lanes;
-  auto* list = take<int32_t>(memory_, padded);
-  std::fill(list, list + padded, -1);
-  for (size_t c = 0; c < touched_.size(); ++c) list[c] = touched_[c] - static_cast<int32_t>(window.first);
-  window.list = list;
+  const size_t count = static_cast<size_t>(std::count(marks_.begin(), marks_.end(), 1));
+  const size_t padded = (count + lanes - 1) / lanes * lanes;
+  auto* touched = take<int32_t>(memory_, padded);
+  for (size_t c = 0, filled = 0; c < marks_.size(); ++c) {
+    if (marks_[c] != 0) touched[filled++] = static_cast<int32_t>(c);
+  }
+  std::fill(touched + count, touched + padded, -1);
+  plan.touched = touched;
+  plan.touched_count = static_cast<int32_t>(count);
+  const double gathered = static_cast<double>(x_.position.size() / lanes + 1) * shape_.gather;
+  if (static_cast<double>(plan.window.columns) / shape_.lanes < gathered + 1) return;
+  plan.window.columns = plan.touched_count;
+  plan.window.list = touched;
 }
 
 template <class C>
@@ -233,67 +265,8 @@ int32_t Planner<C>::column_of(const Window& window, int32_t position) const {
 }
 
 template <class C>
-void Planner<C>::fill_strip(Strip<C>& strip) const {
-  const size_t lanes = static_cast<size_t>(shape_.lanes);
-  const size_t cells = static_cast<size_t>(strip.taps) * lanes;
-  auto* index = take<int32_t>(memory_, cells);
-  auto* weight = take<C>(memory_, cells);
-  auto* keep = take<C>(memory_, lanes);
-  std::fill(index, index + cells, 0);
-  std::fill(weight, weight + cells, C{0});
-  std::memset(keep, 0, lanes * sizeof(C));
-  bool all_kept = true;
-  for (int32_t b = 0; b < strip.bins; ++b) {
-    const int32_t begin = x_.first[static_cast<size_t>(strip.first_bin + b)], count = taps_of(strip.first_bin + b);
-    all_kept = all_kept && count > 0;
-    if (count > 0) std::memset(&keep[b], 0xff, sizeof(C));
-    for (int32_t k = 0; k < count; ++k) {
-      const size_t cell = static_cast<size_t>(k) * lanes + static_cast<size_t>(b);
-      index[cell] = column_of(strip.window, x_.position[static_cast<size_t>(begin + k)]);
-      weight[cell] = static_cast<C>(x_.weight[static_cast<size_t>(begin + k)]);
-    }
-  }
-  strip.index = index;
-  strip.weight = weight;
-  strip.keep = all_kept ? nullptr : keep;
-  strip.floor = nullptr;
-  if (attributes_.mode_max) {
-    auto* floor = take<C>(memory_, lanes);
-    std::fill(floor, floor + lanes, -std::numeric_limits<C>::infinity());
-    for (int32_t b = 0; b < strip.bins; ++b) {
-      if (x_.dropped[static_cast<size_t>(strip.first_bin + b)]) floor[b] = C{0};
-    }
-    strip.floor = floor;
-  }
-}
-
-// Answers whether every strip's window fits in the registers; else the plan is left without strips.
-template <class C>
-bool Planner<C>::plan_strips(RoiPlan<C>& plan) {
-  plan.strip_count = 0;
-  if (shape_.lookup_registers == 0) return false;
-  const int32_t bins = static_cast<int32_t>(attributes_.output_width);
-  const int32_t count = (bins + shape_.lanes - 1) / shape_.lanes;
-  auto* strips = take<Strip<C>>(memory_, static_cast<size_t>(count));
-  for (int32_t s = 0; s < count; ++s) {
-    Strip<C>& strip = strips[s];
-    strip.first_bin = s * shape_.lanes;
-    strip.bins = std::min(shape_.lanes, bins - strip.first_bin);
-    choose_window(strip.first_bin, strip.first_bin + strip.bins, strip.window);
-    if (strip.window.columns > shape_.lookup_registers * shape_.lanes) return false;
-    strip.taps = 0;
-    for (int32_t b = 0; b < strip.bins; ++b) strip.taps = std::max(strip.taps, taps_of(strip.first_bin + b));
-    fill_strip(strip);
-  }
-  plan.strips = strips;
-  plan.strip_count = count;
-  return true;
-}
-
-template <class C>
 void Planner<C>::plan_columns(RoiPlan<C>& plan) {
   const int32_t bins = static_cast<int32_t>(attributes_.output_width);
-  choose_window(0, bins, plan.window);
   auto* taps = take<ColumnTap<C>>(memory_, x_.position.size());
   for (size_t t = 0; t < x_.position.size(); ++t) {
     taps[t] = {column_of(plan.window, x_.position[t]), static_cast<C>(x_.weight[t])};
@@ -314,18 +287,31 @@ void Planner<C>::plan(const C coordinates[4], RoiPlan<C>& plan) {
               height_, y_);
   sample_axis(scale_axis(coordinates[0], coordinates[2], scale, attributes_.semantics), attributes_.output_width,
               width_, x_);
-  plan.constant = y_.count <= 0 || x_.count <= 0;
-  if (plan.constant) {
+  if (y_.count <= 0 || x_.count <= 0) {
+    plan.way = Way::kConstant;
     // The divisor is the product as it stands: two negative counts make a positive one, and 0 / it is 0.
     const bool no_divisor = y_.count == 0 || x_.count == 0;
     plan.fill = attributes_.semantics.empty_nan && no_divisor ? std::numeric_limits<C>::quiet_NaN() : C{0};
     return;
   }
-  if (plan_points(plan)) return;
-  level(y_);
-  level(x_);
-  plan_rows(plan);
-  if (!plan_strips(plan)) plan_columns(plan);
+  const size_t points = y_.position.size() * x_.position.size();
+  plan.way = Way::kPoints;
+  plan.cost = cost_of_points(points);
+  // So few that rows and columns need not be looked at.
+  const bool few = plan.cost < shape_.columns + 200.0 / static_cast<double>(channels_);
+  if (!few || for_tile_) choose_window(plan);
+  if (!few) {
+    const double cost = cost_of_columns(plan.window);
+    if (cost < plan.cost) plan.way = Way::kColumns;
+    plan.cost = std::min(cost, plan.cost);
+  }
+  if (plan.way == Way::kPoints) plan_points(plan, points);
+  if (plan.way == Way::kColumns || for_tile_) {
+    level(y_);
+    level(x_);
+    plan_rows(plan);
+    plan_columns(plan);
+  }
 }
 
 template class Planner<float>;

@@ -43,26 +43,33 @@ struct AxisTaps {
 // What a plan needs to know of a vector.
 struct Shape {
   int lanes;
-  int lookup_registers;  // so many may hold a strip's window; 0: no strips
-  double gather_cost;    // one gathered vector, in loads of a vector
-  int most_points;       // a plane with no more of them is pooled point by point, a channel a lane
+  double gather;  // one gathered vector, in loads of a vector
+  // Nanoseconds per plane, fitted on a Zen 4 to 27 shapes that lie in the caches: what pooling in columns costs by
+  // itself and per swept vector, and what pooling from a tile costs per pixel. They choose between ways that are all
+  // right.
+  double columns;
+  double swept_vector;
+  double tile_pixel;
 };
 
 // Makes plans; keeps its scratch from one RoI to the next.
 template <class C>
 class Planner {
  public:
-  // Plans and scratch lie in memory, which must outlive the plans.
-  Planner(const Attributes& attributes, int64_t height, int64_t width, const Shape& shape, Memory& memory)
+  // Plans and scratch lie in memory, which must outlive the plans. for_tile: each is to be fit for Way::kTile.
+  Planner(const Attributes& attributes, int64_t channels, int64_t height, int64_t width, const Shape& shape,
+          bool for_tile, Memory& memory)
       : attributes_(attributes),
+        channels_(channels),
         height_(height),
         width_(width),
         shape_(shape),
+        for_tile_(for_tile),
         memory_(memory),
         y_(&memory),
         x_(&memory),
         leveled_(&memory),
-        touched_(&memory) {}
+        marks_(&memory) {}
 
   // coordinates: x1, y1, x2, y2, already checked to be finite when scaled.
   void plan(const C coordinates[4], RoiPlan<C>& plan);
@@ -71,23 +78,25 @@ class Planner {
   void sample_axis(const Axis<C>& axis, int64_t bins, int64_t length, AxisTaps& taps) const;
   void level(AxisTaps& taps);
   void plan_rows(RoiPlan<C>& plan) const;
-  bool plan_points(RoiPlan<C>& plan) const;
-  bool plan_strips(RoiPlan<C>& plan);
+  void plan_points(RoiPlan<C>& plan, size_t count) const;
+  double cost_of_points(size_t count) const;
+  double cost_of_columns(const Window& window) const;
   void plan_columns(RoiPlan<C>& plan);
-  void choose_window(int32_t first_bin, int32_t last_bin, Window& window);
+  void choose_window(RoiPlan<C>& plan);
   int32_t column_of(const Window& window, int32_t position) const;
-  void fill_strip(Strip<C>& strip) const;
   int32_t taps_of(int32_t bin) const;
 
   const Attributes& attributes_;
+  const int64_t channels_;
   const int64_t height_;
   const int64_t width_;
   const Shape shape_;
+  const bool for_tile_;
   Memory& memory_;
   AxisTaps y_;
   AxisTaps x_;
   AxisTaps leveled_;
-  std::pmr::vector<int32_t> touched_;
+  std::pmr::vector<uint8_t> marks_;
 };
 
 }  // namespace roialign

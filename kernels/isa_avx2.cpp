@@ -1,8 +1,10 @@
 // AVX2 with FMA and F16C: 8 floats or 4 doubles.
 #include <immintrin.h>
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 #include <utility>
 
 #include "element.h"
@@ -21,7 +23,6 @@ struct F32 {
   using Reg = __m256;
   static constexpr int kLanes = 8;
   static constexpr bool kMasks = false;
-  static constexpr int kLookupRegisters = 0;
 
   static Reg zero() { return _mm256_setzero_ps(); }
   static Reg lowest() { return _mm256_set1_ps(-std::numeric_limits<float>::infinity()); }
@@ -74,6 +75,13 @@ struct F32 {
   static __m256i load_index(const int32_t* index) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index));
   }
+  template <class T>
+  static void stream(T* to, const T* from) {
+    const auto* words = reinterpret_cast<const __m256i*>(from);
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(to), _mm256_loadu_si256(words));
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(to) + 1, _mm256_loadu_si256(words + 1));
+  }
+  static void fence() { _mm_sfence(); }
   static Reg gather(const float* row, const int32_t* index) {
     const __m256i at = load_index(index);
     const __m256i wanted = _mm256_cmpgt_epi32(at, _mm256_set1_epi32(-1));
@@ -87,7 +95,7 @@ struct F32 {
   }
 
   // Halves are put together as they are loaded: an insertion from memory needs none of the few units that shuffle.
-  static void transpose(const float* from, int64_t stride, float* to) {
+  static void transpose(const float* from, int64_t stride, float* to, int64_t to_stride) {
     Reg half[8], pair[8];
     for (int i = 0; i < 4; ++i) {
       for (int h = 0; h < 2; ++h) {
@@ -100,10 +108,10 @@ struct F32 {
       pair[h + 1] = _mm256_unpackhi_ps(half[h], half[h + 1]);
       pair[h + 2] = _mm256_unpacklo_ps(half[h + 2], half[h + 3]);
       pair[h + 3] = _mm256_unpackhi_ps(half[h + 2], half[h + 3]);
-      _mm256_storeu_ps(to + (h + 0) * 8, _mm256_shuffle_ps(pair[h], pair[h + 2], 0x44));
-      _mm256_storeu_ps(to + (h + 1) * 8, _mm256_shuffle_ps(pair[h], pair[h + 2], 0xee));
-      _mm256_storeu_ps(to + (h + 2) * 8, _mm256_shuffle_ps(pair[h + 1], pair[h + 3], 0x44));
-      _mm256_storeu_ps(to + (h + 3) * 8, _mm256_shuffle_ps(pair[h + 1], pair[h + 3], 0xee));
+      _mm256_storeu_ps(to + (h + 0) * to_stride, _mm256_shuffle_ps(pair[h], pair[h + 2], 0x44));
+      _mm256_storeu_ps(to + (h + 1) * to_stride, _mm256_shuffle_ps(pair[h], pair[h + 2], 0xee));
+      _mm256_storeu_ps(to + (h + 2) * to_stride, _mm256_shuffle_ps(pair[h + 1], pair[h + 3], 0x44));
+      _mm256_storeu_ps(to + (h + 3) * to_stride, _mm256_shuffle_ps(pair[h + 1], pair[h + 3], 0xee));
     }
   }
 };
@@ -113,7 +121,6 @@ struct F64 {
   using Reg = __m256d;
   static constexpr int kLanes = 4;
   static constexpr bool kMasks = false;
-  static constexpr int kLookupRegisters = 0;
 
   static Reg zero() { return _mm256_setzero_pd(); }
   static Reg lowest() { return _mm256_set1_pd(-std::numeric_limits<double>::infinity()); }
@@ -132,21 +139,28 @@ struct F64 {
   static void store_first(double* to, Reg a, int count) { _mm256_maskstore_pd(to, first(count), a); }
 
   static __m128i load_index(const int32_t* index) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(index)); }
+  template <class T>
+  static void stream(T* to, const T* from) {
+    const auto* words = reinterpret_cast<const __m256i*>(from);
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(to), _mm256_loadu_si256(words));
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(to) + 1, _mm256_loadu_si256(words + 1));
+  }
+  static void fence() { _mm_sfence(); }
   static Reg gather(const double* row, const int32_t* index) {
     const __m128i at = load_index(index);
     const __m256i wanted = _mm256_cvtepi32_epi64(_mm_cmpgt_epi32(at, _mm_set1_epi32(-1)));
     return _mm256_mask_i32gather_pd(zero(), row, at, _mm256_castsi256_pd(wanted), 8);
   }
 
-  static void transpose(const double* from, int64_t stride, double* to) {
+  static void transpose(const double* from, int64_t stride, double* to, int64_t to_stride) {
     for (int h = 0; h < 4; h += 2) {
       Reg half[2];
       for (int i = 0; i < 2; ++i) {
         const Reg low = _mm256_castpd128_pd256(_mm_loadu_pd(from + i * stride + h));
         half[i] = _mm256_insertf128_pd(low, _mm_loadu_pd(from + (i + 2) * stride + h), 1);
       }
-      _mm256_storeu_pd(to + h * 4, _mm256_unpacklo_pd(half[0], half[1]));
-      _mm256_storeu_pd(to + (h + 1) * 4, _mm256_unpackhi_pd(half[0], half[1]));
+      _mm256_storeu_pd(to + h * to_stride, _mm256_unpacklo_pd(half[0], half[1]));
+      _mm256_storeu_pd(to + (h + 1) * to_stride, _mm256_unpackhi_pd(half[0], half[1]));
     }
   }
 };
@@ -157,8 +171,8 @@ struct F64 {
 
 const Isa kAvx2 = {"avx2",
                    cpu_has_avx2,
-                   {avx2::F32::kLanes, avx2::F32::kLookupRegisters, 6.0, 32},
-                   {avx2::F64::kLanes, avx2::F64::kLookupRegisters, 4.0, 32},
+                   {avx2::F32::kLanes, 6.0, 30.0, 0.75, 0.064},
+                   {avx2::F64::kLanes, 4.0, 30.0, 0.75, 0.13},
                    avx2::pool<avx2::F32, float>,
                    avx2::pool<avx2::F32, Half>,
                    avx2::pool<avx2::F32, BFloat16>,

@@ -1,8 +1,13 @@
 // AVX-512 (F, BW, DQ, VL): 16 floats or 8 doubles, masked tails, rows looked up in up to four registers.
 #include <immintrin.h>
 
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <limits>
+#include <type_traits>
 #include <utility>
 
 #include "element.h"
@@ -18,7 +23,6 @@ struct F32 {
   using Reg = __m512;
   static constexpr int kLanes = 16;
   static constexpr bool kMasks = true;
-  static constexpr int kLookupRegisters = 4;
 
   static Reg zero() { return _mm512_setzero_ps(); }
   static Reg lowest() { return _mm512_set1_ps(-std::numeric_limits<float>::infinity()); }
@@ -43,6 +47,7 @@ struct F32 {
   static Reg load_first(const BFloat16* from, int count) { return widen(_mm256_maskz_loadu_epi16(first(count), from)); }
 
   static void store(float* to, Reg a) { _mm512_storeu_ps(to, a); }
+
   static void store(Half* to, Reg a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), narrow_half(a)); }
   static void store(BFloat16* to, Reg a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), narrow_bfloat16(a)); }
   static void store_first(float* to, Reg a, int count) { _mm512_mask_storeu_ps(to, first(count), a); }
@@ -52,23 +57,12 @@ struct F32 {
   }
 
   static __m512i load_index(const int32_t* index) { return _mm512_loadu_si512(index); }
-  static Reg lookup(const Reg (&row)[1], const int32_t* index) {
-    return _mm512_permutexvar_ps(load_index(index), row[0]);
+  // A cache line, past the caches; to is where one begins.
+  template <class T>
+  static void stream(T* to, const T* from) {
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(to), _mm512_loadu_si512(from));
   }
-  static Reg lookup(const Reg (&row)[2], const int32_t* index) {
-    return _mm512_permutex2var_ps(row[0], load_index(index), row[1]);
-  }
-  static Reg lookup(const Reg (&row)[3], const int32_t* index) {
-    const __m512i at = load_index(index);
-    const Reg low = _mm512_permutex2var_ps(row[0], at, row[1]);
-    return _mm512_mask_permutexvar_ps(low, _mm512_cmpgt_epi32_mask(at, _mm512_set1_epi32(31)), at, row[2]);
-  }
-  static Reg lookup(const Reg (&row)[4], const int32_t* index) {
-    const __m512i at = load_index(index);
-    const Reg low = _mm512_permutex2var_ps(row[0], at, row[1]);
-    const Reg high = _mm512_permutex2var_ps(row[2], at, row[3]);
-    return _mm512_mask_mov_ps(low, _mm512_cmpgt_epi32_mask(at, _mm512_set1_epi32(31)), high);
-  }
+  static void fence() { _mm_sfence(); }
   static Reg gather(const float* row, const int32_t* index) {
     const __m512i at = load_index(index);
     return _mm512_mask_i32gather_ps(zero(), static_cast<__mmask16>(~_mm512_movepi32_mask(at)), at, row, 4);
@@ -81,7 +75,7 @@ struct F32 {
   }
 
   // Four passes, each of which swaps the off-diagonal halves of blocks of 1, 2, 4 and 8 lanes.
-  static void transpose(const float* from, int64_t stride, float* to) {
+  static void transpose(const float* from, int64_t stride, float* to, int64_t to_stride) {
     Reg a[16], b[16];
     for (int i = 0; i < 16; ++i) a[i] = load(from + i * stride);
     for (int i = 0; i < 16; i += 2) {
@@ -101,8 +95,8 @@ struct F32 {
       }
     }
     for (int i = 0; i < 8; ++i) {
-      store(to + i * 16, _mm512_shuffle_f32x4(b[i], b[8 + i], 0x88));
-      store(to + (8 + i) * 16, _mm512_shuffle_f32x4(b[i], b[8 + i], 0xdd));
+      store(to + i * to_stride, _mm512_shuffle_f32x4(b[i], b[8 + i], 0x88));
+      store(to + (8 + i) * to_stride, _mm512_shuffle_f32x4(b[i], b[8 + i], 0xdd));
     }
   }
 
@@ -124,7 +118,6 @@ struct F64 {
   using Reg = __m512d;
   static constexpr int kLanes = 8;
   static constexpr bool kMasks = true;
-  static constexpr int kLookupRegisters = 4;
 
   static Reg zero() { return _mm512_setzero_pd(); }
   static Reg lowest() { return _mm512_set1_pd(-std::numeric_limits<double>::infinity()); }
@@ -146,29 +139,17 @@ struct F64 {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index));
   }
   static __m512i load_index(const int32_t* index) { return _mm512_cvtepi32_epi64(load_index32(index)); }
-  static Reg lookup(const Reg (&row)[1], const int32_t* index) {
-    return _mm512_permutexvar_pd(load_index(index), row[0]);
+  template <class T>
+  static void stream(T* to, const T* from) {
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(to), _mm512_loadu_si512(from));
   }
-  static Reg lookup(const Reg (&row)[2], const int32_t* index) {
-    return _mm512_permutex2var_pd(row[0], load_index(index), row[1]);
-  }
-  static Reg lookup(const Reg (&row)[3], const int32_t* index) {
-    const __m512i at = load_index(index);
-    const Reg low = _mm512_permutex2var_pd(row[0], at, row[1]);
-    return _mm512_mask_permutexvar_pd(low, _mm512_cmpgt_epi64_mask(at, _mm512_set1_epi64(15)), at, row[2]);
-  }
-  static Reg lookup(const Reg (&row)[4], const int32_t* index) {
-    const __m512i at = load_index(index);
-    const Reg low = _mm512_permutex2var_pd(row[0], at, row[1]);
-    const Reg high = _mm512_permutex2var_pd(row[2], at, row[3]);
-    return _mm512_mask_mov_pd(low, _mm512_cmpgt_epi64_mask(at, _mm512_set1_epi64(15)), high);
-  }
+  static void fence() { _mm_sfence(); }
   static Reg gather(const double* row, const int32_t* index) {
     const __m256i at = load_index32(index);
     return _mm512_mask_i32gather_pd(zero(), static_cast<__mmask8>(~_mm256_movepi32_mask(at)), at, row, 8);
   }
 
-  static void transpose(const double* from, int64_t stride, double* to) {
+  static void transpose(const double* from, int64_t stride, double* to, int64_t to_stride) {
     Reg a[8], b[8];
     for (int i = 0; i < 8; ++i) a[i] = load(from + i * stride);
     for (int i = 0; i < 8; i += 2) {
@@ -182,8 +163,8 @@ struct F64 {
       }
     }
     for (int i = 0; i < 4; ++i) {
-      store(to + i * 8, _mm512_shuffle_f64x2(a[i], a[4 + i], 0x88));
-      store(to + (4 + i) * 8, _mm512_shuffle_f64x2(a[i], a[4 + i], 0xdd));
+      store(to + i * to_stride, _mm512_shuffle_f64x2(a[i], a[4 + i], 0x88));
+      store(to + (4 + i) * to_stride, _mm512_shuffle_f64x2(a[i], a[4 + i], 0xdd));
     }
   }
 };
@@ -194,8 +175,8 @@ struct F64 {
 
 const Isa kAvx512 = {"avx512",
                      cpu_has_avx512,
-                     {avx512::F32::kLanes, avx512::F32::kLookupRegisters, 10.0, 48},
-                     {avx512::F64::kLanes, avx512::F64::kLookupRegisters, 6.0, 32},
+                     {avx512::F32::kLanes, 10.0, 60.0, 1.2, 0.05},
+                     {avx512::F64::kLanes, 6.0, 60.0, 1.2, 0.1},
                      avx512::pool<avx512::F32, float>,
                      avx512::pool<avx512::F32, Half>,
                      avx512::pool<avx512::F32, BFloat16>,

@@ -1,8 +1,10 @@
 // NEON, which every aarch64 has: 4 floats or 2 doubles.
 #include <arm_neon.h>
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 #include <utility>
 
 #include "element.h"
@@ -18,7 +20,6 @@ struct F32 {
   using Reg = float32x4_t;
   static constexpr int kLanes = 4;
   static constexpr bool kMasks = false;
-  static constexpr int kLookupRegisters = 0;
 
   static Reg zero() { return vdupq_n_f32(0); }
   static Reg lowest() { return vdupq_n_f32(-std::numeric_limits<float>::infinity()); }
@@ -57,6 +58,12 @@ struct F32 {
   }
 
   template <class T>
+  static void stream(T* to, const T* from) {
+    std::memcpy(to, from, 64);
+  }
+  static void fence() {}
+
+  template <class T>
   static Reg gather(const T* row, const int32_t* index) {
     T lanes[kLanes] = {};
     for (int l = 0; l < kLanes; ++l) {
@@ -65,7 +72,7 @@ struct F32 {
     return load(lanes);
   }
 
-  static void transpose(const float* from, int64_t stride, float* to) {
+  static void transpose(const float* from, int64_t stride, float* to, int64_t to_stride) {
     const Reg row0 = load(from), row1 = load(from + stride), row2 = load(from + 2 * stride),
               row3 = load(from + 3 * stride);
     const float64x2_t even01 = vreinterpretq_f64_f32(vtrn1q_f32(row0, row1));
@@ -73,9 +80,9 @@ struct F32 {
     const float64x2_t even23 = vreinterpretq_f64_f32(vtrn1q_f32(row2, row3));
     const float64x2_t odd23 = vreinterpretq_f64_f32(vtrn2q_f32(row2, row3));
     store(to, vreinterpretq_f32_f64(vtrn1q_f64(even01, even23)));
-    store(to + 4, vreinterpretq_f32_f64(vtrn1q_f64(odd01, odd23)));
-    store(to + 8, vreinterpretq_f32_f64(vtrn2q_f64(even01, even23)));
-    store(to + 12, vreinterpretq_f32_f64(vtrn2q_f64(odd01, odd23)));
+    store(to + to_stride, vreinterpretq_f32_f64(vtrn1q_f64(odd01, odd23)));
+    store(to + 2 * to_stride, vreinterpretq_f32_f64(vtrn2q_f64(even01, even23)));
+    store(to + 3 * to_stride, vreinterpretq_f32_f64(vtrn2q_f64(odd01, odd23)));
   }
 
  private:
@@ -94,7 +101,6 @@ struct F64 {
   using Reg = float64x2_t;
   static constexpr int kLanes = 2;
   static constexpr bool kMasks = false;
-  static constexpr int kLookupRegisters = 0;
 
   static Reg zero() { return vdupq_n_f64(0); }
   static Reg lowest() { return vdupq_n_f64(-std::numeric_limits<double>::infinity()); }
@@ -116,6 +122,12 @@ struct F64 {
     if (count == 2) vst1q_lane_f64(to + 1, a, 1);
   }
 
+  template <class T>
+  static void stream(T* to, const T* from) {
+    std::memcpy(to, from, 64);
+  }
+  static void fence() {}
+
   static Reg gather(const double* row, const int32_t* index) {
     Reg a = zero();
     if (index[0] >= 0) a = vld1q_lane_f64(row + index[0], a, 0);
@@ -123,10 +135,10 @@ struct F64 {
     return a;
   }
 
-  static void transpose(const double* from, int64_t stride, double* to) {
+  static void transpose(const double* from, int64_t stride, double* to, int64_t to_stride) {
     const Reg row0 = load(from), row1 = load(from + stride);
     store(to, vtrn1q_f64(row0, row1));
-    store(to + 2, vtrn2q_f64(row0, row1));
+    store(to + to_stride, vtrn2q_f64(row0, row1));
   }
 };
 
@@ -136,8 +148,8 @@ struct F64 {
 
 const Isa kNeon = {"neon",
                    neon::always,
-                   {neon::F32::kLanes, neon::F32::kLookupRegisters, 4.0, 32},
-                   {neon::F64::kLanes, neon::F64::kLookupRegisters, 2.0, 32},
+                   {neon::F32::kLanes, 4.0, 45.0, 0.66, 0.115},
+                   {neon::F64::kLanes, 2.0, 45.0, 0.66, 0.23},
                    neon::pool<neon::F32, float>,
                    neon::pool<neon::F32, Half>,
                    neon::pool<neon::F32, BFloat16>,

@@ -11,7 +11,7 @@ namespace roialign {
 // One touched row of a bin; S is the arithmetic's type, float or double.
 template <class S>
 struct RowTap {
-  int64_t offset;  // row * W, in elements
+  int32_t row;
   S weight;
 };
 
@@ -42,24 +42,10 @@ struct Window {
   const int32_t* list;  // null: first, first + 1, ...; else relative to first, padded with -1 to whole vectors
 };
 
-// For pooling in registers: up to a vector's lanes of neighbouring bins, a bin a lane. Tap k of lane l is column
-// index[k * lanes + l] of the window, with weight weight[k * lanes + l].
-template <class S>
-struct Strip {
-  Window window;
-  int32_t first_bin;
-  int32_t bins;
-  int32_t taps;  // per bin
-  const int32_t* index;
-  const S* weight;
-  const S* keep;   // lanes of all ones, of zeros where a bin has no sample inside; null: all ones
-  const S* floor;  // max only: lanes of 0 where a sample was dropped, else -infinity
-};
-
 // One touched pixel of a bin, for RoIs with few: the products of the row taps and the column taps.
 template <class S>
 struct Point {
-  int64_t offset;  // in the plane, in elements
+  int32_t offset;  // in the plane, in elements
   S weight;
 };
 
@@ -69,25 +55,45 @@ struct BinPoints {
   bool dropped;
 };
 
+// How a RoI is pooled; each of the last three has its file, *.inl.
+enum class Way : uint8_t {
+  kConstant,  // no bin has any sample: the answer is fill everywhere
+  kPoints,    // few touched pixels, one by one
+  kColumns,   // a vector holds neighbouring columns
+  kTile,      // a vector holds channels
+};
+
 template <class S>
 struct RoiPlan {
   int64_t image;
   int64_t roi;
-  bool constant;  // no bin has any sample: the answer is fill everywhere
+  Way way;
+  double cost;  // of that way, about: nanoseconds per plane
   S fill;
-  // Few points: these alone, a BinPoints a bin. bins is null where there are more: rows, and then strips or columns.
+  // kPoints.
   const Point<S>* points;
   const BinPoints* bins;
+  // kColumns and kTile.
   const RowTap<S>* row_taps;
+  int32_t row_tap_count;
   const BinRow* rows;
   bool full_rows;  // none is empty
-  // Either strips, or where there are none (strip_count 0) one window for all bins.
-  const Strip<S>* strips;
-  int32_t strip_count;
   Window window;
   const ColumnTap<S>* column_taps;
   const BinColumn* columns;
   bool full_columns;  // none is empty
+  // Its rows, first to last, and its columns, relative to window.first and ascending.
+  int32_t first_row;
+  int32_t last_row;
+  const int32_t* touched;
+  int32_t touched_count;
+};
+
+// kUnit neighbouring pixels of a row, some of which some RoI touches.
+constexpr int32_t kUnit = 16;
+struct TileUnit {
+  int32_t row;
+  int32_t column;
 };
 
 // A plan is a dozen small arrays, and a malloc each would cost more than the geometry: they lie one after the other,

@@ -12,10 +12,14 @@ namespace roialign {
 
 enum class Pooling { kMean, kMaxCorners, kMaxSamples };
 
-// Bytes of a plane, from its first, that some RoI touches.
-struct Run {
-  int64_t first;
-  int64_t bytes;
+// The tile of a group of RoIs: row r of the map lies at r % rows, each with that many columns, in vectors of channels.
+struct TileLayout {
+  const TileUnit* units;  // what is turned, row by row
+  size_t unit_count;
+  int32_t rows;  // 0: no RoI is pooled from a tile
+  int32_t first_column;
+  int32_t columns;
+  int32_t first_row;  // that a RoI of this task touches
 };
 
 // Pools the channels [first_channel, last_channel) of some RoIs. S is the arithmetic's type; X and Y hold T.
@@ -29,15 +33,18 @@ struct PoolTask {
   int64_t x_elements;  // of the whole X: no vector load may pass its end
   int64_t channels;
   int64_t plane;  // H * W
+  int64_t width;  // W
   int64_t output_height;
   int64_t output_width;
   int64_t first_channel;
   int64_t last_channel;
-  int64_t block;    // channels whose touched bytes stay in the cache together, and the next block's beside them
-  const Run* runs;  // what to fetch of each plane of the next block while this one is pooled
-  size_t run_count;
-  int64_t lines;  // cache lines in runs
-  S* scratch;     // Driver::scratch_size() values
+  int64_t most_columns;   // of a plan's window
+  TileLayout tile;        // for Way::kTile
+  int64_t block;          // for Way::kColumns: channels whose touched lines stay in the cache beside the next block's
+  const TileUnit* units;  // and those lines
+  size_t unit_count;
+  bool stream;  // Y is too large for the caches: it is written past them
+  S* scratch;   // Driver::scratch_size() values, from the beginning of a cache line
 };
 
 struct Isa {

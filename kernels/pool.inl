@@ -1,11 +1,9 @@
 // The pooling, written once over a vector type V and an element type T. Included by each isa_*.cpp inside its own
 // namespace and target region, so that no other file's code is compiled for that instruction set.
 //
-// A row of bins is pooled in two steps: down its touched rows, over neighbouring columns (loads and multiply-adds
-// only), then across, each bin picking its columns out of that one row. The second step runs once per row of bins, not
-// once per row of the map. Where vectors can be looked up in registers, the swept row never leaves them and a bin is a
-// lane; elsewhere a vector's number of swept rows is transposed, so that a row is a lane and a column's taps are plain
-// loads.
+// A row of bins is pooled in two steps: down its touched rows to one row of pixels, then across, each bin picking its
+// columns out of that one. The second step runs once per row of bins, not once per row of the map. Three ways to lay
+// this out in vectors, each in a file: tile.inl, columns.inl, points.inl.
 
 template <class V>
 struct Mean {
@@ -48,6 +46,7 @@ inline __attribute__((always_inline)) void each(const F& f) {
 template <class T>
 struct View {
   const T* plane;
+  int64_t width;
   bool may_overrun;  // a full vector load past the last column stays inside X
 };
 
@@ -70,7 +69,7 @@ inline ROIALIGN_INLINE void sweep(const Window& window, const View<T>& view,
   each<B * R>([&](auto i) ROIALIGN_INLINE { swept[i / R][i % R] = Rule::start(); });
   for (int32_t t = 0; t < count; ++t) {
     each<B>([&](auto b) ROIALIGN_INLINE {
-      const T* row = view.plane + taps[b][t].offset;
+      const T* row = view.plane + taps[b][t].row * view.width;
       const typename V::Reg weight = V::broadcast(taps[b][t].weight);
       each<R>([&](auto r) ROIALIGN_INLINE { swept[b][r] = Rule::step(swept[b][r], weight, load(row, r)); });
     });
@@ -98,7 +97,8 @@ template <class V, class T>
 inline View<T> view_of(const PoolTask<typename V::Scalar>& task, const RoiPlan<typename V::Scalar>& plan,
                        int64_t channel, const Window& window) {
   const int64_t plane = (plan.image * task.channels + channel) * task.plane;
-  return {static_cast<const T*>(task.X) + plane + window.first, plane + task.plane + V::kLanes <= task.x_elements};
+  return {static_cast<const T*>(task.X) + plane + window.first, task.width,
+          plane + task.plane + V::kLanes <= task.x_elements};
 }
 
 template <class T, class S>
@@ -108,70 +108,63 @@ inline Target<T> target_of(const PoolTask<S>& task, const RoiPlan<S>& plan, int6
   return {y + channel * bins, y + task.last_channel * bins};
 }
 
-// Fetches the next block's planes into the second-level cache, a few lines at each call. The RoIs' short rows give the
-// hardware's own prefetchers nothing to follow: without this the first touch of each line is waited for.
+// Fetches into the second-level cache what is touched of the channels that are pooled next, a few units at a time. The
+// RoIs' short rows give the hardware's own prefetchers nothing to follow.
 template <class T>
 class Ahead {
  public:
+  // Units are taken for so many channels at a time; steps: how often step() is called while one such block is pooled;
+  // most: units that lie fetched and not yet used.
   template <class S>
-  Ahead(const PoolTask<S>& task, int64_t image, int64_t first, int64_t last, int64_t steps)
-      : runs_(task.runs), run_count_(task.run_count), plane_bytes_(task.plane * static_cast<int64_t>(sizeof(T))) {
-    const int64_t planes = last - first;
-    if (planes <= 0 || run_count_ == 0) return;
-    plane_ = static_cast<const char*>(task.X) + (image * task.channels + first) * plane_bytes_;
-    end_ = plane_ + planes * plane_bytes_;
-    lines_per_step_ = (task.lines * planes + steps - 1) / steps;
-  }
+  Ahead(const PoolTask<S>& task, const TileUnit* units, size_t unit_count, int64_t channels, int64_t steps, size_t most)
+      : units_(units),
+        unit_count_(unit_count),
+        plane_(task.plane),
+        width_(task.width),
+        planes_(static_cast<const T*>(task.X) + (task.plans[0].image * task.channels + task.first_channel) * plane_),
+        channels_(channels),
+        channels_left_(task.last_channel - task.first_channel),
+        per_step_((unit_count + static_cast<size_t>(steps) - 1) / static_cast<size_t>(steps)),
+        most_(most) {}
 
-  void step() {
-    for (int64_t left = lines_per_step_; left > 0 && plane_ != end_; --left) {
-      __builtin_prefetch(plane_ + runs_[run_].first + at_, 0, 2);
-      at_ += kLine;
-      if (at_ < runs_[run_].bytes) continue;
-      at_ = 0;
-      if (++run_ < run_count_) continue;
-      run_ = 0;
-      plane_ += plane_bytes_;
+  // used: so many units, counted over all blocks, need no fetching any more.
+  void step(size_t used) {
+    if (next_ < used) next_ = used;
+    for (size_t i = 0; i < per_step_ && next_ < used + most_; ++i, ++next_) {
+      for (; next_ - begin_ >= unit_count_; begin_ += unit_count_) {
+        planes_ += channels_ * plane_;
+        channels_left_ -= channels_;
+      }
+      const TileUnit& unit = units_[next_ - begin_];
+      const T* line = planes_ + unit.row * width_ + unit.column;
+      const int64_t channels = channels_ < channels_left_ ? channels_ : channels_left_;
+      for (int64_t c = 0; c < channels; ++c, line += plane_) {
+        for (size_t i = 0; i < kUnit; i += 64 / sizeof(T)) __builtin_prefetch(line + i, 0, 2);
+      }
     }
   }
 
  private:
-  static constexpr int64_t kLine = 64;
-  const Run* runs_;
-  size_t run_count_;
-  int64_t plane_bytes_;
-  const char* plane_ = nullptr;
-  const char* end_ = nullptr;
-  int64_t lines_per_step_ = 0;
-  size_t run_ = 0;
-  int64_t at_ = 0;
+  const TileUnit* const units_;
+  const size_t unit_count_;
+  const int64_t plane_;
+  const int64_t width_;
+  const T* planes_;
+  const int64_t channels_;
+  int64_t channels_left_;
+  const size_t per_step_;
+  const size_t most_;
+  size_t next_ = 0;   // counted like used
+  size_t begin_ = 0;  // of the block at planes_
 };
 
 #include "columns.inl"
 #include "points.inl"
-#include "strips.inl"
+#include "tile.inl"
 
-template <class V, class Rule, class T>
-inline void pool_roi(const PoolTask<typename V::Scalar>& task, const RoiPlan<typename V::Scalar>& plan, int64_t first,
-                     int64_t last, Ahead<T>& ahead) {
-  if constexpr (!Rule::kPairs) {
-    if (plan.bins != nullptr) {
-      for (int64_t c = first; c < last; ++c) ahead.step();
-      return pool_points<V, Rule, T>(task, plan, first, last);
-    }
-  }
-  if constexpr (V::kLookupRegisters > 0) {
-    if (plan.strip_count > 0) return pool_strips<V, Rule>(task, plan, first, last, ahead);
-  }
-  for (int64_t c = first; c < last; ++c) {
-    ahead.step();
-    pool_columns<V, Rule>(task, plan, view_of<V, T>(task, plan, c, plan.window), target_of<T>(task, plan, c));
-  }
-}
-
-// Output lines are fetched too, some RoIs ahead: a store to a line that is not in the cache waits for it to be read.
-// Where a row is a lane fpn_box_7x7_s2 took 34.3 ms instead of 40.9 (AVX2); with AVX-512's strips 26.0 instead of 25.1,
-// so there they are not. Always inlined: GCC 12 takes a function that only fetches for one without effect.
+// Output lines are fetched too, some RoIs ahead: a store to a line that is not in the cache waits for it to be read,
+// 40.9 ms instead of 34.3 for fpn_box_7x7_s2 when all of it was pooled in columns (AVX2). Always inlined: GCC 12 takes
+// a function that only fetches for one without effect.
 constexpr size_t kAhead = 2;
 template <class T, class S>
 inline ROIALIGN_INLINE void fetch_target(const PoolTask<S>& task, const RoiPlan<S>& plan, int64_t first, int64_t last) {
@@ -185,26 +178,43 @@ inline ROIALIGN_INLINE void fetch_target(const PoolTask<S>& task, const RoiPlan<
 }
 
 template <class V, class Rule, class T>
-void pool_rule(const PoolTask<typename V::Scalar>& task) {
-  const int64_t bins = task.output_height * task.output_width;
+inline void pool_in_columns(const PoolTask<typename V::Scalar>& task) {
+  const int64_t steps = static_cast<int64_t>(task.plan_count) * task.block;
+  Ahead<T> ahead(task, task.units, task.unit_count, task.block, steps, task.unit_count);
+  size_t used = 0;
   for (int64_t first = task.first_channel; first < task.last_channel; first += task.block) {
     const int64_t last = first + task.block < task.last_channel ? first + task.block : task.last_channel;
-    const int64_t next = last + task.block < task.last_channel ? last + task.block : task.last_channel;
-    Ahead<T> ahead(task, task.plans[0].image, last, next, static_cast<int64_t>(task.plan_count) * (last - first));
+    used += task.unit_count;
     for (size_t r = 0; r < task.plan_count; ++r) {
       const auto& plan = task.plans[r];
-      if (V::kLookupRegisters == 0 && r + kAhead < task.plan_count)
-        fetch_target<T>(task, task.plans[r + kAhead], first, last);
-      if (!plan.constant) {
-        pool_roi<V, Rule, T>(task, plan, first, last, ahead);
-        continue;
+      if (plan.way != Way::kColumns) continue;
+      if (r + kAhead < task.plan_count) fetch_target<T>(task, task.plans[r + kAhead], first, last);
+      for (int64_t c = first; c < last; ++c) {
+        if (last < task.last_channel && task.unit_count > 0) ahead.step(used);
+        pool_columns<V, Rule>(task, plan, view_of<V, T>(task, plan, c, plan.window), target_of<T>(task, plan, c));
       }
-      T* out = static_cast<T*>(task.Y) + (plan.roi * task.channels + first) * bins;
-      T fill;
-      from_compute(plan.fill, fill);
-      for (int64_t i = 0; i < (last - first) * bins; ++i) out[i] = fill;
     }
   }
+}
+
+template <class V, class Rule, class T>
+inline void pool_rule(const PoolTask<typename V::Scalar>& task) {
+  bool columns = false;
+  for (size_t r = 0; r < task.plan_count; ++r) {
+    const auto& plan = task.plans[r];
+    columns = columns || plan.way == Way::kColumns;
+    if (plan.way == Way::kPoints) {
+      if constexpr (!Rule::kPairs) pool_points<V, Rule, T>(task, plan);
+    }
+    if (plan.way == Way::kConstant) {
+      const Target<T> target = target_of<T>(task, plan, task.first_channel);
+      T fill;
+      from_compute(plan.fill, fill);
+      std::fill(target.bins, target.limit, fill);
+    }
+  }
+  if (task.tile.rows > 0) pool_tiled<V, Rule, T>(task);
+  if (columns) pool_in_columns<V, Rule, T>(task);
 }
 
 template <class V, class T>

@@ -1,8 +1,9 @@
 // One checked call: plans for a block of RoIs, then their pooling, both cut into tasks for the workers.
 #include <algorithm>
 #include <cstddef>
-#include <deque>
 #include <exception>
+#include <limits>
+#include <memory>
 #include <memory_resource>
 #include <numeric>
 #include <vector>
@@ -12,24 +13,24 @@
 #include "geometry.h"
 #include "pool.h"
 #include "problem.h"
+#include "tiling.h"
 
 namespace roialign {
 namespace {
 
-// Plans are made for this many RoIs at a time: about 2 KB each at 7 x 7, so their memory is bounded.
-constexpr int64_t kRoiBlock = 2048;
+// Plans are made for this many RoIs at a time: about 2 KB each at 7 x 7, 20 KB at most, so their memory is bounded.
+constexpr int64_t kRoiBlock = 1024;
 // A block of channels is as many planes as fit with the next block's beside them in half a 1 MB second-level cache.
 constexpr int64_t kBlockBytes = int64_t{1} << 18;
+// A larger output is written past the caches.
+constexpr int64_t kStreamBytes = int64_t{1} << 22;
 constexpr int64_t kLine = 64;
 // Below this many output values a second thread costs more than it takes off the first.
 constexpr int64_t kSmallCall = 4096;
-// RoIs that one thread plans by itself: about 10 us of work.
+// RoIs that one thread plans by itself: about 100 us of work.
 constexpr int64_t kPlannerShare = 128;
 // From here on RoIs are put in order and touched lines noted: fewer channels do not pay for it.
 constexpr int64_t kManyChannels = 16;
-// Larger planes are not fetched ahead: what the RoIs touch is noted in a byte a line, half a megabyte at most.
-constexpr int64_t kMaxNotedBytes = int64_t{1} << 25;
-
 // Runs body(i) for i in [0, count) on the workers; an exception of any of them is thrown here, after all have ended.
 template <class Body>
 void parallel(const Workers& workers, size_t count, const Body& body) {
@@ -76,17 +77,28 @@ class Driver {
       : attributes_(attributes), arrays_(arrays), shape_(shape), pool_(pool), workers_(workers) {
     const int64_t values = arrays.num_rois * arrays.C * attributes.output_height * attributes.output_width;
     threads_ = values < kSmallCall ? 1 : workers.threads;
+    stream_ = values > kStreamBytes / static_cast<int64_t>(sizeof(T));
+    sizes_ = {arrays.H,
+              arrays.W,
+              arrays.C,
+              attributes.output_height,
+              attributes.output_width,
+              shape.lanes,
+              static_cast<int32_t>(sizeof(S)),
+              shape.tile_pixel};
+    tiles_ = values >= kSmallCall && sizes_.fit();
+    many_channels_ = tiles_ || arrays.C >= kManyChannels;
   }
 
   void run() {
     // RoIs of one image together, so that its planes stay in the second-level cache, and from its top to its bottom, so
     // that the rows that neighbours share stay in the first. Few channels do not pay for the sorting.
-    if (many_channels()) {
+    if (many_channels_ && arrays_.num_rois > 1) {
       order_.resize(static_cast<size_t>(arrays_.num_rois));
       std::iota(order_.begin(), order_.end(), int64_t{0});
       std::stable_sort(order_.begin(), order_.end(), [this](int64_t a, int64_t b) {
         const int64_t image_a = arrays_.batch_indices[a], image_b = arrays_.batch_indices[b];
-        return image_a != image_b ? image_a < image_b : middle(a) < middle(b);
+        return image_a != image_b ? image_a < image_b : top(a) < top(b);
       });
     }
     for (int64_t first = 0; first < arrays_.num_rois; first += kRoiBlock) {
@@ -97,11 +109,13 @@ class Driver {
  private:
   using Plans = std::pmr::vector<RoiPlan<S>>;
 
-  bool many_channels() const { return arrays_.C >= kManyChannels; }
-
-  S middle(int64_t roi) const {
+  // About where the RoI's first sample lies: a large RoI with few samples begins far below its upper edge.
+  S top(int64_t roi) const {
     const T* from = static_cast<const T*>(arrays_.rois) + roi * 4;
-    return to_compute(from[1]) + to_compute(from[3]);
+    const S low = std::min(to_compute(from[1]), to_compute(from[3]));
+    const S size = std::max(to_compute(from[1]), to_compute(from[3])) - low;
+    const int64_t samples = attributes_.output_height * attributes_.sampling_ratio;
+    return samples == 0 ? low : low + size / static_cast<S>(2 * samples);
   }
 
   void run_block(int64_t first, int64_t last) {
@@ -112,11 +126,12 @@ class Driver {
     Plans plans(static_cast<size_t>(count), &memory);
     const size_t planners =
         static_cast<size_t>(std::min<int64_t>(threads_, (count + kPlannerShare - 1) / kPlannerShare));
-    std::deque<Memory> memories;
-    while (memories.size() + 1 < planners) memories.emplace_back();
+    std::vector<std::unique_ptr<Memory>> memories;
+    while (memories.size() + 1 < planners) memories.push_back(std::make_unique<Memory>());
     parallel(workers_, planners, [&](size_t i) {
       const Range range = share(count, i, planners);
-      Planner<S> planner(attributes_, arrays_.H, arrays_.W, shape_, i == 0 ? memory : memories[i - 1]);
+      Planner<S> planner(attributes_, arrays_.C, arrays_.H, arrays_.W, shape_, tiles_,
+                         i == 0 ? memory : *memories[i - 1]);
       for (int64_t r = range.first; r < range.last; ++r) {
         const int64_t roi = order_.empty() ? first + r : order_[static_cast<size_t>(first + r)];
         plan_roi(planner, roi, plans[static_cast<size_t>(r)]);
@@ -133,129 +148,128 @@ class Driver {
     planner.plan(coordinates, plan);
   }
 
-  // The RoIs of one image, and what they touch of each of its planes.
+  // The RoIs of one image.
   struct Group {
     size_t first;
     size_t last;
-    std::vector<Run> runs;
-    int64_t lines;
+    Tiling tiling;                // for those that are pooled from a tile
+    std::vector<TileUnit> units;  // what those touch that are pooled in columns
     int64_t block;
   };
 
-  void note_touched(const Plans& plans, Group& group) const {
+  // What fits in the cache as a whole needs no blocks, and nothing is there to fetch ahead.
+  void lay_blocks(const Plans& plans, Group& group) const {
     const int64_t plane_bytes = arrays_.H * arrays_.W * static_cast<int64_t>(sizeof(T));
-    // What fits in the cache as a whole needs no blocks, and nothing is there to fetch ahead.
-    group.block = arrays_.C;
     if (plane_bytes * arrays_.C <= 2 * kBlockBytes) return;
-    group.block = block_of(plane_bytes);
-    if (plane_bytes > kMaxNotedBytes) return;
-    std::vector<uint8_t> touched(static_cast<size_t>(plane_bytes / kLine + 1));
-    for (size_t r = group.first; r < group.last; ++r) {
-      if (!plans[r].constant) mark(plans[r], touched);
-    }
-    for (size_t line = 0; line < touched.size(); ++line) {
-      if (touched[line] == 0) continue;
-      const bool extends = line > 0 && touched[line - 1] != 0;
-      if (!extends) group.runs.push_back({static_cast<int64_t>(line) * kLine, 0});
-      group.runs.back().bytes += kLine;
-      ++group.lines;
-    }
-    if (group.lines > 0) group.block = block_of(group.lines * kLine);
+    group.units = touched_units(sizes_, plans.data() + group.first, group.last - group.first, Way::kColumns);
+    const int64_t touched = static_cast<int64_t>(group.units.size() * kUnit * sizeof(T));
+    group.block = std::clamp<int64_t>(kBlockBytes / (touched == 0 ? plane_bytes : touched), 1, arrays_.C);
   }
 
-  // Whole vectors of channels where a block has that many, for the RoIs that are pooled a channel a lane.
-  int64_t block_of(int64_t bytes) const {
-    const int64_t block = std::clamp<int64_t>(kBlockBytes / bytes, 1, arrays_.C);
-    return block < shape_.lanes ? block : block / shape_.lanes * shape_.lanes;
-  }
-
-  void mark(const RoiPlan<S>& plan, std::vector<uint8_t>& touched) const {
-    const int64_t size = static_cast<int64_t>(sizeof(T));
-    if (plan.bins != nullptr) {
-      const BinPoints& last = plan.bins[attributes_.output_height * attributes_.output_width - 1];
-      for (int32_t i = 0; i < last.first_point + last.point_count; ++i) {
-        touched[static_cast<size_t>(plan.points[i].offset * size / kLine)] = 1;
-      }
-      return;
-    }
-    for (int64_t p = 0; p < attributes_.output_height; ++p) {
-      const BinRow& row = plan.rows[p];
-      for (int32_t t = row.first_tap; t < row.first_tap + row.tap_count; ++t) {
-        for (int32_t s = 0; s < std::max(plan.strip_count, 1); ++s) {
-          const Window& window = plan.strip_count > 0 ? plan.strips[s].window : plan.window;
-          if (window.list != nullptr || window.columns == 0) continue;
-          const int64_t begin = (plan.row_taps[t].offset + window.first) * size;
-          const int64_t end = begin + window.columns * size;
-          std::fill(touched.begin() + begin / kLine, touched.begin() + (end - 1) / kLine + 1, uint8_t{1});
-        }
-      }
-    }
-  }
-
-  std::vector<Group> group_by_image(const Plans& plans) const {
+  std::vector<Group> group_by_image(Plans& plans) const {
     std::vector<Group> groups;
     for (size_t r = 0; r < plans.size(); ++r) {
-      if (r == 0 || (many_channels() && plans[r].image != plans[r - 1].image))
-        groups.push_back({r, r, {}, 0, arrays_.C});
+      if (r == 0 || (many_channels_ && plans[r].image != plans[r - 1].image))
+        groups.push_back({r, r, {}, {}, arrays_.C});
       groups.back().last = r + 1;
     }
-    if (many_channels()) {
-      for (Group& group : groups) note_touched(plans, group);
+    for (Group& group : groups) {
+      if (tiles_) group.tiling = lay_tile(sizes_, plans.data() + group.first, group.last - group.first);
+      if (many_channels_) lay_blocks(plans, group);
     }
     return groups;
   }
 
-  void pool_block(const Plans& plans) {
+  // Whole vectors of channels first, then RoIs, into some parts a thread, so that none waits long for the last.
+  struct Cut {
+    size_t channel_parts;
+    size_t roi_parts;
+  };
+
+  Cut cut_of(int64_t rois) const {
+    const int64_t values = rois * arrays_.C * attributes_.output_height * attributes_.output_width;
+    const int64_t parts = threads_ == 1 ? 1 : std::min<int64_t>(threads_ * 4, values / kSmallCall + 1);
+    const int64_t channel_parts = std::min<int64_t>((arrays_.C + shape_.lanes - 1) / shape_.lanes, parts);
+    const int64_t roi_parts = std::min((parts + channel_parts - 1) / channel_parts, rois);
+    return {static_cast<size_t>(channel_parts), static_cast<size_t>(roi_parts)};
+  }
+
+  void pool_block(Plans& plans) {
     const std::vector<Group> groups = group_by_image(plans);
-    // Few channels: cut the RoIs too, so that every thread has work.
-    const size_t threads = static_cast<size_t>(threads_);
-    const size_t channel_parts = threads == 1 ? 1 : std::min(static_cast<size_t>(arrays_.C), threads * 4);
-    const size_t roi_parts = threads == 1 ? 1 : (threads * 4 + channel_parts - 1) / channel_parts;
-    parallel(workers_, channel_parts * roi_parts, [&](size_t i) {
-      const Range channels = share(arrays_.C, i % channel_parts, channel_parts);
-      std::vector<S> scratch(scratch_size(plans));
+    const Cut cut = cut_of(static_cast<int64_t>(plans.size()));
+    const int64_t most_columns = most_columns_of(plans);
+    const size_t size = scratch_size(groups, most_columns);
+    parallel(workers_, cut.channel_parts * cut.roi_parts, [&](size_t i) {
+      const int64_t lanes = shape_.lanes;
+      const Range vectors = share((arrays_.C + lanes - 1) / lanes, i % cut.channel_parts, cut.channel_parts);
+      const Range channels{vectors.first * lanes, std::min(vectors.last * lanes, arrays_.C)};
+      std::pmr::monotonic_buffer_resource memory(size * sizeof(S) + kLine);
+      S* const scratch = size == 0 ? nullptr : take<S>(memory, size);
       for (const Group& group : groups) {
-        const Range rois = share(static_cast<int64_t>(group.last - group.first), i / channel_parts, roi_parts);
+        const Range rois = share(static_cast<int64_t>(group.last - group.first), i / cut.channel_parts, cut.roi_parts);
         if (rois.first == rois.last) continue;
-        PoolTask<S> task = describe(group, channels, scratch.data());
-        task.plans = plans.data() + group.first + rois.first;
-        task.plan_count = static_cast<size_t>(rois.last - rois.first);
+        const Range all{rois.first + static_cast<int64_t>(group.first), rois.last + static_cast<int64_t>(group.first)};
+        PoolTask<S> task = describe(plans, group, all, channels);
+        task.most_columns = most_columns;
+        task.scratch = scratch;
         pool_(task);
       }
     });
   }
 
-  // For the RoIs that are pooled in columns: swept rows, the same transposed, and a row of bins, each times the lanes.
-  size_t scratch_size(const Plans& plans) const {
+  // -1: no plan has a window.
+  static int64_t most_columns_of(const Plans& plans) {
     int64_t columns = -1;
     for (const RoiPlan<S>& plan : plans) {
-      if (!plan.constant && plan.bins == nullptr && plan.strip_count == 0)
+      if (plan.way == Way::kColumns || plan.way == Way::kTile)
         columns = std::max<int64_t>(columns, plan.window.columns);
     }
-    if (columns < 0) return 0;
-    const int64_t width = 2 * (columns + shape_.lanes) + attributes_.output_width + shape_.lanes;
-    return static_cast<size_t>(width * shape_.lanes);
+    return columns;
   }
 
-  PoolTask<S> describe(const Group& group, const Range& channels, S* scratch) const {
+  // Columns: swept rows, the same transposed, and a row of bins. A tile: itself, a RoI's bins, swept rows, and the bins
+  // turned back, twice. Each times the lanes.
+  size_t scratch_size(const std::vector<Group>& groups, int64_t most_columns) const {
+    const int64_t lanes = shape_.lanes, bins = sizes_.bins();
+    int64_t pixels = most_columns < 0 ? 0 : 2 * (most_columns + lanes) + attributes_.output_width + lanes;
+    for (const Group& group : groups) {
+      const Tiling& tiling = group.tiling;
+      if (tiling.rows > 0) {
+        const int64_t tile = int64_t{tiling.rows} * tiling.columns + 4 * most_columns + 3 * (bins + lanes);
+        pixels = std::max(pixels, tile);
+      }
+    }
+    return static_cast<size_t>(pixels * lanes);
+  }
+
+  PoolTask<S> describe(const Plans& plans, const Group& group, const Range& rois, const Range& channels) const {
     PoolTask<S> task{};
     task.pooling = !attributes_.mode_max               ? Pooling::kMean
                    : attributes_.semantics.max_samples ? Pooling::kMaxSamples
                                                        : Pooling::kMaxCorners;
+    task.plans = plans.data() + rois.first;
+    task.plan_count = static_cast<size_t>(rois.last - rois.first);
     task.X = arrays_.X;
     task.Y = arrays_.Y;
     task.x_elements = arrays_.N * arrays_.C * arrays_.H * arrays_.W;
     task.channels = arrays_.C;
     task.plane = arrays_.H * arrays_.W;
+    task.width = arrays_.W;
     task.output_height = attributes_.output_height;
     task.output_width = attributes_.output_width;
     task.first_channel = channels.first;
     task.last_channel = channels.last;
+    const Tiling& tiling = group.tiling;
+    task.tile = {tiling.units.data(), tiling.units.size(), tiling.rows,
+                 tiling.first_column, tiling.columns,      std::numeric_limits<int32_t>::max()};
+    for (size_t r = 0; r < task.plan_count; ++r) {
+      const RoiPlan<S>& plan = task.plans[r];
+      if (plan.way == Way::kTile) task.tile.first_row = std::min(task.tile.first_row, plan.first_row);
+    }
     task.block = group.block;
-    task.runs = group.runs.data();
-    task.run_count = group.runs.size();
-    task.lines = group.lines;
-    task.scratch = scratch;
+    task.units = group.units.data();
+    task.unit_count = group.units.size();
+    task.stream = stream_;
     return task;
   }
 
@@ -264,7 +278,11 @@ class Driver {
   const Shape shape_;
   void (*const pool_)(const PoolTask<S>&);
   const Workers& workers_;
-  int threads_;                 // that the work is cut for
+  TileSizes sizes_;
+  int threads_;         // that the work is cut for
+  bool tiles_;          // some RoIs may be pooled from a tile
+  bool many_channels_;  // enough to pay for sorting RoIs and noting what they touch
+  bool stream_;
   std::vector<int64_t> order_;  // empty: as they come
 };
 

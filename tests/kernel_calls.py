@@ -115,6 +115,27 @@ def tail_calls(dtype: np.dtype, mode: str, semantics: str) -> Iterator[Call]:
             yield make_call(X.astype(dtype), rois, rng.integers(0, 2, len(rois)), attributes)
 
 
+def crowded_calls(dtype: np.dtype, mode: str, semantics: str) -> Iterator[Call]:
+    """So many RoIs on a map so much taller than they are that they are pooled from a tile whose rows come and go."""
+    rng = np.random.default_rng(SEED + 1)
+    for channels in (4, 5, 7, 8, 9, 15, 16, 17, 31, 33):
+        height, width = int(rng.integers(50, 70)), int(rng.choice((15, 16, 17, 31, 33, 50)))
+        X = rng.standard_normal((2, channels, height, width))
+        if channels % 2:
+            places = rng.random(X.shape) < 0.0003
+            X[places] = rng.choice((np.nan, np.inf), places.sum())
+        start = rng.uniform(-3, 1, (150, 2)) + rng.uniform(0, 1, (150, 2)) * (width, height)
+        rois = np.hstack([start, start + rng.uniform(-1, 9, start.shape)])
+        attributes = Attributes(
+            output_height=int(rng.integers(1, 9)),
+            output_width=int(rng.integers(1, 9)),
+            sampling_ratio=int(rng.integers(4)),
+            mode=mode,
+            semantics=PRESETS[semantics],
+        )
+        yield make_call(X.astype(dtype), rois.astype(dtype), rng.integers(0, 2, len(rois)), attributes)
+
+
 def every_value_call(dtype: np.dtype) -> Call:
     """Each of the 65,536 values of a 16-bit type as itself, and the mean of each two neighbours: every tie there is."""
     X = np.arange(2**16).astype(np.uint16).view(dtype).reshape(1, 1024, 1, 64)
@@ -123,7 +144,8 @@ def every_value_call(dtype: np.dtype) -> Call:
 
 
 def all_calls() -> list[Call]:
-    calls = [call for dtype in DTYPES for rule in RULES for call in tail_calls(dtype, *rule)]
+    drawn = ((dtype, *rule) for dtype in DTYPES for rule in RULES)
+    calls = [call for one in drawn for call in (*tail_calls(*one), *crowded_calls(*one))]
     return calls + [every_value_call(dtype) for dtype in DTYPES if dtype.itemsize == 2]
 
 

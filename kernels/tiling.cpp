@@ -1,0 +1,116 @@
+// Which RoIs of an image are pooled from a tile, how the tile lies, and which lines of a plane RoIs touch.
+#include "tiling.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace roialign {
+namespace {
+
+// A tile is to stay in the second-level cache, or not far from it.
+constexpr int64_t kTileBytes = int64_t{1} << 20;
+// Pooled bins are kept until a RoI has all of them: 64 KB at the most.
+constexpr int64_t kMostBins = 1024;
+// Larger maps get no tile and nothing of them is fetched ahead: what is touched is noted in a byte a unit.
+constexpr int64_t kMostUnits = int64_t{1} << 19;
+
+int64_t blocks_of(const TileSizes& sizes) { return (sizes.width + kUnit - 1) / kUnit; }
+
+// Nanoseconds per plane, like RoiPlan::cost and for the same purpose.
+template <class S>
+double cost_of_tile(const TileSizes& sizes, const RoiPlan<S>& plan) {
+  double column_taps = 0;
+  for (int64_t q = 0; q < sizes.output_width; ++q) column_taps += plan.columns[q].tap_count;
+  const double down = static_cast<double>(plan.row_tap_count) * plan.touched_count;
+  const double across = column_taps * static_cast<double>(sizes.output_height);
+  return 64.0 / sizes.lanes + sizes.pixel_cost * (down + across) + 0.2 * static_cast<double>(sizes.bins());
+}
+constexpr double kTurnCost = 1.5;  // of one unit
+
+// Nanoseconds to note what is touched, whatever the channels.
+double cost_of_notes(const TileSizes& sizes) {
+  return 500 + 0.2 * static_cast<double>(sizes.height * blocks_of(sizes));
+}
+
+}  // namespace
+
+bool TileSizes::fit() const {
+  return channels >= lanes && bins() <= kMostBins && height * blocks_of(*this) <= kMostUnits;
+}
+
+template <class S>
+std::vector<TileUnit> touched_units(const TileSizes& sizes, const RoiPlan<S>* plans, size_t count, Way way) {
+  const int64_t blocks = blocks_of(sizes);
+  std::vector<TileUnit> units;
+  double cost = 0;
+  for (size_t r = 0; r < count; ++r) cost += plans[r].way == way ? plans[r].cost : 0;
+  const bool worth = cost * static_cast<double>(sizes.channels) > 4 * cost_of_notes(sizes);
+  if (!worth || sizes.height * blocks > kMostUnits) return units;
+  std::vector<uint8_t> touched(static_cast<size_t>(sizes.height * blocks));
+  std::vector<int32_t> columns;  // of the RoI, in units
+  for (size_t r = 0; r < count; ++r) {
+    const RoiPlan<S>& plan = plans[r];
+    if (plan.way != way) continue;
+    columns.clear();
+    for (int32_t k = 0; k < plan.touched_count; ++k) {
+      const int32_t column = static_cast<int32_t>((plan.window.first + plan.touched[k]) / kUnit);
+      if (columns.empty() || columns.back() != column) columns.push_back(column);
+    }
+    int32_t row = -1;
+    for (int32_t t = 0; t < plan.row_tap_count; ++t) {
+      if (plan.row_taps[t].row == row) continue;
+      row = plan.row_taps[t].row;
+      for (const int32_t column : columns) touched[static_cast<size_t>(row * blocks + column)] = 1;
+    }
+  }
+  const uint8_t* const marks = touched.data();
+  const auto next = [&](const uint8_t* from) {
+    return static_cast<const uint8_t*>(std::memchr(from, 1, static_cast<size_t>(marks + touched.size() - from)));
+  };
+  for (const uint8_t* at = next(marks); at != nullptr; at = next(at + 1)) {
+    units.push_back({static_cast<int32_t>((at - marks) / blocks), static_cast<int32_t>((at - marks) % blocks * kUnit)});
+  }
+  return units;
+}
+
+template <class S>
+Tiling lay_tile(const TileSizes& sizes, RoiPlan<S>* plans, size_t count) {
+  Tiling tiling;
+  const int64_t most_rows = kTileBytes / (blocks_of(sizes) * kUnit * sizes.lanes * sizes.bytes);
+  std::vector<Way> before(count);
+  double saved = 0;
+  for (size_t r = 0; r < count; ++r) {
+    RoiPlan<S>& plan = plans[r];
+    before[r] = plan.way;
+    if (plan.way == Way::kConstant || plan.row_tap_count == 0 || plan.last_row - plan.first_row >= most_rows) continue;
+    saved += plan.cost - cost_of_tile(sizes, plan);
+    plan.way = Way::kTile;
+  }
+  if (saved * static_cast<double>(sizes.channels) > cost_of_notes(sizes))
+    tiling.units = touched_units(sizes, plans, count, Way::kTile);
+  // A row is overwritten when one as many rows below it as the tile has is turned.
+  int32_t last_turned = -1;
+  for (size_t r = 0; r < count; ++r) {
+    if (plans[r].way != Way::kTile) continue;
+    last_turned = std::max(last_turned, plans[r].last_row);
+    tiling.rows = std::max(tiling.rows, last_turned - plans[r].first_row + 1);
+  }
+  const bool worth = !tiling.units.empty() && saved > kTurnCost * static_cast<double>(tiling.units.size());
+  if (!worth || tiling.rows > most_rows) {
+    for (size_t r = 0; r < count; ++r) plans[r].way = before[r];
+    return {};
+  }
+  const auto [left, right] =
+      std::minmax_element(tiling.units.begin(), tiling.units.end(),
+                          [](const TileUnit& a, const TileUnit& b) { return a.column < b.column; });
+  tiling.first_column = left->column;
+  tiling.columns = right->column + kUnit - left->column;
+  return tiling;
+}
+
+template std::vector<TileUnit> touched_units(const TileSizes&, const RoiPlan<float>*, size_t, Way);
+template std::vector<TileUnit> touched_units(const TileSizes&, const RoiPlan<double>*, size_t, Way);
+template Tiling lay_tile(const TileSizes&, RoiPlan<float>*, size_t);
+template Tiling lay_tile(const TileSizes&, RoiPlan<double>*, size_t);
+
+}  // namespace roialign
