@@ -63,8 +63,9 @@ class TapList {
 template <class C>
 void Planner<C>::sample_axis(const Axis<C>& axis, int64_t bins, int64_t length, AxisTaps& taps) const {
   const C bin = axis.size / static_cast<C>(bins);
-  const C adaptive = attributes_.semantics.adaptive_floor ? std::floor(bin) : std::ceil(bin);
-  const C count = attributes_.sampling_ratio > 0 ? static_cast<C>(attributes_.sampling_ratio) : adaptive;
+  const C count = attributes_.sampling_ratio > 0         ? static_cast<C>(attributes_.sampling_ratio)
+                  : attributes_.semantics.adaptive_floor ? std::floor(bin)
+                                                         : std::ceil(bin);
   taps.count = static_cast<double>(count);
   taps.first.assign(1, 0);
   taps.dropped.assign(static_cast<size_t>(bins), 0);
