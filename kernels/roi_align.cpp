@@ -187,10 +187,13 @@ class Driver {
   };
 
   Cut cut_of(int64_t rois) const {
+    if (threads_ == 1) return {1, 1};
     const int64_t values = rois * arrays_.C * attributes_.output_height * attributes_.output_width;
-    const int64_t parts = threads_ == 1 ? 1 : std::min<int64_t>(threads_ * 4, values / kSmallCall + 1);
-    const int64_t channel_parts = std::min<int64_t>((arrays_.C + shape_.lanes - 1) / shape_.lanes, parts);
-    const int64_t roi_parts = std::min((parts + channel_parts - 1) / channel_parts, rois);
+    const int64_t vectors = (arrays_.C + shape_.lanes - 1) / shape_.lanes;
+    const int64_t channel_parts = std::min({vectors, int64_t{threads_} * 4, values / kSmallCall + 1});
+    // Each part of the RoIs turns a tile of its own: no more parts than there are threads, and none of less than 50 us.
+    const int64_t threads_left = (threads_ + channel_parts - 1) / channel_parts;
+    const int64_t roi_parts = std::min({rois, threads_left, values / (4 * kSmallCall) + 1});
     return {static_cast<size_t>(channel_parts), static_cast<size_t>(roi_parts)};
   }
 
