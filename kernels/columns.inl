@@ -15,10 +15,8 @@ template <class V, class Rule, bool kListed, int B, class T>
 inline void sweep_rows(const RoiPlan<typename V::Scalar>& plan, const View<T>& view, const BinRow* first, int32_t round,
                        typename V::Scalar* swept, int64_t stride) {
   const RowTap<typename V::Scalar>* rows[B];
-  int32_t count = first->tap_count;
-  const int32_t skip = !Rule::kPairs || count == 0 ? 0 : 2 * round < count ? 2 * round : count - 2;
-  if (Rule::kPairs && count > 0) count = 2;
-  each<B>([&](auto b) ROIALIGN_INLINE { rows[b] = plan.row_taps + first[b].first_tap + skip; });
+  each<B>([&](auto b) ROIALIGN_INLINE { rows[b] = taps_of_round<Rule>(plan, first[b], round).taps; });
+  const int32_t count = taps_of_round<Rule>(plan, *first, round).count;
   int32_t column = 0;
   const auto take = [&](auto number) ROIALIGN_INLINE {
     constexpr int kVectors = decltype(number)::value;
@@ -134,11 +132,7 @@ inline void pool_columns(const PoolTask<typename V::Scalar>& task, const RoiPlan
   const Scratch<S> scratch{stride, task.scratch, task.scratch + kLanes * stride, task.scratch + 2 * kLanes * stride};
   for (int64_t first = 0; first < task.output_height; first += kLanes) {
     const int rows = static_cast<int>(task.output_height - first < kLanes ? task.output_height - first : kLanes);
-    int32_t rounds = 1;
-    for (int i = 0; Rule::kPairs && i < rows; ++i) {
-      const int32_t samples = plan.rows[first + i].tap_count / 2;
-      rounds = rounds < samples ? samples : rounds;
-    }
+    const int32_t rounds = rounds_of<Rule>(plan.rows + first, rows);
     for (int32_t round = 0; round < rounds; ++round) {
       if (plan.window.list != nullptr) {
         sweep_group<V, Rule, true>(plan, view, first, rows, round, scratch);

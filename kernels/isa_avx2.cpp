@@ -18,7 +18,18 @@ namespace avx2 {
 // Lanes [0, count) of all ones: eight and eight words to start a load in.
 alignas(32) const int32_t kFirst[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
 
-struct F32 {
+struct Stream {
+  // Writes a cache line past the caches; to is where one begins. Then, once, fence().
+  template <class T>
+  static void stream(T* to, const T* from) {
+    const auto* words = reinterpret_cast<const __m256i*>(from);
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(to), _mm256_loadu_si256(words));
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(to) + 1, _mm256_loadu_si256(words + 1));
+  }
+  static void fence() { _mm_sfence(); }
+};
+
+struct F32 : Stream {
   using Scalar = float;
   using Reg = __m256;
   static constexpr int kLanes = 8;
@@ -75,13 +86,6 @@ struct F32 {
   static __m256i load_index(const int32_t* index) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index));
   }
-  template <class T>
-  static void stream(T* to, const T* from) {
-    const auto* words = reinterpret_cast<const __m256i*>(from);
-    _mm256_stream_si256(reinterpret_cast<__m256i*>(to), _mm256_loadu_si256(words));
-    _mm256_stream_si256(reinterpret_cast<__m256i*>(to) + 1, _mm256_loadu_si256(words + 1));
-  }
-  static void fence() { _mm_sfence(); }
   static Reg gather(const float* row, const int32_t* index) {
     const __m256i at = load_index(index);
     const __m256i wanted = _mm256_cmpgt_epi32(at, _mm256_set1_epi32(-1));
@@ -116,7 +120,7 @@ struct F32 {
   }
 };
 
-struct F64 {
+struct F64 : Stream {
   using Scalar = double;
   using Reg = __m256d;
   static constexpr int kLanes = 4;
@@ -139,13 +143,6 @@ struct F64 {
   static void store_first(double* to, Reg a, int count) { _mm256_maskstore_pd(to, first(count), a); }
 
   static __m128i load_index(const int32_t* index) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(index)); }
-  template <class T>
-  static void stream(T* to, const T* from) {
-    const auto* words = reinterpret_cast<const __m256i*>(from);
-    _mm256_stream_si256(reinterpret_cast<__m256i*>(to), _mm256_loadu_si256(words));
-    _mm256_stream_si256(reinterpret_cast<__m256i*>(to) + 1, _mm256_loadu_si256(words + 1));
-  }
-  static void fence() { _mm_sfence(); }
   static Reg gather(const double* row, const int32_t* index) {
     const __m128i at = load_index(index);
     const __m256i wanted = _mm256_cvtepi32_epi64(_mm_cmpgt_epi32(at, _mm_set1_epi32(-1)));

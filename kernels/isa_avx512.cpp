@@ -1,11 +1,8 @@
-// AVX-512 (F, BW, DQ, VL): 16 floats or 8 doubles, masked tails, rows looked up in up to four registers.
+// AVX-512 (F, BW, DQ, VL): 16 floats or 8 doubles, masked tails.
 #include <immintrin.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <limits>
 #include <type_traits>
 #include <utility>
@@ -18,7 +15,16 @@ ROIALIGN_TARGET_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")
 namespace roialign {
 namespace avx512 {
 
-struct F32 {
+struct Stream {
+  // Writes a cache line past the caches; to is where one begins. Then, once, fence().
+  template <class T>
+  static void stream(T* to, const T* from) {
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(to), _mm512_loadu_si512(from));
+  }
+  static void fence() { _mm_sfence(); }
+};
+
+struct F32 : Stream {
   using Scalar = float;
   using Reg = __m512;
   static constexpr int kLanes = 16;
@@ -47,7 +53,6 @@ struct F32 {
   static Reg load_first(const BFloat16* from, int count) { return widen(_mm256_maskz_loadu_epi16(first(count), from)); }
 
   static void store(float* to, Reg a) { _mm512_storeu_ps(to, a); }
-
   static void store(Half* to, Reg a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), narrow_half(a)); }
   static void store(BFloat16* to, Reg a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), narrow_bfloat16(a)); }
   static void store_first(float* to, Reg a, int count) { _mm512_mask_storeu_ps(to, first(count), a); }
@@ -57,12 +62,6 @@ struct F32 {
   }
 
   static __m512i load_index(const int32_t* index) { return _mm512_loadu_si512(index); }
-  // A cache line, past the caches; to is where one begins.
-  template <class T>
-  static void stream(T* to, const T* from) {
-    _mm512_stream_si512(reinterpret_cast<__m512i*>(to), _mm512_loadu_si512(from));
-  }
-  static void fence() { _mm_sfence(); }
   static Reg gather(const float* row, const int32_t* index) {
     const __m512i at = load_index(index);
     return _mm512_mask_i32gather_ps(zero(), static_cast<__mmask16>(~_mm512_movepi32_mask(at)), at, row, 4);
@@ -113,7 +112,7 @@ struct F32 {
   }
 };
 
-struct F64 {
+struct F64 : Stream {
   using Scalar = double;
   using Reg = __m512d;
   static constexpr int kLanes = 8;
@@ -139,11 +138,6 @@ struct F64 {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index));
   }
   static __m512i load_index(const int32_t* index) { return _mm512_cvtepi32_epi64(load_index32(index)); }
-  template <class T>
-  static void stream(T* to, const T* from) {
-    _mm512_stream_si512(reinterpret_cast<__m512i*>(to), _mm512_loadu_si512(from));
-  }
-  static void fence() { _mm_sfence(); }
   static Reg gather(const double* row, const int32_t* index) {
     const __m256i at = load_index32(index);
     return _mm512_mask_i32gather_pd(zero(), static_cast<__mmask8>(~_mm256_movepi32_mask(at)), at, row, 8);

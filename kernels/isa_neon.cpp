@@ -15,7 +15,16 @@ namespace neon {
 
 bool always() { return true; }
 
-struct F32 {
+// No way past the caches is used here.
+struct Stream {
+  template <class T>
+  static void stream(T* to, const T* from) {
+    std::memcpy(to, from, 64);
+  }
+  static void fence() {}
+};
+
+struct F32 : Stream {
   using Scalar = float;
   using Reg = float32x4_t;
   static constexpr int kLanes = 4;
@@ -58,12 +67,6 @@ struct F32 {
   }
 
   template <class T>
-  static void stream(T* to, const T* from) {
-    std::memcpy(to, from, 64);
-  }
-  static void fence() {}
-
-  template <class T>
   static Reg gather(const T* row, const int32_t* index) {
     T lanes[kLanes] = {};
     for (int l = 0; l < kLanes; ++l) {
@@ -96,7 +99,7 @@ struct F32 {
   }
 };
 
-struct F64 {
+struct F64 : Stream {
   using Scalar = double;
   using Reg = float64x2_t;
   static constexpr int kLanes = 2;
@@ -121,12 +124,6 @@ struct F64 {
     vst1q_lane_f64(to, a, 0);
     if (count == 2) vst1q_lane_f64(to + 1, a, 1);
   }
-
-  template <class T>
-  static void stream(T* to, const T* from) {
-    std::memcpy(to, from, 64);
-  }
-  static void fence() {}
 
   static Reg gather(const double* row, const int32_t* index) {
     Reg a = zero();

@@ -12,6 +12,9 @@ namespace roialign {
 
 enum class Pooling { kMean, kMaxCorners, kMaxSamples };
 
+// So many rows of bins are taken down before they are taken across together.
+constexpr int64_t kTileRows = 4;
+
 // The tile of a group of RoIs: row r of the map lies at r % rows, each with that many columns, in vectors of channels.
 struct TileLayout {
   const TileUnit* units;  // what is turned, row by row

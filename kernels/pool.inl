@@ -158,6 +158,31 @@ class Ahead {
   size_t begin_ = 0;  // of the block at planes_
 };
 
+// A row of bins is taken down at once, but by the rule over samples a sample a round: those of the round, or of the
+// last sample again where there are fewer.
+template <class S>
+struct RoundTaps {
+  const RowTap<S>* taps;
+  int32_t count;
+};
+
+template <class Rule, class S>
+inline RoundTaps<S> taps_of_round(const RoiPlan<S>& plan, const BinRow& row, int32_t round) {
+  const RowTap<S>* const taps = plan.row_taps + row.first_tap;
+  if (!Rule::kPairs || row.tap_count == 0) return {taps, row.tap_count};
+  return {taps + (2 * round < row.tap_count ? 2 * round : row.tap_count - 2), 2};
+}
+
+template <class Rule>
+inline int32_t rounds_of(const BinRow* rows, int count) {
+  int32_t rounds = 1;
+  for (int i = 0; Rule::kPairs && i < count; ++i) {
+    const int32_t samples = rows[i].tap_count / 2;
+    rounds = rounds < samples ? samples : rounds;
+  }
+  return rounds;
+}
+
 #include "columns.inl"
 #include "points.inl"
 #include "tile.inl"

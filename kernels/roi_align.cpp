@@ -186,11 +186,12 @@ class Driver {
     size_t roi_parts;
   };
 
+  int64_t vectors() const { return (arrays_.C + shape_.lanes - 1) / shape_.lanes; }
+
   Cut cut_of(int64_t rois) const {
     if (threads_ == 1) return {1, 1};
     const int64_t values = rois * arrays_.C * attributes_.output_height * attributes_.output_width;
-    const int64_t vectors = (arrays_.C + shape_.lanes - 1) / shape_.lanes;
-    const int64_t channel_parts = std::min({vectors, int64_t{threads_} * 4, values / kSmallCall + 1});
+    const int64_t channel_parts = std::min({vectors(), int64_t{threads_} * 4, values / kSmallCall + 1});
     // Each part of the RoIs turns a tile of its own: no more parts than there are threads, and none of less than 50 us.
     const int64_t threads_left = (threads_ + channel_parts - 1) / channel_parts;
     const int64_t roi_parts = std::min({rois, threads_left, values / (4 * kSmallCall) + 1});
@@ -203,9 +204,8 @@ class Driver {
     const int64_t most_columns = most_columns_of(plans);
     const size_t size = scratch_size(groups, most_columns);
     parallel(workers_, cut.channel_parts * cut.roi_parts, [&](size_t i) {
-      const int64_t lanes = shape_.lanes;
-      const Range vectors = share((arrays_.C + lanes - 1) / lanes, i % cut.channel_parts, cut.channel_parts);
-      const Range channels{vectors.first * lanes, std::min(vectors.last * lanes, arrays_.C)};
+      const Range part = share(vectors(), i % cut.channel_parts, cut.channel_parts);
+      const Range channels{part.first * shape_.lanes, std::min(part.last * shape_.lanes, arrays_.C)};
       std::pmr::monotonic_buffer_resource memory(size * sizeof(S) + kLine);
       S* const scratch = size == 0 ? nullptr : take<S>(memory, size);
       for (const Group& group : groups) {
@@ -238,7 +238,7 @@ class Driver {
     for (const Group& group : groups) {
       const Tiling& tiling = group.tiling;
       if (tiling.rows > 0) {
-        const int64_t tile = int64_t{tiling.rows} * tiling.columns + 4 * most_columns + 3 * (bins + lanes);
+        const int64_t tile = int64_t{tiling.rows} * tiling.columns + kTileRows * most_columns + 3 * (bins + lanes);
         pixels = std::max(pixels, tile);
       }
     }

@@ -18,8 +18,7 @@ class Tile {
         storage_(storage) {}
 
   // Turns what is touched from the task's first row down to a RoI's last, whose rows row() is asked for next.
-  template <class Plan>
-  void reach(const Plan& plan) {
+  void reach(const RoiPlan<S>& plan) {
     for (; next_ < layout_.unit_count && layout_.units[next_].row <= plan.last_row; ++next_) {
       if (layout_.units[next_].row >= layout_.first_row) turn(layout_.units[next_]);
     }
@@ -112,10 +111,9 @@ template <class V, class Rule, class T>
 inline void tile_down(const RoiPlan<typename V::Scalar>& plan, const Tile<V, T>& tile, const BinRow& row, int32_t round,
                       typename V::Scalar* swept) {
   using S = typename V::Scalar;
-  int32_t count = row.tap_count;
-  const int32_t skip = !Rule::kPairs || count == 0 ? 0 : 2 * round < count ? 2 * round : count - 2;
-  if (Rule::kPairs && count > 0) count = 2;
-  const RowTap<S>* taps = plan.row_taps + row.first_tap + skip;
+  const RoundTaps<S> of_round = taps_of_round<Rule>(plan, row, round);
+  const RowTap<S>* taps = of_round.taps;
+  int32_t count = of_round.count;
   const bool listed = plan.window.list != nullptr;
   const auto take = [&](auto number, auto first) ROIALIGN_INLINE {
     constexpr int kTaps = decltype(number)::value;
@@ -208,9 +206,6 @@ inline void tile_finish_max(const PoolTask<typename V::Scalar>& task, const RoiP
   }
 }
 
-// So many rows of bins are taken down before they are taken across together.
-constexpr int64_t kTileRows = 4;
-
 template <class V, class Rule, class T, class Step>
 inline void pool_from_tile(const PoolTask<typename V::Scalar>& task, const RoiPlan<typename V::Scalar>& plan,
                            const Tile<V, T>& tile, typename V::Scalar* swept, typename V::Scalar* pooled,
@@ -219,11 +214,7 @@ inline void pool_from_tile(const PoolTask<typename V::Scalar>& task, const RoiPl
   const int64_t stride = int64_t{plan.window.columns} * V::kLanes;
   for (int64_t p = 0; p < height; p += kTileRows) {
     const int rows = static_cast<int>(height - p < kTileRows ? height - p : kTileRows);
-    int32_t rounds = 1;
-    for (int b = 0; Rule::kPairs && b < rows; ++b) {
-      const int32_t samples = plan.rows[p + b].tap_count / 2;
-      rounds = rounds < samples ? samples : rounds;
-    }
+    const int32_t rounds = rounds_of<Rule>(plan.rows + p, rows);
     for (int32_t round = 0; round < rounds; ++round) {
       for (int b = 0; b < rows; ++b) {
         tile_down<V, Rule>(plan, tile, plan.rows[p + b], round, swept + b * stride);
