@@ -16,7 +16,10 @@ struct BinSamples {
   C high_cut;  // N
   bool exclusive;
 
-  C position(double i) const { return base + ((static_cast<C>(i) + static_cast<C>(0.5)) * bin) / count; }
+  template <class Index>
+  C position(Index i) const {
+    return base + ((static_cast<C>(i) + static_cast<C>(0.5)) * bin) / count;
+  }
   bool below(C at) const { return exclusive ? at <= low_cut : at < low_cut; }
   bool above(C at) const { return exclusive ? at >= high_cut : at > high_cut; }
 

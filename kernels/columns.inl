@@ -12,9 +12,9 @@ struct Scratch {
 // B rows of bins with as many taps each; of their samples the one that round asks for, the last again where there are
 // fewer.
 template <class V, class Rule, bool kListed, int B, class T>
-inline void sweep_rows(const RoiPlan<typename V::Scalar>& plan, const View<T>& view, const BinRow* first, int32_t round,
+inline void sweep_rows(const RoiPlan<typename V::Scalar>& plan, const View<T>& view, const Bin* first, int32_t round,
                        typename V::Scalar* swept, int64_t stride) {
-  const RowTap<typename V::Scalar>* rows[B];
+  const Tap<typename V::Scalar>* rows[B];
   each<B>([&](auto b) ROIALIGN_INLINE { rows[b] = taps_of_round<Rule>(plan, first[b], round).taps; });
   const int32_t count = taps_of_round<Rule>(plan, *first, round).count;
   int32_t column = 0;
@@ -39,23 +39,23 @@ template <class V, class Rule, bool kListed, class T>
 inline void sweep_group(const RoiPlan<typename V::Scalar>& plan, const View<T>& view, int64_t first, int rows,
                         int32_t round, const Scratch<typename V::Scalar>& scratch) {
   int i = 0;
-  for (; plan.full_rows && i + 2 <= rows; i += 2) {
-    sweep_rows<V, Rule, kListed, 2>(plan, view, plan.rows + first + i, round, scratch.swept + i * scratch.stride,
+  for (; plan.rows.full && i + 2 <= rows; i += 2) {
+    sweep_rows<V, Rule, kListed, 2>(plan, view, plan.rows.bins + first + i, round, scratch.swept + i * scratch.stride,
                                     scratch.stride);
   }
   for (; i < rows; ++i) {
-    sweep_rows<V, Rule, kListed, 1>(plan, view, plan.rows + first + i, round, scratch.swept + i * scratch.stride,
+    sweep_rows<V, Rule, kListed, 1>(plan, view, plan.rows.bins + first + i, round, scratch.swept + i * scratch.stride,
                                     scratch.stride);
   }
 }
 
 // B bins that have as many taps each.
 template <class V, class Rule, int B>
-inline ROIALIGN_INLINE void bin_columns(const ColumnTap<typename V::Scalar>* const (&taps)[B], int32_t count,
+inline ROIALIGN_INLINE void bin_columns(const Tap<typename V::Scalar>* const (&taps)[B], int32_t count,
                                         const typename V::Scalar* turned, typename V::Reg (&bins)[B]) {
-  const auto weigh = [&](const ColumnTap<typename V::Scalar>& tap) ROIALIGN_INLINE { return V::broadcast(tap.weight); };
-  const auto look_up = [&](const ColumnTap<typename V::Scalar>& tap)
-                           ROIALIGN_INLINE { return V::load(turned + int64_t{tap.column} * V::kLanes); };
+  const auto weigh = [&](const Tap<typename V::Scalar>& tap) ROIALIGN_INLINE { return V::broadcast(tap.weight); };
+  const auto look_up = [&](const Tap<typename V::Scalar>& tap)
+                           ROIALIGN_INLINE { return V::load(turned + int64_t{tap.position} * V::kLanes); };
   for (int32_t k = 0; k < count; k += Rule::kPairs ? 2 : 1) {
     each<B>([&](auto b) ROIALIGN_INLINE {
       if constexpr (Rule::kPairs) {
@@ -74,18 +74,18 @@ inline void pool_turned(const RoiPlan<typename V::Scalar>& plan, int64_t bins, b
                         const Scratch<typename V::Scalar>& scratch) {
   const auto pool = [&](auto number, int64_t b) ROIALIGN_INLINE {
     constexpr int kBins = decltype(number)::value;
-    const ColumnTap<typename V::Scalar>* taps[kBins];
+    const Tap<typename V::Scalar>* taps[kBins];
     typename V::Reg pooled[kBins];
     each<kBins>([&](auto i) ROIALIGN_INLINE {
-      taps[i] = plan.column_taps + plan.columns[b + i].first_tap;
+      taps[i] = plan.columns.taps + plan.columns.bins[b + i].first_tap;
       const auto start = Rule::kPairs ? V::lowest() : Rule::start();
       pooled[i] = first_round ? start : V::load(scratch.pooled + (b + i) * V::kLanes);
     });
-    bin_columns<V, Rule>(taps, plan.columns[b].tap_count, scratch.turned, pooled);
+    bin_columns<V, Rule>(taps, plan.columns.bins[b].tap_count, scratch.turned, pooled);
     each<kBins>([&](auto i) ROIALIGN_INLINE { V::store(scratch.pooled + (b + i) * V::kLanes, pooled[i]); });
   };
   int64_t b = 0;
-  for (; plan.full_columns && b + 4 <= bins; b += 4) pool(std::integral_constant<int, 4>(), b);
+  for (; plan.columns.full && b + 4 <= bins; b += 4) pool(std::integral_constant<int, 4>(), b);
   for (; b < bins; ++b) pool(std::integral_constant<int, 1>(), b);
 }
 
@@ -97,13 +97,13 @@ inline void finish_max(const RoiPlan<typename V::Scalar>& plan, int64_t first, i
   S floor[V::kLanes] = {};
   S keep[V::kLanes] = {};
   for (int i = 0; i < rows; ++i) {
-    const BinRow& row = plan.rows[first + i];
+    const Bin& row = plan.rows.bins[first + i];
     floor[i] = row.dropped ? S{0} : -std::numeric_limits<S>::infinity();
     std::memset(&keep[i], row.tap_count > 0 ? 0xff : 0, sizeof(S));
   }
   for (int64_t b = 0; b < bins; ++b) {
     auto bin = V::load(pooled + b * V::kLanes);
-    const BinColumn& column = plan.columns[b];
+    const Bin& column = plan.columns.bins[b];
     if (column.tap_count == 0) bin = V::zero();
     if (column.dropped) bin = V::max(bin, V::zero());
     V::store(pooled + b * V::kLanes, V::keep(V::max(bin, V::load(floor)), keep));
@@ -132,7 +132,7 @@ inline void pool_columns(const PoolTask<typename V::Scalar>& task, const RoiPlan
   const Scratch<S> scratch{stride, task.scratch, task.scratch + kLanes * stride, task.scratch + 2 * kLanes * stride};
   for (int64_t first = 0; first < task.output_height; first += kLanes) {
     const int rows = static_cast<int>(task.output_height - first < kLanes ? task.output_height - first : kLanes);
-    const int32_t rounds = rounds_of<Rule>(plan.rows + first, rows);
+    const int32_t rounds = rounds_of<Rule>(plan.rows.bins + first, rows);
     for (int32_t round = 0; round < rounds; ++round) {
       if (plan.window.list != nullptr) {
         sweep_group<V, Rule, true>(plan, view, first, rows, round, scratch);

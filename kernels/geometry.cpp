@@ -3,8 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
+#include <tuple>
+#include <utility>
 
 #include "bin_samples.h"
 
@@ -12,209 +13,259 @@ namespace roialign {
 namespace {
 
 // Grids up to this many samples a bin are walked; larger ones are entered by bisection, where the map begins.
-constexpr double kWalk = 32;
+constexpr int32_t kWalk = 32;
 // Of an axis: 7 bins of 2 samples have no more.
-constexpr size_t kUsualTaps = 28;
+constexpr int64_t kUsualTaps = 28;
 
-// The taps of one bin, appended in ascending order of position to arrays that have room for them.
-class TapList {
+// The taps of one bin, written in ascending order of position to an array that has room for them. The mean: what falls
+// on one pixel becomes one tap. The last two pixels are held back, since the next sample may lie between them as well.
+template <class C>
+class MeanTaps {
  public:
-  TapList(int32_t* positions, double* weights) : positions_(positions), weights_(weights) {}
+  MeanTaps(Tap<C>* taps, int32_t last, double share) : begin_(taps), end_(taps), last_(last), share_(share) {}
 
-  // The mean: what falls on one pixel becomes one tap.
-  void add_mean(int32_t low, int32_t high, double low_weight, double high_weight) {
-    merge(low, low_weight);
-    merge(high, high_weight);
+  void add(int32_t low, C low_weight, C high_weight, double times) {
+    if (low != low_) {
+      if (low_ >= 0) push(low_, low_total_);
+      if (low == low_ + 1) {
+        low_total_ = high_total_;
+      } else {
+        if (low_ >= 0) push(low_ + 1, high_total_);
+        low_total_ = 0;
+      }
+      high_total_ = 0;
+      low_ = low;
+    }
+    low_total_ += low_weight * share_ * times;
+    high_total_ += high_weight * share_ * times;
   }
 
-  // The max: a sample is a pair of taps. Both rules are monotone in the weight, so among the samples between the same
-  // two pixels the first and the last decide, however many there are.
-  void add_max(int32_t low, int32_t high, double low_weight, double high_weight) {
-    const bool third = count_ >= 4 && positions_[count_ - 2] == low && positions_[count_ - 4] == low;
-    if (third) count_ -= 2;
-    push(low, low_weight);
-    push(high, high_weight);
+  int32_t finish() {
+    if (low_ >= 0) push(low_, low_total_);
+    if (low_ >= 0 && low_ < last_) push(low_ + 1, high_total_);
+    return static_cast<int32_t>(end_ - begin_);
   }
-
-  size_t count() const { return count_; }
 
  private:
-  void merge(int32_t position, double weight) {
-    for (size_t back = 1; back <= 2 && count_ >= back; ++back) {
-      if (positions_[count_ - back] != position) continue;
-      weights_[count_ - back] += weight;
-      return;
-    }
-    push(position, weight);
-  }
+  void push(int32_t position, double weight) { *end_++ = {position, static_cast<C>(weight)}; }
 
-  void push(int32_t position, double weight) {
-    positions_[count_] = position;
-    weights_[count_++] = weight;
-  }
-
-  int32_t* const positions_;
-  double* const weights_;
-  size_t count_ = 0;
+  Tap<C>* const begin_;
+  Tap<C>* end_;
+  const int32_t last_;
+  const double share_;  // of a sample in the bin
+  int32_t low_ = -2;    // no sample yet
+  double low_total_ = 0;
+  double high_total_ = 0;
 };
+
+// The max: a sample is a pair of taps. Both rules are monotone in the weight, so among the samples between the same two
+// pixels the first and the last decide, however many there are.
+template <class C>
+class MaxTaps {
+ public:
+  MaxTaps(Tap<C>* taps, int32_t last, double) : begin_(taps), end_(taps), last_(last) {}
+
+  void add(int32_t low, C low_weight, C high_weight, double) {
+    if (end_ - begin_ >= 4 && end_[-2].position == low && end_[-4].position == low) end_ -= 2;
+    *end_++ = {low, low_weight};
+    *end_++ = {std::min(low + 1, last_), high_weight};
+  }
+
+  int32_t finish() { return static_cast<int32_t>(end_ - begin_); }
+
+ private:
+  Tap<C>* const begin_;
+  Tap<C>* end_;
+  const int32_t last_;
+};
+
+// Adds what a sample takes of its two pixels, however often it counts; false where it lies outside the map.
+template <class C, class Taps>
+bool add_sample(const BinSamples<C>& samples, C at, int32_t last, double times, Taps& taps) {
+  if (samples.below(at) || samples.above(at)) return false;
+  const C inside = at <= 0 ? C{0} : at;
+  const int32_t low = inside >= static_cast<C>(last) ? last : static_cast<int32_t>(inside);
+  const C high_weight = low == last ? C{0} : inside - static_cast<C>(low);
+  taps.add(low, C{1} - high_weight, high_weight, times);
+  return true;
+}
+
+// All samples of a bin, upwards; false where one lies outside the map.
+template <class C, class Taps>
+bool walk(const BinSamples<C>& samples, int32_t last, Taps& taps) {
+  bool inside = true;
+  const int32_t count = static_cast<int32_t>(samples.count);
+  for (int32_t i = 0; i < count; ++i) {
+    const C at = samples.position(samples.bin >= 0 ? i : count - 1 - i);
+    inside &= add_sample(samples, at, last, 1.0, taps);
+  }
+  return inside;
+}
+
+// The same of a grid so large that its samples inside the map are looked for.
+template <class C, class Taps>
+bool leap(const BinSamples<C>& samples, int32_t last, Taps& taps) {
+  const bool upwards = samples.bin >= 0;
+  const auto before = [&](C at) { return upwards ? samples.below(at) : samples.above(at); };
+  const auto beyond = [&](C at) { return upwards ? samples.above(at) : samples.below(at); };
+  const double count = static_cast<double>(samples.count);
+  const double from = samples.first_index(0, [&](C at) { return !before(at); });
+  const double to = samples.first_index(from, beyond);
+  bool inside = from == 0 && to == count;
+  for (double i = upwards ? from : to - 1; i >= from && i < to;) {
+    const C at = samples.position(i);
+    double times = 1;
+    if (count > 65536) {
+      // Far from zero many samples round to one position: take them at once, so the cost follows the map, not the RoI.
+      const double end = upwards ? samples.first_index(i, [&](C other) { return other > at; }) : i + 1;
+      times = std::max(1.0, std::min(end, to) - i);
+    }
+    i += upwards ? times : -times;
+    inside &= add_sample(samples, at, last, times, taps);
+  }
+  return inside;
+}
+
+template <class C>
+AxisTaps<C> axis_taps(int64_t length, int64_t bins, Memory& memory) {
+  AxisTaps<C> axis{};
+  axis.room = kUsualTaps;
+  axis.taps = take<Tap<C>>(memory, kUsualTaps);
+  axis.bins = take<Bin>(memory, static_cast<size_t>(bins));
+  axis.bin_count = bins;
+  axis.length = length;
+  return axis;
+}
+
+// A larger array; the smaller ones stay behind in the memory, in all no larger than this.
+template <class C>
+void make_room(AxisTaps<C>& axis, int64_t filled, int64_t more, Memory& memory) {
+  axis.room = std::max(filled + more, 2 * axis.room);
+  Tap<C>* const taps = take<Tap<C>>(memory, static_cast<size_t>(axis.room));
+  std::copy(axis.taps, axis.taps + filled, taps);
+  axis.taps = taps;
+}
+
+// From columns of the map to those of the window.
+template <class C>
+void place_in(const Window& window, AxisTaps<C>& axis) {
+  const int32_t first = static_cast<int32_t>(window.first);
+  if (first == 0 && window.list == nullptr) return;
+  for (Tap<C>* tap = axis.taps; tap != axis.taps + axis.tap_count; ++tap) {
+    tap->position -= first;
+    if (window.list == nullptr) continue;
+    const int32_t* const end = window.list + window.columns;
+    tap->position = static_cast<int32_t>(std::lower_bound(window.list, end, tap->position) - window.list);
+  }
+}
+
+// The lowest position and the highest; -1 where there is none.
+template <class C>
+std::pair<int32_t, int32_t> ends_of(const AxisTaps<C>& axis) {
+  std::pair<int32_t, int32_t> ends{std::numeric_limits<int32_t>::max(), -1};
+  for (int64_t b = 0; b < axis.bin_count; ++b) {
+    const Bin& bin = axis.bins[b];
+    if (bin.tap_count == 0) continue;
+    ends.first = std::min(ends.first, axis.taps[bin.first_tap].position);
+    ends.second = std::max(ends.second, axis.taps[bin.first_tap + bin.tap_count - 1].position);
+  }
+  return ends;
+}
 
 }  // namespace
 
 template <class C>
-void Planner<C>::sample_axis(const Axis<C>& axis, int64_t bins, int64_t length, AxisTaps& taps) const {
-  const C bin = axis.size / static_cast<C>(bins);
-  const C count = attributes_.sampling_ratio > 0         ? static_cast<C>(attributes_.sampling_ratio)
-                  : attributes_.semantics.adaptive_floor ? std::floor(bin)
-                                                         : std::ceil(bin);
-  taps.count = static_cast<double>(count);
-  taps.first.assign(1, 0);
-  taps.dropped.assign(static_cast<size_t>(bins), 0);
+Planner<C>::Planner(const Attributes& attributes, int64_t channels, int64_t height, int64_t width, const Shape& shape,
+                    bool for_tile, Memory& memory)
+    : attributes_(attributes),
+      channels_(channels),
+      shape_(shape),
+      for_tile_(for_tile),
+      scratch_(memory),
+      y_(axis_taps<C>(height, attributes.output_height, memory)),
+      x_(axis_taps<C>(width, attributes.output_width, memory)) {}
+
+template <class C>
+template <class Taps, bool kLarge>
+void Planner<C>::sample_bins(C start, C bin, AxisTaps<C>& axis) const {
+  const C count = axis.count, length = static_cast<C>(axis.length);
+  const bool exclusive = attributes_.semantics.border_exclusive;
+  const int32_t last = static_cast<int32_t>(axis.length - 1);
+  const double share = 1.0 / static_cast<double>(count);
   // Two taps a sample, but no more than the two extreme samples between each two pixels have.
-  const size_t most =
-      taps.count > 0 ? 2 * static_cast<size_t>(std::min(taps.count, 2.0 * static_cast<double>(length + 1))) : 0;
-  size_t filled = 0;
-  const int32_t last = static_cast<int32_t>(length - 1);
-  const double share = 1.0 / taps.count;
-  for (int64_t p = 0; p < bins; ++p) {
-    const BinSamples<C> samples{axis.start + static_cast<C>(p) * bin,  bin, count, C{-1}, static_cast<C>(length),
-                                attributes_.semantics.border_exclusive};
-    double from = 0, to = taps.count > 0 ? taps.count : 0;
-    if (to > kWalk) {
-      // Mirrored RoIs (bin < 0) run downwards.
-      from = bin >= 0 ? samples.first_index(0, [&](C at) { return !samples.below(at); })
-                      : samples.first_index(0, [&](C at) { return !samples.above(at); });
-      to = bin >= 0 ? samples.first_index(from, [&](C at) { return samples.above(at); })
-                    : samples.first_index(from, [&](C at) { return samples.below(at); });
-      if (from > 0 || to < taps.count) taps.dropped[static_cast<size_t>(p)] = 1;
-    }
-    if (filled + most > taps.position.size()) {
-      taps.position.resize(std::max({kUsualTaps, 2 * filled, filled + most}));
-      taps.weight.resize(taps.position.size());
-    }
-    TapList list(taps.position.data() + filled, taps.weight.data() + filled);
-    const double step = bin >= 0 ? 1 : -1;
-    const double begin = bin >= 0 ? from : to - 1;
-    for (double i = begin; i >= from && i < to;) {
-      const C at = samples.position(i);
-      double repeats = 1;
-      if (taps.count > 65536) {
-        // Far from zero many samples round to one position: take them at once, so the cost follows the map, not the
-        // RoI.
-        const double end = step > 0 ? samples.first_index(i, [&](C other) { return other > at; }) : i + 1;
-        repeats = std::max(1.0, std::min(end, to) - i);
-      }
-      i += step * repeats;
-      if (samples.below(at) || samples.above(at)) {
-        taps.dropped[static_cast<size_t>(p)] = 1;
-        continue;
-      }
-      const C inside = at <= 0 ? C{0} : at;
-      int32_t low = inside >= static_cast<C>(last) ? last : static_cast<int32_t>(inside);
-      const C high_weight = low == last ? C{0} : inside - static_cast<C>(low);
-      const C low_weight = C{1} - high_weight;
-      const int32_t high = std::min(low + 1, last);
-      if (attributes_.mode_max) {
-        list.add_max(low, high, low_weight, high_weight);
-      } else {
-        list.add_mean(low, high, low_weight * share * repeats, high_weight * share * repeats);
-      }
-    }
-    filled += list.count();
-    taps.first.push_back(static_cast<int32_t>(filled));
+  const double most = std::min(static_cast<double>(count), 2.0 * static_cast<double>(axis.length + 1));
+  const int64_t most_taps = 2 * static_cast<int64_t>(most);
+  int32_t filled = 0, fullest = 0;
+  int64_t filled_bins = 0;
+  for (int64_t p = 0; p < axis.bin_count; ++p) {
+    if (filled + most_taps > axis.room) make_room(axis, filled, most_taps, scratch_);
+    const BinSamples<C> samples{start + static_cast<C>(p) * bin, bin, count, C{-1}, length, exclusive};
+    Taps list(axis.taps + filled, last, share);
+    const bool inside = kLarge ? leap(samples, last, list) : walk(samples, last, list);
+    const int32_t taps = list.finish();
+    axis.bins[p] = {filled, taps, !inside};
+    filled += taps;
+    fullest = std::max(fullest, taps);
+    filled_bins += taps > 0;
   }
-  taps.position.resize(filled);
-  taps.weight.resize(filled);
-}
-
-// Gives every bin that has taps as many as the fullest has, so that the pooling loops run alike for all of them: counts
-// that change from bin to bin cost a mispredicted branch each. The mean splits a weight among the copies of its tap: a
-// copy of weight 0 would make NaN of an infinite pixel. The max repeats a sample that the bin has already.
-template <class C>
-void Planner<C>::level(AxisTaps& taps) {
-  const size_t bins = taps.dropped.size();
-  int32_t fullest = 0;
-  size_t filled = 0;
-  for (size_t p = 0; p < bins; ++p) {
-    fullest = std::max(fullest, taps.first[p + 1] - taps.first[p]);
-    filled += taps.first[p + 1] > taps.first[p];
-  }
-  const size_t count = static_cast<size_t>(fullest);
-  if (filled * count == taps.position.size()) return;
-  leveled_.position.clear();
-  leveled_.weight.clear();
-  for (size_t p = 0; p < bins; ++p) {
-    const size_t begin = static_cast<size_t>(taps.first[p]), end = static_cast<size_t>(taps.first[p + 1]);
-    taps.first[p] = static_cast<int32_t>(leveled_.position.size());
-    if (begin == end) continue;
-    const size_t copies = count - (end - begin) + 1;
-    for (size_t k = 0; k < count; ++k) {
-      const bool copy = begin + k >= end - 1;
-      const size_t pair = end - begin - 2 + (k & 1);
-      const size_t from = begin + (k < end - begin ? k : attributes_.mode_max ? pair : end - begin - 1);
-      leveled_.position.push_back(taps.position[from]);
-      leveled_.weight.push_back(taps.weight[from] / static_cast<double>(copy && !attributes_.mode_max ? copies : 1));
-    }
-  }
-  taps.first[bins] = static_cast<int32_t>(leveled_.position.size());
-  taps.position.swap(leveled_.position);
-  taps.weight.swap(leveled_.weight);
+  axis.tap_count = filled;
+  axis.fullest = fullest;
+  axis.filled_bins = filled_bins;
 }
 
 template <class C>
-void Planner<C>::plan_rows(RoiPlan<C>& plan) const {
-  auto* row_taps = take<RowTap<C>>(memory_, y_.position.size());
-  for (size_t t = 0; t < y_.position.size(); ++t) {
-    row_taps[t] = {y_.position[t], static_cast<C>(y_.weight[t])};
+void Planner<C>::sample_axis(const Axis<C>& scaled, AxisTaps<C>& axis) const {
+  const C bin = scaled.size / static_cast<C>(axis.bin_count);
+  axis.count = attributes_.sampling_ratio > 0         ? static_cast<C>(attributes_.sampling_ratio)
+               : attributes_.semantics.adaptive_floor ? std::floor(bin)
+                                                      : std::ceil(bin);
+  axis.descending = bin < 0;
+  axis.tap_count = 0;
+  if (axis.count <= 0) return;
+  const bool large = axis.count > kWalk;
+  if (attributes_.mode_max) {
+    large ? sample_bins<MaxTaps<C>, true>(scaled.start, bin, axis)
+          : sample_bins<MaxTaps<C>, false>(scaled.start, bin, axis);
+  } else {
+    large ? sample_bins<MeanTaps<C>, true>(scaled.start, bin, axis)
+          : sample_bins<MeanTaps<C>, false>(scaled.start, bin, axis);
   }
-  const size_t bins = y_.dropped.size();
-  auto* rows = take<BinRow>(memory_, bins);
-  for (size_t p = 0; p < bins; ++p) {
-    rows[p] = {y_.first[p], y_.first[p + 1] - y_.first[p], y_.dropped[p] != 0};
-  }
-  plan.full_rows = std::all_of(rows, rows + bins, [](const BinRow& row) { return row.tap_count > 0; });
-  plan.row_taps = row_taps;
-  plan.row_tap_count = static_cast<int32_t>(y_.position.size());
-  plan.rows = rows;
-  plan.first_row = 0;
-  plan.last_row = -1;
-  if (y_.position.empty()) return;
-  const auto [first, last] = std::minmax_element(y_.position.begin(), y_.position.end());
-  plan.first_row = *first;
-  plan.last_row = *last;
 }
 
+// One axis as the pooling loops want it. With level every bin that has taps gets as many as the fullest has, so that
+// those loops run alike for all of them: counts that change from bin to bin cost a mispredicted branch each. The mean
+// splits a weight among the copies of its tap: a copy of weight 0 would make NaN of an infinite pixel. The max repeats
+// a sample that the bin has already.
 template <class C>
-void Planner<C>::plan_points(RoiPlan<C>& plan, size_t count) const {
-  auto* points = take<Point<C>>(memory_, count);
-  auto* bins = take<BinPoints>(memory_, y_.dropped.size() * x_.dropped.size());
+void Planner<C>::list_taps(const AxisTaps<C>& axis, bool level, Memory& memory, AxisPlan<C>& plan) const {
+  const int64_t size = level ? axis.filled_bins * axis.fullest : axis.tap_count;
+  auto* const taps = take<Tap<C>>(memory, static_cast<size_t>(size));
+  auto* const bins = take<Bin>(memory, static_cast<size_t>(axis.bin_count));
   int32_t filled = 0;
-  size_t bin = 0;
-  for (size_t p = 0; p < y_.dropped.size(); ++p) {
-    for (size_t q = 0; q < x_.dropped.size(); ++q, ++bin) {
-      const int32_t begin = filled;
-      for (int32_t j = y_.first[p]; j < y_.first[p + 1]; ++j) {
-        for (int32_t i = x_.first[q]; i < x_.first[q + 1]; ++i) {
-          const size_t y = static_cast<size_t>(j), x = static_cast<size_t>(i);
-          points[filled++] = {static_cast<int32_t>(y_.position[y] * width_ + x_.position[x]),
-                              static_cast<C>(y_.weight[y] * x_.weight[x])};
-        }
-      }
-      bins[bin] = {begin, filled - begin, y_.dropped[p] != 0 || x_.dropped[q] != 0};
-    }
+  for (int64_t b = 0; b < axis.bin_count; ++b) {
+    const Bin& bin = axis.bins[b];
+    const Tap<C>* const from = axis.taps + bin.first_tap;
+    bins[b] = {filled, bin.tap_count, bin.dropped};
+    for (int32_t t = 0; t < bin.tap_count; ++t) taps[filled++] = from[t];
+    const int32_t missing = level && bin.tap_count > 0 ? axis.fullest - bin.tap_count : 0;
+    if (missing == 0) continue;
+    bins[b].tap_count = axis.fullest;
+    const int32_t again = attributes_.mode_max ? 2 : 1;
+    if (!attributes_.mode_max) taps[filled - 1].weight /= static_cast<C>(missing + 1);
+    for (int32_t t = 0; t < missing; ++t, ++filled) taps[filled] = taps[filled - again];
   }
-  plan.points = points;
+  plan.taps = taps;
   plan.bins = bins;
+  plan.tap_count = filled;
+  plan.full = axis.filled_bins == axis.bin_count;
 }
 
 // Infinite where a RoI must not be pooled point by point.
 template <class C>
-double Planner<C>::cost_of_points(size_t count) const {
-  constexpr size_t kMostPoints = 2048;  // 16 KB of a plan
+double Planner<C>::cost_of_points() const {
   const bool samples = attributes_.mode_max && attributes_.semantics.max_samples;
-  const bool far = height_ * width_ > std::numeric_limits<int32_t>::max();
-  if (samples || far || count > kMostPoints) return std::numeric_limits<double>::infinity();
-  // Listing them costs 1.5 each, once for all channels.
-  return 2.5 + (0.3 + 1.5 / static_cast<double>(channels_)) * static_cast<double>(count);
+  if (samples) return std::numeric_limits<double>::infinity();
+  return 2.5 + 0.3 * static_cast<double>(y_.tap_count) * static_cast<double>(x_.tap_count);
 }
 
 template <class C>
@@ -223,71 +274,45 @@ double Planner<C>::cost_of_columns(const Window& window) const {
   const double loads = window.list == nullptr ? vectors : vectors * shape_.gather;
   const double bins = static_cast<double>(attributes_.output_height * attributes_.output_width);
   // Levelled rows and columns take about 200, once for all channels.
-  return shape_.columns + shape_.swept_vector * loads * static_cast<double>(y_.position.size()) +
-         4.5 / shape_.lanes * bins + 200.0 / static_cast<double>(channels_);
+  return shape_.columns + shape_.swept_vector * loads * static_cast<double>(y_.tap_count) + 4.5 / shape_.lanes * bins +
+         200.0 / static_cast<double>(channels_);
 }
 
 template <class C>
-int32_t Planner<C>::taps_of(int32_t bin) const {
-  return x_.first[static_cast<size_t>(bin) + 1] - x_.first[static_cast<size_t>(bin)];
-}
-
-template <class C>
-void Planner<C>::choose_window(RoiPlan<C>& plan) {
-  plan.window = {0, 0, nullptr};
-  plan.touched_count = 0;
-  if (x_.position.empty()) return;
-  const auto [low, high] = std::minmax_element(x_.position.begin(), x_.position.end());
-  plan.window.first = *low;
-  plan.window.columns = *high - *low + 1;
-  marks_.assign(static_cast<size_t>(plan.window.columns), 0);
-  for (const int32_t position : x_.position) marks_[static_cast<size_t>(position - *low)] = 1;
+void Planner<C>::choose_window(Memory& memory, RoiPlan<C>& plan) const {
   const size_t lanes = static_cast<size_t>(shape_.lanes);
-  const size_t count = static_cast<size_t>(std::count(marks_.begin(), marks_.end(), 1));
-  const size_t padded = (count + lanes - 1) / lanes * lanes;
-  auto* touched = take<int32_t>(memory_, padded);
-  for (size_t c = 0, filled = 0; c < marks_.size(); ++c) {
-    if (marks_[c] != 0) touched[filled++] = static_cast<int32_t>(c);
+  auto* const touched = take<int32_t>(memory, static_cast<size_t>(x_.tap_count) + lanes);
+  int32_t count = 0;
+  // From the leftmost bin to the rightmost taps hardly go back, by rounding or to the sample's other pixel.
+  for (int64_t b = 0; b < x_.bin_count; ++b) {
+    const Bin& bin = x_.bins[x_.descending ? x_.bin_count - 1 - b : b];
+    for (const Tap<C>* tap = x_.taps + bin.first_tap; tap != x_.taps + bin.first_tap + bin.tap_count; ++tap) {
+      int32_t at = count;
+      while (at > 0 && touched[at - 1] > tap->position) --at;
+      if (at > 0 && touched[at - 1] == tap->position) continue;
+      std::copy_backward(touched + at, touched + count, touched + count + 1);
+      touched[at] = tap->position;
+      ++count;
+    }
   }
-  std::fill(touched + count, touched + padded, -1);
   plan.touched = touched;
-  plan.touched_count = static_cast<int32_t>(count);
-  const double gathered = static_cast<double>(x_.position.size() / lanes + 1) * shape_.gather;
+  plan.touched_count = count;
+  if (count == 0) return;
+  plan.window.first = touched[0];
+  plan.window.columns = touched[count - 1] - touched[0] + 1;
+  for (int32_t c = count; c-- > 0;) touched[c] -= touched[0];
+  std::fill(touched + count, touched + count + lanes, -1);
+  const double gathered = static_cast<double>(static_cast<size_t>(x_.tap_count) / lanes + 1) * shape_.gather;
   if (static_cast<double>(plan.window.columns) / shape_.lanes < gathered + 1) return;
-  plan.window.columns = plan.touched_count;
+  plan.window.columns = count;
   plan.window.list = touched;
 }
 
 template <class C>
-int32_t Planner<C>::column_of(const Window& window, int32_t position) const {
-  const int32_t relative = position - static_cast<int32_t>(window.first);
-  if (window.list == nullptr) return relative;
-  return static_cast<int32_t>(std::lower_bound(window.list, window.list + window.columns, relative) - window.list);
-}
-
-template <class C>
-void Planner<C>::plan_columns(RoiPlan<C>& plan) {
-  const int32_t bins = static_cast<int32_t>(attributes_.output_width);
-  auto* taps = take<ColumnTap<C>>(memory_, x_.position.size());
-  for (size_t t = 0; t < x_.position.size(); ++t) {
-    taps[t] = {column_of(plan.window, x_.position[t]), static_cast<C>(x_.weight[t])};
-  }
-  auto* columns = take<BinColumn>(memory_, static_cast<size_t>(bins));
-  for (int32_t b = 0; b < bins; ++b) {
-    columns[b] = {x_.first[static_cast<size_t>(b)], taps_of(b), x_.dropped[static_cast<size_t>(b)] != 0};
-  }
-  plan.full_columns = std::all_of(columns, columns + bins, [](const BinColumn& bin) { return bin.tap_count > 0; });
-  plan.column_taps = taps;
-  plan.columns = columns;
-}
-
-template <class C>
-void Planner<C>::plan(const C coordinates[4], RoiPlan<C>& plan) {
+void Planner<C>::plan(const C coordinates[4], bool keep, Memory& memory, RoiPlan<C>& plan) {
   const C scale = static_cast<C>(attributes_.spatial_scale);
-  sample_axis(scale_axis(coordinates[1], coordinates[3], scale, attributes_.semantics), attributes_.output_height,
-              height_, y_);
-  sample_axis(scale_axis(coordinates[0], coordinates[2], scale, attributes_.semantics), attributes_.output_width,
-              width_, x_);
+  sample_axis(scale_axis(coordinates[1], coordinates[3], scale, attributes_.semantics), y_);
+  sample_axis(scale_axis(coordinates[0], coordinates[2], scale, attributes_.semantics), x_);
   if (y_.count <= 0 || x_.count <= 0) {
     plan.way = Way::kConstant;
     // The divisor is the product as it stands: two negative counts make a positive one, and 0 / it is 0.
@@ -295,24 +320,32 @@ void Planner<C>::plan(const C coordinates[4], RoiPlan<C>& plan) {
     plan.fill = attributes_.semantics.empty_nan && no_divisor ? std::numeric_limits<C>::quiet_NaN() : C{0};
     return;
   }
-  const size_t points = y_.position.size() * x_.position.size();
   plan.way = Way::kPoints;
-  plan.cost = cost_of_points(points);
+  plan.cost = cost_of_points();
+  plan.window = {0, 0, nullptr};
+  plan.touched_count = 0;
   // So few that rows and columns need not be looked at.
   const bool few = plan.cost < shape_.columns + 200.0 / static_cast<double>(channels_);
-  if (!few || for_tile_) choose_window(plan);
+  if (!few || for_tile_) choose_window(memory, plan);
   if (!few) {
     const double cost = cost_of_columns(plan.window);
     if (cost < plan.cost) plan.way = Way::kColumns;
     plan.cost = std::min(cost, plan.cost);
   }
-  if (plan.way == Way::kPoints) plan_points(plan, points);
-  if (plan.way == Way::kColumns || for_tile_) {
-    level(y_);
-    level(x_);
-    plan_rows(plan);
-    plan_columns(plan);
+  if (plan.way == Way::kPoints && plan.window.list != nullptr) {
+    plan.window.list = nullptr;
+    plan.window.columns = plan.touched[plan.touched_count - 1] + 1;
   }
+  place_in(plan.window, x_);
+  const bool level = plan.way == Way::kColumns || for_tile_;
+  if (level || keep) {
+    list_taps(y_, level, memory, plan.rows);
+    list_taps(x_, level, memory, plan.columns);
+  } else {
+    plan.rows = {y_.taps, y_.tap_count, y_.bins, false};
+    plan.columns = {x_.taps, x_.tap_count, x_.bins, false};
+  }
+  if (level) std::tie(plan.first_row, plan.last_row) = ends_of(y_);
 }
 
 template class Planner<float>;

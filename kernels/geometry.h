@@ -3,8 +3,6 @@
 #define ONNX_ROIALIGN_GEOMETRY_H_
 
 #include <cstdint>
-#include <memory_resource>
-#include <vector>
 
 #include "plan.h"
 #include "problem.h"
@@ -29,15 +27,20 @@ Axis<C> scale_axis(C roi_start, C roi_end, C spatial_scale, const Semantics& sem
   return {start, size < min_size ? min_size : size};
 }
 
-// The taps of all bins of one axis, bin by bin, in ascending order of position.
+// What one axis of one RoI takes of the map, in arrays that are kept from one RoI to the next. The taps of a bin are in
+// ascending order of position, and bins follow each other upwards or, in a mirrored RoI, downwards.
+template <class C>
 struct AxisTaps {
-  explicit AxisTaps(Memory* memory) : position(memory), weight(memory), first(memory), dropped(memory) {}
-
-  double count;  // samples per bin: g of DESIGN.md; <= 0: none
-  std::pmr::vector<int32_t> position;
-  std::pmr::vector<double> weight;
-  std::pmr::vector<int32_t> first;    // per bin, and the end
-  std::pmr::vector<uint8_t> dropped;  // per bin
+  int64_t length;  // of the map
+  C count;         // samples per bin: g of DESIGN.md; <= 0: none
+  bool descending;
+  Tap<C>* taps;
+  int32_t tap_count;
+  int64_t room;  // of taps
+  Bin* bins;
+  int64_t bin_count;
+  int32_t fullest;      // the most taps of a bin
+  int64_t filled_bins;  // that have any
 };
 
 // What a plan needs to know of a vector.
@@ -56,47 +59,30 @@ struct Shape {
 template <class C>
 class Planner {
  public:
-  // Plans and scratch lie in memory, which must outlive the plans. for_tile: each is to be fit for Way::kTile.
+  // Scratch lies in memory. for_tile: each plan is to be fit for Way::kTile.
   Planner(const Attributes& attributes, int64_t channels, int64_t height, int64_t width, const Shape& shape,
-          bool for_tile, Memory& memory)
-      : attributes_(attributes),
-        channels_(channels),
-        height_(height),
-        width_(width),
-        shape_(shape),
-        for_tile_(for_tile),
-        memory_(memory),
-        y_(&memory),
-        x_(&memory),
-        leveled_(&memory),
-        marks_(&memory) {}
+          bool for_tile, Memory& memory);
 
-  // coordinates: x1, y1, x2, y2, already checked to be finite when scaled.
-  void plan(const C coordinates[4], RoiPlan<C>& plan);
+  // coordinates: x1, y1, x2, y2, already checked to be finite when scaled. What the plan points to lies in memory or,
+  // where it need not outlive the next plan, is scratch.
+  void plan(const C coordinates[4], bool keep, Memory& memory, RoiPlan<C>& plan);
 
  private:
-  void sample_axis(const Axis<C>& axis, int64_t bins, int64_t length, AxisTaps& taps) const;
-  void level(AxisTaps& taps);
-  void plan_rows(RoiPlan<C>& plan) const;
-  void plan_points(RoiPlan<C>& plan, size_t count) const;
-  double cost_of_points(size_t count) const;
+  void sample_axis(const Axis<C>& scaled, AxisTaps<C>& axis) const;
+  template <class Taps, bool kLarge>
+  void sample_bins(C start, C bin, AxisTaps<C>& axis) const;
+  double cost_of_points() const;
   double cost_of_columns(const Window& window) const;
-  void plan_columns(RoiPlan<C>& plan);
-  void choose_window(RoiPlan<C>& plan);
-  int32_t column_of(const Window& window, int32_t position) const;
-  int32_t taps_of(int32_t bin) const;
+  void choose_window(Memory& memory, RoiPlan<C>& plan) const;
+  void list_taps(const AxisTaps<C>& axis, bool level, Memory& memory, AxisPlan<C>& plan) const;
 
   const Attributes& attributes_;
   const int64_t channels_;
-  const int64_t height_;
-  const int64_t width_;
   const Shape shape_;
   const bool for_tile_;
-  Memory& memory_;
-  AxisTaps y_;
-  AxisTaps x_;
-  AxisTaps leveled_;
-  std::pmr::vector<uint8_t> marks_;
+  Memory& scratch_;
+  AxisTaps<C> y_;
+  AxisTaps<C> x_;
 };
 
 }  // namespace roialign

@@ -8,31 +8,29 @@
 
 namespace roialign {
 
-// One touched row of a bin; S is the arithmetic's type, float or double.
+// One touched row or column of a bin: a row of the map, or a column counted in its window's. S is the arithmetic's
+// type, float or double.
 template <class S>
-struct RowTap {
-  int32_t row;
+struct Tap {
+  int32_t position;
   S weight;
 };
 
-// One row of bins. Mean and corner max take its taps as one group; the sample max takes them two by two, a sample each.
-struct BinRow {
+// The taps of one bin along one axis. Mean and corner max take them as one group; the sample max takes them two by two,
+// a sample each.
+struct Bin {
   int32_t first_tap;
-  int32_t tap_count;  // 0: no sample inside the map; else the same for all rows of the RoI
+  int32_t tap_count;  // 0: no sample inside the map
   bool dropped;       // some sample lies past the cut: max takes it as 0
 };
 
-// One touched column of a bin, counted in its window's columns.
+// One axis of a RoI, bin by bin.
 template <class S>
-struct ColumnTap {
-  int32_t column;
-  S weight;
-};
-
-struct BinColumn {
-  int32_t first_tap;
+struct AxisPlan {
+  const Tap<S>* taps;
   int32_t tap_count;
-  bool dropped;
+  const Bin* bins;
+  bool full;  // no bin is empty
 };
 
 // The columns that a row is swept over: neighbours, or a list of them where the touched ones lie far apart.
@@ -40,19 +38,6 @@ struct Window {
   int64_t first;
   int32_t columns;
   const int32_t* list;  // null: first, first + 1, ...; else relative to first, padded with -1 to whole vectors
-};
-
-// One touched pixel of a bin, for RoIs with few: the products of the row taps and the column taps.
-template <class S>
-struct Point {
-  int32_t offset;  // in the plane, in elements
-  S weight;
-};
-
-struct BinPoints {
-  int32_t first_point;
-  int32_t point_count;
-  bool dropped;
 };
 
 // How a RoI is pooled; each of the last three has its file, *.inl.
@@ -70,19 +55,11 @@ struct RoiPlan {
   Way way;
   double cost;  // of that way, about: nanoseconds per plane
   S fill;
-  // kPoints.
-  const Point<S>* points;
-  const BinPoints* bins;
-  // kColumns and kTile.
-  const RowTap<S>* row_taps;
-  int32_t row_tap_count;
-  const BinRow* rows;
-  bool full_rows;  // none is empty
-  Window window;
-  const ColumnTap<S>* column_taps;
-  const BinColumn* columns;
-  bool full_columns;  // none is empty
-  // Its rows, first to last, and its columns, relative to window.first and ascending.
+  // All but kConstant. For kColumns and kTile all bins of an axis that have taps have as many.
+  AxisPlan<S> rows;
+  AxisPlan<S> columns;
+  Window window;  // for kPoints with no list
+  // kColumns and kTile: its rows, first to last, and its columns, relative to window.first and ascending.
   int32_t first_row;
   int32_t last_row;
   const int32_t* touched;

@@ -5,23 +5,32 @@ inline ROIALIGN_INLINE void pool_points_of(const PoolTask<typename V::Scalar>& t
                                            const RoiPlan<typename V::Scalar>& plan, int64_t channel) {
   using S = typename V::Scalar;
   const int64_t bins = task.output_height * task.output_width;
-  const T* const x = static_cast<const T*>(task.X) + (plan.image * task.channels + channel) * task.plane;
-  T* const y = target_of<T>(task, plan, channel).bins;
-  for (int64_t b = 0; b < bins; ++b) {
-    const BinPoints& bin = plan.bins[b];
-    const Point<S>* points = plan.points + bin.first_point;
-    S totals[kChannels];
-    const S start = Rule::kMax && bin.point_count > 0 ? -std::numeric_limits<S>::infinity() : S{0};
-    each<kChannels>([&](auto i) ROIALIGN_INLINE { totals[i] = start; });
-    for (int32_t p = 0; p < bin.point_count; ++p) {
-      each<kChannels>([&](auto i) ROIALIGN_INLINE {
-        const S value = points[p].weight * to_compute(x[i * task.plane + points[p].offset]);
-        totals[i] = Rule::kMax ? larger(totals[i], value) : totals[i] + value;
-      });
+  const T* const x = view_of<V, T>(task, plan, channel).plane;
+  T* y = target_of<T>(task, plan, channel).bins;
+  for (int64_t p = 0; p < task.output_height; ++p) {
+    const Bin& row = plan.rows.bins[p];
+    for (int64_t q = 0; q < task.output_width; ++q, ++y) {
+      const Bin& column = plan.columns.bins[q];
+      const bool any = row.tap_count > 0 && column.tap_count > 0;
+      S totals[kChannels];
+      each<kChannels>(
+          [&](auto i) ROIALIGN_INLINE { totals[i] = Rule::kMax && any ? -std::numeric_limits<S>::infinity() : S{0}; });
+      for (int32_t j = row.first_tap; j < row.first_tap + row.tap_count; ++j) {
+        const Tap<S>& down = plan.rows.taps[j];
+        const T* const from = x + down.position * task.width;
+        for (int32_t k = column.first_tap; k < column.first_tap + column.tap_count; ++k) {
+          const Tap<S>& across = plan.columns.taps[k];
+          const S weight = down.weight * across.weight;
+          each<kChannels>([&](auto i) ROIALIGN_INLINE {
+            const S value = weight * to_compute(from[i * task.plane + across.position]);
+            totals[i] = Rule::kMax ? larger(totals[i], value) : totals[i] + value;
+          });
+        }
+      }
+      const bool dropped = Rule::kMax && (row.dropped || column.dropped);
+      each<kChannels>(
+          [&](auto i) ROIALIGN_INLINE { from_compute(dropped ? larger(totals[i], S{0}) : totals[i], y[i * bins]); });
     }
-    each<kChannels>([&](auto i) ROIALIGN_INLINE {
-      from_compute(Rule::kMax && bin.dropped ? larger(totals[i], S{0}) : totals[i], y[i * bins + b]);
-    });
   }
 }
 

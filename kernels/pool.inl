@@ -54,7 +54,7 @@ struct View {
 // each one's chain of multiply-adds: four took fpn_box_7x7_s2 from 26.9 to 25.6 ms on AVX-512.
 template <class V, class Rule, bool kListed, int B, int R, class T>
 inline ROIALIGN_INLINE void sweep(const Window& window, const View<T>& view,
-                                  const RowTap<typename V::Scalar>* const (&taps)[B], int32_t count, int32_t column,
+                                  const Tap<typename V::Scalar>* const (&taps)[B], int32_t count, int32_t column,
                                   typename V::Reg (&swept)[B][R]) {
   constexpr int kLanes = V::kLanes;
   const int32_t left = window.columns - column - (R - 1) * kLanes;
@@ -69,7 +69,7 @@ inline ROIALIGN_INLINE void sweep(const Window& window, const View<T>& view,
   each<B * R>([&](auto i) ROIALIGN_INLINE { swept[i / R][i % R] = Rule::start(); });
   for (int32_t t = 0; t < count; ++t) {
     each<B>([&](auto b) ROIALIGN_INLINE {
-      const T* row = view.plane + taps[b][t].row * view.width;
+      const T* row = view.plane + taps[b][t].position * view.width;
       const typename V::Reg weight = V::broadcast(taps[b][t].weight);
       each<R>([&](auto r) ROIALIGN_INLINE { swept[b][r] = Rule::step(swept[b][r], weight, load(row, r)); });
     });
@@ -95,9 +95,9 @@ inline void store_bins(const Target<T>& target, int64_t at, typename V::Reg bins
 
 template <class V, class T>
 inline View<T> view_of(const PoolTask<typename V::Scalar>& task, const RoiPlan<typename V::Scalar>& plan,
-                       int64_t channel, const Window& window) {
+                       int64_t channel) {
   const int64_t plane = (plan.image * task.channels + channel) * task.plane;
-  return {static_cast<const T*>(task.X) + plane + window.first, task.width,
+  return {static_cast<const T*>(task.X) + plane + plan.window.first, task.width,
           plane + task.plane + V::kLanes <= task.x_elements};
 }
 
@@ -162,19 +162,19 @@ class Ahead {
 // last sample again where there are fewer.
 template <class S>
 struct RoundTaps {
-  const RowTap<S>* taps;
+  const Tap<S>* taps;
   int32_t count;
 };
 
 template <class Rule, class S>
-inline RoundTaps<S> taps_of_round(const RoiPlan<S>& plan, const BinRow& row, int32_t round) {
-  const RowTap<S>* const taps = plan.row_taps + row.first_tap;
+inline RoundTaps<S> taps_of_round(const RoiPlan<S>& plan, const Bin& row, int32_t round) {
+  const Tap<S>* const taps = plan.rows.taps + row.first_tap;
   if (!Rule::kPairs || row.tap_count == 0) return {taps, row.tap_count};
   return {taps + (2 * round < row.tap_count ? 2 * round : row.tap_count - 2), 2};
 }
 
 template <class Rule>
-inline int32_t rounds_of(const BinRow* rows, int count) {
+inline int32_t rounds_of(const Bin* rows, int count) {
   int32_t rounds = 1;
   for (int i = 0; Rule::kPairs && i < count; ++i) {
     const int32_t samples = rows[i].tap_count / 2;
@@ -216,7 +216,7 @@ inline void pool_in_columns(const PoolTask<typename V::Scalar>& task) {
       if (r + kAhead < task.plan_count) fetch_target<T>(task, task.plans[r + kAhead], first, last);
       for (int64_t c = first; c < last; ++c) {
         if (last < task.last_channel && task.unit_count > 0) ahead.step(used);
-        pool_columns<V, Rule>(task, plan, view_of<V, T>(task, plan, c, plan.window), target_of<T>(task, plan, c));
+        pool_columns<V, Rule>(task, plan, view_of<V, T>(task, plan, c), target_of<T>(task, plan, c));
       }
     }
   }

@@ -31,6 +31,7 @@ constexpr int64_t kSmallCall = 4096;
 constexpr int64_t kPlannerShare = 128;
 // From here on RoIs are put in order and touched lines noted: fewer channels do not pay for it.
 constexpr int64_t kManyChannels = 16;
+
 // Runs body(i) for i in [0, count) on the workers; an exception of any of them is thrown here, after all have ended.
 template <class Body>
 void parallel(const Workers& workers, size_t count, const Body& body) {
@@ -75,9 +76,9 @@ class Driver {
   Driver(const Attributes& attributes, const Arrays& arrays, const Shape& shape, void (*pool)(const PoolTask<S>&),
          const Workers& workers)
       : attributes_(attributes), arrays_(arrays), shape_(shape), pool_(pool), workers_(workers) {
-    const int64_t values = arrays.num_rois * arrays.C * attributes.output_height * attributes.output_width;
-    threads_ = values < kSmallCall ? 1 : workers.threads;
-    stream_ = values > kStreamBytes / static_cast<int64_t>(sizeof(T));
+    values_ = arrays.num_rois * arrays.C * attributes.output_height * attributes.output_width;
+    threads_ = values_ < kSmallCall ? 1 : workers.threads;
+    stream_ = values_ > kStreamBytes / static_cast<int64_t>(sizeof(T));
     sizes_ = {arrays.H,
               arrays.W,
               arrays.C,
@@ -86,21 +87,20 @@ class Driver {
               shape.lanes,
               static_cast<int32_t>(sizeof(S)),
               shape.tile_pixel};
-    tiles_ = values >= kSmallCall && sizes_.fit();
-    many_channels_ = tiles_ || arrays.C >= kManyChannels;
+    tiles_ = values_ >= kSmallCall && sizes_.fit();
+    alone_ = !tiles_ && (values_ < kSmallCall || arrays.C < kManyChannels);
   }
 
   void run() {
+    if (alone_) return run_each();
     // RoIs of one image together, so that its planes stay in the second-level cache, and from its top to its bottom, so
-    // that the rows that neighbours share stay in the first. Few channels do not pay for the sorting.
-    if (many_channels_ && arrays_.num_rois > 1) {
-      order_.resize(static_cast<size_t>(arrays_.num_rois));
-      std::iota(order_.begin(), order_.end(), int64_t{0});
-      std::stable_sort(order_.begin(), order_.end(), [this](int64_t a, int64_t b) {
-        const int64_t image_a = arrays_.batch_indices[a], image_b = arrays_.batch_indices[b];
-        return image_a != image_b ? image_a < image_b : top(a) < top(b);
-      });
-    }
+    // that the rows that neighbours share stay in the first.
+    order_.resize(static_cast<size_t>(arrays_.num_rois));
+    std::iota(order_.begin(), order_.end(), int64_t{0});
+    std::stable_sort(order_.begin(), order_.end(), [this](int64_t a, int64_t b) {
+      const int64_t image_a = arrays_.batch_indices[a], image_b = arrays_.batch_indices[b];
+      return image_a != image_b ? image_a < image_b : top(a) < top(b);
+    });
     for (int64_t first = 0; first < arrays_.num_rois; first += kRoiBlock) {
       run_block(first, std::min(first + kRoiBlock, arrays_.num_rois));
     }
@@ -118,11 +118,41 @@ class Driver {
     return samples == 0 ? low : low + size / static_cast<S>(2 * samples);
   }
 
+  // Few values or few channels: each RoI is pooled as soon as it is planned, and an ordinary one allocates nothing.
+  void run_each() {
+    const int64_t most = threads_ == 1 ? 1 : std::min(int64_t{threads_} * 4, values_ / kSmallCall + 1);
+    const size_t roi_parts = static_cast<size_t>(std::min(arrays_.num_rois, most));
+    const size_t channel_parts = static_cast<size_t>(std::min(arrays_.C, most / static_cast<int64_t>(roi_parts)));
+    parallel(workers_, roi_parts * channel_parts, [&](size_t i) {
+      const Range channels = share(arrays_.C, i % channel_parts, channel_parts);
+      const Range rois = share(arrays_.num_rois, i / channel_parts, roi_parts);
+      pool_each(rois, channels);
+    });
+  }
+
+  void pool_each(const Range& rois, const Range& channels) const {
+    alignas(64) std::byte room[1 << 11], plan_room[1 << 12];
+    Memory memory(room, sizeof room), plan_memory(plan_room, sizeof plan_room);
+    Planner<S> planner(attributes_, arrays_.C, arrays_.H, arrays_.W, shape_, false, memory);
+    RoiPlan<S> plan;
+    PoolTask<S> task = describe(&plan, 1, channels);
+    task.block = arrays_.C;
+    size_t size = 0;
+    for (int64_t r = rois.first; r < rois.last; ++r) {
+      plan_memory.release();
+      plan_roi(planner, r, plan_memory, plan);
+      const size_t needed = plan.way == Way::kColumns ? columns_size(plan.window.columns) : 0;
+      if (needed > size) {
+        size = std::max(needed, 2 * size);
+        task.scratch = take<S>(memory, size);
+      }
+      pool_(task);
+    }
+  }
+
   void run_block(int64_t first, int64_t last) {
     const int64_t count = last - first;
-    // A small call's plans fit here: it then allocates nothing.
-    alignas(64) std::byte room[1 << 13];
-    Memory memory(room, sizeof room);
+    Memory memory;
     Plans plans(static_cast<size_t>(count), &memory);
     const size_t planners =
         static_cast<size_t>(std::min<int64_t>(threads_, (count + kPlannerShare - 1) / kPlannerShare));
@@ -130,22 +160,21 @@ class Driver {
     while (memories.size() + 1 < planners) memories.push_back(std::make_unique<Memory>());
     parallel(workers_, planners, [&](size_t i) {
       const Range range = share(count, i, planners);
-      Planner<S> planner(attributes_, arrays_.C, arrays_.H, arrays_.W, shape_, tiles_,
-                         i == 0 ? memory : *memories[i - 1]);
+      Memory& own = i == 0 ? memory : *memories[i - 1];
+      Planner<S> planner(attributes_, arrays_.C, arrays_.H, arrays_.W, shape_, tiles_, own);
       for (int64_t r = range.first; r < range.last; ++r) {
-        const int64_t roi = order_.empty() ? first + r : order_[static_cast<size_t>(first + r)];
-        plan_roi(planner, roi, plans[static_cast<size_t>(r)]);
+        plan_roi(planner, order_[static_cast<size_t>(first + r)], own, plans[static_cast<size_t>(r)]);
       }
     });
     pool_block(plans);
   }
 
-  void plan_roi(Planner<S>& planner, int64_t roi, RoiPlan<S>& plan) const {
+  void plan_roi(Planner<S>& planner, int64_t roi, Memory& memory, RoiPlan<S>& plan) const {
     const T* from = static_cast<const T*>(arrays_.rois) + roi * 4;
     const S coordinates[4] = {to_compute(from[0]), to_compute(from[1]), to_compute(from[2]), to_compute(from[3])};
     plan.roi = roi;
     plan.image = arrays_.batch_indices[roi];
-    planner.plan(coordinates, plan);
+    planner.plan(coordinates, !alone_, memory, plan);
   }
 
   // The RoIs of one image.
@@ -169,13 +198,12 @@ class Driver {
   std::vector<Group> group_by_image(Plans& plans) const {
     std::vector<Group> groups;
     for (size_t r = 0; r < plans.size(); ++r) {
-      if (r == 0 || (many_channels_ && plans[r].image != plans[r - 1].image))
-        groups.push_back({r, r, {}, {}, arrays_.C});
+      if (r == 0 || plans[r].image != plans[r - 1].image) groups.push_back({r, r, {}, {}, arrays_.C});
       groups.back().last = r + 1;
     }
     for (Group& group : groups) {
       if (tiles_) group.tiling = lay_tile(sizes_, plans.data() + group.first, group.last - group.first);
-      if (many_channels_) lay_blocks(plans, group);
+      lay_blocks(plans, group);
     }
     return groups;
   }
@@ -212,7 +240,8 @@ class Driver {
         const Range rois = share(static_cast<int64_t>(group.last - group.first), i / cut.channel_parts, cut.roi_parts);
         if (rois.first == rois.last) continue;
         const Range all{rois.first + static_cast<int64_t>(group.first), rois.last + static_cast<int64_t>(group.first)};
-        PoolTask<S> task = describe(plans, group, all, channels);
+        PoolTask<S> task = describe(plans.data() + all.first, static_cast<size_t>(all.last - all.first), channels);
+        add_group(group, task);
         task.most_columns = most_columns;
         task.scratch = scratch;
         pool_(task);
@@ -230,28 +259,34 @@ class Driver {
     return columns;
   }
 
-  // Columns: swept rows, the same transposed, and a row of bins. A tile: itself, a RoI's bins, swept rows, and the bins
-  // turned back, twice. Each times the lanes.
-  size_t scratch_size(const std::vector<Group>& groups, int64_t most_columns) const {
-    const int64_t lanes = shape_.lanes, bins = sizes_.bins();
-    int64_t pixels = most_columns < 0 ? 0 : 2 * (most_columns + lanes) + attributes_.output_width + lanes;
-    for (const Group& group : groups) {
-      const Tiling& tiling = group.tiling;
-      if (tiling.rows > 0) {
-        const int64_t tile = int64_t{tiling.rows} * tiling.columns + kTileRows * most_columns + 3 * (bins + lanes);
-        pixels = std::max(pixels, tile);
-      }
-    }
-    return static_cast<size_t>(pixels * lanes);
+  // For Way::kColumns, of a window of so many: swept rows, the same transposed, and a row of bins, each times the
+  // lanes.
+  size_t columns_size(int64_t columns) const {
+    const int64_t lanes = shape_.lanes;
+    return static_cast<size_t>((2 * (columns + lanes) + attributes_.output_width + lanes) * lanes);
   }
 
-  PoolTask<S> describe(const Plans& plans, const Group& group, const Range& rois, const Range& channels) const {
+  // For any way. A tile: itself, a RoI's bins, swept rows, and the bins turned back, twice. Each times the lanes.
+  size_t scratch_size(const std::vector<Group>& groups, int64_t most_columns) const {
+    const int64_t lanes = shape_.lanes, bins = sizes_.bins();
+    size_t size = most_columns < 0 ? 0 : columns_size(most_columns);
+    for (const Group& group : groups) {
+      const Tiling& tiling = group.tiling;
+      if (tiling.rows == 0) continue;
+      const int64_t pixels = int64_t{tiling.rows} * tiling.columns + kTileRows * most_columns + 3 * (bins + lanes);
+      size = std::max(size, static_cast<size_t>(pixels * lanes));
+    }
+    return size;
+  }
+
+  // A task without a tile and without scratch.
+  PoolTask<S> describe(const RoiPlan<S>* plans, size_t plan_count, const Range& channels) const {
     PoolTask<S> task{};
     task.pooling = !attributes_.mode_max               ? Pooling::kMean
                    : attributes_.semantics.max_samples ? Pooling::kMaxSamples
                                                        : Pooling::kMaxCorners;
-    task.plans = plans.data() + rois.first;
-    task.plan_count = static_cast<size_t>(rois.last - rois.first);
+    task.plans = plans;
+    task.plan_count = plan_count;
     task.X = arrays_.X;
     task.Y = arrays_.Y;
     task.x_elements = arrays_.N * arrays_.C * arrays_.H * arrays_.W;
@@ -262,6 +297,11 @@ class Driver {
     task.output_width = attributes_.output_width;
     task.first_channel = channels.first;
     task.last_channel = channels.last;
+    task.stream = stream_;
+    return task;
+  }
+
+  static void add_group(const Group& group, PoolTask<S>& task) {
     const Tiling& tiling = group.tiling;
     task.tile = {tiling.units.data(), tiling.units.size(), tiling.rows,
                  tiling.first_column, tiling.columns,      std::numeric_limits<int32_t>::max()};
@@ -272,8 +312,6 @@ class Driver {
     task.block = group.block;
     task.units = group.units.data();
     task.unit_count = group.units.size();
-    task.stream = stream_;
-    return task;
   }
 
   const Attributes& attributes_;
@@ -282,11 +320,12 @@ class Driver {
   void (*const pool_)(const PoolTask<S>&);
   const Workers& workers_;
   TileSizes sizes_;
-  int threads_;         // that the work is cut for
-  bool tiles_;          // some RoIs may be pooled from a tile
-  bool many_channels_;  // enough to pay for sorting RoIs and noting what they touch
+  int64_t values_;  // of Y
+  int threads_;     // that the work is cut for
+  bool tiles_;      // some RoIs may be pooled from a tile
+  bool alone_;      // each RoI is pooled by itself, as they come
   bool stream_;
-  std::vector<int64_t> order_;  // empty: as they come
+  std::vector<int64_t> order_;
 };
 
 }  // namespace

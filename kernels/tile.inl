@@ -108,11 +108,11 @@ class TileWriter {
 
 // One row of bins, or of its samples the one that round asks for, down to one row of pixels.
 template <class V, class Rule, class T>
-inline void tile_down(const RoiPlan<typename V::Scalar>& plan, const Tile<V, T>& tile, const BinRow& row, int32_t round,
+inline void tile_down(const RoiPlan<typename V::Scalar>& plan, const Tile<V, T>& tile, const Bin& row, int32_t round,
                       typename V::Scalar* swept) {
   using S = typename V::Scalar;
   const RoundTaps<S> of_round = taps_of_round<Rule>(plan, row, round);
-  const RowTap<S>* taps = of_round.taps;
+  const Tap<S>* taps = of_round.taps;
   int32_t count = of_round.count;
   const bool listed = plan.window.list != nullptr;
   const auto take = [&](auto number, auto first) ROIALIGN_INLINE {
@@ -120,7 +120,7 @@ inline void tile_down(const RoiPlan<typename V::Scalar>& plan, const Tile<V, T>&
     const S* rows[kTaps + 1];
     typename V::Reg weights[kTaps + 1];
     each<kTaps>([&](auto t) ROIALIGN_INLINE {
-      rows[t] = tile.row(taps[t].row) + plan.window.first * V::kLanes;
+      rows[t] = tile.row(taps[t].position) + plan.window.first * V::kLanes;
       weights[t] = V::broadcast(taps[t].weight);
     });
     const int32_t* const touched = plan.touched;
@@ -162,8 +162,8 @@ inline ROIALIGN_INLINE void tile_across(const RoiPlan<typename V::Scalar>& plan,
                                         const typename V::Scalar* swept, int64_t stride, typename V::Scalar* pooled) {
   using S = typename V::Scalar;
   for (int64_t q = 0; q < width; ++q) {
-    const BinColumn& column = plan.columns[q];
-    const ColumnTap<S>* taps = plan.column_taps + column.first_tap;
+    const Bin& column = plan.columns.bins[q];
+    const Tap<S>* taps = plan.columns.taps + column.first_tap;
     S* const to = pooled + q * V::kLanes;
     typename V::Reg bins[B];
     each<B>([&](auto b) ROIALIGN_INLINE {
@@ -172,10 +172,10 @@ inline ROIALIGN_INLINE void tile_across(const RoiPlan<typename V::Scalar>& plan,
     });
     for (int32_t k = 0; k < column.tap_count; k += Rule::kPairs ? 2 : 1) {
       const auto weight = V::broadcast(taps[k].weight);
-      const S* const from = swept + int64_t{taps[k].column} * V::kLanes;
+      const S* const from = swept + int64_t{taps[k].position} * V::kLanes;
       if constexpr (Rule::kPairs) {
         const auto high_weight = V::broadcast(taps[k + 1].weight);
-        const S* const high = swept + int64_t{taps[k + 1].column} * V::kLanes;
+        const S* const high = swept + int64_t{taps[k + 1].position} * V::kLanes;
         each<B>([&](auto b) ROIALIGN_INLINE {
           const auto low = V::multiply(weight, V::load(from + b * stride));
           bins[b] = V::max(bins[b], V::multiply_add(high_weight, V::load(high + b * stride), low));
@@ -194,9 +194,9 @@ template <class V>
 inline void tile_finish_max(const PoolTask<typename V::Scalar>& task, const RoiPlan<typename V::Scalar>& plan,
                             typename V::Scalar* pooled) {
   for (int64_t p = 0; p < task.output_height; ++p) {
-    const BinRow& row = plan.rows[p];
+    const Bin& row = plan.rows.bins[p];
     for (int64_t q = 0; q < task.output_width; ++q, pooled += V::kLanes) {
-      const BinColumn& column = plan.columns[q];
+      const Bin& column = plan.columns.bins[q];
       if (row.tap_count == 0) {
         V::store(pooled, V::zero());
       } else if (row.dropped || column.dropped) {
@@ -214,10 +214,10 @@ inline void pool_from_tile(const PoolTask<typename V::Scalar>& task, const RoiPl
   const int64_t stride = int64_t{plan.window.columns} * V::kLanes;
   for (int64_t p = 0; p < height; p += kTileRows) {
     const int rows = static_cast<int>(height - p < kTileRows ? height - p : kTileRows);
-    const int32_t rounds = rounds_of<Rule>(plan.rows + p, rows);
+    const int32_t rounds = rounds_of<Rule>(plan.rows.bins + p, rows);
     for (int32_t round = 0; round < rounds; ++round) {
       for (int b = 0; b < rows; ++b) {
-        tile_down<V, Rule>(plan, tile, plan.rows[p + b], round, swept + b * stride);
+        tile_down<V, Rule>(plan, tile, plan.rows.bins[p + b], round, swept + b * stride);
         step();
       }
       typename V::Scalar* const to = pooled + p * width * V::kLanes;

@@ -19,10 +19,8 @@ int64_t blocks_of(const TileSizes& sizes) { return (sizes.width + kUnit - 1) / k
 // Nanoseconds per plane, like RoiPlan::cost and for the same purpose.
 template <class S>
 double cost_of_tile(const TileSizes& sizes, const RoiPlan<S>& plan) {
-  double column_taps = 0;
-  for (int64_t q = 0; q < sizes.output_width; ++q) column_taps += plan.columns[q].tap_count;
-  const double down = static_cast<double>(plan.row_tap_count) * plan.touched_count;
-  const double across = column_taps * static_cast<double>(sizes.output_height);
+  const double down = static_cast<double>(plan.rows.tap_count) * plan.touched_count;
+  const double across = static_cast<double>(plan.columns.tap_count) * static_cast<double>(sizes.output_height);
   return 64.0 / sizes.lanes + sizes.pixel_cost * (down + across) + 0.2 * static_cast<double>(sizes.bins());
 }
 constexpr double kTurnCost = 1.5;  // of one unit
@@ -57,9 +55,9 @@ std::vector<TileUnit> touched_units(const TileSizes& sizes, const RoiPlan<S>* pl
       if (columns.empty() || columns.back() != column) columns.push_back(column);
     }
     int32_t row = -1;
-    for (int32_t t = 0; t < plan.row_tap_count; ++t) {
-      if (plan.row_taps[t].row == row) continue;
-      row = plan.row_taps[t].row;
+    for (int32_t t = 0; t < plan.rows.tap_count; ++t) {
+      if (plan.rows.taps[t].position == row) continue;
+      row = plan.rows.taps[t].position;
       for (const int32_t column : columns) touched[static_cast<size_t>(row * blocks + column)] = 1;
     }
   }
@@ -82,7 +80,7 @@ Tiling lay_tile(const TileSizes& sizes, RoiPlan<S>* plans, size_t count) {
   for (size_t r = 0; r < count; ++r) {
     RoiPlan<S>& plan = plans[r];
     before[r] = plan.way;
-    if (plan.way == Way::kConstant || plan.row_tap_count == 0 || plan.last_row - plan.first_row >= most_rows) continue;
+    if (plan.way == Way::kConstant || plan.rows.tap_count == 0 || plan.last_row - plan.first_row >= most_rows) continue;
     saved += plan.cost - cost_of_tile(sizes, plan);
     plan.way = Way::kTile;
   }
