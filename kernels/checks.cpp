@@ -1,4 +1,5 @@
 // The door: every rule that attributes and arrays must keep, checked once, with the message that names what broke it.
+#include <algorithm>
 #include <cmath>
 #include <cstdarg>
 #include <cstdint>
@@ -66,13 +67,30 @@ std::string check_sizes(const Attributes& attributes, const Arrays& arrays) {
 
 const char* const kColumns[4] = {"x1", "y1", "x2", "y2"};
 
+// Coordinates up to this magnitude stay finite when scaled, whatever their signs: nearly all do, and to look at their
+// four numbers alone takes a third of the time.
+template <class C>
+C surely_finite(const Attributes& attributes) {
+  const C eighth = std::numeric_limits<C>::max() / 8;
+  const C limit = eighth / std::max(C{1}, static_cast<C>(attributes.spatial_scale));
+  const bool small = std::fabs(attributes.semantics.end_shift) <= static_cast<double>(limit) &&
+                     std::fabs(attributes.semantics.offset) <= static_cast<double>(eighth);
+  return small ? limit : C{-1};
+}
+
 template <class C, class T>
 std::string check_coordinates(const Attributes& attributes, const T* rois, int64_t num_rois) {
   const C scale = static_cast<C>(attributes.spatial_scale);
+  const C limit = surely_finite<C>(attributes);
   for (int64_t row = 0; row < num_rois; ++row) {
     C at[4];
+    bool sure = true;
     for (int column = 0; column < 4; ++column) {
-      at[column] = static_cast<C>(to_compute(rois[row * 4 + column]));
+      at[column] = to_compute(rois[row * 4 + column]);
+      sure &= std::fabs(at[column]) <= limit;
+    }
+    if (sure) continue;
+    for (int column = 0; column < 4; ++column) {
       if (std::isfinite(at[column])) continue;
       return text("rois must be finite, got %s at row %lld, column %d (%s)",
                   std::isnan(at[column]) ? "nan"

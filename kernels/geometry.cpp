@@ -94,10 +94,11 @@ bool add_sample(const BinSamples<C>& samples, C at, int32_t last, double times, 
 template <class C, class Taps>
 bool walk(const BinSamples<C>& samples, int32_t last, Taps& taps) {
   bool inside = true;
-  const int32_t count = static_cast<int32_t>(samples.count);
-  for (int32_t i = 0; i < count; ++i) {
-    const C at = samples.position(samples.bin >= 0 ? i : count - 1 - i);
-    inside &= add_sample(samples, at, last, 1.0, taps);
+  const bool upwards = samples.bin >= 0;
+  const C step = upwards ? C{1} : C{-1};
+  C index = upwards ? C{0} : samples.count - 1;
+  for (int32_t left = static_cast<int32_t>(samples.count); left > 0; --left, index += step) {
+    inside &= add_sample(samples, samples.position(index), last, 1.0, taps);
   }
   return inside;
 }

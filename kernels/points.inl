@@ -40,5 +40,8 @@ template <class V, class Rule, class T>
 inline void pool_points(const PoolTask<typename V::Scalar>& task, const RoiPlan<typename V::Scalar>& plan) {
   int64_t c = task.first_channel;
   for (; c + 4 <= task.last_channel; c += 4) pool_points_of<V, Rule, 4, T>(task, plan, c);
-  for (; c < task.last_channel; ++c) pool_points_of<V, Rule, 1, T>(task, plan, c);
+  const int64_t left = task.last_channel - c;
+  if (left == 3) pool_points_of<V, Rule, 3, T>(task, plan, c);
+  if (left == 2) pool_points_of<V, Rule, 2, T>(task, plan, c);
+  if (left == 1) pool_points_of<V, Rule, 1, T>(task, plan, c);
 }

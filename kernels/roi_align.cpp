@@ -120,13 +120,12 @@ class Driver {
 
   // Few values or few channels: each RoI is pooled as soon as it is planned, and an ordinary one allocates nothing.
   void run_each() {
-    const int64_t most = threads_ == 1 ? 1 : std::min(int64_t{threads_} * 4, values_ / kSmallCall + 1);
-    const size_t roi_parts = static_cast<size_t>(std::min(arrays_.num_rois, most));
-    const size_t channel_parts = static_cast<size_t>(std::min(arrays_.C, most / static_cast<int64_t>(roi_parts)));
-    parallel(workers_, roi_parts * channel_parts, [&](size_t i) {
-      const Range channels = share(arrays_.C, i % channel_parts, channel_parts);
-      const Range rois = share(arrays_.num_rois, i / channel_parts, roi_parts);
-      pool_each(rois, channels);
+    if (threads_ == 1) return pool_each({0, arrays_.num_rois}, {0, arrays_.C});
+    const int64_t most = std::min(int64_t{threads_} * 4, values_ / kSmallCall + 1);
+    const int64_t roi_parts = std::min(arrays_.num_rois, most), channel_parts = std::min(arrays_.C, most / roi_parts);
+    parallel(workers_, static_cast<size_t>(roi_parts * channel_parts), [&](size_t i) {
+      const size_t parts = static_cast<size_t>(channel_parts);
+      pool_each(share(arrays_.num_rois, i / parts, static_cast<size_t>(roi_parts)), share(arrays_.C, i % parts, parts));
     });
   }
 
