@@ -80,7 +80,7 @@ C surely_finite(const Attributes& attributes) {
 
 template <class C, class T>
 std::string check_coordinates(const Attributes& attributes, const T* rois, int64_t num_rois) {
-  const C scale = static_cast<C>(attributes.spatial_scale);
+  const Scaling<C> scale(attributes);
   const C limit = surely_finite<C>(attributes);
   for (int64_t row = 0; row < num_rois; ++row) {
     C at[4];
@@ -100,7 +100,7 @@ std::string check_coordinates(const Attributes& attributes, const T* rois, int64
     }
     for (int column = 0; column < 4; ++column) {
       const int axis = column % 2;
-      const Axis<C> scaled = scale_axis(at[axis], at[axis + 2], scale, attributes.semantics);
+      const Axis<C> scaled = scale(at[axis], at[axis + 2]);
       // A start that overflows names itself; an end, or a size though both ends are finite, names the end.
       if (column < 2 ? std::isfinite(scaled.start) : std::isfinite(scaled.size)) continue;
       return text("rois must stay finite when scaled by %.9g, got %.9g at row %lld, column %d (%s)",

@@ -179,8 +179,9 @@ template <class C>
 Planner<C>::Planner(const Attributes& attributes, int64_t channels, int64_t height, int64_t width, const Shape& shape,
                     bool for_tile, Memory& memory)
     : attributes_(attributes),
-      channels_(channels),
+      scale_(attributes),
       shape_(shape),
+      listing_(200.0 / static_cast<double>(channels)),
       for_tile_(for_tile),
       scratch_(memory),
       y_(axis_taps<C>(height, attributes.output_height, memory)),
@@ -194,8 +195,9 @@ void Planner<C>::sample_bins(C start, C bin, AxisTaps<C>& axis) const {
   const int32_t last = static_cast<int32_t>(axis.length - 1);
   const double share = 1.0 / static_cast<double>(count);
   // Two taps a sample, but no more than the two extreme samples between each two pixels have.
-  const double most = std::min(static_cast<double>(count), 2.0 * static_cast<double>(axis.length + 1));
-  const int64_t most_taps = 2 * static_cast<int64_t>(most);
+  const int64_t positions = 2 * (axis.length + 1);
+  const bool dense = kLarge && static_cast<double>(count) > static_cast<double>(positions);
+  const int64_t most_taps = 2 * (dense ? positions : static_cast<int64_t>(count));
   int32_t filled = 0, fullest = 0;
   int64_t filled_bins = 0;
   for (int64_t p = 0; p < axis.bin_count; ++p) {
@@ -274,9 +276,8 @@ double Planner<C>::cost_of_columns(const Window& window) const {
   const int32_t vectors = (window.columns + shape_.lanes - 1) / shape_.lanes;
   const double loads = window.list == nullptr ? vectors : vectors * shape_.gather;
   const double bins = static_cast<double>(attributes_.output_height * attributes_.output_width);
-  // Levelled rows and columns take about 200, once for all channels.
   return shape_.columns + shape_.swept_vector * loads * static_cast<double>(y_.tap_count) + 4.5 / shape_.lanes * bins +
-         200.0 / static_cast<double>(channels_);
+         listing_;
 }
 
 template <class C>
@@ -311,9 +312,8 @@ void Planner<C>::choose_window(Memory& memory, RoiPlan<C>& plan) const {
 
 template <class C>
 void Planner<C>::plan(const C coordinates[4], bool keep, Memory& memory, RoiPlan<C>& plan) {
-  const C scale = static_cast<C>(attributes_.spatial_scale);
-  sample_axis(scale_axis(coordinates[1], coordinates[3], scale, attributes_.semantics), y_);
-  sample_axis(scale_axis(coordinates[0], coordinates[2], scale, attributes_.semantics), x_);
+  sample_axis(scale_(coordinates[1], coordinates[3]), y_);
+  sample_axis(scale_(coordinates[0], coordinates[2]), x_);
   if (y_.count <= 0 || x_.count <= 0) {
     plan.way = Way::kConstant;
     // The divisor is the product as it stands: two negative counts make a positive one, and 0 / it is 0.
@@ -326,7 +326,7 @@ void Planner<C>::plan(const C coordinates[4], bool keep, Memory& memory, RoiPlan
   plan.window = {0, 0, nullptr};
   plan.touched_count = 0;
   // So few that rows and columns need not be looked at.
-  const bool few = plan.cost < shape_.columns + 200.0 / static_cast<double>(channels_);
+  const bool few = plan.cost < shape_.columns + listing_;
   if (!few || for_tile_) choose_window(memory, plan);
   if (!few) {
     const double cost = cost_of_columns(plan.window);

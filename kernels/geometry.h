@@ -17,15 +17,27 @@ struct Axis {
   C size;
 };
 
+// What takes a RoI's coordinates to the feature map.
 template <class C>
-Axis<C> scale_axis(C roi_start, C roi_end, C spatial_scale, const Semantics& semantics) {
-  const C offset = static_cast<C>(semantics.offset);
-  const C start = roi_start * spatial_scale - offset;
-  const C end = (roi_end + static_cast<C>(semantics.end_shift)) * spatial_scale - offset;
-  const C size = end - start;
-  const C min_size = static_cast<C>(semantics.min_size);
-  return {start, size < min_size ? min_size : size};
-}
+struct Scaling {
+  explicit Scaling(const Attributes& attributes)
+      : spatial_scale(static_cast<C>(attributes.spatial_scale)),
+        offset(static_cast<C>(attributes.semantics.offset)),
+        end_shift(static_cast<C>(attributes.semantics.end_shift)),
+        min_size(static_cast<C>(attributes.semantics.min_size)) {}
+
+  Axis<C> operator()(C roi_start, C roi_end) const {
+    const C start = roi_start * spatial_scale - offset;
+    const C end = (roi_end + end_shift) * spatial_scale - offset;
+    const C size = end - start;
+    return {start, size < min_size ? min_size : size};
+  }
+
+  C spatial_scale;
+  C offset;
+  C end_shift;
+  C min_size;
+};
 
 // What one axis of one RoI takes of the map, in arrays that are kept from one RoI to the next. The taps of a bin are in
 // ascending order of position, and bins follow each other upwards or, in a mirrored RoI, downwards.
@@ -77,8 +89,9 @@ class Planner {
   void list_taps(const AxisTaps<C>& axis, bool level, Memory& memory, AxisPlan<C>& plan) const;
 
   const Attributes& attributes_;
-  const int64_t channels_;
+  const Scaling<C> scale_;
   const Shape shape_;
+  const double listing_;  // levelled rows and columns, in nanoseconds per plane
   const bool for_tile_;
   Memory& scratch_;
   AxisTaps<C> y_;

@@ -84,11 +84,9 @@ class RoiPooler {
   RoiPooler(const Attributes& attributes, const QuantizedArrays<T>& arrays, int64_t roi)
       : attributes_(attributes), arrays_(arrays), roi_(roi) {
     const float* corners = arrays.rois + roi * 4;
-    const float spatial_scale = static_cast<float>(attributes.spatial_scale);
-    y_ = sample_axis(scale_axis(corners[1], corners[3], spatial_scale, attributes.semantics), attributes.output_height,
-                     arrays.H, attributes);
-    x_ = sample_axis(scale_axis(corners[0], corners[2], spatial_scale, attributes.semantics), attributes.output_width,
-                     arrays.W, attributes);
+    const Scaling<float> scale(attributes);
+    y_ = sample_axis(scale(corners[1], corners[3]), attributes.output_height, arrays.H, attributes);
+    x_ = sample_axis(scale(corners[0], corners[2]), attributes.output_width, arrays.W, attributes);
     divisor_ = static_cast<float>(std::max(static_cast<double>(y_.divisor) * static_cast<double>(x_.divisor), 1.0));
   }
 
