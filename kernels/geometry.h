@@ -91,7 +91,7 @@ class Planner {
   const Attributes& attributes_;
   const Scaling<C> scale_;
   const Shape shape_;
-  const double listing_;  // levelled rows and columns, in nanoseconds per plane
+  const double per_plane_;  // what is done once for all channels costs a plane this part of it
   const bool for_tile_;
   Memory& scratch_;
   AxisTaps<C> y_;
