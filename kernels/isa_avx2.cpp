@@ -53,6 +53,14 @@ struct F32 : Stream {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
   }
   static Reg load_first(const float* from, int count) { return _mm256_maskload_ps(from, first(count)); }
+  static __m128 load_half(const float* from) { return _mm_loadu_ps(from); }
+  static __m128 load_half(const Half* from) {
+    return _mm_cvtph_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+  }
+  static __m128 load_half(const BFloat16* from) {
+    const __m128i bits = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+    return _mm_castsi128_ps(_mm_slli_epi32(_mm_cvtepu16_epi32(bits), 16));
+  }
   template <class T>
   static Reg load_first(const T* from, int count) {
     T lanes[kLanes] = {};
@@ -99,12 +107,13 @@ struct F32 : Stream {
   }
 
   // Halves are put together as they are loaded: an insertion from memory needs none of the few units that shuffle.
-  static void transpose(const float* from, int64_t stride, float* to, int64_t to_stride) {
+  template <class From, class To>
+  static void transpose(const From* from, int64_t stride, To* to, int64_t to_stride) {
     Reg half[8], pair[8];
     for (int i = 0; i < 4; ++i) {
       for (int h = 0; h < 2; ++h) {
-        const Reg low = _mm256_castps128_ps256(_mm_loadu_ps(from + i * stride + 4 * h));
-        half[4 * h + i] = _mm256_insertf128_ps(low, _mm_loadu_ps(from + (i + 4) * stride + 4 * h), 1);
+        const Reg low = _mm256_castps128_ps256(load_half(from + i * stride + 4 * h));
+        half[4 * h + i] = _mm256_insertf128_ps(low, load_half(from + (i + 4) * stride + 4 * h), 1);
       }
     }
     for (int h = 0; h < 8; h += 4) {
@@ -112,10 +121,10 @@ struct F32 : Stream {
       pair[h + 1] = _mm256_unpackhi_ps(half[h], half[h + 1]);
       pair[h + 2] = _mm256_unpacklo_ps(half[h + 2], half[h + 3]);
       pair[h + 3] = _mm256_unpackhi_ps(half[h + 2], half[h + 3]);
-      _mm256_storeu_ps(to + (h + 0) * to_stride, _mm256_shuffle_ps(pair[h], pair[h + 2], 0x44));
-      _mm256_storeu_ps(to + (h + 1) * to_stride, _mm256_shuffle_ps(pair[h], pair[h + 2], 0xee));
-      _mm256_storeu_ps(to + (h + 2) * to_stride, _mm256_shuffle_ps(pair[h + 1], pair[h + 3], 0x44));
-      _mm256_storeu_ps(to + (h + 3) * to_stride, _mm256_shuffle_ps(pair[h + 1], pair[h + 3], 0xee));
+      store(to + (h + 0) * to_stride, _mm256_shuffle_ps(pair[h], pair[h + 2], 0x44));
+      store(to + (h + 1) * to_stride, _mm256_shuffle_ps(pair[h], pair[h + 2], 0xee));
+      store(to + (h + 2) * to_stride, _mm256_shuffle_ps(pair[h + 1], pair[h + 3], 0x44));
+      store(to + (h + 3) * to_stride, _mm256_shuffle_ps(pair[h + 1], pair[h + 3], 0xee));
     }
   }
 };

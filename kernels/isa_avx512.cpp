@@ -74,7 +74,8 @@ struct F32 : Stream {
   }
 
   // Four passes, each of which swaps the off-diagonal halves of blocks of 1, 2, 4 and 8 lanes.
-  static void transpose(const float* from, int64_t stride, float* to, int64_t to_stride) {
+  template <class From, class To>
+  static void transpose(const From* from, int64_t stride, To* to, int64_t to_stride) {
     Reg a[16], b[16];
     for (int i = 0; i < 16; ++i) a[i] = load(from + i * stride);
     for (int i = 0; i < 16; i += 2) {

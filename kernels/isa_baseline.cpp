@@ -22,8 +22,8 @@ typedef uint32_t WordVector __attribute__((vector_size(16)));
 typedef int32_t IntVector __attribute__((vector_size(16)));
 typedef uint16_t ShortVector __attribute__((vector_size(8)));
 
-// What float and double have in common: S the scalar, R its vector.
-template <class S, class R>
+// What float and double have in common: S the scalar, R its vector, Self the one that is made of it.
+template <class Self, class S, class R>
 struct Common {
   using Scalar = S;
   using Reg = R;
@@ -79,21 +79,22 @@ struct Common {
 #endif
   }
   // Element by element into vectors: compilers make the few shuffles of it that each machine has.
-  static void transpose(const S* from, int64_t stride, S* to, int64_t to_stride) {
+  template <class From, class To>
+  static void transpose(const From* from, int64_t stride, To* to, int64_t to_stride) {
     R rows[kLanes];
-    for (int i = 0; i < kLanes; ++i) rows[i] = load(from + i * stride);
+    for (int i = 0; i < kLanes; ++i) rows[i] = Self::load(from + i * stride);
     if constexpr (kLanes == 4) {
       const R low01{rows[0][0], rows[1][0], rows[0][1], rows[1][1]},
           high01{rows[0][2], rows[1][2], rows[0][3], rows[1][3]};
       const R low23{rows[2][0], rows[3][0], rows[2][1], rows[3][1]},
           high23{rows[2][2], rows[3][2], rows[2][3], rows[3][3]};
-      store(to, R{low01[0], low01[1], low23[0], low23[1]});
-      store(to + to_stride, R{low01[2], low01[3], low23[2], low23[3]});
-      store(to + 2 * to_stride, R{high01[0], high01[1], high23[0], high23[1]});
-      store(to + 3 * to_stride, R{high01[2], high01[3], high23[2], high23[3]});
+      Self::store(to, R{low01[0], low01[1], low23[0], low23[1]});
+      Self::store(to + to_stride, R{low01[2], low01[3], low23[2], low23[3]});
+      Self::store(to + 2 * to_stride, R{high01[0], high01[1], high23[0], high23[1]});
+      Self::store(to + 3 * to_stride, R{high01[2], high01[3], high23[2], high23[3]});
     } else {
-      store(to, R{rows[0][0], rows[1][0]});
-      store(to + to_stride, R{rows[0][1], rows[1][1]});
+      Self::store(to, R{rows[0][0], rows[1][0]});
+      Self::store(to + to_stride, R{rows[0][1], rows[1][1]});
     }
   }
   template <class T>
@@ -104,8 +105,8 @@ struct Common {
   }
 };
 
-struct F32 : Common<float, FloatVector> {
-  using Base = Common<float, FloatVector>;
+struct F32 : Common<F32, float, FloatVector> {
+  using Base = Common<F32, float, FloatVector>;
   using Base::load;
   using Base::load_first;
   using Base::store;
@@ -117,11 +118,12 @@ struct F32 : Common<float, FloatVector> {
   }
   static Reg load(const Half* from) {
     const WordVector bits = words(from);
-    const WordVector magnitude = (bits & 0x7fffu) << 13;
-    // The multiplication by 2^112 moves the exponent's bias from 15 to 127, for subnormal halves too.
-    const WordVector finite = as_words(as_float(magnitude) * 0x1p112f);
-    const WordVector special = (bits & 0x7c00u) == 0x7c00u;
-    return as_float((special & (magnitude | 0x7f800000u)) | (~special & finite) | (bits & 0x8000u) << 16);
+    const WordVector magnitude = bits & 0x7fffu;
+    // The multiplication by 2^112 moves the exponent's bias from 15 to 127, for subnormal halves too. Infinity and NaN
+    // get the highest exponent besides.
+    const WordVector finite = as_words(as_float(magnitude << 13) * 0x1p112f);
+    const IntVector special = __builtin_convertvector(magnitude, IntVector) > 0x7bff;
+    return as_float(finite | (__builtin_convertvector(special, WordVector) & 0x7f800000u) | (bits ^ magnitude) << 16);
   }
   template <class T>
   static Reg load_first(const T* from, int count) {
@@ -184,7 +186,7 @@ struct F32 : Common<float, FloatVector> {
   }
 };
 
-using F64 = Common<double, DoubleVector>;
+struct F64 : Common<F64, double, DoubleVector> {};
 
 #include "pool.inl"
 

@@ -75,7 +75,8 @@ struct F32 : Stream {
     return load(lanes);
   }
 
-  static void transpose(const float* from, int64_t stride, float* to, int64_t to_stride) {
+  template <class From, class To>
+  static void transpose(const From* from, int64_t stride, To* to, int64_t to_stride) {
     const Reg row0 = load(from), row1 = load(from + stride), row2 = load(from + 2 * stride),
               row3 = load(from + 3 * stride);
     const float64x2_t even01 = vreinterpretq_f64_f32(vtrn1q_f32(row0, row1));

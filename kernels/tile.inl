@@ -40,11 +40,9 @@ class Tile {
     const int64_t columns = width_ - unit.column < kUnit ? width_ - unit.column : int64_t{kUnit};
     for (int64_t i = 0; i < columns; i += V::kLanes) {
       const bool whole = from + i <= last_whole_;
-      if constexpr (std::is_same_v<T, S>) {
-        if (whole && channels_ == V::kLanes) {
-          V::transpose(from + i, plane_, to + i * V::kLanes, V::kLanes);
-          continue;
-        }
+      if (whole && channels_ == V::kLanes) {
+        V::transpose(from + i, plane_, to + i * V::kLanes, V::kLanes);
+        continue;
       }
       alignas(64) S square[V::kLanes * V::kLanes];
       const int left = static_cast<int>(columns - i < V::kLanes ? columns - i : V::kLanes);
@@ -247,11 +245,9 @@ inline void turn_back(const typename V::Scalar* pooled, int64_t bins, int channe
     }
   }
   for (b -= kLanes; b >= 0; b -= kLanes) {
-    if constexpr (std::is_same_v<T, typename V::Scalar>) {
-      if (bins >= kLanes) {
-        V::transpose(pooled + b * kLanes, kLanes, lines + b, bins);
-        continue;
-      }
+    if (bins >= kLanes) {
+      V::transpose(pooled + b * kLanes, kLanes, lines + b, bins);
+      continue;
     }
     alignas(64) typename V::Scalar block[kLanes * kLanes];
     V::transpose(pooled + b * kLanes, kLanes, block, kLanes);
