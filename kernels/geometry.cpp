@@ -269,8 +269,9 @@ void Planner<C>::list_taps(const AxisTaps<C>& axis, bool level, Memory& memory, 
 template <class C>
 double Planner<C>::cost_of_points() const {
   const bool samples = attributes_.mode_max && attributes_.semantics.max_samples;
-  if (samples) return std::numeric_limits<double>::infinity();
-  return 2.5 + (0.3 + per_plane_) * static_cast<double>(y_.tap_count) * static_cast<double>(x_.tap_count);
+  const double points = static_cast<double>(y_.tap_count) * static_cast<double>(x_.tap_count);
+  if (samples || points > kMostPoints) return std::numeric_limits<double>::infinity();
+  return 2.5 + (shape_.point + per_plane_) * points;
 }
 
 template <class C>

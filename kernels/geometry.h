@@ -60,11 +60,12 @@ struct Shape {
   int lanes;
   double gather;  // one gathered vector, in loads of a vector
   // Nanoseconds per plane, fitted on a Zen 4 to 27 shapes that lie in the caches: what pooling in columns costs by
-  // itself and per swept vector, and what pooling from a tile costs per pixel. They choose between ways that are all
-  // right.
+  // itself and per swept vector, what pooling from a tile costs per pixel, and what a point costs by itself. They
+  // choose between ways that are all right.
   double columns;
   double swept_vector;
   double tile_pixel;
+  double point;
 };
 
 // Makes plans; keeps its scratch from one RoI to the next.

@@ -177,8 +177,8 @@ struct F64 : Stream {
 
 const Isa kAvx2 = {"avx2",
                    cpu_has_avx2,
-                   {avx2::F32::kLanes, 6.0, 30.0, 0.75, 0.064},
-                   {avx2::F64::kLanes, 4.0, 30.0, 0.75, 0.13},
+                   {avx2::F32::kLanes, 6.0, 30.0, 0.75, 0.064, 0.3},
+                   {avx2::F64::kLanes, 4.0, 30.0, 0.75, 0.13, 0.3},
                    avx2::pool<avx2::F32, float>,
                    avx2::pool<avx2::F32, Half>,
                    avx2::pool<avx2::F32, BFloat16>,

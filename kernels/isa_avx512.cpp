@@ -170,8 +170,8 @@ struct F64 : Stream {
 
 const Isa kAvx512 = {"avx512",
                      cpu_has_avx512,
-                     {avx512::F32::kLanes, 10.0, 60.0, 1.2, 0.05},
-                     {avx512::F64::kLanes, 6.0, 60.0, 1.2, 0.1},
+                     {avx512::F32::kLanes, 10.0, 60.0, 1.2, 0.05, 0.3},
+                     {avx512::F64::kLanes, 6.0, 60.0, 1.2, 0.1, 0.3},
                      avx512::pool<avx512::F32, float>,
                      avx512::pool<avx512::F32, Half>,
                      avx512::pool<avx512::F32, BFloat16>,

@@ -194,8 +194,8 @@ struct F64 : Common<F64, double, DoubleVector> {};
 
 const Isa kBaseline = {"baseline",
                        baseline::always,
-                       {baseline::F32::kLanes, 4.0, 45.0, 0.66, 0.115},
-                       {baseline::F64::kLanes, 2.0, 45.0, 0.66, 0.23},
+                       {baseline::F32::kLanes, 4.0, 45.0, 0.66, 0.115, 0.3},
+                       {baseline::F64::kLanes, 2.0, 45.0, 0.66, 0.23, 0.4},
                        baseline::pool<baseline::F32, float>,
                        baseline::pool<baseline::F32, Half>,
                        baseline::pool<baseline::F32, BFloat16>,

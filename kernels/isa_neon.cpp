@@ -146,8 +146,8 @@ struct F64 : Stream {
 
 const Isa kNeon = {"neon",
                    neon::always,
-                   {neon::F32::kLanes, 4.0, 45.0, 0.66, 0.115},
-                   {neon::F64::kLanes, 2.0, 45.0, 0.66, 0.23},
+                   {neon::F32::kLanes, 4.0, 45.0, 0.66, 0.115, 0.3},
+                   {neon::F64::kLanes, 2.0, 45.0, 0.66, 0.23, 0.4},
                    neon::pool<neon::F32, float>,
                    neon::pool<neon::F32, Half>,
                    neon::pool<neon::F32, BFloat16>,

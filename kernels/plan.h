@@ -40,6 +40,9 @@ struct Window {
   const int32_t* list;  // null: first, first + 1, ...; else relative to first, padded with -1 to whole vectors
 };
 
+// A RoI with more is not pooled point by point: a list of them takes 16 to 32 KB of the first-level cache.
+constexpr int32_t kMostPoints = 2048;
+
 // How a RoI is pooled; each of the last three has its file, *.inl.
 enum class Way : uint8_t {
   kConstant,  // no bin has any sample: the answer is fill everywhere

@@ -55,19 +55,18 @@ inline void pool_taps(const PoolTask<typename V::Scalar>& task, const RoiPlan<ty
 // A pixel of a bin: the product of a row's tap and a column's.
 template <class S>
 struct Point {
-  int64_t offset;
+  int32_t offset;
   S weight;
 };
 
 // All points of a RoI, bin by bin.
 template <class S>
 struct PointList {
-  static constexpr int64_t kMost = 1024;
-  Point<S> points[kMost];
+  Point<S> points[kMostPoints];
   struct {
     int32_t point_count;
     bool dropped;
-  } bins[kMost];
+  } bins[kMostPoints];
 };
 
 template <class S>
@@ -83,7 +82,7 @@ inline void list_points(const PoolTask<S>& task, const RoiPlan<S>& plan, PointLi
         const Tap<S>& down = plan.rows.taps[j];
         for (int32_t k = column.first_tap; k < column.first_tap + column.tap_count; ++k) {
           const Tap<S>& across = plan.columns.taps[k];
-          *point++ = {down.position * task.width + across.position, down.weight * across.weight};
+          *point++ = {static_cast<int32_t>(down.position * task.width) + across.position, down.weight * across.weight};
         }
       }
     }
@@ -110,7 +109,8 @@ inline void pool_points(const PoolTask<typename V::Scalar>& task, const RoiPlan<
   constexpr int64_t kMany = 16;  // channels for which listing pays
   const int64_t bins = task.output_height * task.output_width;
   int64_t c = task.first_channel;
-  const bool fits = bins <= List::kMost && int64_t{plan.rows.tap_count} * plan.columns.tap_count <= List::kMost;
+  const int64_t points = int64_t{plan.rows.tap_count} * plan.columns.tap_count;
+  const bool fits = std::max(bins, points) <= kMostPoints && task.plane <= std::numeric_limits<int32_t>::max();
   if (fits && task.last_channel - c >= kMany) {
     List list;
     list_points(task, plan, list);
