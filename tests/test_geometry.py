@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tracemalloc
 
 import naive
 import numpy as np
 import pytest
+import tolerances
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onnx_roialign import PRESETS, Semantics, geometry, reference
+from onnx_roialign import PRESETS, Semantics, geometry, reference, roi_align
 from onnx_roialign.attributes import Attributes
 
 ALIGNED = PRESETS["onnx_half_pixel"]
@@ -196,6 +198,39 @@ def test_a_roi_a_billion_pixels_wide_is_answered_in_ten_megabytes(mode):
     assert Y.shape == (1, 16, 7, 7)
     assert np.isfinite(Y).all()
     assert peak < 10e6
+
+
+@pytest.mark.parametrize("length", [16_000, 131_072])
+@pytest.mark.parametrize(("mode", "max_rule"), [("avg", "corners"), ("max", "corners"), ("max", "samples")])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_bins_whose_samples_round_out_of_order_are_pooled_like_others(length, mode, max_rule, mirrored):
+    """Far from zero a bin's first sample may be rounded to before the last one of the bin before it."""
+    rng, bins, count = np.random.default_rng(5), 14, 4
+    rois = []
+    for start, width in zip(
+        rng.integers(length * 7 // 8, length - 2, 20_000), rng.uniform(0.1, 40, 20_000) * length / 2**24, strict=True
+    ):
+        ends = np.float32(start - width / 2), np.float32(start + width / 2)
+        pixels = np.floor(all_positions(*ends, bins=bins, count=count)[0])
+        if (np.diff(pixels) < 0).any():
+            rois.append((ends[0], 0, ends[1], 1))
+    assert len(rois) >= 40
+    X = rng.standard_normal((1, 16, 1, length), dtype=np.float32)
+    semantics = dataclasses.replace(LEGACY, max_rule=max_rule, min_size=None)
+    answers = [
+        roi_align(
+            X,
+            np.array(rois[:200], np.float32)[:, [2, 1, 0, 3] if mirrored else [0, 1, 2, 3]],
+            np.zeros(len(rois[:200]), np.int64),
+            output_width=bins,
+            sampling_ratio=count,
+            mode=mode,
+            semantics=semantics,
+            engine=engine,
+        )
+        for engine in ("native", "reference")
+    ]
+    np.testing.assert_allclose(*answers, rtol=0, atol=tolerances.FLOAT32 * np.abs(X).max())
 
 
 def test_the_weights_of_a_bin_inside_the_map_sum_to_one_and_no_pixel_is_read_twice():
