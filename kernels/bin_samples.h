@@ -3,8 +3,28 @@
 #define ONNX_ROIALIGN_BIN_SAMPLES_H_
 
 #include <cmath>
+#include <cstdint>
 
 namespace roialign {
+
+// Grids up to this many samples a bin are walked; larger ones are entered by bisection, where the map begins.
+constexpr int32_t kWalk = 32;
+// Beyond this many samples a bin, positions far from zero coincide: equal ones are taken at once, so that the cost
+// follows the map, not the RoI.
+constexpr int32_t kCoinciding = 65536;
+
+// The lower of the two pixels that a sample inside the map lies between, and what the upper one weighs.
+template <class C>
+struct Between {
+  Between(C at, int32_t last) {
+    const C inside = at <= 0 ? C{0} : at;
+    low = inside >= static_cast<C>(last) ? last : static_cast<int32_t>(inside);
+    high_weight = low == last ? C{0} : inside - static_cast<C>(low);
+  }
+
+  int32_t low;
+  C high_weight;
+};
 
 // The samples of one bin: position(i) is monotone in i, so those inside the map are an index range.
 template <class C>

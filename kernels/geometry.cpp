@@ -12,8 +12,6 @@
 namespace roialign {
 namespace {
 
-// Grids up to this many samples a bin are walked; larger ones are entered by bisection, where the map begins.
-constexpr int32_t kWalk = 32;
 // Levelled rows and columns take about so many nanoseconds, once for all channels.
 constexpr double kListing = 200;
 // Of an axis: 7 bins of 2 samples have no more.
@@ -85,10 +83,8 @@ class MaxTaps {
 template <class C, class Taps>
 bool add_sample(const BinSamples<C>& samples, C at, int32_t last, double times, Taps& taps) {
   if (samples.below(at) || samples.above(at)) return false;
-  const C inside = at <= 0 ? C{0} : at;
-  const int32_t low = inside >= static_cast<C>(last) ? last : static_cast<int32_t>(inside);
-  const C high_weight = low == last ? C{0} : inside - static_cast<C>(low);
-  taps.add(low, C{1} - high_weight, high_weight, times);
+  const Between<C> pixels(at, last);
+  taps.add(pixels.low, C{1} - pixels.high_weight, pixels.high_weight, times);
   return true;
 }
 
@@ -118,8 +114,7 @@ bool leap(const BinSamples<C>& samples, int32_t last, Taps& taps) {
   for (double i = upwards ? from : to - 1; i >= from && i < to;) {
     const C at = samples.position(i);
     double times = 1;
-    if (count > 65536) {
-      // Far from zero many samples round to one position: take them at once, so the cost follows the map, not the RoI.
+    if (count > kCoinciding) {
       const double end = upwards ? samples.first_index(i, [&](C other) { return other > at; }) : i + 1;
       times = std::max(1.0, std::min(end, to) - i);
     }
@@ -184,6 +179,7 @@ Planner<C>::Planner(const Attributes& attributes, int64_t channels, int64_t heig
       scale_(attributes),
       shape_(shape),
       per_plane_(1.0 / static_cast<double>(channels)),
+      least_columns_(shape.columns + kListing * per_plane_),
       for_tile_(for_tile),
       scratch_(memory),
       y_(axis_taps<C>(height, attributes.output_height, memory)),
@@ -221,9 +217,7 @@ void Planner<C>::sample_bins(C start, C bin, AxisTaps<C>& axis) const {
 template <class C>
 void Planner<C>::sample_axis(const Axis<C>& scaled, AxisTaps<C>& axis) const {
   const C bin = scaled.size / static_cast<C>(axis.bin_count);
-  axis.count = attributes_.sampling_ratio > 0         ? static_cast<C>(attributes_.sampling_ratio)
-               : attributes_.semantics.adaptive_floor ? std::floor(bin)
-                                                      : std::ceil(bin);
+  axis.count = samples_of(attributes_, bin);
   axis.descending = bin < 0;
   axis.tap_count = 0;
   if (axis.count <= 0) return;
@@ -279,8 +273,7 @@ double Planner<C>::cost_of_columns(const Window& window) const {
   const int32_t vectors = (window.columns + shape_.lanes - 1) / shape_.lanes;
   const double loads = window.list == nullptr ? vectors : vectors * shape_.gather;
   const double bins = static_cast<double>(attributes_.output_height * attributes_.output_width);
-  return shape_.columns + shape_.swept_vector * loads * static_cast<double>(y_.tap_count) + 4.5 / shape_.lanes * bins +
-         kListing * per_plane_;
+  return least_columns_ + shape_.swept_vector * loads * static_cast<double>(y_.tap_count) + 4.5 / shape_.lanes * bins;
 }
 
 template <class C>
@@ -303,9 +296,10 @@ void Planner<C>::choose_window(Memory& memory, RoiPlan<C>& plan) const {
   plan.touched = touched;
   plan.touched_count = count;
   if (count == 0) return;
-  plan.window.first = touched[0];
-  plan.window.columns = touched[count - 1] - touched[0] + 1;
-  for (int32_t c = count; c-- > 0;) touched[c] -= touched[0];
+  const int32_t first = touched[0];
+  for (int32_t c = 0; c < count; ++c) touched[c] -= first;
+  plan.window.first = first;
+  plan.window.columns = touched[count - 1] + 1;
   std::fill(touched + count, touched + count + lanes, -1);
   const double gathered = static_cast<double>(static_cast<size_t>(x_.tap_count) / lanes + 1) * shape_.gather;
   if (static_cast<double>(plan.window.columns) / shape_.lanes < gathered + 1) return;
@@ -329,7 +323,7 @@ void Planner<C>::plan(const C coordinates[4], bool keep, Memory& memory, RoiPlan
   plan.window = {0, 0, nullptr};
   plan.touched_count = 0;
   // So few that rows and columns need not be looked at.
-  const bool few = plan.cost < shape_.columns + kListing * per_plane_;
+  const bool few = plan.cost < least_columns_;
   if (!few || for_tile_) choose_window(memory, plan);
   if (!few) {
     const double cost = cost_of_columns(plan.window);

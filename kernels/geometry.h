@@ -2,6 +2,7 @@
 #ifndef ONNX_ROIALIGN_GEOMETRY_H_
 #define ONNX_ROIALIGN_GEOMETRY_H_
 
+#include <cmath>
 #include <cstdint>
 
 #include "plan.h"
@@ -39,12 +40,19 @@ struct Scaling {
   C min_size;
 };
 
+// How many samples a bin of that size has along its axis: g of DESIGN.md; <= 0: none.
+template <class C>
+C samples_of(const Attributes& attributes, C bin) {
+  if (attributes.sampling_ratio > 0) return static_cast<C>(attributes.sampling_ratio);
+  return attributes.semantics.adaptive_floor ? std::floor(bin) : std::ceil(bin);
+}
+
 // What one axis of one RoI takes of the map, in arrays that are kept from one RoI to the next. The taps of a bin are in
 // ascending order of position, and bins follow each other upwards or, in a mirrored RoI, downwards.
 template <class C>
 struct AxisTaps {
   int64_t length;  // of the map
-  C count;         // samples per bin: g of DESIGN.md; <= 0: none
+  C count;         // samples_of() a bin
   bool descending;
   Tap<C>* taps;
   int32_t tap_count;
@@ -92,7 +100,8 @@ class Planner {
   const Attributes& attributes_;
   const Scaling<C> scale_;
   const Shape shape_;
-  const double per_plane_;  // what is done once for all channels costs a plane this part of it
+  const double per_plane_;      // what is done once for all channels costs a plane this part of it
+  const double least_columns_;  // what pooling in columns costs, whatever is swept
   const bool for_tile_;
   Memory& scratch_;
   AxisTaps<C> y_;

@@ -27,6 +27,19 @@ struct BinTotals {
   S totals[kChannels];
 };
 
+// f(offset, weight) for each touched pixel of a bin: the product of a row's tap and a column's.
+template <class S, class F>
+inline ROIALIGN_INLINE void for_points(const RoiPlan<S>& plan, const Bin& row, const Bin& column, int64_t width,
+                                       const F& f) {
+  for (int32_t j = row.first_tap; j < row.first_tap + row.tap_count; ++j) {
+    const Tap<S>& down = plan.rows.taps[j];
+    for (int32_t k = column.first_tap; k < column.first_tap + column.tap_count; ++k) {
+      const Tap<S>& across = plan.columns.taps[k];
+      f(down.position * width + across.position, down.weight * across.weight);
+    }
+  }
+}
+
 template <class V, class Rule, int kChannels, class T>
 inline void pool_taps(const PoolTask<typename V::Scalar>& task, const RoiPlan<typename V::Scalar>& plan,
                       int64_t channel) {
@@ -39,20 +52,13 @@ inline void pool_taps(const PoolTask<typename V::Scalar>& task, const RoiPlan<ty
     for (int64_t q = 0; q < task.output_width; ++q, ++y) {
       const Bin& column = plan.columns.bins[q];
       BinTotals<Rule, kChannels, S> totals(row.tap_count > 0 && column.tap_count > 0);
-      for (int32_t j = row.first_tap; j < row.first_tap + row.tap_count; ++j) {
-        const Tap<S>& down = plan.rows.taps[j];
-        const T* const from = x + down.position * task.width;
-        for (int32_t k = column.first_tap; k < column.first_tap + column.tap_count; ++k) {
-          const Tap<S>& across = plan.columns.taps[k];
-          totals.add(from + across.position, task.plane, down.weight * across.weight);
-        }
-      }
+      for_points(plan, row, column, task.width,
+                 [&](int64_t offset, S weight) ROIALIGN_INLINE { totals.add(x + offset, task.plane, weight); });
       totals.write(row.dropped || column.dropped, y, bins);
     }
   }
 }
 
-// A pixel of a bin: the product of a row's tap and a column's.
 template <class S>
 struct Point {
   int32_t offset;
@@ -78,13 +84,8 @@ inline void list_points(const PoolTask<S>& task, const RoiPlan<S>& plan, PointLi
     for (int64_t q = 0; q < task.output_width; ++q, ++bin) {
       const Bin& column = plan.columns.bins[q];
       *bin = {row.tap_count * column.tap_count, row.dropped || column.dropped};
-      for (int32_t j = row.first_tap; j < row.first_tap + row.tap_count; ++j) {
-        const Tap<S>& down = plan.rows.taps[j];
-        for (int32_t k = column.first_tap; k < column.first_tap + column.tap_count; ++k) {
-          const Tap<S>& across = plan.columns.taps[k];
-          *point++ = {static_cast<int32_t>(down.position * task.width) + across.position, down.weight * across.weight};
-        }
-      }
+      for_points(plan, row, column, task.width,
+                 [&](int64_t offset, S weight) ROIALIGN_INLINE { *point++ = {static_cast<int32_t>(offset), weight}; });
     }
   }
 }

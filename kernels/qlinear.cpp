@@ -15,12 +15,6 @@
 namespace roialign {
 namespace {
 
-// Grids up to this many samples a bin are walked; larger ones are entered by bisection, where the map begins.
-constexpr float kWalk = 32;
-// Beyond this many samples a bin, positions far from zero coincide: equal ones are taken at once, and each counts as
-// its part of the bin's samples, whose number squared float32 could not hold.
-constexpr float kCoinciding = 65536;
-
 struct Sample {
   int32_t low;
   int32_t high;
@@ -38,10 +32,8 @@ struct AxisSamples {
 
 Sample interpolate(float at, int64_t length, float times) {
   const int32_t last = static_cast<int32_t>(length - 1);
-  const float inside = at <= 0 ? 0 : at;
-  const int32_t low = inside >= static_cast<float>(last) ? last : static_cast<int32_t>(inside);
-  const float high_weight = low == last ? 0 : inside - static_cast<float>(low);
-  return {low, std::min(low + 1, last), 1 - high_weight, high_weight, times};
+  const Between<float> pixels(at, last);
+  return {pixels.low, std::min(pixels.low + 1, last), 1 - pixels.high_weight, pixels.high_weight, times};
 }
 
 void sample_bin(const BinSamples<float>& bin, int64_t length, AxisSamples& axis) {
@@ -54,6 +46,7 @@ void sample_bin(const BinSamples<float>& bin, int64_t length, AxisSamples& axis)
     if (beyond(at)) break;
     double next = i + 1, times = 1;
     if (bin.count > kCoinciding) {
+      // Each counts as its part of the bin's samples, whose number squared float32 could not hold.
       next = std::max(next, bin.first_index(i, [&](float other) { return other != at; }));
       times = (next - i) / static_cast<double>(bin.count);
     }
@@ -64,8 +57,7 @@ void sample_bin(const BinSamples<float>& bin, int64_t length, AxisSamples& axis)
 
 AxisSamples sample_axis(const Axis<float>& axis, int64_t bins, int64_t length, const Attributes& attributes) {
   const float bin = axis.size / static_cast<float>(bins);
-  const float adaptive = attributes.semantics.adaptive_floor ? std::floor(bin) : std::ceil(bin);
-  const float count = attributes.sampling_ratio > 0 ? static_cast<float>(attributes.sampling_ratio) : adaptive;
+  const float count = samples_of(attributes, bin);
   AxisSamples result;
   result.divisor = count > kCoinciding ? 1 : count;
   for (int64_t p = 0; p < bins; ++p) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import tracemalloc
 
 import naive
@@ -200,32 +201,36 @@ def test_a_roi_a_billion_pixels_wide_is_answered_in_ten_megabytes(mode):
     assert peak < 10e6
 
 
+@functools.cache
+def rois_out_of_order(length, *, bins, count):
+    """RoIs far from zero of which some bin's first sample is rounded to before the last one of the bin before it."""
+    rng = np.random.default_rng(5)
+    middles = rng.integers(length * 7 // 8, length - 2, 20_000)
+    halves = rng.uniform(0.05, 20, 20_000) * length / 2**24
+    found = []
+    for x1, x2 in np.stack([middles - halves, middles + halves], axis=1).astype(np.float32):
+        pixels = np.floor(all_positions(x1, x2, bins=bins, count=count)[0])
+        if (np.diff(pixels) < 0).any():
+            found.append((x1, 0, x2, 1))
+    assert len(found) >= 40
+    return np.array(found[:200], np.float32)
+
+
 @pytest.mark.parametrize("length", [16_000, 131_072])
 @pytest.mark.parametrize(("mode", "max_rule"), [("avg", "corners"), ("max", "corners"), ("max", "samples")])
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_bins_whose_samples_round_out_of_order_are_pooled_like_others(length, mode, max_rule, mirrored):
-    """Far from zero a bin's first sample may be rounded to before the last one of the bin before it."""
-    rng, bins, count = np.random.default_rng(5), 14, 4
-    rois = []
-    for start, width in zip(
-        rng.integers(length * 7 // 8, length - 2, 20_000), rng.uniform(0.1, 40, 20_000) * length / 2**24, strict=True
-    ):
-        ends = np.float32(start - width / 2), np.float32(start + width / 2)
-        pixels = np.floor(all_positions(*ends, bins=bins, count=count)[0])
-        if (np.diff(pixels) < 0).any():
-            rois.append((ends[0], 0, ends[1], 1))
-    assert len(rois) >= 40
-    X = rng.standard_normal((1, 16, 1, length), dtype=np.float32)
-    semantics = dataclasses.replace(LEGACY, max_rule=max_rule, min_size=None)
+    rois = rois_out_of_order(length, bins=14, count=4)
+    X = np.random.default_rng(6).standard_normal((1, 16, 1, length), dtype=np.float32)
     answers = [
         roi_align(
             X,
-            np.array(rois[:200], np.float32)[:, [2, 1, 0, 3] if mirrored else [0, 1, 2, 3]],
-            np.zeros(len(rois[:200]), np.int64),
-            output_width=bins,
-            sampling_ratio=count,
+            rois[:, [2, 1, 0, 3]] if mirrored else rois,
+            np.zeros(len(rois), np.int64),
+            output_width=14,
+            sampling_ratio=4,
             mode=mode,
-            semantics=semantics,
+            semantics=dataclasses.replace(LEGACY, max_rule=max_rule, min_size=None),
             engine=engine,
         )
         for engine in ("native", "reference")
