@@ -45,12 +45,11 @@ inline S larger(S a, S b) {
 
 inline void from_compute(float value, float& out) { out = value; }
 inline void from_compute(double value, double& out) { out = value; }
+// To nearest, ties to even. No carry makes an infinity of a NaN: what is pooled has a NaN from a bfloat16, whose lower
+// bits are 0, or from arithmetic, whose are too.
 inline void from_compute(float value, BFloat16& out) {
   const uint32_t bits = bits_from_float(value);
-  const bool nan = (bits & 0x7fffffffu) > 0x7f800000u;
-  // To nearest, ties to even; the carry of a NaN's payload could turn it into an infinity.
-  const uint32_t rounded = nan ? bits | 0x400000u : bits + 0x7fffu + (bits >> 16 & 1u);
-  out.bits = static_cast<uint16_t>(rounded >> 16);
+  out.bits = static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 inline void from_compute(float value, Half& out) {
   const uint32_t bits = bits_from_float(value);

@@ -74,13 +74,8 @@ struct F32 : Stream {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to), half);
   }
   static void store(BFloat16* to, Reg a) {
-    const __m256i bits = _mm256_castps_si256(a);
-    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
-    const __m256i rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
-    const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
-    const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q));
-    const __m256i chosen = _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, nan), 16);
-    const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(chosen, chosen), 0x08);
+    const __m256i words = _mm256_srli_epi32(rounded(a), 16);
+    const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(words, words), 0x08);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_castsi256_si128(packed));
   }
   static void store_first(float* to, Reg a, int count) { _mm256_maskstore_ps(to, first(count), a); }
@@ -109,23 +104,62 @@ struct F32 : Stream {
   // Halves are put together as they are loaded: an insertion from memory needs none of the few units that shuffle.
   template <class From, class To>
   static void transpose(const From* from, int64_t stride, To* to, int64_t to_stride) {
-    Reg half[8], pair[8];
+    Reg a[8];
     for (int i = 0; i < 4; ++i) {
       for (int h = 0; h < 2; ++h) {
         const Reg low = _mm256_castps128_ps256(load_half(from + i * stride + 4 * h));
-        half[4 * h + i] = _mm256_insertf128_ps(low, load_half(from + (i + 4) * stride + 4 * h), 1);
+        a[4 * h + i] = _mm256_insertf128_ps(low, load_half(from + (i + 4) * stride + 4 * h), 1);
       }
     }
     for (int h = 0; h < 8; h += 4) {
-      pair[h] = _mm256_unpacklo_ps(half[h], half[h + 1]);
-      pair[h + 1] = _mm256_unpackhi_ps(half[h], half[h + 1]);
-      pair[h + 2] = _mm256_unpacklo_ps(half[h + 2], half[h + 3]);
-      pair[h + 3] = _mm256_unpackhi_ps(half[h + 2], half[h + 3]);
-      store(to + (h + 0) * to_stride, _mm256_shuffle_ps(pair[h], pair[h + 2], 0x44));
-      store(to + (h + 1) * to_stride, _mm256_shuffle_ps(pair[h], pair[h + 2], 0xee));
-      store(to + (h + 2) * to_stride, _mm256_shuffle_ps(pair[h + 1], pair[h + 3], 0x44));
-      store(to + (h + 3) * to_stride, _mm256_shuffle_ps(pair[h + 1], pair[h + 3], 0xee));
+      turn_fours(a + h);
+      for (int i = h; i < h + 4; ++i) store(to + i * to_stride, a[i]);
     }
+  }
+
+  // Two neighbours are turned as one word and parted afterwards: a third of the shuffles.
+  static void transpose(const BFloat16* from, int64_t stride, float* to, int64_t to_stride) {
+    Reg a[4];
+    for (int i = 0; i < 4; ++i) {
+      const Reg low = _mm256_castps128_ps256(load_words(from + i * stride));
+      a[i] = _mm256_insertf128_ps(low, load_words(from + (i + 4) * stride), 1);
+    }
+    turn_fours(a);
+    for (int i = 0; i < 4; ++i) {
+      const __m256i bits = _mm256_castps_si256(a[i]);
+      store(to + 2 * i * to_stride, _mm256_castsi256_ps(_mm256_slli_epi32(bits, 16)));
+      store(to + (2 * i + 1) * to_stride, _mm256_and_ps(a[i], _mm256_castsi256_ps(_mm256_set1_epi32(~0xffff))));
+    }
+  }
+  static void transpose(const float* from, int64_t stride, BFloat16* to, int64_t to_stride) {
+    Reg a[4];
+    for (int i = 0; i < 4; ++i) {
+      const Reg even = load(from + 2 * i * stride), odd = load(from + (2 * i + 1) * stride);
+      a[i] = _mm256_castsi256_ps(_mm256_blend_epi16(_mm256_srli_epi32(rounded(even), 16), rounded(odd), 0xaa));
+    }
+    turn_fours(a);
+    for (int i = 0; i < 4; ++i) {
+      _mm_storeu_ps(reinterpret_cast<float*>(to + i * to_stride), _mm256_castps256_ps128(a[i]));
+      _mm_storeu_ps(reinterpret_cast<float*>(to + (4 + i) * to_stride), _mm256_extractf128_ps(a[i], 1));
+    }
+  }
+
+ private:
+  // Four vectors, their 128-bit halves each by itself: what was word j of vector i becomes word i of vector j.
+  static void turn_fours(Reg* a) {
+    const Reg low01 = _mm256_unpacklo_ps(a[0], a[1]), high01 = _mm256_unpackhi_ps(a[0], a[1]);
+    const Reg low23 = _mm256_unpacklo_ps(a[2], a[3]), high23 = _mm256_unpackhi_ps(a[2], a[3]);
+    a[0] = _mm256_shuffle_ps(low01, low23, 0x44);
+    a[1] = _mm256_shuffle_ps(low01, low23, 0xee);
+    a[2] = _mm256_shuffle_ps(high01, high23, 0x44);
+    a[3] = _mm256_shuffle_ps(high01, high23, 0xee);
+  }
+  static __m128 load_words(const BFloat16* from) { return _mm_loadu_ps(reinterpret_cast<const float*>(from)); }
+  // To the bfloat16 in the upper half of each word. No carry makes an infinity of a NaN: see from_compute().
+  static __m256i rounded(Reg a) {
+    const __m256i bits = _mm256_castps_si256(a);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    return _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
   }
 };
 

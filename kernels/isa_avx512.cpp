@@ -78,16 +78,7 @@ struct F32 : Stream {
   static void transpose(const From* from, int64_t stride, To* to, int64_t to_stride) {
     Reg a[16], b[16];
     for (int i = 0; i < 16; ++i) a[i] = load(from + i * stride);
-    for (int i = 0; i < 16; i += 2) {
-      b[i] = _mm512_unpacklo_ps(a[i], a[i + 1]);
-      b[i + 1] = _mm512_unpackhi_ps(a[i], a[i + 1]);
-    }
-    for (int i = 0; i < 16; i += 4) {
-      a[i] = _mm512_shuffle_ps(b[i], b[i + 2], 0x44);
-      a[i + 1] = _mm512_shuffle_ps(b[i], b[i + 2], 0xee);
-      a[i + 2] = _mm512_shuffle_ps(b[i + 1], b[i + 3], 0x44);
-      a[i + 3] = _mm512_shuffle_ps(b[i + 1], b[i + 3], 0xee);
-    }
+    for (int i = 0; i < 16; i += 4) turn_fours(a + i);
     for (int i = 0; i < 4; ++i) {
       for (int h = 0; h < 16; h += 8) {
         b[h + i] = _mm512_shuffle_f32x4(a[h + i], a[h + 4 + i], 0x88);
@@ -100,17 +91,69 @@ struct F32 : Stream {
     }
   }
 
+  // Two neighbours are turned as one word and parted afterwards: 24 shuffles instead of 80.
+  static void transpose(const BFloat16* from, int64_t stride, float* to, int64_t to_stride) {
+    Reg a[8];  // rows 0 to 3, each with the fourth after it beside it, and rows 8 to 11
+    for (int i = 0; i < 8; ++i) {
+      const BFloat16* const row = from + (i < 4 ? i : 4 + i) * stride;
+      a[i] = _mm512_castsi512_ps(
+          _mm512_inserti64x4(_mm512_castsi256_si512(load_words(row)), load_words(row + 4 * stride), 1));
+    }
+    turn_fours(a);
+    turn_fours(a + 4);
+    const auto part = [&](Reg words, int i) {
+      const __m512i bits = _mm512_castps_si512(words);
+      store(to + 2 * i * to_stride, _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16)));
+      store(to + (2 * i + 1) * to_stride, _mm512_and_ps(words, _mm512_castsi512_ps(_mm512_set1_epi32(~0xffff))));
+    };
+    for (int i = 0; i < 4; ++i) {
+      part(_mm512_shuffle_f32x4(a[i], a[4 + i], 0x88), i);
+      part(_mm512_shuffle_f32x4(a[i], a[4 + i], 0xdd), 4 + i);
+    }
+  }
+  static void transpose(const float* from, int64_t stride, BFloat16* to, int64_t to_stride) {
+    Reg a[8];
+    for (int i = 0; i < 8; ++i) {
+      const Reg even = load(from + 2 * i * stride), odd = load(from + (2 * i + 1) * stride);
+      const __m512i low = _mm512_srli_epi32(rounded(even), 16);
+      a[i] = _mm512_castsi512_ps(_mm512_mask_blend_epi16(0xaaaaaaaa, low, rounded(odd)));
+    }
+    turn_fours(a);
+    turn_fours(a + 4);
+    const __m512i first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
+    const __m512i second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+    for (int i = 0; i < 4; ++i) {
+      const __m512i low = _mm512_castps_si512(a[i]), high = _mm512_castps_si512(a[4 + i]);
+      store_words(to + i * to_stride, to + (4 + i) * to_stride, _mm512_permutex2var_epi64(low, first, high));
+      store_words(to + (8 + i) * to_stride, to + (12 + i) * to_stride, _mm512_permutex2var_epi64(low, second, high));
+    }
+  }
+
  private:
+  // Four vectors, their 128-bit quarters each by itself: what was word j of vector i becomes word i of vector j.
+  static void turn_fours(Reg* a) {
+    const Reg low01 = _mm512_unpacklo_ps(a[0], a[1]), high01 = _mm512_unpackhi_ps(a[0], a[1]);
+    const Reg low23 = _mm512_unpacklo_ps(a[2], a[3]), high23 = _mm512_unpackhi_ps(a[2], a[3]);
+    a[0] = _mm512_shuffle_ps(low01, low23, 0x44);
+    a[1] = _mm512_shuffle_ps(low01, low23, 0xee);
+    a[2] = _mm512_shuffle_ps(high01, high23, 0x44);
+    a[3] = _mm512_shuffle_ps(high01, high23, 0xee);
+  }
+  static __m256i load_words(const BFloat16* from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); }
+  static void store_words(BFloat16* first, BFloat16* second, __m512i words) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(first), _mm512_castsi512_si256(words));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(second), _mm512_extracti64x4_epi64(words, 1));
+  }
+
   static Reg widen(__m256i bits) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16)); }
   static __m256i narrow_half(Reg a) { return _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-  static __m256i narrow_bfloat16(Reg a) {
+  // To the bfloat16 in the upper half of each word. No carry makes an infinity of a NaN: see from_compute().
+  static __m512i rounded(Reg a) {
     const __m512i bits = _mm512_castps_si512(a);
     const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
-    const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
-    const __m512i chosen = _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), quiet);
-    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(chosen, 16));
+    return _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
   }
+  static __m256i narrow_bfloat16(Reg a) { return _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded(a), 16)); }
 };
 
 struct F64 : Stream {

@@ -20,7 +20,8 @@ typedef float FloatVector __attribute__((vector_size(16)));
 typedef double DoubleVector __attribute__((vector_size(16)));
 typedef uint32_t WordVector __attribute__((vector_size(16)));
 typedef int32_t IntVector __attribute__((vector_size(16)));
-typedef uint16_t ShortVector __attribute__((vector_size(8)));
+typedef int16_t ShortVector __attribute__((vector_size(16)));
+typedef uint16_t HalfVector __attribute__((vector_size(8)));
 
 // What float and double have in common: S the scalar, R its vector, Self the one that is made of it.
 template <class Self, class S, class R>
@@ -111,6 +112,7 @@ struct F32 : Common<F32, float, FloatVector> {
   using Base::load_first;
   using Base::store;
   using Base::store_first;
+  using Base::transpose;
 
   static Reg load(const BFloat16* from) {
     const WordVector bits = words(from) << 16;
@@ -122,8 +124,8 @@ struct F32 : Common<F32, float, FloatVector> {
     // The multiplication by 2^112 moves the exponent's bias from 15 to 127, for subnormal halves too. Infinity and NaN
     // get the highest exponent besides.
     const WordVector finite = as_words(as_float(magnitude << 13) * 0x1p112f);
-    const IntVector special = __builtin_convertvector(magnitude, IntVector) > 0x7bff;
-    return as_float(finite | (__builtin_convertvector(special, WordVector) & 0x7f800000u) | (bits ^ magnitude) << 16);
+    const IntVector special = reinterpret_cast<IntVector>(magnitude) > 0x7bff;
+    return as_float(finite | (as_words(special) & 0x7f800000u) | (bits ^ magnitude) << 16);
   }
   template <class T>
   static Reg load_first(const T* from, int count) {
@@ -131,58 +133,142 @@ struct F32 : Common<F32, float, FloatVector> {
     for (int l = 0; l < count; ++l) a[l] = to_compute(from[l]);
     return a;
   }
-  // from_compute of element.h on all lanes at once, where all are usual: to compute each way for all and take one took
-  // 101 ms instead of 94 for c4_14x14_adaptive.
-  static void store(Half* to, Reg a) {
-    const WordVector bits = as_words(a);
-    const WordVector magnitude = bits & 0x7fffffffu;
-    const IntVector above_least = __builtin_convertvector(magnitude, IntVector) - 0x38800000;
-    if (any((above_least < 0) | (above_least >= 0x477ff000 - 0x38800000))) return store_first(to, a, kLanes);
-    store_words(to, ((magnitude - 0x38000000u + 0xfffu + (magnitude >> 13 & 1u)) >> 13) | (bits >> 16 & 0x8000u));
-  }
-  static void store(BFloat16* to, Reg a) {
-    if (any(a != a)) return store_first(to, a, kLanes);
-    const WordVector bits = as_words(a);
-    store_words(to, (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
-  }
+  static void store(Half* to, Reg a) { store_rounded(to, a); }
+  static void store(BFloat16* to, Reg a) { store_rounded(to, a); }
   template <class T>
   static void store_first(T* to, Reg a, int count) {
     for (int l = 0; l < count; ++l) from_compute(a[l], to[l]);
   }
 
+  static void transpose(const Half* from, int64_t stride, float* to, int64_t to_stride) {
+    turn_pairs(from, stride, to, to_stride);
+  }
+  static void transpose(const BFloat16* from, int64_t stride, float* to, int64_t to_stride) {
+    turn_pairs(from, stride, to, to_stride);
+  }
+  static void transpose(const float* from, int64_t stride, Half* to, int64_t to_stride) {
+    turn_into_pairs(from, stride, to, to_stride);
+  }
+  static void transpose(const float* from, int64_t stride, BFloat16* to, int64_t to_stride) {
+    turn_into_pairs(from, stride, to, to_stride);
+  }
+
  private:
+  // Two neighbours of 16 bits are turned as one word, the first of them in its lower half, and parted afterwards: as
+  // many shuffles as float has.
+  static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
+  template <class T>
+  static void turn_pairs(const T* from, int64_t stride, float* to, int64_t to_stride) {
+    WordVector rows[kLanes] = {};
+    for (int i = 0; i < kLanes; ++i) std::memcpy(&rows[i], from + i * stride, kLanes * sizeof(T));
+    const WordVector left{rows[0][0], rows[1][0], rows[2][0], rows[3][0]};
+    const WordVector right{rows[0][1], rows[1][1], rows[2][1], rows[3][1]};
+    if (any_special(T{}, left, right)) return transpose<T, float>(from, stride, to, to_stride);
+    store(to, widened(T{}, left << 16));
+    store(to + to_stride, widened(T{}, left));
+    store(to + 2 * to_stride, widened(T{}, right << 16));
+    store(to + 3 * to_stride, widened(T{}, right));
+  }
+  template <class T>
+  static void turn_into_pairs(const float* from, int64_t stride, T* to, int64_t to_stride) {
+    WordVector seen{};
+    const WordVector left = joined<T>(load(from), load(from + stride), seen);
+    const WordVector right = joined<T>(load(from + 2 * stride), load(from + 3 * stride), seen);
+    if (any_special(T{}, seen)) return transpose<float, T>(from, stride, to, to_stride);
+    store_two(WordVector{left[0], right[0], left[1], right[1]}, to, to + to_stride);
+    store_two(WordVector{left[2], right[2], left[3], right[3]}, to + 2 * to_stride, to + 3 * to_stride);
+  }
+  template <class T>
+  static void store_two(WordVector words, T* first, T* second) {
+    typedef uint64_t Halves __attribute__((vector_size(16)));
+    const Halves halves = reinterpret_cast<Halves>(words);
+    const uint64_t low = halves[0], high = halves[1];
+    std::memcpy(first, &low, sizeof low);
+    std::memcpy(second, &high, sizeof high);
+  }
+
+  // The value in the upper half of each word, whatever stands in the lower.
+  static Reg widened(BFloat16, WordVector words) { return as_float(words & 0xffff0000u); }
+  // The shift leaves the sign where it is, and the multiplication by 2^112 moves the exponent's bias from 15 to 127.
+  static Reg widened(Half, WordVector words) {
+    const IntVector shifted = reinterpret_cast<IntVector>(words) >> 3;
+    return as_float(as_words(shifted) & 0x8fffe000u) * 0x1p112f;
+  }
+  // Whether some value is not widened so: an infinity or a NaN.
+  static bool any_special(BFloat16, WordVector, WordVector) { return false; }
+  static bool any_special(Half, WordVector left, WordVector right) {
+    const ShortVector first = as_shorts(left) & 0x7c00, second = as_shorts(right) & 0x7c00;
+    return any(reinterpret_cast<IntVector>((first == 0x7c00) | (second == 0x7c00)));
+  }
+
+  // The nearest of the type, ties to even, in the upper half of each word. What any_special() is asked later is noted
+  // in seen: whether some lane must be rounded by itself.
+  static WordVector rounded(BFloat16, Reg a, WordVector&) {
+    const WordVector bits = as_words(a);
+    return bits + 0x7fffu + (bits >> 16 & 1u);  // no carry makes an infinity of a NaN: see from_compute()
+  }
+  // A power of two is added whose last place is the half's, so that the addition rounds. A subnormal half's last place
+  // is 2^-24, like that of 2^-14. Of the sum the lowest 16 bits count: the mantissa with its leading 1, and added to it
+  // kBias and the power's exponent, which together are the half's exponent less 1.
+  static WordVector rounded(Half, Reg a, WordVector& seen) {
+    constexpr uint32_t kShift = 13u << 23, kBias = (1u << 16) - (113u << 10) % (1u << 16), kLeast = 113u << 23;
+    const WordVector sign = as_words(a) & 0x80000000u;
+    const WordVector magnitude = as_words(a) ^ sign;
+    const WordVector power = larger_shorts(magnitude & 0x7f800000u, WordVector{} + kLeast);
+    seen = larger_shorts(seen, power);
+    const WordVector sum = as_words(as_float(magnitude) + as_float(power + (kShift + kBias)));
+    return (sum + (power >> 13)) << 16 | sign;
+  }
+  static bool any_special(BFloat16, WordVector) { return false; }
+  // 2^16 and beyond; what is less and rounds to 2^16 has become infinity's bits.
+  static bool any_special(Half, WordVector seen) {
+    return any(reinterpret_cast<IntVector>(as_shorts(seen) >= (143 << 7)));
+  }
+
+  template <class T>
+  static WordVector joined(Reg first, Reg second, WordVector& seen) {
+    return rounded(T{}, first, seen) >> 16 | (rounded(T{}, second, seen) & 0xffff0000u);
+  }
+  template <class T>
+  static void store_rounded(T* to, Reg a) {
+    WordVector seen{};
+    const WordVector bits = rounded(T{}, a, seen) >> 16;
+    if (any_special(T{}, seen)) return store_first(to, a, kLanes);
+    store_words(to, bits);
+  }
   template <class T>
   static WordVector words(const T* from) {
-    ShortVector bits;
+    HalfVector bits;
     std::memcpy(&bits, from, sizeof bits);
     return __builtin_convertvector(bits, WordVector);
   }
   template <class T>
   static void store_words(T* to, WordVector words) {
 #if defined(__SSE2__)  // GCC 12 would take them apart one by one
-    __m128i bits;
-    std::memcpy(&bits, &words, sizeof bits);
-    bits = _mm_srai_epi32(_mm_slli_epi32(bits, 16), 16);
+    const __m128i bits = _mm_srai_epi32(_mm_slli_epi32(reinterpret_cast<__m128i>(words), 16), 16);
     _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packs_epi32(bits, bits));
 #else
-    const ShortVector bits = __builtin_convertvector(words, ShortVector);
+    const HalfVector bits = __builtin_convertvector(words, HalfVector);
     std::memcpy(to, &bits, sizeof bits);
 #endif
   }
   static bool any(IntVector lanes) {
+#if defined(__SSE2__)
+    return _mm_movemask_epi8(reinterpret_cast<__m128i>(lanes)) != 0;
+#else
     uint64_t halves[2];
     std::memcpy(halves, &lanes, sizeof halves);
     return (halves[0] | halves[1]) != 0;
+#endif
   }
-  static Reg as_float(WordVector bits) {
-    Reg a;
-    std::memcpy(&a, &bits, sizeof a);
-    return a;
+  static Reg as_float(WordVector bits) { return reinterpret_cast<Reg>(bits); }
+  static WordVector larger_shorts(WordVector a, WordVector b) {
+    return as_words(as_shorts(a) > as_shorts(b) ? as_shorts(a) : as_shorts(b));
   }
-  static WordVector as_words(Reg a) {
-    WordVector bits;
-    std::memcpy(&bits, &a, sizeof bits);
-    return bits;
+  static ShortVector as_shorts(WordVector bits) { return reinterpret_cast<ShortVector>(bits); }
+  template <class Vector>
+  static WordVector as_words(Vector bits) {
+    return reinterpret_cast<WordVector>(bits);
   }
 };
 

@@ -52,12 +52,10 @@ struct F32 : Stream {
 
   static void store(float* to, Reg a) { vst1q_f32(to, a); }
   static void store(Half* to, Reg a) { store_bits(to, vreinterpret_u16_f16(vcvt_f16_f32(a))); }
-  static void store(BFloat16* to, Reg a) {
+  static void store(BFloat16* to, Reg a) {  // no carry makes an infinity of a NaN: see from_compute()
     const uint32x4_t bits = vreinterpretq_u32_f32(a);
     const uint32x4_t odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
-    const uint32x4_t rounded = vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7fff)));
-    const uint32x4_t quiet = vorrq_u32(bits, vdupq_n_u32(0x400000));
-    store_bits(to, vshrn_n_u32(vbslq_u32(vceqq_f32(a, a), rounded, quiet), 16));
+    store_bits(to, vshrn_n_u32(vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7fff))), 16));
   }
   template <class T>
   static void store_first(T* to, Reg a, int count) {

@@ -136,17 +136,19 @@ def crowded_calls(dtype: np.dtype, mode: str, semantics: str) -> Iterator[Call]:
         yield make_call(X.astype(dtype), rois.astype(dtype), rng.integers(0, 2, len(rois)), attributes)
 
 
-def every_value_call(dtype: np.dtype) -> Call:
+def every_value_call(dtype: np.dtype, channels: int, height: int) -> Call:
     """Each of the 65,536 values of a 16-bit type as itself, and the mean of each two neighbours: every tie there is."""
-    X = np.arange(2**16).astype(np.uint16).view(dtype).reshape(1, 1024, 1, 64)
-    rois = np.array([(0, 0, 64, 1), (0.5, 0, 64.5, 1)], dtype)
-    return make_call(X, rois, np.zeros(2, np.int64), Attributes(1, 64, sampling_ratio=1), exact=True)
+    X = np.arange(2**16).astype(np.uint16).view(dtype).reshape(1, channels, height, 64)
+    rois = np.array([(0, 0, 64, height), (0.5, 0, 64.5, height)], dtype)
+    return make_call(X, rois, np.zeros(2, np.int64), Attributes(height, 64, sampling_ratio=1), exact=True)
 
 
 def all_calls() -> list[Call]:
     drawn = ((dtype, *rule) for dtype in DTYPES for rule in RULES)
     calls = [call for one in drawn for call in (*tail_calls(*one), *crowded_calls(*one))]
-    return calls + [every_value_call(dtype) for dtype in DTYPES if dtype.itemsize == 2]
+    # The first shape is pooled in columns, the second from a tile.
+    shapes = [(dtype, *shape) for dtype in DTYPES if dtype.itemsize == 2 for shape in ((1024, 1), (64, 16))]
+    return calls + [every_value_call(*shape) for shape in shapes]
 
 
 def read_answers(calls: list[Call], path: Path) -> list[np.ndarray]:
