@@ -143,7 +143,7 @@ class Driver {
       const size_t needed = plan.way == Way::kColumns ? columns_size(plan.window.columns) : 0;
       if (needed > size) {
         size = std::max(needed, 2 * size);
-        task.scratch = take<S>(memory, size);
+        task.scratch = zeros(memory, size, size);
       }
       pool_(task);
     }
@@ -234,7 +234,7 @@ class Driver {
       const Range part = share(vectors(), i % cut.channel_parts, cut.channel_parts);
       const Range channels{part.first * shape_.lanes, std::min(part.last * shape_.lanes, arrays_.C)};
       std::pmr::monotonic_buffer_resource memory(size * sizeof(S) + kLine);
-      S* const scratch = size == 0 ? nullptr : take<S>(memory, size);
+      S* const scratch = zeros(memory, size, most_columns < 0 ? 0 : columns_size(most_columns));
       for (const Group& group : groups) {
         const Range rois = share(static_cast<int64_t>(group.last - group.first), i / cut.channel_parts, cut.roi_parts);
         if (rois.first == rois.last) continue;
@@ -263,6 +263,14 @@ class Driver {
   size_t columns_size(int64_t columns) const {
     const int64_t lanes = shape_.lanes;
     return static_cast<size_t>((2 * (columns + lanes) + attributes_.output_width + lanes) * lanes);
+  }
+
+  // The first so many are 0: Way::kColumns computes on lanes that hold no row, and from memory as it comes they may be
+  // subnormal, which Intel's CPUs stumble over: 139 us instead of 14 for a RoI of 7 x 7 bins and 64 channels.
+  static S* zeros(Memory& memory, size_t size, size_t zeroed) {
+    S* const scratch = take<S>(memory, size);
+    std::fill_n(scratch, zeroed, S{0});
+    return scratch;
   }
 
   // For any way. A tile: itself, a RoI's bins, swept rows, and the bins turned back, twice. Each times the lanes.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,3 +139,38 @@ def test_the_comparison_sees_one_wrong_value(calls, name):
     for wrong in (Y[place] * Y.dtype.type(1.02), np.nan, np.inf):
         Y[place] = wrong
         assert call.difference(Y) > BARS[name]
+
+
+COMPUTES = """
+import ctypes, numpy as np
+from onnx_roialign import native
+from onnx_roialign.attributes import Attributes
+libc, libm = ctypes.CDLL(None), ctypes.CDLL("libm.so.6")
+libc.malloc.restype = ctypes.c_void_p
+assert ctypes.string_at(libc.malloc(100_000), 4) == b"\\x80" * 4, "memory is not filled"
+X = np.full((1, 40, 50, 90), 0.75)
+for dtype in ("float32", "float64"):
+    for num_rois in (1, 30):
+        for output in ((7, 7), (3, 28), (14, 14)):
+            for mode in ("avg", "max"):
+                rois = np.tile([(3.5, 2.5, 80.25, 40.75)], (num_rois, 1)).astype(dtype)
+                attributes = Attributes(*output, sampling_ratio=0, mode=mode)
+                arrays = X.astype(dtype), rois, np.zeros(num_rois, np.int64)
+                for isa in native.available_isas():
+                    libm.feclearexcept(0x1D)  # x86's invalid, division by zero, overflow and underflow
+                    native.roi_align(*arrays, attributes, threads=1, isa=isa)
+                    print(libm.fetestexcept(0x1D), dtype, num_rois, output, mode, isa)
+"""
+
+
+FILLS_MEMORY = platform.libc_ver()[0] == "glibc" and platform.machine() == "x86_64"
+
+
+@pytest.mark.skipif(not FILLS_MEMORY, reason="needs glibc's malloc and x86's exception flags")
+def test_nothing_is_computed_on_memory_as_it_comes():
+    # Every byte that malloc hands out is 0x80, so that a product of what nobody wrote underflows.
+    environment = {**os.environ, "GLIBC_TUNABLES": "glibc.malloc.perturb=127"}
+    done = subprocess.run([sys.executable, "-c", COMPUTES], env=environment, capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 24 * len(native.available_isas())
+    assert [line for line in lines if not line.startswith("0 ")] == []
