@@ -146,7 +146,7 @@ def every_value_call(dtype: np.dtype, channels: int, height: int) -> Call:
 def all_calls() -> list[Call]:
     drawn = ((dtype, *rule) for dtype in DTYPES for rule in RULES)
     calls = [call for one in drawn for call in (*tail_calls(*one), *crowded_calls(*one))]
-    # The first shape is pooled in columns, the second from a tile.
+    # The first shape is pooled pixel by pixel, the second from a tile.
     shapes = [(dtype, *shape) for dtype in DTYPES if dtype.itemsize == 2 for shape in ((1024, 1), (64, 16))]
     return calls + [every_value_call(*shape) for shape in shapes]
 
