@@ -232,9 +232,9 @@ struct F32 : Common<F32, float, FloatVector> {
   template <class T>
   static void store_rounded(T* to, Reg a) {
     WordVector seen{};
-    const WordVector bits = rounded(T{}, a, seen) >> 16;
+    const WordVector bits = rounded(T{}, a, seen);
     if (any_special(T{}, seen)) return store_first(to, a, kLanes);
-    store_words(to, bits);
+    store_upper(to, bits);
   }
   template <class T>
   static WordVector words(const T* from) {
@@ -243,12 +243,12 @@ struct F32 : Common<F32, float, FloatVector> {
     return __builtin_convertvector(bits, WordVector);
   }
   template <class T>
-  static void store_words(T* to, WordVector words) {
+  static void store_upper(T* to, WordVector words) {
 #if defined(__SSE2__)  // GCC 12 would take them apart one by one
-    const __m128i bits = _mm_srai_epi32(_mm_slli_epi32(reinterpret_cast<__m128i>(words), 16), 16);
+    const __m128i bits = _mm_srai_epi32(reinterpret_cast<__m128i>(words), 16);
     _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packs_epi32(bits, bits));
 #else
-    const HalfVector bits = __builtin_convertvector(words, HalfVector);
+    const HalfVector bits = __builtin_convertvector(words >> 16, HalfVector);
     std::memcpy(to, &bits, sizeof bits);
 #endif
   }
