@@ -4,6 +4,7 @@
 #include <cstdarg>
 #include <cstdint>
 #include <cstdio>
+#include <iterator>
 #include <limits>
 
 #include "element.h"
@@ -18,7 +19,7 @@ constexpr int64_t kMaxSamplingRatio = 16384;
 constexpr int64_t kMaxOutputSize = 32768;
 constexpr int64_t kMaxMapSize = std::numeric_limits<int32_t>::max() - 64;
 
-__attribute__((format(printf, 1, 2))) std::string text(const char* format, ...) {
+__attribute__((cold, format(printf, 1, 2))) std::string text(const char* format, ...) {
   char buffer[320];
   va_list arguments;
   va_start(arguments, format);
@@ -38,13 +39,12 @@ std::string check_output_size(const char* name, int64_t value) {
 // Whether a * b overflows int64; both are >= 0.
 bool product(int64_t a, int64_t b, int64_t& result) { return !__builtin_mul_overflow(a, b, &result); }
 
+const char* const kSizes[] = {"N", "C", "H", "W", "num_rois"};
+
 std::string check_sizes(const Attributes& attributes, const Arrays& arrays) {
-  const struct {
-    const char* name;
-    int64_t value;
-  } sizes[] = {{"N", arrays.N}, {"C", arrays.C}, {"H", arrays.H}, {"W", arrays.W}, {"num_rois", arrays.num_rois}};
-  for (const auto& size : sizes) {
-    if (size.value < 0) return text("%s must be at least 0, got %lld", size.name, wide(size.value));
+  const int64_t sizes[] = {arrays.N, arrays.C, arrays.H, arrays.W, arrays.num_rois};
+  for (size_t i = 0; i < std::size(sizes); ++i) {
+    if (sizes[i] < 0) return text("%s must be at least 0, got %lld", kSizes[i], wide(sizes[i]));
   }
   int64_t elements;
   const bool x_fits = product(arrays.N, arrays.C, elements) && product(elements, arrays.H, elements) &&

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "memory.h"
 #include "plan.h"
 #include "problem.h"
 
@@ -80,7 +81,7 @@ struct Shape {
 template <class C>
 class Planner {
  public:
-  // Scratch lies in memory. for_tile: each plan is to be fit for Way::kTile.
+  // Scratch lies in memory; shape is kept. for_tile: each plan is to be fit for Way::kTile.
   Planner(const Attributes& attributes, int64_t channels, int64_t height, int64_t width, const Shape& shape,
           bool for_tile, Memory& memory);
 
@@ -89,7 +90,7 @@ class Planner {
   void plan(const C coordinates[4], bool keep, Memory& memory, RoiPlan<C>& plan);
 
  private:
-  void sample_axis(const Axis<C>& scaled, AxisTaps<C>& axis) const;
+  void sample_axis(C roi_start, C roi_end, AxisTaps<C>& axis) const;
   template <class Taps, bool kLarge>
   void sample_bins(C start, C bin, AxisTaps<C>& axis) const;
   double cost_of_points() const;
@@ -99,7 +100,7 @@ class Planner {
 
   const Attributes& attributes_;
   const Scaling<C> scale_;
-  const Shape shape_;
+  const Shape& shape_;
   const double per_plane_;      // what is done once for all channels costs a plane this part of it
   const double least_columns_;  // what pooling in columns costs, whatever is swept
   const bool for_tile_;

@@ -51,16 +51,11 @@ OrtStatus* ROIALIGN_ORT_CALL compute(void* self, OrtKernelContext* context) {
     const Tensor X = read_input(kernel.runtime, context, 0);
     const Tensor rois = read_input(kernel.runtime, context, kRois);
     const Tensor batch_indices = read_input(kernel.runtime, context, kBatchIndices);
-    std::string problem = check_shapes(X, rois, batch_indices);
-    Arrays arrays{};
-    if (problem.empty()) {
-      arrays = {kernel.type, X.data,       rois.data,  static_cast<const int64_t*>(batch_indices.data),
-                nullptr,     X.shape[0],   X.shape[1], X.shape[2],
-                X.shape[3],  rois.shape[0]};
-      problem = check_arrays(kernel.attributes, arrays);
-    }
-    if (!problem.empty()) throw std::invalid_argument(problem + kernel.node);
-
+    require_none(check_shapes(X, rois, batch_indices), kernel.node);
+    Arrays arrays{kernel.type, X.data,       rois.data,  static_cast<const int64_t*>(batch_indices.data),
+                  nullptr,     X.shape[0],   X.shape[1], X.shape[2],
+                  X.shape[3],  rois.shape[0]};
+    require_none(check_arrays(kernel.attributes, arrays), kernel.node);
     arrays.Y = make_output(api, context, kernel.attributes, arrays.num_rois, arrays.C);
     if (arrays.num_rois == 0 || arrays.C == 0) return;
     SessionPool pool{api, context};

@@ -46,10 +46,6 @@ std::string check_scalar(const char* name, const Tensor& tensor) {
   return std::string(name) + " must be a scalar, got shape " + shape_text(tensor.shape);
 }
 
-void require(const std::string& problem, const std::string& node) {
-  if (!problem.empty()) throw std::invalid_argument(problem + node);
-}
-
 template <class T>
 void run(const Kernel& kernel, OrtKernelContext* context) {
   const OrtApi& api = *kernel.runtime.api;
@@ -58,9 +54,9 @@ void run(const Kernel& kernel, OrtKernelContext* context) {
   const Tensor zero_point = read_input(kernel.runtime, context, kZeroPoint);
   const Tensor rois = read_input(kernel.runtime, context, kRois);
   const Tensor batch_indices = read_input(kernel.runtime, context, kBatchIndices);
-  require(check_shapes(X, rois, batch_indices), kernel.node);
-  require(check_scalar("x_scale", scale), kernel.node);
-  require(check_scalar("x_zero_point", zero_point), kernel.node);
+  require_none(check_shapes(X, rois, batch_indices), kernel.node);
+  require_none(check_scalar("x_scale", scale), kernel.node);
+  require_none(check_scalar("x_zero_point", zero_point), kernel.node);
   QuantizedArrays<T> arrays{static_cast<const T*>(X.data),
                             *static_cast<const float*>(scale.data),
                             *static_cast<const T*>(zero_point.data),
@@ -72,10 +68,10 @@ void run(const Kernel& kernel, OrtKernelContext* context) {
                             X.shape[2],
                             X.shape[3],
                             rois.shape[0]};
-  require(check_scale(arrays.scale), kernel.node);
-  require(check_arrays(kernel.attributes, {ElementType::kFloat32, arrays.X, arrays.rois, arrays.batch_indices, nullptr,
-                                           arrays.N, arrays.C, arrays.H, arrays.W, arrays.num_rois}),
-          kernel.node);
+  require_none(check_scale(arrays.scale), kernel.node);
+  require_none(check_arrays(kernel.attributes, {ElementType::kFloat32, arrays.X, arrays.rois, arrays.batch_indices,
+                                                nullptr, arrays.N, arrays.C, arrays.H, arrays.W, arrays.num_rois}),
+               kernel.node);
   arrays.Y = static_cast<T*>(make_output(api, context, kernel.attributes, arrays.num_rois, arrays.C));
   if (arrays.num_rois == 0 || arrays.C == 0) return;
   SessionPool pool{api, context};

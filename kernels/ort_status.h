@@ -4,6 +4,7 @@
 
 #include <new>
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "ort_abi.h"
@@ -28,6 +29,10 @@ class OrtFailure {
 
 inline void check(ort_abi::OrtStatus* status) {
   if (status != nullptr) throw OrtFailure(status);
+}
+
+inline void require_none(const std::string& problem, const std::string& node) {
+  if (!problem.empty()) throw std::invalid_argument(problem + node);
 }
 
 inline bool succeeded(const ort_abi::OrtApi& api, ort_abi::OrtStatus* status) {

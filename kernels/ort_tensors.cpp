@@ -1,9 +1,11 @@
 // What the ops see of a run: input tensors, the thread pool, and shapes before the run.
 #include "ort_tensors.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <memory>
+#include <vector>
 
 #include "ort_status.h"
 
@@ -27,6 +29,16 @@ std::vector<int64_t> dimensions(const OrtApi& api, const OrtTensorTypeAndShapeIn
   return dims;
 }
 
+Dimensions copied_shape(const OrtApi& api, const OrtValue* value) {
+  OrtTensorTypeAndShapeInfo* raw = nullptr;
+  check(api.GetTensorTypeAndShape(value, &raw));
+  const Info info(raw, ReleaseInfo{&api});
+  const std::vector<int64_t> dims = dimensions(api, info.get());
+  auto copy = std::make_unique<int64_t[]>(dims.size());
+  std::copy(dims.begin(), dims.end(), copy.get());
+  return {std::move(copy), dims.size()};
+}
+
 }  // namespace
 
 Tensor read_input(const Runtime& runtime, const OrtKernelContext* context, size_t index) {
@@ -42,10 +54,7 @@ Tensor read_input(const Runtime& runtime, const OrtKernelContext* context, size_
     check(api.GetTensorElementTypeAndShapeDataReference(value, &type, &sizes, &rank));
     return {Dimensions(sizes, rank), data};
   }
-  OrtTensorTypeAndShapeInfo* raw = nullptr;
-  check(api.GetTensorTypeAndShape(value, &raw));
-  const Info info(raw, ReleaseInfo{&api});
-  return {Dimensions(dimensions(api, info.get())), data};
+  return {copied_shape(api, value), data};
 }
 
 std::string shape_text(const Dimensions& shape) {
@@ -53,6 +62,15 @@ std::string shape_text(const Dimensions& shape) {
   for (size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
   return text + (shape.size() == 1 ? ",)" : ")");
 }
+
+namespace {
+
+__attribute__((cold)) std::string counts_text(int64_t rois, int64_t batch_indices) {
+  return "rois and batch_indices must have the same count, got " + std::to_string(rois) + " and " +
+         std::to_string(batch_indices);
+}
+
+}  // namespace
 
 std::string check_shapes(const Tensor& X, const Tensor& rois, const Tensor& batch_indices) {
   if (X.shape.size() != 4) return "X must have rank 4 (N, C, H, W), got shape " + shape_text(X.shape);
@@ -62,11 +80,8 @@ std::string check_shapes(const Tensor& X, const Tensor& rois, const Tensor& batc
   if (batch_indices.shape.size() != 1) {
     return "batch_indices must have shape (num_rois,), got shape " + shape_text(batch_indices.shape);
   }
-  if (rois.shape[0] != batch_indices.shape[0]) {
-    return "rois and batch_indices must have the same count, got " + std::to_string(rois.shape[0]) + " and " +
-           std::to_string(batch_indices.shape[0]);
-  }
-  return "";
+  if (rois.shape[0] != batch_indices.shape[0]) return counts_text(rois.shape[0], batch_indices.shape[0]);
+  return {};
 }
 
 void* make_output(const OrtApi& api, OrtKernelContext* context, const Attributes& attributes, int64_t num_rois,

@@ -4,9 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "ort_abi.h"
 #include "ort_status.h"
@@ -18,16 +18,14 @@ namespace roialign {
 class Dimensions {
  public:
   Dimensions(const int64_t* sizes, size_t rank) : sizes_(sizes), rank_(rank) {}
-  explicit Dimensions(std::vector<int64_t> copy) : copy_(std::move(copy)), sizes_(copy_.data()), rank_(copy_.size()) {}
-  Dimensions(const Dimensions&) = delete;
-  Dimensions& operator=(const Dimensions&) = delete;
-  Dimensions(Dimensions&&) = default;  // a moved vector keeps its elements where they are
+  Dimensions(std::unique_ptr<const int64_t[]> copy, size_t rank)
+      : copy_(std::move(copy)), sizes_(copy_.get()), rank_(rank) {}
 
   size_t size() const { return rank_; }
   int64_t operator[](size_t axis) const { return sizes_[axis]; }
 
  private:
-  std::vector<int64_t> copy_;
+  std::unique_ptr<const int64_t[]> copy_;
   const int64_t* sizes_;
   size_t rank_;
 };
@@ -44,7 +42,7 @@ void* make_output(const ort_abi::OrtApi& api, ort_abi::OrtKernelContext* context
                   int64_t num_rois, int64_t C);
 
 // "(2, 5)", "(3,)", "()": as NumPy prints a shape.
-std::string shape_text(const Dimensions& shape);
+__attribute__((cold)) std::string shape_text(const Dimensions& shape);
 
 // Empty, or which input has the wrong rank or count.
 std::string check_shapes(const Tensor& X, const Tensor& rois, const Tensor& batch_indices);

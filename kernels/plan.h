@@ -2,9 +2,7 @@
 #ifndef ONNX_ROIALIGN_PLAN_H_
 #define ONNX_ROIALIGN_PLAN_H_
 
-#include <cstddef>
 #include <cstdint>
-#include <memory_resource>
 
 namespace roialign {
 
@@ -75,15 +73,6 @@ struct TileUnit {
   int32_t row;
   int32_t column;
 };
-
-// A plan is a dozen small arrays, and a malloc each would cost more than the geometry: they lie one after the other,
-// each at a cache line's start, and go together.
-using Memory = std::pmr::monotonic_buffer_resource;
-
-template <class T>
-T* take(Memory& memory, size_t count) {
-  return static_cast<T*>(memory.allocate(count * sizeof(T), 64));
-}
 
 }  // namespace roialign
 

@@ -31,11 +31,11 @@ struct BinTotals {
 template <class S, class F>
 inline ROIALIGN_INLINE void for_points(const RoiPlan<S>& plan, const Bin& row, const Bin& column, int64_t width,
                                        const F& f) {
-  for (int32_t j = row.first_tap; j < row.first_tap + row.tap_count; ++j) {
-    const Tap<S>& down = plan.rows.taps[j];
-    for (int32_t k = column.first_tap; k < column.first_tap + column.tap_count; ++k) {
-      const Tap<S>& across = plan.columns.taps[k];
-      f(down.position * width + across.position, down.weight * across.weight);
+  const Tap<S>* const rows = plan.rows.taps + row.first_tap;
+  const Tap<S>* const columns = plan.columns.taps + column.first_tap;
+  for (const Tap<S>* down = rows; down < rows + row.tap_count; ++down) {
+    for (const Tap<S>* across = columns; across < columns + column.tap_count; ++across) {
+      f(down->position * width + across->position, down->weight * across->weight);
     }
   }
 }
@@ -103,24 +103,29 @@ inline void pool_listed(const PointList<S>& list, int64_t bins, int64_t plane, c
   }
 }
 
+// Of the channels from c on as many as are pooled together; answers the first that is left.
+template <class V, class Rule, class T>
+__attribute__((noinline)) int64_t pool_from_list(const PoolTask<typename V::Scalar>& task,
+                                                 const RoiPlan<typename V::Scalar>& plan, int64_t c) {
+  constexpr int kTogether = 8;
+  const int64_t bins = task.output_height * task.output_width;
+  const int64_t points = int64_t{plan.rows.tap_count} * plan.columns.tap_count;
+  if (std::max(bins, points) > kMostPoints || task.plane > std::numeric_limits<int32_t>::max()) return c;
+  PointList<typename V::Scalar> list;
+  list_points(task, plan, list);
+  const T* x = view_of<V, T>(task, plan, c).plane;
+  T* y = target_of<T>(task, plan, c).bins;
+  for (; c + kTogether <= task.last_channel; c += kTogether, x += kTogether * task.plane, y += kTogether * bins) {
+    pool_listed<Rule, kTogether>(list, bins, task.plane, x, y);
+  }
+  return c;
+}
+
 template <class V, class Rule, class T>
 inline void pool_points(const PoolTask<typename V::Scalar>& task, const RoiPlan<typename V::Scalar>& plan) {
-  using List = PointList<typename V::Scalar>;
-  constexpr int kTogether = 8;
   constexpr int64_t kMany = 16;  // channels for which listing pays
-  const int64_t bins = task.output_height * task.output_width;
   int64_t c = task.first_channel;
-  const int64_t points = int64_t{plan.rows.tap_count} * plan.columns.tap_count;
-  const bool fits = std::max(bins, points) <= kMostPoints && task.plane <= std::numeric_limits<int32_t>::max();
-  if (fits && task.last_channel - c >= kMany) {
-    List list;
-    list_points(task, plan, list);
-    const T* x = view_of<V, T>(task, plan, c).plane;
-    T* y = target_of<T>(task, plan, c).bins;
-    for (; c + kTogether <= task.last_channel; c += kTogether, x += kTogether * task.plane, y += kTogether * bins) {
-      pool_listed<Rule, kTogether>(list, bins, task.plane, x, y);
-    }
-  }
+  if (task.last_channel - c >= kMany) c = pool_from_list<V, Rule, T>(task, plan, c);
   for (; c + 4 <= task.last_channel; c += 4) pool_taps<V, Rule, 4, T>(task, plan, c);
   const int64_t left = task.last_channel - c;
   if (left == 3) pool_taps<V, Rule, 3, T>(task, plan, c);

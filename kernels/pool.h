@@ -41,13 +41,13 @@ struct PoolTask {
   int64_t output_width;
   int64_t first_channel;
   int64_t last_channel;
-  int64_t most_columns;   // of a plan's window
-  TileLayout tile;        // for Way::kTile
-  int64_t block;          // for Way::kColumns: channels whose touched lines stay in the cache beside the next block's
-  const TileUnit* units;  // and those lines
-  size_t unit_count;
-  bool stream;  // Y is too large for the caches: it is written past them
-  S* scratch;   // Driver::scratch_size() values, from the beginning of a cache line
+  bool stream;    // Y is too large for the caches: it is written past them
+  int64_t block;  // for Way::kColumns: channels whose touched lines stay in the cache beside the next block's
+  const TileUnit* units = nullptr;  // and those lines
+  size_t unit_count = 0;
+  int64_t most_columns = 0;  // of a plan's window
+  TileLayout tile = {};      // for Way::kTile
+  S* scratch = nullptr;      // Driver::scratch_size() values, from the beginning of a cache line
 };
 
 struct Isa {

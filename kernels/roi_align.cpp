@@ -4,13 +4,13 @@
 #include <exception>
 #include <limits>
 #include <memory>
-#include <memory_resource>
 #include <numeric>
 #include <vector>
 
 #include "dispatch.h"
 #include "element.h"
 #include "geometry.h"
+#include "memory.h"
 #include "pool.h"
 #include "problem.h"
 #include "tiling.h"
@@ -24,7 +24,6 @@ constexpr int64_t kRoiBlock = 1024;
 constexpr int64_t kBlockBytes = int64_t{1} << 18;
 // A larger output is written past the caches.
 constexpr int64_t kStreamBytes = int64_t{1} << 22;
-constexpr int64_t kLine = 64;
 // Below this many output values a second thread costs more than it takes off the first.
 constexpr int64_t kSmallCall = 4096;
 // RoIs that one thread plans by itself: about 100 us of work.
@@ -77,37 +76,41 @@ class Driver {
          const Workers& workers)
       : attributes_(attributes), arrays_(arrays), shape_(shape), pool_(pool), workers_(workers) {
     values_ = arrays.num_rois * arrays.C * attributes.output_height * attributes.output_width;
-    threads_ = values_ < kSmallCall ? 1 : workers.threads;
     stream_ = values_ > kStreamBytes / static_cast<int64_t>(sizeof(T));
-    sizes_ = {arrays.H,
-              arrays.W,
-              arrays.C,
-              attributes.output_height,
-              attributes.output_width,
-              shape.lanes,
-              static_cast<int32_t>(sizeof(S)),
-              shape.tile_pixel};
-    tiles_ = values_ >= kSmallCall && sizes_.fit();
-    alone_ = !tiles_ && (values_ < kSmallCall || arrays.C < kManyChannels);
   }
 
   void run() {
-    if (alone_) return run_each();
-    // RoIs of one image together, so that its planes stay in the second-level cache, and from its top to its bottom, so
-    // that the rows that neighbours share stay in the first.
-    order_.resize(static_cast<size_t>(arrays_.num_rois));
-    std::iota(order_.begin(), order_.end(), int64_t{0});
-    std::stable_sort(order_.begin(), order_.end(), [this](int64_t a, int64_t b) {
-      const int64_t image_a = arrays_.batch_indices[a], image_b = arrays_.batch_indices[b];
-      return image_a != image_b ? image_a < image_b : top(a) < top(b);
-    });
+    if (values_ < kSmallCall) return pool_each({0, arrays_.num_rois}, {0, arrays_.C});
+    sizes_ = {arrays_.H,
+              arrays_.W,
+              arrays_.C,
+              attributes_.output_height,
+              attributes_.output_width,
+              shape_.lanes,
+              static_cast<int32_t>(sizeof(S)),
+              shape_.tile_pixel};
+    tiles_ = sizes_.fit();
+    if (!tiles_ && arrays_.C < kManyChannels) return run_each();
+    const std::vector<int64_t> order = sorted();
     for (int64_t first = 0; first < arrays_.num_rois; first += kRoiBlock) {
-      run_block(first, std::min(first + kRoiBlock, arrays_.num_rois));
+      run_block(order.data() + first, std::min(kRoiBlock, arrays_.num_rois - first));
     }
   }
 
  private:
-  using Plans = std::pmr::vector<RoiPlan<S>>;
+  using Plans = std::vector<RoiPlan<S>>;
+
+  // RoIs of one image together, so that its planes stay in the second-level cache, and from its top to its bottom, so
+  // that the rows that neighbours share stay in the first.
+  std::vector<int64_t> sorted() const {
+    std::vector<int64_t> order(static_cast<size_t>(arrays_.num_rois));
+    std::iota(order.begin(), order.end(), int64_t{0});
+    std::stable_sort(order.begin(), order.end(), [this](int64_t a, int64_t b) {
+      const int64_t image_a = arrays_.batch_indices[a], image_b = arrays_.batch_indices[b];
+      return image_a != image_b ? image_a < image_b : top(a) < top(b);
+    });
+    return order;
+  }
 
   // About where the RoI's first sample lies: a large RoI with few samples begins far below its upper edge.
   S top(int64_t roi) const {
@@ -120,8 +123,8 @@ class Driver {
 
   // Few values or few channels: each RoI is pooled as soon as it is planned, and an ordinary one allocates nothing.
   void run_each() {
-    if (threads_ == 1) return pool_each({0, arrays_.num_rois}, {0, arrays_.C});
-    const int64_t most = std::min(int64_t{threads_} * 4, values_ / kSmallCall + 1);
+    if (workers_.threads == 1) return pool_each({0, arrays_.num_rois}, {0, arrays_.C});
+    const int64_t most = std::min(int64_t{workers_.threads} * 4, values_ / kSmallCall + 1);
     const int64_t roi_parts = std::min(arrays_.num_rois, most), channel_parts = std::min(arrays_.C, most / roi_parts);
     parallel(workers_, static_cast<size_t>(roi_parts * channel_parts), [&](size_t i) {
       const size_t parts = static_cast<size_t>(channel_parts);
@@ -132,14 +135,19 @@ class Driver {
   void pool_each(const Range& rois, const Range& channels) const {
     alignas(64) std::byte room[1 << 11], plan_room[1 << 12];
     Memory memory(room, sizeof room), plan_memory(plan_room, sizeof plan_room);
+    pool_each(rois, channels, memory, plan_memory);
+  }
+
+  // By itself its frame is small, and its code too: an offset in a large one takes 4 bytes.
+  __attribute__((noinline)) void pool_each(const Range& rois, const Range& channels, Memory& memory,
+                                           Memory& plan_memory) const {
     Planner<S> planner(attributes_, arrays_.C, arrays_.H, arrays_.W, shape_, false, memory);
     RoiPlan<S> plan;
     PoolTask<S> task = describe(&plan, 1, channels);
-    task.block = arrays_.C;
     size_t size = 0;
     for (int64_t r = rois.first; r < rois.last; ++r) {
       plan_memory.release();
-      plan_roi(planner, r, plan_memory, plan);
+      plan_roi(planner, r, false, plan_memory, plan);
       const size_t needed = plan.way == Way::kColumns ? columns_size(plan.window.columns) : 0;
       if (needed > size) {
         size = std::max(needed, 2 * size);
@@ -149,12 +157,11 @@ class Driver {
     }
   }
 
-  void run_block(int64_t first, int64_t last) {
-    const int64_t count = last - first;
+  void run_block(const int64_t* rois, int64_t count) {
     Memory memory;
-    Plans plans(static_cast<size_t>(count), &memory);
+    Plans plans(static_cast<size_t>(count));
     const size_t planners =
-        static_cast<size_t>(std::min<int64_t>(threads_, (count + kPlannerShare - 1) / kPlannerShare));
+        static_cast<size_t>(std::min<int64_t>(workers_.threads, (count + kPlannerShare - 1) / kPlannerShare));
     std::vector<std::unique_ptr<Memory>> memories;
     while (memories.size() + 1 < planners) memories.push_back(std::make_unique<Memory>());
     parallel(workers_, planners, [&](size_t i) {
@@ -162,18 +169,18 @@ class Driver {
       Memory& own = i == 0 ? memory : *memories[i - 1];
       Planner<S> planner(attributes_, arrays_.C, arrays_.H, arrays_.W, shape_, tiles_, own);
       for (int64_t r = range.first; r < range.last; ++r) {
-        plan_roi(planner, order_[static_cast<size_t>(first + r)], own, plans[static_cast<size_t>(r)]);
+        plan_roi(planner, rois[r], true, own, plans[static_cast<size_t>(r)]);
       }
     });
     pool_block(plans);
   }
 
-  void plan_roi(Planner<S>& planner, int64_t roi, Memory& memory, RoiPlan<S>& plan) const {
+  void plan_roi(Planner<S>& planner, int64_t roi, bool keep, Memory& memory, RoiPlan<S>& plan) const {
     const T* from = static_cast<const T*>(arrays_.rois) + roi * 4;
     const S coordinates[4] = {to_compute(from[0]), to_compute(from[1]), to_compute(from[2]), to_compute(from[3])};
     plan.roi = roi;
     plan.image = arrays_.batch_indices[roi];
-    planner.plan(coordinates, !alone_, memory, plan);
+    planner.plan(coordinates, keep, memory, plan);
   }
 
   // The RoIs of one image.
@@ -216,11 +223,11 @@ class Driver {
   int64_t vectors() const { return (arrays_.C + shape_.lanes - 1) / shape_.lanes; }
 
   Cut cut_of(int64_t rois) const {
-    if (threads_ == 1) return {1, 1};
+    if (workers_.threads == 1) return {1, 1};
     const int64_t values = rois * arrays_.C * attributes_.output_height * attributes_.output_width;
-    const int64_t channel_parts = std::min({vectors(), int64_t{threads_} * 4, values / kSmallCall + 1});
+    const int64_t channel_parts = std::min({vectors(), int64_t{workers_.threads} * 4, values / kSmallCall + 1});
     // Each part of the RoIs turns a tile of its own: no more parts than there are threads, and none of less than 50 us.
-    const int64_t threads_left = (threads_ + channel_parts - 1) / channel_parts;
+    const int64_t threads_left = (workers_.threads + channel_parts - 1) / channel_parts;
     const int64_t roi_parts = std::min({rois, threads_left, values / (4 * kSmallCall) + 1});
     return {static_cast<size_t>(channel_parts), static_cast<size_t>(roi_parts)};
   }
@@ -233,7 +240,7 @@ class Driver {
     parallel(workers_, cut.channel_parts * cut.roi_parts, [&](size_t i) {
       const Range part = share(vectors(), i % cut.channel_parts, cut.channel_parts);
       const Range channels{part.first * shape_.lanes, std::min(part.last * shape_.lanes, arrays_.C)};
-      std::pmr::monotonic_buffer_resource memory(size * sizeof(S) + kLine);
+      Memory memory;
       S* const scratch = zeros(memory, size, most_columns < 0 ? 0 : columns_size(most_columns));
       for (const Group& group : groups) {
         const Range rois = share(static_cast<int64_t>(group.last - group.first), i / cut.channel_parts, cut.roi_parts);
@@ -268,7 +275,7 @@ class Driver {
   // The first so many are 0: Way::kColumns computes on lanes that hold no row, and from memory as it comes they may be
   // subnormal, which Intel's CPUs stumble over: 139 us instead of 14 for a RoI of 7 x 7 bins and 64 channels.
   static S* zeros(Memory& memory, size_t size, size_t zeroed) {
-    S* const scratch = take<S>(memory, size);
+    S* const scratch = memory.take<S>(size);
     std::fill_n(scratch, zeroed, S{0});
     return scratch;
   }
@@ -288,7 +295,7 @@ class Driver {
 
   // A task without a tile and without scratch.
   PoolTask<S> describe(const RoiPlan<S>* plans, size_t plan_count, const Range& channels) const {
-    PoolTask<S> task{};
+    PoolTask<S> task;
     task.pooling = !attributes_.mode_max               ? Pooling::kMean
                    : attributes_.semantics.max_samples ? Pooling::kMaxSamples
                                                        : Pooling::kMaxCorners;
@@ -305,6 +312,7 @@ class Driver {
     task.first_channel = channels.first;
     task.last_channel = channels.last;
     task.stream = stream_;
+    task.block = arrays_.C;
     return task;
   }
 
@@ -323,16 +331,13 @@ class Driver {
 
   const Attributes& attributes_;
   const Arrays& arrays_;
-  const Shape shape_;
+  const Shape& shape_;
   void (*const pool_)(const PoolTask<S>&);
   const Workers& workers_;
   TileSizes sizes_;
   int64_t values_;  // of Y
-  int threads_;     // that the work is cut for
   bool tiles_;      // some RoIs may be pooled from a tile
-  bool alone_;      // each RoI is pooled by itself, as they come
   bool stream_;
-  std::vector<int64_t> order_;
 };
 
 }  // namespace
