@@ -66,13 +66,14 @@ struct AxisTaps {
 
 // What a plan needs to know of a vector.
 struct Shape {
-  int lanes;
+  int lanes;      // of Way::kColumns
   double gather;  // one gathered vector, in loads of a vector
   // Nanoseconds per plane, fitted on a Zen 4 to 27 shapes that lie in the caches: what pooling in columns costs by
   // itself and per swept vector, what pooling from a tile costs per pixel, and what a point costs by itself. They
   // choose between ways that are all right.
   double columns;
   double swept_vector;
+  int tile_lanes;  // of Way::kTile, where they are filled; else lanes
   double tile_pixel;
   double point;
 };

@@ -213,12 +213,12 @@ struct F64 : Stream {
 
 const Isa kAvx512 = {"avx512",
                      cpu_has_avx512,
-                     {avx512::F32::kLanes, 10.0, 60.0, 1.2, 0.05, 0.3},
-                     {avx512::F64::kLanes, 6.0, 60.0, 1.2, 0.1, 0.3},
-                     avx512::pool<avx512::F32, float>,
-                     avx512::pool<avx512::F32, Half>,
-                     avx512::pool<avx512::F32, BFloat16>,
-                     avx512::pool<avx512::F64, double>};
+                     {avx512::F32::kLanes, 10.0, 60.0, 1.2, avx512::F32::kLanes, 0.05, 0.3},
+                     {avx512::F64::kLanes, 6.0, 60.0, 1.2, avx512::F64::kLanes, 0.1, 0.3},
+                     avx512::pool<avx512::F32, avx512::F32, float>,
+                     avx512::pool<avx512::F32, avx512::F32, Half>,
+                     avx512::pool<avx512::F32, avx512::F32, BFloat16>,
+                     avx512::pool<avx512::F64, avx512::F64, double>};
 
 }  // namespace roialign
 ROIALIGN_TARGET_END

@@ -47,6 +47,7 @@ struct PoolTask {
   size_t unit_count = 0;
   int64_t most_columns = 0;  // of a plan's window
   TileLayout tile = {};      // for Way::kTile
+  int tile_lanes = 0;        // and its channels: one of Shape's two
   S* scratch = nullptr;      // Driver::scratch_size() values, from the beginning of a cache line
 };
 

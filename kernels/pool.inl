@@ -222,14 +222,14 @@ inline void pool_in_columns(const PoolTask<typename V::Scalar>& task) {
   }
 }
 
-template <class V, class Rule, class T>
+template <template <class> class Rule, class V, class TileV, class T>
 inline void pool_rule(const PoolTask<typename V::Scalar>& task) {
   bool columns = false;
   for (size_t r = 0; r < task.plan_count; ++r) {
     const auto& plan = task.plans[r];
     columns = columns || plan.way == Way::kColumns;
     if (plan.way == Way::kPoints) {
-      if constexpr (!Rule::kPairs) pool_points<V, Rule, T>(task, plan);
+      if constexpr (!Rule<V>::kPairs) pool_points<V, Rule<V>, T>(task, plan);
     }
     if (plan.way == Way::kConstant) {
       const Target<T> target = target_of<T>(task, plan, task.first_channel);
@@ -238,15 +238,18 @@ inline void pool_rule(const PoolTask<typename V::Scalar>& task) {
       std::fill(target.bins, target.limit, fill);
     }
   }
-  if (task.tile.rows > 0) pool_tiled<V, Rule, T>(task);
-  if (columns) pool_in_columns<V, Rule, T>(task);
+  if (task.tile.rows > 0) {
+    task.tile_lanes == V::kLanes ? pool_tiled<V, Rule<V>, T>(task) : pool_tiled<TileV, Rule<TileV>, T>(task);
+  }
+  if (columns) pool_in_columns<V, Rule<V>, T>(task);
 }
 
-template <class V, class T>
+// TileV: the vector of channels where there are many; V: any other.
+template <class V, class TileV, class T>
 void pool(const PoolTask<typename V::Scalar>& task) {
-  if (task.pooling == Pooling::kMean) pool_rule<V, Mean<V>, T>(task);
-  if (task.pooling == Pooling::kMaxCorners) pool_rule<V, MaxCorners<V>, T>(task);
-  if (task.pooling == Pooling::kMaxSamples) pool_rule<V, MaxSamples<V>, T>(task);
+  if (task.pooling == Pooling::kMean) pool_rule<Mean, V, TileV, T>(task);
+  if (task.pooling == Pooling::kMaxCorners) pool_rule<MaxCorners, V, TileV, T>(task);
+  if (task.pooling == Pooling::kMaxSamples) pool_rule<MaxSamples, V, TileV, T>(task);
 }
 
 #undef ROIALIGN_INLINE

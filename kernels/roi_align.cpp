@@ -81,12 +81,14 @@ class Driver {
 
   void run() {
     if (values_ < kSmallCall) return pool_each({0, arrays_.num_rois}, {0, arrays_.C});
+    // What does not fill the wider vectors is pooled in the others.
+    const bool wide = arrays_.C % shape_.tile_lanes == 0 || arrays_.C > 4 * shape_.tile_lanes;
     sizes_ = {arrays_.H,
               arrays_.W,
               arrays_.C,
               attributes_.output_height,
               attributes_.output_width,
-              shape_.lanes,
+              wide ? shape_.tile_lanes : shape_.lanes,
               static_cast<int32_t>(sizeof(S)),
               shape_.tile_pixel};
     tiles_ = sizes_.fit();
@@ -220,7 +222,7 @@ class Driver {
     size_t roi_parts;
   };
 
-  int64_t vectors() const { return (arrays_.C + shape_.lanes - 1) / shape_.lanes; }
+  int64_t vectors() const { return (arrays_.C + sizes_.lanes - 1) / sizes_.lanes; }
 
   Cut cut_of(int64_t rois) const {
     if (workers_.threads == 1) return {1, 1};
@@ -239,7 +241,7 @@ class Driver {
     const size_t size = scratch_size(groups, most_columns);
     parallel(workers_, cut.channel_parts * cut.roi_parts, [&](size_t i) {
       const Range part = share(vectors(), i % cut.channel_parts, cut.channel_parts);
-      const Range channels{part.first * shape_.lanes, std::min(part.last * shape_.lanes, arrays_.C)};
+      const Range channels{part.first * sizes_.lanes, std::min(part.last * sizes_.lanes, arrays_.C)};
       Memory memory;
       S* const scratch = zeros(memory, size, most_columns < 0 ? 0 : columns_size(most_columns));
       for (const Group& group : groups) {
@@ -282,7 +284,7 @@ class Driver {
 
   // For any way. A tile: itself, a RoI's bins, swept rows, and the bins turned back, twice. Each times the lanes.
   size_t scratch_size(const std::vector<Group>& groups, int64_t most_columns) const {
-    const int64_t lanes = shape_.lanes, bins = sizes_.bins();
+    const int64_t lanes = sizes_.lanes, bins = sizes_.bins();
     size_t size = most_columns < 0 ? 0 : columns_size(most_columns);
     for (const Group& group : groups) {
       const Tiling& tiling = group.tiling;
@@ -316,8 +318,9 @@ class Driver {
     return task;
   }
 
-  static void add_group(const Group& group, PoolTask<S>& task) {
+  void add_group(const Group& group, PoolTask<S>& task) const {
     const Tiling& tiling = group.tiling;
+    task.tile_lanes = sizes_.lanes;
     task.tile = {tiling.units.data(), tiling.units.size(), tiling.rows,
                  tiling.first_column, tiling.columns,      std::numeric_limits<int32_t>::max()};
     for (size_t r = 0; r < task.plan_count; ++r) {

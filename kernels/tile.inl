@@ -190,8 +190,8 @@ inline ROIALIGN_INLINE void tile_across(const RoiPlan<typename V::Scalar>& plan,
 // none, what was swept is -infinity, and 0 times that is NaN.
 template <class V>
 inline void tile_finish_max(const PoolTask<typename V::Scalar>& task, const RoiPlan<typename V::Scalar>& plan,
-                            typename V::Scalar* pooled) {
-  for (int64_t p = 0; p < task.output_height; ++p) {
+                            int64_t first, int64_t last, typename V::Scalar* pooled) {
+  for (int64_t p = first; p < last; ++p) {
     const Bin& row = plan.rows.bins[p];
     for (int64_t q = 0; q < task.output_width; ++q, pooled += V::kLanes) {
       const Bin& column = plan.columns.bins[q];
@@ -204,72 +204,76 @@ inline void tile_finish_max(const PoolTask<typename V::Scalar>& task, const RoiP
   }
 }
 
+// The rows of bins [first, last).
 template <class V, class Rule, class T, class Step>
 inline void pool_from_tile(const PoolTask<typename V::Scalar>& task, const RoiPlan<typename V::Scalar>& plan,
-                           const Tile<V, T>& tile, typename V::Scalar* swept, typename V::Scalar* pooled,
-                           const Step& step) {
-  const int64_t height = task.output_height, width = task.output_width;
+                           const Tile<V, T>& tile, int64_t first, int64_t last, typename V::Scalar* swept,
+                           typename V::Scalar* pooled, const Step& step) {
+  const int64_t width = task.output_width;
   const int64_t stride = int64_t{plan.window.columns} * V::kLanes;
-  for (int64_t p = 0; p < height; p += kTileRows) {
-    const int rows = static_cast<int>(height - p < kTileRows ? height - p : kTileRows);
+  for (int64_t p = first; p < last; p += kTileRows) {
+    const int rows = static_cast<int>(last - p < kTileRows ? last - p : kTileRows);
     const int32_t rounds = rounds_of<Rule>(plan.rows.bins + p, rows);
     for (int32_t round = 0; round < rounds; ++round) {
       for (int b = 0; b < rows; ++b) {
         tile_down<V, Rule>(plan, tile, plan.rows.bins[p + b], round, swept + b * stride);
         step();
       }
-      typename V::Scalar* const to = pooled + p * width * V::kLanes;
+      typename V::Scalar* const to = pooled + (p - first) * width * V::kLanes;
       if (rows == 4) tile_across<V, Rule, 4>(plan, width, round == 0, swept, stride, to);
       if (rows == 3) tile_across<V, Rule, 3>(plan, width, round == 0, swept, stride, to);
       if (rows == 2) tile_across<V, Rule, 2>(plan, width, round == 0, swept, stride, to);
       if (rows == 1) tile_across<V, Rule, 1>(plan, width, round == 0, swept, stride, to);
     }
   }
-  if constexpr (Rule::kMax) tile_finish_max<V>(task, plan, pooled);
+  if constexpr (Rule::kMax) tile_finish_max<V>(task, plan, first, last, pooled);
 }
 
-// Turns the pooled bins back, a channel's bins side by side.
+// Turns pooled bins back, a channel's side by side: count of its bins.
 template <class V, class T>
-inline void turn_back(const typename V::Scalar* pooled, int64_t bins, int channels, T* lines) {
+inline void turn_back(const typename V::Scalar* pooled, int64_t count, int64_t bins, int channels, T* lines) {
   constexpr int kLanes = V::kLanes;
-  const int64_t rest = bins % kLanes;
-  // From the last bins to the first: what a full store spills over is written after it.
-  int64_t b = bins - rest;
-  if (rest > kLanes / 4) {
-    b += kLanes;
-  } else {
-    for (int64_t i = b; i < bins; ++i) {
-      T taken[kLanes];
-      V::store(taken, V::load(pooled + i * kLanes));
-      for (int l = 0; l < channels; ++l) lines[l * bins + i] = taken[l];
+  int64_t b = 0;
+  for (; b + kLanes <= count; b += kLanes) V::transpose(pooled + b * kLanes, kLanes, lines + b, bins);
+  if (count - b > kLanes / 4) {
+    if (count >= kLanes) {  // the last bins once more with some before them
+      return V::transpose(pooled + (count - kLanes) * kLanes, kLanes, lines + count - kLanes, bins);
+    }
+    if (count == bins) {
+      alignas(64) typename V::Scalar block[kLanes * kLanes];
+      V::transpose(pooled, kLanes, block, kLanes);
+      // What a full store spills over is written after it.
+      for (int l = 0; l < channels; ++l) V::store(lines + l * bins, V::load(block + l * kLanes));
+      return;
     }
   }
-  for (b -= kLanes; b >= 0; b -= kLanes) {
-    if (bins >= kLanes) {
-      V::transpose(pooled + b * kLanes, kLanes, lines + b, bins);
-      continue;
-    }
-    alignas(64) typename V::Scalar block[kLanes * kLanes];
-    V::transpose(pooled + b * kLanes, kLanes, block, kLanes);
-    for (int l = 0; l < channels; ++l) V::store(lines + l * bins + b, V::load(block + l * kLanes));
+  for (; b < count; ++b) {
+    T taken[kLanes];
+    V::store(taken, V::load(pooled + b * kLanes));
+    for (int l = 0; l < channels; ++l) lines[l * bins + b] = taken[l];
   }
 }
+
+constexpr int64_t kPooledBytes = int64_t{1} << 13;
 
 template <class V, class Rule, class T>
 inline void pool_tiled(const PoolTask<typename V::Scalar>& task) {
   using S = typename V::Scalar;
   constexpr int kLanes = V::kLanes;
-  const int64_t bins = task.output_height * task.output_width;
+  const int64_t height = task.output_height, width = task.output_width, bins = height * width;
+  // So many rows of bins are turned back at once as stay in the first-level cache.
+  const int64_t fitting = kPooledBytes / (width * kLanes * static_cast<int64_t>(sizeof(S)));
+  const int64_t part = fitting < kTileRows ? kTileRows : fitting / kTileRows * kTileRows;
   S* const storage = task.scratch;
   S* const pooled = storage + int64_t{task.tile.rows} * task.tile.columns * kLanes;
   S* const swept = pooled + (bins + kLanes) * kLanes;
   T* lines = reinterpret_cast<T*>(swept + kTileRows * task.most_columns * kLanes);
   T* other_lines = lines + (bins + kLanes) * kLanes;
-  const int64_t steps = static_cast<int64_t>(task.plan_count) * task.output_height;
+  const int64_t steps = static_cast<int64_t>(task.plan_count) * height;
   constexpr size_t kMostAhead = 128;  // units: 128 KB of float32 with AVX-512
   Ahead<T> ahead(task, task.tile.units, task.tile.unit_count, kLanes, steps, kMostAhead);
   TileWriter<V, T> writer(task.stream);
-  const int64_t lines_per_step = task.output_width * kLanes * static_cast<int64_t>(sizeof(T)) / 64 + 1;
+  const int64_t lines_per_step = width * kLanes * static_cast<int64_t>(sizeof(T)) / 64 + 1;
   size_t turned_before = 0;
   for (int64_t from = task.first_channel; from < task.last_channel; from += kLanes) {
     // The last channels once more with some before them, rather than a vector that is not full.
@@ -285,9 +289,12 @@ inline void pool_tiled(const PoolTask<typename V::Scalar>& task) {
         ahead.step(turned_before + tile.turned());
         writer.step(lines_per_step);
       };
-      pool_from_tile<V, Rule>(task, plan, tile, swept, pooled, step);
+      for (int64_t p = 0; p < height; p += part) {
+        const int64_t end = p + part < height ? p + part : height;
+        pool_from_tile<V, Rule>(task, plan, tile, p, end, swept, pooled, step);
+        turn_back<V>(pooled, (end - p) * width, bins, channels, lines + p * width);
+      }
       writer.finish();
-      turn_back<V>(pooled, bins, channels, lines);
       writer.start(lines, target_of<T>(task, plan, first).bins, channels * bins);
       std::swap(lines, other_lines);
     }

@@ -118,7 +118,7 @@ def tail_calls(dtype: np.dtype, mode: str, semantics: str) -> Iterator[Call]:
 def crowded_calls(dtype: np.dtype, mode: str, semantics: str) -> Iterator[Call]:
     """So many RoIs on a map so much taller than they are that they are pooled from a tile whose rows come and go."""
     rng = np.random.default_rng(SEED + 1)
-    for channels in (4, 5, 7, 8, 9, 15, 16, 17, 31, 33):
+    for channels in (4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 65):
         height, width = int(rng.integers(50, 70)), int(rng.choice((15, 16, 17, 31, 33, 50)))
         X = rng.standard_normal((2, channels, height, width))
         if channels % 2:
@@ -136,6 +136,17 @@ def crowded_calls(dtype: np.dtype, mode: str, semantics: str) -> Iterator[Call]:
         yield make_call(X.astype(dtype), rois.astype(dtype), rng.integers(0, 2, len(rois)), attributes)
 
 
+def large_calls(dtype: np.dtype, mode: str, semantics: str) -> Iterator[Call]:
+    """So many bins that a RoI's are turned back in parts: the last of one row, of few bins, or of many."""
+    rng = np.random.default_rng(SEED + 2)
+    for channels, output in ((16, (85, 3)), (17, (130, 7)), (33, (9, 65)), (65, (29, 29)), (16, (1, 1000))):
+        X = rng.standard_normal((1, channels, 60, 50))
+        start = rng.uniform(0, 9, (12, 2))
+        rois = np.hstack([start, start + rng.uniform(20, 45, start.shape)])
+        attributes = Attributes(*output, sampling_ratio=1, mode=mode, semantics=PRESETS[semantics])
+        yield make_call(X.astype(dtype), rois.astype(dtype), np.zeros(len(rois), np.int64), attributes)
+
+
 def every_value_call(dtype: np.dtype, channels: int, height: int) -> Call:
     """Each of the 65,536 values of a 16-bit type as itself, and the mean of each two neighbours: every tie there is."""
     X = np.arange(2**16).astype(np.uint16).view(dtype).reshape(1, channels, height, 64)
@@ -145,7 +156,7 @@ def every_value_call(dtype: np.dtype, channels: int, height: int) -> Call:
 
 def all_calls() -> list[Call]:
     drawn = ((dtype, *rule) for dtype in DTYPES for rule in RULES)
-    calls = [call for one in drawn for call in (*tail_calls(*one), *crowded_calls(*one))]
+    calls = [call for one in drawn for call in (*tail_calls(*one), *crowded_calls(*one), *large_calls(*one))]
     # The first shape is pooled pixel by pixel, the second from a tile.
     shapes = [(dtype, *shape) for dtype in DTYPES if dtype.itemsize == 2 for shape in ((1024, 1), (64, 16))]
     return calls + [every_value_call(*shape) for shape in shapes]
