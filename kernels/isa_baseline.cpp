@@ -23,6 +23,17 @@ typedef int32_t IntVector __attribute__((vector_size(16)));
 typedef int16_t ShortVector __attribute__((vector_size(16)));
 typedef uint16_t HalfVector __attribute__((vector_size(8)));
 
+// b where either is NaN. GCC 12 would compare and pick, and the maximum over corners take 1.08 to 1.17 times as long.
+#if defined(__SSE2__)
+inline FloatVector larger_or_second(FloatVector a, FloatVector b) { return _mm_max_ps(a, b); }
+inline DoubleVector larger_or_second(DoubleVector a, DoubleVector b) { return _mm_max_pd(a, b); }
+#else
+template <class R>
+inline R larger_or_second(R a, R b) {
+  return a > b ? a : b;
+}
+#endif
+
 // What float and double have in common: S the scalar, R its vector, Self the one that is made of it.
 template <class Self, class S, class R>
 struct Common {
@@ -36,10 +47,7 @@ struct Common {
   static R lowest() { return broadcast(-std::numeric_limits<S>::infinity()); }
   static R multiply(R a, R b) { return a * b; }
   static R multiply_add(R a, R b, R c) { return a * b + c; }
-  static R max(R a, R b) {
-    const R larger = a > b ? a : b;
-    return a == a ? larger : a;
-  }
+  static R max(R a, R b) { return a == a ? larger_or_second(a, b) : a; }
   static R keep(R a, const S* mask) {
     uint64_t bits[2], kept[2];
     std::memcpy(bits, &a, sizeof bits);
@@ -263,7 +271,11 @@ struct F32 : Common<F32, float, FloatVector> {
   }
   static Reg as_float(WordVector bits) { return reinterpret_cast<Reg>(bits); }
   static WordVector larger_shorts(WordVector a, WordVector b) {
+#if defined(__SSE2__)  // GCC 12 would compare and pick in five instructions
+    return as_words(_mm_max_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+#else
     return as_words(as_shorts(a) > as_shorts(b) ? as_shorts(a) : as_shorts(b));
+#endif
   }
   static ShortVector as_shorts(WordVector bits) { return reinterpret_cast<ShortVector>(bits); }
   template <class Vector>
