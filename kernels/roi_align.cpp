@@ -88,6 +88,7 @@ class Driver {
               arrays_.C,
               attributes_.output_height,
               attributes_.output_width,
+              shape_.lanes,
               wide ? shape_.tile_lanes : shape_.lanes,
               static_cast<int32_t>(sizeof(S)),
               shape_.tile_pixel};
@@ -222,7 +223,7 @@ class Driver {
     size_t roi_parts;
   };
 
-  int64_t vectors() const { return (arrays_.C + sizes_.lanes - 1) / sizes_.lanes; }
+  int64_t vectors() const { return (arrays_.C + sizes_.wide_lanes - 1) / sizes_.wide_lanes; }
 
   Cut cut_of(int64_t rois) const {
     if (workers_.threads == 1) return {1, 1};
@@ -241,7 +242,7 @@ class Driver {
     const size_t size = scratch_size(groups, most_columns);
     parallel(workers_, cut.channel_parts * cut.roi_parts, [&](size_t i) {
       const Range part = share(vectors(), i % cut.channel_parts, cut.channel_parts);
-      const Range channels{part.first * sizes_.lanes, std::min(part.last * sizes_.lanes, arrays_.C)};
+      const Range channels{part.first * sizes_.wide_lanes, std::min(part.last * sizes_.wide_lanes, arrays_.C)};
       Memory memory;
       S* const scratch = zeros(memory, size, most_columns < 0 ? 0 : columns_size(most_columns));
       for (const Group& group : groups) {
@@ -284,13 +285,14 @@ class Driver {
 
   // For any way. A tile: itself, a RoI's bins, swept rows, and the bins turned back, twice. Each times the lanes.
   size_t scratch_size(const std::vector<Group>& groups, int64_t most_columns) const {
-    const int64_t lanes = sizes_.lanes, bins = sizes_.bins();
+    const int64_t bins = sizes_.bins();
     size_t size = most_columns < 0 ? 0 : columns_size(most_columns);
     for (const Group& group : groups) {
       const Tiling& tiling = group.tiling;
       if (tiling.rows == 0) continue;
-      const int64_t pixels = int64_t{tiling.rows} * tiling.columns + kTileRows * most_columns + 3 * (bins + lanes);
-      size = std::max(size, static_cast<size_t>(pixels * lanes));
+      const int64_t pixels =
+          int64_t{tiling.rows} * tiling.columns + kTileRows * most_columns + 3 * (bins + tiling.lanes);
+      size = std::max(size, static_cast<size_t>(pixels * tiling.lanes));
     }
     return size;
   }
@@ -320,7 +322,7 @@ class Driver {
 
   void add_group(const Group& group, PoolTask<S>& task) const {
     const Tiling& tiling = group.tiling;
-    task.tile_lanes = sizes_.lanes;
+    task.tile_lanes = tiling.lanes;
     task.tile = {tiling.units.data(), tiling.units.size(), tiling.rows,
                  tiling.first_column, tiling.columns,      std::numeric_limits<int32_t>::max()};
     for (size_t r = 0; r < task.plan_count; ++r) {

@@ -17,9 +17,10 @@ struct TileSizes {
   int64_t channels;
   int64_t output_height;
   int64_t output_width;
-  int32_t lanes;      // channels of a turned pixel
-  int32_t bytes;      // of the arithmetic's type
-  double pixel_cost;  // Shape::tile_pixel
+  int32_t lanes;       // channels of a turned pixel
+  int32_t wide_lanes;  // or these, where the tile has room
+  int32_t bytes;       // of the arithmetic's type
+  double pixel_cost;   // Shape::tile_pixel
 
   int64_t bins() const { return output_height * output_width; }
   // Whether any RoI can be pooled from a tile.
@@ -28,6 +29,7 @@ struct TileSizes {
 
 struct Tiling {
   std::vector<TileUnit> units;
+  int32_t lanes = 0;
   int32_t rows = 0;  // 0: no RoI is pooled from a tile
   int32_t first_column = 0;
   int32_t columns = 0;

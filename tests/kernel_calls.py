@@ -147,6 +147,16 @@ def large_calls(dtype: np.dtype, mode: str, semantics: str) -> Iterator[Call]:
         yield make_call(X.astype(dtype), rois.astype(dtype), np.zeros(len(rois), np.int64), attributes)
 
 
+def wide_calls(dtype: np.dtype, mode: str, semantics: str) -> Iterator[Call]:
+    """A map so wide that a tile of AVX2 or the baseline has room for single vectors of channels only, not for pairs."""
+    rng = np.random.default_rng(SEED + 3)
+    X = rng.standard_normal((1, 16, 60, 800))
+    start = rng.uniform(0, 1, (60, 2)) * (760, 29)
+    rois = np.hstack([start, np.add(start, (40, 30))])
+    attributes = Attributes(7, 7, sampling_ratio=2, mode=mode, semantics=PRESETS[semantics])
+    yield make_call(X.astype(dtype), rois.astype(dtype), np.zeros(len(rois), np.int64), attributes)
+
+
 def every_value_call(dtype: np.dtype, channels: int, height: int) -> Call:
     """Each of the 65,536 values of a 16-bit type as itself, and the mean of each two neighbours: every tie there is."""
     X = np.arange(2**16).astype(np.uint16).view(dtype).reshape(1, channels, height, 64)
@@ -156,7 +166,8 @@ def every_value_call(dtype: np.dtype, channels: int, height: int) -> Call:
 
 def all_calls() -> list[Call]:
     drawn = ((dtype, *rule) for dtype in DTYPES for rule in RULES)
-    calls = [call for one in drawn for call in (*tail_calls(*one), *crowded_calls(*one), *large_calls(*one))]
+    makers = (tail_calls, crowded_calls, large_calls, wide_calls)
+    calls = [call for one in drawn for make in makers for call in make(*one)]
     # The first shape is pooled pixel by pixel, the second from a tile.
     shapes = [(dtype, *shape) for dtype in DTYPES if dtype.itemsize == 2 for shape in ((1024, 1), (64, 16))]
     return calls + [every_value_call(*shape) for shape in shapes]
