@@ -256,8 +256,9 @@ inline void turn_back(const typename V::Scalar* pooled, int64_t count, int64_t b
 
 constexpr int64_t kPooledBytes = int64_t{1} << 13;
 
+// A function of its own: two of them inlined into one take GCC twice as long to compile for the sanitizers.
 template <class V, class Rule, class T>
-inline void pool_tiled(const PoolTask<typename V::Scalar>& task) {
+__attribute__((noinline)) void pool_tiled(const PoolTask<typename V::Scalar>& task) {
   using S = typename V::Scalar;
   constexpr int kLanes = V::kLanes;
   const int64_t height = task.output_height, width = task.output_width, bins = height * width;
