@@ -256,7 +256,7 @@ inline void turn_back(const typename V::Scalar* pooled, int64_t count, int64_t b
 
 constexpr int64_t kPooledBytes = int64_t{1} << 13;
 
-// A function of its own: two of them inlined into one take GCC twice as long to compile for the sanitizers.
+// A function of its own: GCC would inline two of them into one, which takes it longer under the sanitizers.
 template <class V, class Rule, class T>
 __attribute__((noinline)) void pool_tiled(const PoolTask<typename V::Scalar>& task) {
   using S = typename V::Scalar;
