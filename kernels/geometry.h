@@ -73,7 +73,7 @@ struct Shape {
   // choose between ways that are all right.
   double columns;
   double swept_vector;
-  int tile_lanes;  // of Way::kTile, where they are filled; else lanes
+  int tile_lanes;  // of Way::kTile where the channels fill them and the tile has room; else lanes
   double tile_pixel;
   double point;
 };
