@@ -6,10 +6,10 @@ import gc
 import math
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from onnx_roialign.workloads import Workload
 __all__ = ["Race", "Result", "Times", "race", "settle", "times_in_turns"]
 
 Array = NDArray[Any]
+Key = TypeVar("Key", bound=Hashable)
 
 # The largest difference from the reference that still counts as right, in units of max|X|. It must catch a wrong
 # engine, not judge roundings: Paddle rounds positions in another order and so is off by 2.5e-5 on fpn_mask_14x14_s2
@@ -55,6 +56,8 @@ class Result:
         refusal: why it was not timed, in one line; None where it was.
         difference: from the reference, the largest, in units of max|X|; None where there is no answer.
         times: None where it was not timed.
+        alone: the same engine's on 1 thread, from the same turns; None on 1 thread, or where an engine cannot have two
+            numbers of threads at once.
         scratch_bytes: what a run holds at its peak beyond inputs and outputs; None where it was not measured.
     """
 
@@ -62,7 +65,13 @@ class Result:
     refusal: str | None
     difference: float | None
     times: Times | None
+    alone: Times | None = None
     scratch_bytes: int | None = None
+
+    @property
+    def speed_up(self) -> float | None:
+        """How many times faster than on 1 thread: the ratio of the medians; None where either has no time."""
+        return None if self.alone is None or self.times is None else self.alone.median / self.times.median
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +139,15 @@ def race(
     """
     expected = {rule: _reference(workload, rule) for rule in {engine.max_rule for engine in engines}}
     checked: list[Result] = []
-    ready: dict[int, Prepared] = {}
+    runs: dict[tuple[int, int], Callable[[], object]] = {}
     for i, engine in enumerate(engines):
         prepared, result = _check(engine, workload, threads, expected[engine.max_rule])
         checked.append(result)
         if prepared is not None:
-            ready[i] = prepared
+            runs[i, threads] = prepared.run
+            if threads > 1 and engine.own_threads:
+                runs[i, 1] = engine.prepare(workload, 1).run
     before = bandwidth(threads)
-    runs = {i: one.run for i, one in ready.items()}
     times = times_in_turns(runs, repeat=repeat, seconds=seconds, settled=threads > 1, after_round=after_round)
     copied = (before + bandwidth(threads)) / 2
     moved = moved_bytes(workload)
@@ -150,7 +160,10 @@ def race(
         moved_bytes=moved,
         copy_bandwidth=copied,
         floor_ms=1e3 * moved / copied,
-        results=tuple(replace(result, times=times.get(i)) for i, result in enumerate(checked)),
+        results=tuple(
+            replace(result, times=times.get((i, threads)), alone=times.get((i, 1)) if threads > 1 else None)
+            for i, result in enumerate(checked)
+        ),
     )
 
 
@@ -186,27 +199,27 @@ def _check(
 
 
 def times_in_turns(
-    runs: Mapping[int, Callable[[], object]],
+    runs: Mapping[Key, Callable[[], object]],
     *,
     repeat: int,
     seconds: float = math.inf,
     settled: bool = False,
     after_round: Callable[[], None] = lambda: None,
-) -> dict[int, Times]:
+) -> dict[Key, Times]:
     """Times functions in turns, so that whatever slows the machine for a while slows all of them.
 
     A round takes one sample of each, in an order that is drawn anew (seeded): nobody always runs after the same one,
     with its leftovers in the caches. A sample is one run, or as many as last 1 ms.
 
     Args:
-        runs: the functions, by any number.
+        runs: the functions, by any key.
         repeat: rounds.
         seconds: begin no further round after as long, once there are 3.
         settled: whether to `settle` before each sample, and then run once untimed.
         after_round: called after each round.
     """
     counts = {i: _runs_per_sample(run) for i, run in runs.items()}
-    samples: dict[int, list[float]] = {i: [] for i in runs}
+    samples: dict[Key, list[float]] = {i: [] for i in runs}
     order, rng = list(runs), random.Random(0)
     begin = time.perf_counter()
     collected = gc.isenabled()

@@ -260,6 +260,7 @@ def _print_remarks(console: Console, races: Sequence[Race]) -> None:
         f"and after each workload: {min(speeds):.1f} to {max(speeds):.1f} GB/s (read + written; 512 MB by NumPy, "
         "medians of 5). What fits the caches can be faster.",
         "x ISA: our kernel with that instruction set is so many times faster than the row, by the medians.",
+        "x 1 thread: so many times faster than the same engine on 1 thread in the same turns.",
         "Off by: the largest difference from the NumPy reference, in units of max|X|, found before timing.",
         "onnxruntime and ours are sessions with bound inputs and outputs; its 16-bit types are Cast, float32, Cast.",
         "Scratch: what a first run holds at its peak beyond inputs and outputs.",

@@ -18,6 +18,8 @@ The JSON file is one object. Times are milliseconds, sizes bytes; a field that h
             refusal   why it was not timed, in one line, or null
             difference  from the reference, the largest, in units of max|X|; null where there is no number
             median_ms, q1_ms, q3_ms, samples
+            alone_ms  on more threads: the median on 1, from the same turns; null where an engine cannot have both
+            speed_up  alone_ms / median_ms
             over_floor  median_ms / floor_ms
             faster_than peer -> the peer's median / this median
             scratch_bytes  a run's peak beyond inputs and outputs
@@ -85,6 +87,8 @@ def _result_record(race: Race, result: Result) -> dict[str, Any]:
         "q1_ms": times and times.q1,
         "q3_ms": times and times.q3,
         "samples": times and times.samples,
+        "alone_ms": result.alone and result.alone.median,
+        "speed_up": result.speed_up,
         "over_floor": times and times.median / race.floor_ms,
         "faster_than": {peer: ratio for peer in _timed_peers(race) if (ratio := race.faster(result, peer)) is not None},
         "scratch_bytes": result.scratch_bytes,
@@ -145,10 +149,12 @@ def race_table(races: Sequence[Race]) -> Table:
     title = f"{first.dtype}, mode {first.mode}, {threads}"
     table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     table.add_column("milliseconds", no_wrap=True)
-    for header in ("median", "quartiles", "/ floor", *(f"x {isa}" for isa in isas), "off by", "scratch"):
+    more = ("x 1 thread",) if first.threads > 1 else ()
+    for header in ("median", "quartiles", *more, "/ floor", *(f"x {isa}" for isa in isas), "off by", "scratch"):
         table.add_column(header, justify="right", no_wrap=True)
     for race in races:
-        table.add_row(f"[bold]{escape(race.workload)}[/]", milliseconds(race.floor_ms), "floor", "1.00")
+        blank = [""] * len(more)
+        table.add_row(f"[bold]{escape(race.workload)}[/]", milliseconds(race.floor_ms), "floor", *blank, "1.00")
         for i, result in enumerate(race.results):
             table.add_row(*_cells(race, result, isas), end_section=i == len(race.results) - 1)
     return table
@@ -159,10 +165,12 @@ def _cells(race: Race, result: Result, isas: Sequence[str | None]) -> Iterator[s
     times = result.times
     if times is None:
         yield "[red]none[/]"
-        yield from [""] * (2 + len(isas))
+        yield from [""] * (2 + (race.threads > 1) + len(isas))
     else:
         yield milliseconds(times.median)
         yield f"{milliseconds(times.q1)}-{milliseconds(times.q3)}"
+        if race.threads > 1:
+            yield _times_faster(result.speed_up)
         yield f"{times.median / race.floor_ms:.2f}"
         ours = {one.engine.isa: one for one in race.results if one.engine.name == OURS}
         peer = result.engine.isa is None

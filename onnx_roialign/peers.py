@@ -60,12 +60,14 @@ class Engine:
         isa: the instruction set that is forced; None for a peer, which chooses its own.
         max_rule: which maximum it takes: see `Semantics.max_rule`.
         prepare: makes a workload ready to run on a number of threads; raises where the engine cannot run it.
+        own_threads: whether what was made ready keeps its number of threads, whatever is made ready later.
     """
 
     name: str
     isa: str | None
     max_rule: Literal["corners", "samples"]
     prepare: Callable[[Workload, int], Prepared]
+    own_threads: bool = False
 
     @property
     def label(self) -> str:
@@ -83,7 +85,7 @@ def find_engines(peers: Sequence[str], isas: Sequence[str], mode: str) -> tuple[
         isas: some of `native.available_isas()`.
         mode: "avg" or "max".
     """
-    engines = [Engine(OURS, isa, "corners", partial(_ours, isa=isa)) for isa in isas]
+    engines = [Engine(OURS, isa, "corners", partial(_ours, isa=isa), own_threads=True) for isa in isas]
     if mode == "max":
         engines += [
             Engine(f"direct {rule}", isa, rule, partial(_direct, isa=isa, max_rule=rule))
@@ -92,7 +94,7 @@ def find_engines(peers: Sequence[str], isas: Sequence[str], mode: str) -> tuple[
         ]
     missing = {}
     for name in peers:
-        module, max_rule, prepare = _PEERS[name]
+        module, max_rule, prepare, own_threads = _PEERS[name]
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -100,7 +102,7 @@ def find_engines(peers: Sequence[str], isas: Sequence[str], mode: str) -> tuple[
         except Exception as error:  # a broken installation fails in any way it likes
             missing[name] = " ".join(str(error).split()) or type(error).__name__
         else:
-            engines.append(Engine(name, None, max_rule, prepare))
+            engines.append(Engine(name, None, max_rule, prepare, own_threads))
     return tuple(engines), missing
 
 
@@ -357,13 +359,13 @@ def _require(
 _Prepare = Callable[[Workload, int], Prepared]
 
 # Name -> the module that shows whether it is installed, its rule for the maximum, how it is made ready.
-_PEERS: Mapping[str, tuple[str, Literal["corners", "samples"], _Prepare]] = MappingProxyType(
+_PEERS: Mapping[str, tuple[str, Literal["corners", "samples"], _Prepare, bool]] = MappingProxyType(
     {
-        "onnxruntime": ("onnxruntime", "corners", _onnxruntime),
-        "torchvision": ("torchvision", "corners", _torchvision),
-        "openvino": ("openvino", "samples", _openvino),
-        "paddle": ("paddle", "corners", _paddle),
-        "mindspore": ("mindspore", "corners", _mindspore),
+        "onnxruntime": ("onnxruntime", "corners", _onnxruntime, True),
+        "torchvision": ("torchvision", "corners", _torchvision, False),
+        "openvino": ("openvino", "samples", _openvino, True),
+        "paddle": ("paddle", "corners", _paddle, False),
+        "mindspore": ("mindspore", "corners", _mindspore, False),
     }
 )
 PEERS = tuple(_PEERS)

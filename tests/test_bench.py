@@ -39,27 +39,27 @@ def small(**changes):
     return random_workload("small", **{"shape": (2, 3, 9, 12), "num_rois": 5, "size": (2, 3), "seed": 4, **changes})
 
 
-def fake_engine(name="fake", *, isa=None, answer=reference.roi_align, ran=None):
-    """An engine that answers `answer(X, rois, batch_indices, attributes)`, and appends its name to `ran`."""
+def fake_engine(name="fake", *, isa=None, answer=reference.roi_align, ran=None, own_threads=False):
+    """An engine that answers `answer(X, rois, batch_indices, attributes)`, and appends (name, threads) to `ran`."""
 
     def prepare(workload, threads):
         outputs = []
 
         def run():
             if ran is not None:
-                ran.append(name)
+                ran.append((name, threads))
             outputs[:] = [answer(call.X, call.rois, call.batch_indices, call.attributes) for call in workload.calls]
 
         return Prepared(run, lambda: outputs)
 
-    return Engine(name, isa, "corners", prepare)
+    return Engine(name, isa, "corners", prepare, own_threads)
 
 
 def fake_times(monkeypatch, *medians):
     """Every engine is given its milliseconds, by its place, instead of being timed."""
 
     def times_in_turns(runs, *, repeat, **_):
-        return {i: bench.Times(medians[i], medians[i], medians[i], repeat) for i in runs}
+        return {(i, n): bench.Times(medians[i], medians[i], medians[i], repeat) for i, n in runs}
 
     monkeypatch.setattr(bench, "times_in_turns", times_in_turns)
 
@@ -161,7 +161,7 @@ def test_a_wrong_engine_is_reported_and_not_timed():
     ran = []
     finished = race(small(sampling_ratio=2), [fake_engine("wrong", answer=answer, ran=ran), fake_engine("right")])
     wrong, right = finished.results
-    assert ran == ["wrong"]
+    assert ran == [("wrong", 1)]
     assert wrong.times is None
     assert wrong.refusal.startswith("wrong: off by")
     assert wrong.difference > 1e-4
@@ -187,6 +187,21 @@ def test_the_ratio_is_that_of_the_medians_and_none_where_a_side_has_no_time(monk
     finished = race(small(sampling_ratio=1), [fake_engine("ours", isa=ISA), fake_engine("onnxruntime")])
     assert finished.faster(finished.results[0], "onnxruntime") == 2.5
     assert finished.faster(finished.results[0], "paddle") is None
+
+
+def test_more_threads_are_timed_in_turns_with_one_where_an_engine_can_have_both():
+    ran = []
+    engines = [fake_engine(name, ran=ran, own_threads=name == "own") for name in ("own", "global")]
+    own, other = race(small(sampling_ratio=1), engines, threads=3, repeat=4).results
+    assert set(ran) == {("own", 3), ("own", 1), ("global", 3)}
+    assert own.times.samples == own.alone.samples == 4
+    assert own.speed_up == own.alone.median / own.times.median
+    assert (other.times.samples, other.alone, other.speed_up) == (4, None, None)
+
+
+def test_on_one_thread_nothing_is_timed_twice():
+    (result,) = race(small(sampling_ratio=1), [fake_engine(own_threads=True)]).results
+    assert (result.alone, result.speed_up) == (None, None)
 
 
 @pytest.mark.parametrize("mode", ["avg", "max"])
@@ -282,7 +297,7 @@ def test_the_sweep_exits_1_where_ours_is_wrong(monkeypatch):
 RACE_KEYS = {"workload", "dtype", "mode", "threads", "moved_bytes", "copy_bandwidth", "floor_ms", "results"}
 RESULT_KEYS = {
     *("engine", "isa", "refusal", "difference", "median_ms", "q1_ms", "q3_ms", "samples"),
-    *("over_floor", "faster_than", "scratch_bytes"),
+    *("alone_ms", "speed_up", "over_floor", "faster_than", "scratch_bytes"),
 }
 
 
@@ -324,8 +339,18 @@ def test_the_json_has_the_documented_keys_and_no_others(ran):
         assert (ours["engine"], ours["isa"], peer["engine"], peer["isa"]) == ("ours", ISA, "onnxruntime", None)
         assert ours["faster_than"]["onnxruntime"] == pytest.approx(peer["median_ms"] / ours["median_ms"])
         assert ours["over_floor"] == pytest.approx(ours["median_ms"] / race["floor_ms"])
+        assert ours["alone_ms"] is ours["speed_up"] is None
         assert ours["scratch_bytes"] >= 0
         assert peer["scratch_bytes"] is None
+
+
+def test_more_threads_have_a_column_of_their_own(tmp_path):
+    arguments = ("--workload", "one_value", "--against", "onnxruntime", "--isa", ISA, "--threads", 2, "--repeat", 2)
+    result = invoke(*arguments, "--json", tmp_path / "bench.json")
+    assert result.exit_code == 0, result.output
+    assert "x 1 thread" in result.stdout
+    for one in json.loads((tmp_path / "bench.json").read_text())["races"][0]["results"]:
+        assert one["speed_up"] == pytest.approx(one["alone_ms"] / one["median_ms"])
 
 
 def test_the_picture_shows_ours_the_peers_and_the_floor(ran):
