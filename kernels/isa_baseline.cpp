@@ -180,8 +180,8 @@ struct F32 : Common<F32, float, FloatVector> {
   template <class T>
   static void turn_into_pairs(const float* from, int64_t stride, T* to, int64_t to_stride) {
     WordVector seen{};
-    const WordVector left = joined<T>(load(from), load(from + stride), seen);
-    const WordVector right = joined<T>(load(from + 2 * stride), load(from + 3 * stride), seen);
+    const WordVector left = joined(T{}, load(from), load(from + stride), seen);
+    const WordVector right = joined(T{}, load(from + 2 * stride), load(from + 3 * stride), seen);
     if (any_special(T{}, seen)) return transpose<float, T>(from, stride, to, to_stride);
     store_two(WordVector{left[0], right[0], left[1], right[1]}, to, to + to_stride);
     store_two(WordVector{left[2], right[2], left[3], right[3]}, to + 2 * to_stride, to + 3 * to_stride);
@@ -215,28 +215,31 @@ struct F32 : Common<F32, float, FloatVector> {
     const WordVector bits = as_words(a);
     return bits + 0x7fffu + (bits >> 16 & 1u);  // no carry makes an infinity of a NaN: see from_compute()
   }
-  // A power of two is added whose last place is the half's, so that the addition rounds. A subnormal half's last place
-  // is 2^-24, like that of 2^-14. Of the sum the lowest 16 bits count: the mantissa with its leading 1, and added to it
-  // kBias and the power's exponent, which together are the half's exponent less 1.
-  static WordVector rounded(Half, Reg a, WordVector& seen) {
-    constexpr uint32_t kShift = 13u << 23, kBias = (1u << 16) - (113u << 10) % (1u << 16), kLeast = 113u << 23;
-    const WordVector sign = as_words(a) & 0x80000000u;
-    const WordVector magnitude = as_words(a) ^ sign;
-    const WordVector power = larger_shorts(magnitude & 0x7f800000u, WordVector{} + kLeast);
-    seen = larger_shorts(seen, power);
-    const WordVector sum = as_words(as_float(magnitude) + as_float(power + (kShift + kBias)));
-    return (sum + (power >> 13)) << 16 | sign;
-  }
+  static WordVector rounded(Half type, Reg a, WordVector& seen) { return joined(type, a, Reg{}, seen) << 16; }
   static bool any_special(BFloat16, WordVector) { return false; }
   // 2^16 and beyond; what is less and rounds to 2^16 has become infinity's bits.
   static bool any_special(Half, WordVector seen) {
-    return any(reinterpret_cast<IntVector>(as_shorts(seen) >= (143 << 7)));
+    return any(reinterpret_cast<IntVector>(as_shorts(seen) >= ((143 - kLeast) << 7)));
   }
 
-  template <class T>
-  static WordVector joined(Reg first, Reg second, WordVector& seen) {
-    return rounded(T{}, first, seen) >> 16 | (rounded(T{}, second, seen) & 0xffff0000u);
+  // Two of them, the second's in the upper half of each word.
+  static WordVector joined(BFloat16 type, Reg first, Reg second, WordVector& seen) {
+    return rounded(type, first, seen) >> 16 | (rounded(type, second, seen) & 0xffff0000u);
   }
+  // A power of two is added whose last place is the half's, so that the addition rounds. A subnormal half's last place
+  // is 2^-24, like that of 2^-14. Of the sum the lowest 16 bits count: the mantissa with its leading 1, to which the
+  // exponent above 2^-14's is added.
+  static WordVector joined(Half, Reg first, Reg second, WordVector& seen) {
+    const WordVector upper = as_words(first) >> 16 | (as_words(second) & 0xffff0000u);
+    const WordVector above = difference_or_0(upper & 0x7f807f80u, kLeast << 7);
+    seen = larger_shorts(seen, above);
+    const ShortVector power = as_shorts(above) + ((kLeast + 13) << 7);
+    const WordVector low = as_words(magnitude(first) + as_float(as_words(power) << 16));
+    const WordVector high = as_words(magnitude(second) + as_float(as_words(power) & 0xffff0000u));
+    const WordVector sum = (low & 0xffffu) | high << 16;
+    return as_words(as_shorts(sum) + (as_shorts(above) << 3)) | (upper & 0x80008000u);
+  }
+  static constexpr int16_t kLeast = 113;  // the exponent of 2^-14, a half's least that is normal
   template <class T>
   static void store_rounded(T* to, Reg a) {
     WordVector seen{};
@@ -270,6 +273,16 @@ struct F32 : Common<F32, float, FloatVector> {
 #endif
   }
   static Reg as_float(WordVector bits) { return reinterpret_cast<Reg>(bits); }
+  static Reg magnitude(Reg a) { return as_float(as_words(a) & 0x7fffffffu); }
+  // Of each 16 bits, without sign.
+  static WordVector difference_or_0(WordVector a, int16_t b) {
+    const ShortVector bs = ShortVector{} + b;
+#if defined(__SSE2__)
+    return as_words(_mm_subs_epu16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(bs)));
+#else
+    return larger_shorts(a, as_words(bs)) - as_words(bs);
+#endif
+  }
   static WordVector larger_shorts(WordVector a, WordVector b) {
 #if defined(__SSE2__)  // GCC 12 would compare and pick in five instructions
     return as_words(_mm_max_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
