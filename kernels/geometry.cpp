@@ -17,81 +17,6 @@ constexpr double kListing = 200;
 // Of an axis: 7 bins of 2 samples have no more.
 constexpr int64_t kUsualTaps = 28;
 
-// The taps of one bin, written in ascending order of position to an array that has room for them. The mean: what falls
-// on one pixel becomes one tap. The last two pixels are held back, since the next sample may lie between them as well.
-template <class C>
-class MeanTaps {
- public:
-  static constexpr int kSamples = 0;  // of a bin: any number
-
-  MeanTaps(Tap<C>* taps, int32_t last, double share) : begin_(taps), end_(taps), last_(last), share_(share) {}
-
-  void add(int32_t low, C low_weight, C high_weight, double times) {
-    if (low != low_) {
-      if (low_ >= 0) push(low_, low_total_);
-      if (low == low_ + 1) {
-        low_total_ = high_total_;
-      } else {
-        if (low_ >= 0) push(low_ + 1, high_total_);
-        low_total_ = 0;
-      }
-      high_total_ = 0;
-      low_ = low;
-    }
-    low_total_ += low_weight * share_ * times;
-    high_total_ += high_weight * share_ * times;
-  }
-
-  int32_t finish() {
-    if (low_ >= 0) push(low_, low_total_);
-    if (low_ >= 0 && low_ < last_) push(low_ + 1, high_total_);
-    return static_cast<int32_t>(end_ - begin_);
-  }
-
- private:
-  void push(int32_t position, double weight) { *end_++ = {position, static_cast<C>(weight)}; }
-
-  Tap<C>* const begin_;
-  Tap<C>* end_;
-  const int32_t last_;
-  const double share_;  // of a sample in the bin
-  int32_t low_ = -2;    // no sample yet
-  double low_total_ = 0;
-  double high_total_ = 0;
-};
-
-// Taps that are written as they come.
-template <class C>
-class PlainTaps {
- public:
-  PlainTaps(Tap<C>* taps, int32_t last, double) : begin_(taps), end_(taps), last_(last) {}
-
-  int32_t finish() { return static_cast<int32_t>(end_ - begin_); }
-
- protected:
-  Tap<C>* const begin_;
-  Tap<C>* end_;
-  const int32_t last_;
-};
-
-// The mean of one sample: its pixels as they are. A RoI of one value takes 0.7 times the instructions for its axes.
-template <class C>
-class OneSample : public PlainTaps<C> {
- public:
-  static constexpr int kSamples = 1;
-
-  using PlainTaps<C>::PlainTaps;
-
-  void add(int32_t low, C low_weight, C high_weight, double) {
-    *end_++ = {low, low_weight};
-    if (low < last_) *end_++ = {low + 1, high_weight};
-  }
-
- private:
-  using PlainTaps<C>::end_;
-  using PlainTaps<C>::last_;
-};
-
 // The max: a sample is a pair of taps. Both rules are monotone in the weight, so among the samples between the same two
 // pixels the first and the last decide, however many there are.
 template <class C>
@@ -112,28 +37,6 @@ class MaxTaps : public PlainTaps<C> {
   using PlainTaps<C>::end_;
   using PlainTaps<C>::last_;
 };
-
-// Adds what a sample takes of its two pixels, however often it counts; false where it lies outside the map.
-template <class C, class Taps>
-bool add_sample(const BinSamples<C>& samples, C at, int32_t last, double times, Taps& taps) {
-  if (samples.below(at) || samples.above(at)) return false;
-  const Between<C> pixels(at, last);
-  taps.add(pixels.low, C{1} - pixels.high_weight, pixels.high_weight, times);
-  return true;
-}
-
-// All samples of a bin, upwards; false where one lies outside the map.
-template <class C, class Taps>
-bool walk(const BinSamples<C>& samples, int32_t last, Taps& taps) {
-  bool inside = true;
-  const bool upwards = samples.bin >= 0;
-  const C step = upwards ? C{1} : C{-1};
-  C index = upwards ? C{0} : samples.count - 1;
-  for (int32_t left = static_cast<int32_t>(samples.count); left > 0; --left, index += step) {
-    inside &= add_sample(samples, samples.position(index), last, 1.0, taps);
-  }
-  return inside;
-}
 
 // The same of a grid so large that its samples inside the map are looked for.
 template <class C, class Taps>

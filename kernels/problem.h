@@ -39,6 +39,12 @@ struct Arrays {
   int64_t N, C, H, W, num_rois;
 };
 
+// Of channels or RoIs: first to last - 1.
+struct Range {
+  int64_t first;
+  int64_t last;
+};
+
 // Runs task(user, i) for every i in [0, count), on any threads, and returns when all are done.
 struct Workers {
   void (*parallel_for)(void* context, void (*task)(void* user, size_t i), size_t count, void* user);

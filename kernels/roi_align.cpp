@@ -9,6 +9,7 @@
 
 #include "dispatch.h"
 #include "element.h"
+#include "few.h"
 #include "geometry.h"
 #include "memory.h"
 #include "pool.h"
@@ -58,11 +59,6 @@ void parallel(const Workers& workers, size_t count, const Body& body) {
   }
 }
 
-struct Range {
-  int64_t first;
-  int64_t last;
-};
-
 Range share(int64_t count, size_t i, size_t parts) {
   const int64_t part = static_cast<int64_t>(i), all = static_cast<int64_t>(parts);
   return {count * part / all, count * (part + 1) / all};
@@ -76,6 +72,8 @@ class Driver {
          const Workers& workers)
       : attributes_(attributes), arrays_(arrays), shape_(shape), pool_(pool), workers_(workers) {
     values_ = arrays.num_rois * arrays.C * attributes.output_height * attributes.output_width;
+    const int64_t samples = std::max(attributes.sampling_ratio * attributes.sampling_ratio, int64_t{1});  // or more
+    few_ = !attributes.mode_max && is_few<S>(arrays.num_rois, values_, static_cast<S>(samples));
     stream_ = values_ > kStreamBytes / static_cast<int64_t>(sizeof(T));
   }
 
@@ -136,19 +134,30 @@ class Driver {
   }
 
   void pool_each(const Range& rois, const Range& channels) const {
+    int64_t r = rois.first;
+    while (r < rois.last && pooled_by_samples(r, channels)) ++r;
+    if (r < rois.last) pool_planned({r, rois.last}, channels);
+  }
+
+  bool pooled_by_samples(int64_t roi, const Range& channels) const {
+    return few_ && pool_few<T, S>(attributes_, arrays_, roi, channels);
+  }
+
+  void pool_planned(const Range& rois, const Range& channels) const {
     alignas(64) std::byte room[1 << 11], plan_room[1 << 12];
     Memory memory(room, sizeof room), plan_memory(plan_room, sizeof plan_room);
-    pool_each(rois, channels, memory, plan_memory);
+    pool_planned(rois, channels, memory, plan_memory);
   }
 
   // By itself its frame is small, and its code too: an offset in a large one takes 4 bytes.
-  __attribute__((noinline)) void pool_each(const Range& rois, const Range& channels, Memory& memory,
-                                           Memory& plan_memory) const {
+  __attribute__((noinline)) void pool_planned(const Range& rois, const Range& channels, Memory& memory,
+                                              Memory& plan_memory) const {
     Planner<S> planner(attributes_, arrays_.C, arrays_.H, arrays_.W, shape_, false, memory);
     RoiPlan<S> plan;
     PoolTask<S> task = describe(&plan, 1, channels);
     size_t size = 0;
     for (int64_t r = rois.first; r < rois.last; ++r) {
+      if (pooled_by_samples(r, channels)) continue;
       plan_memory.release();
       plan_roi(planner, r, false, plan_memory, plan);
       const size_t needed = plan.way == Way::kColumns ? columns_size(plan.window.columns) : 0;
@@ -343,6 +352,7 @@ class Driver {
   int64_t values_;  // of Y
   bool tiles_;      // some RoIs may be pooled from a tile
   bool stream_;
+  bool few_;  // some RoIs may be pooled without a plan
 };
 
 }  // namespace

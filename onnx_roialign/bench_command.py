@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -181,6 +181,8 @@ def _race(options: _Options, console: Console, json: Path | None, plot: Path | N
 
 def _sweep(options: _Options, console: Console, json: Path | None) -> int:
     engines, missing = find_engines(options.against, options.isas, "avg")
+    again = replace(engines[-1], name=f"{_RIVAL} again")  # what the machine makes of two that are the same
+    engines = tuple(replace(engine, own_threads=False) for engine in (*engines, again))
     machine = describe_machine([_RIVAL])
     _print_header(console, machine, missing)
     cases = all_cases()
@@ -189,6 +191,7 @@ def _sweep(options: _Options, console: Console, json: Path | None) -> int:
         races = run_sweep(
             cases,
             engines,
+            _RIVAL,
             dtypes=options.dtypes,
             mode=options.mode,
             threads=options.threads,
@@ -197,7 +200,8 @@ def _sweep(options: _Options, console: Console, json: Path | None) -> int:
             seconds=_SWEEP_SECONDS,
             after_case=functools.partial(progress.advance, bar),
         )
-    found = report.ratios(races, _RIVAL)
+    found = report.ratios(races, OURS, _RIVAL)
+    itself = report.ratios(races, again.name, _RIVAL)
     console.print(report.sweep_table(races, _RIVAL))
     _print_lines(console, report.refusals(races))
     worst = None
@@ -210,12 +214,17 @@ def _sweep(options: _Options, console: Console, json: Path | None) -> int:
             "isa": result.engine.isa,
             "ratio": ratio,
         }
-        middle = found[len(found) // 2][0]
-        console.print(
+        middle, below = found[len(found) // 2][0], sum(one[0] < 1 for one in found)
+        lines = [
             f"Worst ratio to {_RIVAL}: {ratio:.2f} over {len(found)} measurements of {len(cases)} shapes, mode "
-            f"{options.mode} (median {middle:.1f}); 1 or more: nowhere slower.",
-            highlight=False,
-        )
+            f"{options.mode} (median {middle:.1f}, {below} below 1); 1 or more: nowhere slower."
+        ]
+        if itself:
+            lines.append(
+                f"A second session of {_RIVAL} against the first, in the same turns: {itself[0][0]:.2f} to "
+                f"{itself[-1][0]:.2f}, {sum(one[0] < 1 for one in itself)} of {len(itself)} below 1."
+            )
+        _print_lines(console, lines)
     if json is not None:
         records = list(map(report.race_record, races))
         _write(json, "sweep", machine, options, missing, races=records, worst=worst)

@@ -13,7 +13,8 @@ The JSON file is one object. Times are milliseconds, sizes bytes; a field that h
         copy_bandwidth  bytes per second at which NumPy copied, read and written ones both counted
         floor_ms      the time to move them at copy_bandwidth
         results       a list of
-            engine    "ours", a peer's name, or "direct corners", "direct samples" (our kernel without a session)
+            engine    "ours", a peer's name, "direct corners" or "direct samples" (our kernel without a session), or in
+                      a sweep "onnxruntime again" (a second session)
             isa       the instruction set that was forced, null for a peer
             refusal   why it was not timed, in one line, or null
             difference  from the reference, the largest, in units of max|X|; null where there is no number
@@ -191,13 +192,13 @@ def refusals(races: Sequence[Race]) -> Iterator[str]:
         yield f"Not timed: {reason}: {', '.join(places)}"
 
 
-def ratios(races: Sequence[Race], rival: str) -> list[tuple[float, Race, Result]]:
-    """Every ratio of ours to the rival, the lowest first."""
+def ratios(races: Sequence[Race], engine: str, rival: str) -> list[tuple[float, Race, Result]]:
+    """How many times faster than the rival the engine of that name was, everywhere, the lowest first."""
     found = [
         (ratio, race, result)
         for race in races
         for result in race.results
-        if result.engine.name == OURS and (ratio := race.faster(result, rival)) is not None
+        if result.engine.name == engine and (ratio := race.faster(result, rival)) is not None
     ]
     return sorted(found, key=lambda one: one[0])
 
@@ -209,7 +210,7 @@ def sweep_table(races: Sequence[Race], rival: str, count: int = 12) -> Table:
         table.add_column(header, overflow="fold")
     for header in ("ours, ms", f"{rival}, ms", "ratio"):
         table.add_column(header, justify="right", no_wrap=True)
-    for ratio, race, result in ratios(races, rival)[:count]:
+    for ratio, race, result in ratios(races, OURS, rival)[:count]:
         median = result.times.median if result.times else 0.0
         own = milliseconds(median), milliseconds(median * ratio)
         place = race.workload, race.dtype, str(race.threads), result.engine.label

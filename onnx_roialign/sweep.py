@@ -137,6 +137,7 @@ def all_cases() -> tuple[Case, ...]:
 def run_sweep(
     cases: Sequence[Case],
     engines: Sequence[Engine],
+    rival: str,
     *,
     dtypes: Sequence[str],
     mode: str,
@@ -153,7 +154,8 @@ def run_sweep(
 
     Args:
         cases: which.
-        engines: ours and their rival.
+        engines: who runs.
+        rival: the one that ours are compared with.
         dtypes: some of DTYPES.
         mode: "avg" or "max".
         threads: numbers of threads.
@@ -176,7 +178,7 @@ def run_sweep(
                     bandwidth=bandwidth,
                     seconds=more * seconds,
                 )
-                if not slower(result, engines[-1].name):
+                if not slower(result, rival):
                     break
             races.append(result)
             after_case()
@@ -184,6 +186,6 @@ def run_sweep(
 
 
 def slower(result: Race, rival: str) -> bool:
-    """Whether an engine of the race took longer than the rival."""
-    ratios = [result.faster(one, rival) for one in result.results]
+    """Whether one of our engines took longer than the rival."""
+    ratios = [result.faster(one, rival) for one in result.results if one.engine.isa is not None]
     return any(ratio is not None and ratio < 1 for ratio in ratios)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ml_dtypes
@@ -157,6 +157,25 @@ def wide_calls(dtype: np.dtype, mode: str, semantics: str) -> Iterator[Call]:
     yield make_call(X.astype(dtype), rois.astype(dtype), np.zeros(len(rois), np.int64), attributes)
 
 
+def few_calls(dtype: np.dtype) -> Iterator[Call]:
+    """One RoI of about as many samples as are taken without a plan: a few to all 64 of them, and one more."""
+    rng = np.random.default_rng(SEED + 4)
+    shapes = (
+        *((1, (1, 1), 1), (1, (1, 1), 8), (1, (1, 1), 9), (1, (8, 8), 1), (1, (13, 5), 1), (64, (1, 1), 1)),
+        *((65, (1, 1), 1), (3, (2, 2), 2), (5, (2, 3), 1), (1, (1, 1), 0), (2, (1, 3), 0), (8, (1, 1), 0)),
+    )
+    on_the_cuts = [(-2, -2, 0, 0), (-1, -1, 0, 0), (11, 8, 13, 10), (12, 9, 13, 10)]  # their middles, less 0 or 0.5
+    exclusive = replace(PRESETS["onnx_half_pixel"], border="exclusive")  # no preset is
+    for semantics in dict.fromkeys([*PRESETS.values(), exclusive]):
+        for i, roi in enumerate([*on_the_cuts, *draw_rois(rng) * (0.125, 1, 0.125, 1)]):
+            for channels, output, sampling_ratio in (shapes[(i + j) % len(shapes)] for j in (0, 4, 9)):
+                X = rng.standard_normal((2, channels, HEIGHT, 12))
+                places = rng.random(X.shape) < 0.03
+                X[places] = rng.choice((np.nan, np.inf, -np.inf), places.sum())
+                attributes = Attributes(*output, sampling_ratio=sampling_ratio, semantics=semantics)
+                yield make_call(X.astype(dtype), np.array([roi], dtype), rng.integers(0, 2, 1), attributes)
+
+
 def every_value_call(dtype: np.dtype, channels: int, height: int) -> Call:
     """Each of the 65,536 values of a 16-bit type as itself, and the mean of each two neighbours: every tie there is."""
     X = np.arange(2**16).astype(np.uint16).view(dtype).reshape(1, channels, height, 64)
@@ -168,6 +187,7 @@ def all_calls() -> list[Call]:
     drawn = ((dtype, *rule) for dtype in DTYPES for rule in RULES)
     makers = (tail_calls, crowded_calls, large_calls, wide_calls)
     calls = [call for one in drawn for make in makers for call in make(*one)]
+    calls += [call for dtype in DTYPES for call in few_calls(dtype)]
     # The first shape is pooled pixel by pixel, the second from a tile.
     shapes = [(dtype, *shape) for dtype in DTYPES if dtype.itemsize == 2 for shape in ((1024, 1), (64, 16))]
     return calls + [every_value_call(*shape) for shape in shapes]

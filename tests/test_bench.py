@@ -271,13 +271,14 @@ def test_a_case_makes_the_shapes_of_its_name():
 @pytest.mark.parametrize(("ours", "rival", "exit_code"), [(1.0, 1.0, 0), (1.01, 1.0, 1)])
 def test_the_sweep_exits_1_where_ours_is_slower_after_a_second_look(ours, rival, exit_code, monkeypatch, tmp_path):
     engines = fake_engine("ours", isa=ISA), fake_engine("onnxruntime")
-    fake_times(monkeypatch, ours, rival)
+    fake_times(monkeypatch, ours, rival, 1.25 * rival)
     monkeypatch.setattr(bench_command, "find_engines", lambda *_: (engines, {}))
     monkeypatch.setattr(bench_command, "all_cases", lambda: sweep.corner_cases()[:2])
     result = invoke("--sweep", "--repeat", 2, "--json", tmp_path / "sweep.json")
     document = json.loads((tmp_path / "sweep.json").read_text())
     assert result.exit_code == exit_code, result.output
-    assert "Worst ratio to onnxruntime" in result.stdout
+    assert f"Worst ratio to onnxruntime: {rival / ours:.2f} over 2 measurements" in result.stdout
+    assert "A second session of onnxruntime against the first, in the same turns: 0.80 to 0.80, 2 of 2" in result.stdout
     assert document["worst"]["ratio"] == pytest.approx(rival / ours)
     assert {one["samples"] for race in document["races"] for one in race["results"]} == {8 if exit_code else 2}
 

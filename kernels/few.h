@@ -1,0 +1,89 @@
+// The mean over a few samples, one by one, where a plan would cost more than they do.
+#ifndef ONNX_ROIALIGN_FEW_H_
+#define ONNX_ROIALIGN_FEW_H_
+
+#include <algorithm>
+#include <cstdint>
+
+#include "bin_samples.h"
+#include "element.h"
+#include "geometry.h"
+#include "problem.h"
+
+namespace roialign {
+
+// The samples of one RoI along one axis.
+template <class C>
+class FewSamples {
+ public:
+  FewSamples(const Attributes& attributes, const Axis<C>& axis, int64_t bins, int64_t length)
+      : start_(axis.start), last_(static_cast<int32_t>(length - 1)) {
+    const C bin = axis.size / static_cast<C>(bins);
+    samples_ = {
+        start_, bin, samples_of(attributes, bin), C{-1}, static_cast<C>(length), attributes.semantics.border_exclusive};
+  }
+
+  C count() const { return samples_.count; }  // of a bin
+
+  // The taps of a bin; answers how many.
+  __attribute__((noinline)) int32_t take(int64_t bin, Tap<C>* taps) const {
+    BinSamples<C> samples = samples_;
+    samples.base = start_ + static_cast<C>(bin) * samples.bin;
+    MeanTaps<C> list(taps, last_, 1.0 / static_cast<double>(samples.count));
+    walk(samples, last_, list);
+    return list.finish();
+  }
+
+ private:
+  C start_;
+  int32_t last_;
+  BinSamples<C> samples_;  // but for its base
+};
+
+// So few that they are taken one by one: of a call 64, and of many RoIs 8 each. values: of Y; samples: of a bin.
+constexpr int64_t kFewOfCall = 64, kFewOfRoi = 8;
+template <class C>
+bool is_few(int64_t num_rois, int64_t values, C samples) {
+  return static_cast<C>(values) * samples <= static_cast<C>(std::max(kFewOfCall, kFewOfRoi * num_rois));
+}
+
+// Pools some channels of a RoI. False, and nothing is done, where its samples are not few, or where it has none.
+template <class T, class C>
+__attribute__((noinline)) bool pool_few(const Attributes& attributes, const Arrays& arrays, int64_t roi,
+                                        const Range& channels) {
+  const Scaling<C> scale(attributes);
+  const T* const corners = static_cast<const T*>(arrays.rois) + roi * 4;
+  const int64_t height = attributes.output_height, width = attributes.output_width;
+  const FewSamples<C> y(attributes, scale(to_compute(corners[1]), to_compute(corners[3])), height, arrays.H);
+  const FewSamples<C> x(attributes, scale(to_compute(corners[0]), to_compute(corners[2])), width, arrays.W);
+  const int64_t bins = height * width, plane = arrays.H * arrays.W;
+  if (y.count() < 1 || x.count() < 1) return false;
+  if (!is_few(arrays.num_rois, arrays.num_rois * arrays.C * bins, y.count() * x.count())) return false;
+  const T* const first =
+      static_cast<const T*>(arrays.X) + (arrays.batch_indices[roi] * arrays.C + channels.first) * plane;
+  T* to = static_cast<T*>(arrays.Y) + (roi * arrays.C + channels.first) * bins;
+  Tap<C> rows[2 * kFewOfCall], columns[2 * kFewOfCall];
+  for (int64_t p = 0; p < height; ++p) {
+    const Tap<C>* const rows_end = rows + y.take(p, rows);
+    for (int64_t q = 0; q < width; ++q, ++to) {
+      const Tap<C>* const columns_end = columns + x.take(q, columns);
+      const T* from = first;
+      T* bin = to;
+      for (int64_t left = channels.last - channels.first; left > 0; --left, from += plane, bin += bins) {
+        C sum = 0;
+        for (const Tap<C>* row = rows; row < rows_end; ++row) {
+          const T* const pixels = from + row->position * arrays.W;
+          for (const Tap<C>* column = columns; column < columns_end; ++column) {
+            sum += row->weight * column->weight * to_compute(pixels[column->position]);
+          }
+        }
+        from_compute(sum, *bin);
+      }
+    }
+  }
+  return true;
+}
+
+}  // namespace roialign
+
+#endif  // ONNX_ROIALIGN_FEW_H_
