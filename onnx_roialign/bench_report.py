@@ -203,6 +203,12 @@ def ratios(races: Sequence[Race], engine: str, rival: str) -> list[tuple[float, 
     return sorted(found, key=lambda one: one[0])
 
 
+def apart(race: Race, result: Result, rival: str) -> bool:
+    """Whether the middle half of the engine's samples lies above the middle half of the rival's."""
+    other = next(r for r in race.results if r.engine.name == rival)
+    return result.times is not None and other.times is not None and result.times.q1 > other.times.q3
+
+
 def sweep_table(races: Sequence[Race], rival: str, count: int = 12) -> Table:
     """The sweep's worst cases."""
     table = Table(box=SIMPLE, title=f"Where we gain least on {rival}", title_justify="left")

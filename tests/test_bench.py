@@ -278,9 +278,11 @@ def test_the_sweep_exits_1_where_ours_is_slower_after_a_second_look(ours, rival,
     document = json.loads((tmp_path / "sweep.json").read_text())
     assert result.exit_code == exit_code, result.output
     assert f"Worst ratio to onnxruntime: {rival / ours:.2f} over 2 measurements" in result.stdout
+    assert f"Below 1: {2 * exit_code}, of them with quartiles apart" in result.stdout
+    assert result.stdout.split("than all of its): ")[1].startswith(f"{2 * exit_code}.")
     assert "A second session of onnxruntime against the first, in the same turns: 0.80 to 0.80, 2 of 2" in result.stdout
     assert document["worst"]["ratio"] == pytest.approx(rival / ours)
-    assert {one["samples"] for race in document["races"] for one in race["results"]} == {8 if exit_code else 2}
+    assert {one["samples"] for race in document["races"] for one in race["results"]} == {32 if exit_code else 2}
 
 
 def test_the_sweep_exits_1_where_ours_is_wrong(monkeypatch):
