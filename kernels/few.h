@@ -29,12 +29,17 @@ class FewSamples {
   __attribute__((noinline)) int32_t take(int64_t bin, Tap<C>* taps) const {
     BinSamples<C> samples = samples_;
     samples.base = start_ + static_cast<C>(bin) * samples.bin;
-    MeanTaps<C> list(taps, last_, 1.0 / static_cast<double>(samples.count));
+    return samples.count == 1 ? taken<OneSample<C>>(samples, taps) : taken<MeanTaps<C>>(samples, taps);
+  }
+
+ private:
+  template <class Taps>
+  int32_t taken(const BinSamples<C>& samples, Tap<C>* taps) const {
+    Taps list(taps, last_, 1.0 / static_cast<double>(samples.count));
     walk(samples, last_, list);
     return list.finish();
   }
 
- private:
   C start_;
   int32_t last_;
   BinSamples<C> samples_;  // but for its base
@@ -58,7 +63,8 @@ __attribute__((noinline)) bool pool_few(const Attributes& attributes, const Arra
   const FewSamples<C> x(attributes, scale(to_compute(corners[0]), to_compute(corners[2])), width, arrays.W);
   const int64_t bins = height * width, plane = arrays.H * arrays.W;
   if (y.count() < 1 || x.count() < 1) return false;
-  if (!is_few(arrays.num_rois, arrays.num_rois * arrays.C * bins, y.count() * x.count())) return false;
+  const bool adaptive = attributes.sampling_ratio == 0;  // else the caller knows
+  if (adaptive && !is_few(arrays.num_rois, arrays.num_rois * arrays.C * bins, y.count() * x.count())) return false;
   const T* const first =
       static_cast<const T*>(arrays.X) + (arrays.batch_indices[roi] * arrays.C + channels.first) * plane;
   T* to = static_cast<T*>(arrays.Y) + (roi * arrays.C + channels.first) * bins;

@@ -29,7 +29,7 @@ std::vector<int64_t> dimensions(const OrtApi& api, const OrtTensorTypeAndShapeIn
   return dims;
 }
 
-Dimensions copied_shape(const OrtApi& api, const OrtValue* value) {
+__attribute__((cold, noinline)) Dimensions copied_shape(const OrtApi& api, const OrtValue* value) {
   OrtTensorTypeAndShapeInfo* raw = nullptr;
   check(api.GetTensorTypeAndShape(value, &raw));
   const Info info(raw, ReleaseInfo{&api});

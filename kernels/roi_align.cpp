@@ -79,6 +79,11 @@ class Driver {
 
   void run() {
     if (values_ < kSmallCall) return pool_each({0, arrays_.num_rois}, {0, arrays_.C});
+    run_large();
+  }
+
+ private:
+  __attribute__((noinline)) void run_large() {
     // What does not fill the wider vectors is pooled in the others.
     const bool wide = arrays_.C % shape_.tile_lanes == 0 || arrays_.C > 4 * shape_.tile_lanes;
     sizes_ = {arrays_.H,
@@ -98,7 +103,6 @@ class Driver {
     }
   }
 
- private:
   using Plans = std::vector<RoiPlan<S>>;
 
   // RoIs of one image together, so that its planes stay in the second-level cache, and from its top to its bottom, so
