@@ -63,6 +63,12 @@ struct BinSamples {
   }
 };
 
+// Those of bin p, the bins beginning at start; length: of the map.
+template <class C>
+BinSamples<C> samples_of_bin(C start, int64_t p, C bin, C count, C length, bool exclusive) {
+  return {start + static_cast<C>(p) * bin, bin, count, C{-1}, length, exclusive};
+}
+
 // The taps of one bin, written in ascending order of position to an array that has room for them. The mean: what falls
 // on one pixel becomes one tap. The last two pixels are held back, since the next sample may lie between them as well.
 template <class C>

@@ -17,32 +17,35 @@ template <class C>
 class FewSamples {
  public:
   FewSamples(const Attributes& attributes, const Axis<C>& axis, int64_t bins, int64_t length)
-      : start_(axis.start), last_(static_cast<int32_t>(length - 1)) {
-    const C bin = axis.size / static_cast<C>(bins);
-    samples_ = {
-        start_, bin, samples_of(attributes, bin), C{-1}, static_cast<C>(length), attributes.semantics.border_exclusive};
-  }
+      : start_(axis.start),
+        bin_(axis.size / static_cast<C>(bins)),
+        count_(samples_of(attributes, bin_)),
+        length_(static_cast<C>(length)),
+        last_(static_cast<int32_t>(length - 1)),
+        exclusive_(attributes.semantics.border_exclusive) {}
 
-  C count() const { return samples_.count; }  // of a bin
+  C count() const { return count_; }  // of a bin
 
   // The taps of a bin; answers how many.
   __attribute__((noinline)) int32_t take(int64_t bin, Tap<C>* taps) const {
-    BinSamples<C> samples = samples_;
-    samples.base = start_ + static_cast<C>(bin) * samples.bin;
-    return samples.count == 1 ? taken<OneSample<C>>(samples, taps) : taken<MeanTaps<C>>(samples, taps);
+    const BinSamples<C> samples = samples_of_bin(start_, bin, bin_, count_, length_, exclusive_);
+    return count_ == 1 ? taken<OneSample<C>>(samples, taps) : taken<MeanTaps<C>>(samples, taps);
   }
 
  private:
   template <class Taps>
   int32_t taken(const BinSamples<C>& samples, Tap<C>* taps) const {
-    Taps list(taps, last_, 1.0 / static_cast<double>(samples.count));
+    Taps list(taps, last_, 1.0 / static_cast<double>(count_));
     walk(samples, last_, list);
     return list.finish();
   }
 
   C start_;
+  C bin_;
+  C count_;
+  C length_;
   int32_t last_;
-  BinSamples<C> samples_;  // but for its base
+  bool exclusive_;
 };
 
 // So few that they are taken one by one: of a call 64, and of many RoIs 8 each. values: of Y; samples: of a bin.

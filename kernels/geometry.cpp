@@ -137,7 +137,7 @@ void Planner<C>::sample_bins(C start, C bin, AxisTaps<C>& axis) const {
   int64_t filled_bins = 0;
   for (int64_t p = 0; p < axis.bin_count; ++p) {
     if (filled + most_taps > axis.room) make_room(axis, filled, most_taps, scratch_);
-    const BinSamples<C> samples{start + static_cast<C>(p) * bin, bin, count, C{-1}, length, exclusive};
+    const BinSamples<C> samples = samples_of_bin(start, p, bin, count, length, exclusive);
     Taps list(axis.taps + filled, last, share);
     const bool inside = kLarge ? leap(samples, last, list) : walk(samples, last, list);
     const int32_t taps = list.finish();

@@ -62,9 +62,9 @@ AxisSamples sample_axis(const Axis<float>& axis, int64_t bins, int64_t length, c
   result.divisor = count > kCoinciding ? 1 : count;
   for (int64_t p = 0; p < bins; ++p) {
     result.first.push_back(result.samples.size());
-    sample_bin({axis.start + static_cast<float>(p) * bin, bin, count, -1, static_cast<float>(length),
-                attributes.semantics.border_exclusive},
-               length, result);
+    const auto samples =
+        samples_of_bin(axis.start, p, bin, count, static_cast<float>(length), attributes.semantics.border_exclusive);
+    sample_bin(samples, length, result);
   }
   result.first.push_back(result.samples.size());
   return result;

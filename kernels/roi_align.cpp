@@ -161,7 +161,7 @@ class Driver {
     PoolTask<S> task = describe(&plan, 1, channels);
     size_t size = 0;
     for (int64_t r = rois.first; r < rois.last; ++r) {
-      if (pooled_by_samples(r, channels)) continue;
+      if (r > rois.first && pooled_by_samples(r, channels)) continue;  // the first has just been refused
       plan_memory.release();
       plan_roi(planner, r, false, plan_memory, plan);
       const size_t needed = plan.way == Way::kColumns ? columns_size(plan.window.columns) : 0;

@@ -358,7 +358,7 @@ def _require(
 
 _Prepare = Callable[[Workload, int], Prepared]
 
-# Name -> the module that shows whether it is installed, its rule for the maximum, how it is made ready.
+# Name -> the module that shows whether it is installed, its rule for the maximum, how it is made ready, own_threads.
 _PEERS: Mapping[str, tuple[str, Literal["corners", "samples"], _Prepare, bool]] = MappingProxyType(
     {
         "onnxruntime": ("onnxruntime", "corners", _onnxruntime, True),
