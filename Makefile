@@ -3,14 +3,20 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint clean
+PYTEST = $(BIN)/pytest --numprocesses=auto --dist=loadgroup
+
+.PHONY: demo test test-all lint clean
 demo: $(VENV)
 	$(BIN)/pip install --quiet .
 	$(BIN)/onnx-roialign demo
 
 test: $(VENV)
 	$(BIN)/pip install --quiet '.[test]'
-	$(BIN)/pytest
+	$(PYTEST) -m "not long"
+
+test-all: $(VENV)
+	$(BIN)/pip install --quiet '.[test]'
+	$(PYTEST)
 
 lint: $(VENV)
 	$(BIN)/pip install --quiet '.[test,lint]'

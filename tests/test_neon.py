@@ -77,7 +77,11 @@ def emulated_aarch64(folder: Path) -> Machine:
     return Machine(command, str(build / "kernels" / "libonnx_roialign.so"), ("neon", "baseline"))
 
 
-@pytest.fixture(scope="module", params=[this_machine, emulated_aarch64], ids=lambda make: make.__name__)
+EMULATED = [pytest.mark.long, pytest.mark.timeout(900), pytest.mark.xdist_group("aarch64")]
+MACHINES = [this_machine, pytest.param(emulated_aarch64, marks=EMULATED)]
+
+
+@pytest.fixture(scope="module", params=MACHINES, ids=lambda make: make.__name__)
 def machine(request, tmp_path_factory) -> Machine:
     make: Callable[[Path], Machine] = request.param
     return make(tmp_path_factory.mktemp("machine"))

@@ -10,6 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900), pytest.mark.xdist_group("sanitizers")]
+
 
 def runtime_of(compiler, name):
     """Path of a sanitizer's runtime, which must be in the process before any library that was built for it."""
