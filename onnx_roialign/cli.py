@@ -1,4 +1,4 @@
-"""The command line, onnx-roialign. Wrong arguments get one line on stderr and exit code 2.
+"""The command line, onnx-roialign. Wrong arguments get one line on stderr and exit code 2, what is no model 3.
 
 Here are run, info and demo; `cli_graph` has validate, repair and convert-opset, `cli_probe` identify and explain, and
 `bench_command` bench.
@@ -25,7 +25,7 @@ from rich.table import Table
 
 from onnx_roialign import __version__, cli_graph, cli_probe
 from onnx_roialign.bench_command import bench
-from onnx_roialign.errors import NativeLibraryError, RoiAlignError
+from onnx_roialign.errors import NativeLibraryError, RoiAlignError, UnreadableModelError
 from onnx_roialign.inputs import check_inputs, declared_inputs, made_inputs, read_arrays, read_model
 from onnx_roialign.runtime import ENGINES
 from onnx_roialign.trial import Trial, largest_difference, one_line, try_engine
@@ -34,6 +34,8 @@ __all__ = ["app", "main"]
 
 Array = NDArray[Any]
 
+_UNREADABLE = 3  # the exit code where MODEL is no model
+
 
 class _OneLineErrors(typer.core.TyperGroup):
     """Prints what the user got wrong as one line, where typer draws a box and Python a traceback."""
@@ -41,6 +43,8 @@ class _OneLineErrors(typer.core.TyperGroup):
     def main(self, *args: Any, **options: Any) -> Any:
         try:
             sys.exit(super().main(*args, **{**options, "standalone_mode": False}))
+        except UnreadableModelError as error:
+            _stop(one_line(error), _UNREADABLE)
         except RoiAlignError as error:
             _stop(one_line(error))
         except Exception as error:
@@ -51,14 +55,18 @@ class _OneLineErrors(typer.core.TyperGroup):
             _stop(" ".join(str(format_message()).split()))
 
 
-def _stop(text: str) -> NoReturn:
+def _stop(text: str, code: int = 2) -> NoReturn:
     sys.stderr.write(f"onnx-roialign: {text}\n")
-    sys.exit(2)
+    sys.exit(code)
 
 
 app = typer.Typer(
     cls=_OneLineErrors,
-    help="RoiAlign in ONNX: run a model on our kernel, check and repair what a converter wrote, explain a RoI.",
+    help=(
+        "RoiAlign in ONNX: run a model on our kernel, check and repair what a converter wrote, explain a RoI. "
+        "Exit codes: 0 all is well, 1 something is wrong with the model, 2 with the arguments, 3 MODEL is no ONNX "
+        "model that can be read."
+    ),
     add_completion=False,
     pretty_exceptions_enable=False,
 )

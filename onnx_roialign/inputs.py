@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.model import is_roi_align
+from onnx_roialign.errors import RoiAlignError, UnreadableModelError
+from onnx_roialign.model import is_roi_align, parse
 
 __all__ = ["Declared", "check_inputs", "declared_inputs", "made_inputs", "read_arrays", "read_model"]
 
@@ -37,16 +37,11 @@ def read_model(path: Path) -> onnx.ModelProto:
     """Reads the model at `path` without the data that it keeps in other files.
 
     Raises:
-        RoiAlignError: there is no such file, or it holds no ONNX graph.
+        UnreadableModelError: there is no such file, or it holds no ONNX graph with outputs.
     """
-    if not path.is_file():
-        raise RoiAlignError(f"MODEL must be a file, got {str(path)!r}")
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except Exception as error:  # protobuf and the text parsers of onnx.load share no base class below Exception
-        raise RoiAlignError(f"MODEL must be an ONNX model, got {str(path)!r} ({type(error).__name__})") from error
+    model = parse(path)
     if not model.graph.output:
-        raise RoiAlignError(f"MODEL must be an ONNX model with a graph, got {str(path)!r}")
+        raise UnreadableModelError(f"model must be an ONNX model with outputs, got {str(path)!r} without any")
     return model
 
 

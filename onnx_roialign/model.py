@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from onnx_roialign import private_op
 from onnx_roialign.attributes import Attributes
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.errors import RoiAlignError, UnreadableModelError
 from onnx_roialign.semantics import HALF_PIXEL_OPSET, from_onnx
 
 __all__ = [
+    "ONNX_DOMAINS",
     "Model",
     "Scope",
+    "default_opset",
+    "format_of",
     "is_ours",
     "is_private",
     "is_quantized",
@@ -33,6 +35,14 @@ Model = str | os.PathLike[str] | bytes | onnx.ModelProto
 
 # A protobuf message, and so a ModelProto with its data inside, ends here.
 PROTOBUF_LIMIT = 2**31 - 1
+
+# The domain of ONNX's own operators has two names.
+ONNX_DOMAINS = ("", "ai.onnx")
+
+# A flatbuffer of ONNX Runtime: these are its bytes 4 to 7.
+_ORT_FORMAT = b"ORTM"
+
+_LONGEST_REASON = 200  # what a text parser says may quote the whole file
 
 _KINDS: tuple[tuple[int, str], ...] = (
     (onnx.AttributeProto.INT, "an integer"),
@@ -69,20 +79,62 @@ class Scope:
 def parse(model: Model) -> onnx.ModelProto:
     """Reads a model without its external data, which may be larger than memory.
 
+    Args:
+        model: path, bytes or ModelProto. A path may end in one of the endings that onnx has for its text formats
+            (.onnxtxt, .textproto, .json ...).
+
     Raises:
-        RoiAlignError: bytes, or a file, that hold no model.
+        UnreadableModelError: no such file, or nothing that holds a model with a graph.
+        RoiAlignError: an argument of another type.
     """
     if isinstance(model, onnx.ModelProto):
-        return model
+        return _with_graph(model, "a ModelProto")
+    if isinstance(model, bytes):
+        return _with_graph(_decoded(model, f"{len(model)} bytes"), f"{len(model)} bytes")
+    path = os.fspath(model) if isinstance(model, (str, os.PathLike)) else None
+    if not isinstance(path, str):
+        raise RoiAlignError(f"model must be a path, bytes or a ModelProto, got {type(model).__name__}")
+    if not os.path.isfile(path):
+        what = "is a folder" if os.path.isdir(path) else "is no file" if os.path.exists(path) else "does not exist"
+        raise UnreadableModelError(f"model must be a file, got {path!r}, which {what}")
     try:
-        if isinstance(model, bytes):
-            return onnx.load_model_from_string(model)
-        if isinstance(model, (str, os.PathLike)):
-            return onnx.load_model(os.fspath(model), load_external_data=False)
-    except DecodeError as error:
-        what = f"{len(model)} bytes" if isinstance(model, bytes) else repr(os.fspath(model))
-        raise RoiAlignError(f"model must be an ONNX model, got {what} that do not parse ({error})") from error
-    raise RoiAlignError(f"model must be a path, bytes or a ModelProto, got {type(model).__name__}")
+        if os.path.getsize(path) > PROTOBUF_LIMIT:
+            raise UnreadableModelError(
+                f"model must be a file of less than 2 GB, its weights in files beside it, got {path!r} of "
+                f"{os.path.getsize(path)} bytes"
+            )
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise UnreadableModelError(f"model must be a file to read, got {path!r} ({error.strerror})") from error
+    return _with_graph(_decoded(data, repr(path), format_of(path)), repr(path))
+
+
+def format_of(path: str) -> str:
+    """The format that onnx reads and writes at a path, by its ending: "protobuf" where it knows none."""
+    return onnx.serialization.registry.get_format_from_file_extension(os.path.splitext(path)[1]) or "protobuf"
+
+
+def _decoded(data: bytes, what: str, text_format: str = "protobuf") -> onnx.ModelProto:
+    if data[4:8] == _ORT_FORMAT:
+        raise UnreadableModelError(
+            f"model must be an ONNX model, got {what} in ORT format, which only ONNX Runtime reads; use the ONNX model "
+            "that it was converted from, made explicit before it is converted: onnx-roialign make-explicit MODEL -o OUT"
+        )
+    try:
+        return onnx.load_model_from_string(data, text_format)
+    except Exception as error:  # protobuf, its JSON and text formats and onnx's parser share no base below Exception
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UnreadableModelError(
+            f"model must be an ONNX model, got {what} that do{'' if what.endswith('bytes') else 'es'} not parse "
+            f"({reason[:_LONGEST_REASON]})"
+        ) from error
+
+
+def _with_graph(model: onnx.ModelProto, what: str) -> onnx.ModelProto:
+    if not model.HasField("graph"):
+        raise UnreadableModelError(f"model must be an ONNX model, got {what} without a graph")
+    return model
 
 
 def to_bytes(model: onnx.ModelProto) -> bytes:
@@ -102,7 +154,7 @@ def to_bytes(model: onnx.ModelProto) -> bytes:
 
 def is_roi_align(node: onnx.NodeProto) -> bool:
     """Whether the node is ONNX's RoiAlign."""
-    return node.op_type == "RoiAlign" and node.domain in ("", "ai.onnx")
+    return node.op_type == "RoiAlign" and node.domain in ONNX_DOMAINS
 
 
 def is_private(node: onnx.NodeProto) -> bool:
@@ -122,9 +174,9 @@ def is_ours(node: onnx.NodeProto) -> bool:
 
 def scopes(model: onnx.ModelProto) -> Iterator[Scope]:
     """The model's graph, its functions, and every body of If, Loop and Scan in them."""
-    yield from _graph_scopes(model.graph, _default_opset(model.opset_import), {})
+    yield from _graph_scopes(model.graph, default_opset(model.opset_import), {})
     for function in model.functions:
-        opset = _default_opset(function.opset_import)
+        opset = default_opset(function.opset_import)
         yield Scope(function.node, opset, {})
         for node in function.node:
             yield from _bodies(node, opset, {})
@@ -148,8 +200,20 @@ def _bodies(node: onnx.NodeProto, opset: int | None, types: Mapping[str, int]) -
             yield from _graph_scopes(graph, opset, types)
 
 
-def _default_opset(imports: Sequence[onnx.OperatorSetIdProto]) -> int | None:
-    return next((entry.version for entry in imports if entry.domain in ("", "ai.onnx")), None)
+def default_opset(imports: Sequence[onnx.OperatorSetIdProto]) -> int | None:
+    """The version of ONNX's own operators that a model or a function imports; None where it imports none.
+
+    Raises:
+        RoiAlignError: several versions are imported, of which ONNX takes the highest and ONNX Runtime the last.
+    """
+    versions = list(dict.fromkeys(entry.version for entry in imports if entry.domain in ONNX_DOMAINS))
+    if len(versions) > 1:
+        raise RoiAlignError(
+            "opset_import must have one version of ONNX's own operators (domain '', also written 'ai.onnx'), got "
+            f"{' and '.join(str(version) for version in versions)}: ONNX takes the highest, ONNX Runtime the last; "
+            "remove all but the one that the model was written for"
+        )
+    return versions[0] if versions else None
 
 
 def session_opset(model: onnx.ModelProto) -> int | None:
@@ -170,7 +234,7 @@ def session_opset(model: onnx.ModelProto) -> int | None:
         if is_roi_align(node) and scope.opset is not None and not _decided(node)
     ]
     if not undecided:
-        return _default_opset(model.opset_import)
+        return default_opset(model.opset_import)
     first = undecided[0][0]
     for opset, node in undecided:
         if (opset < HALF_PIXEL_OPSET) != (first < HALF_PIXEL_OPSET):
