@@ -65,12 +65,14 @@ OrtStatus* ROIALIGN_ORT_CALL compute(void* self, OrtKernelContext* context) {
 
 }  // namespace
 
-Op make_op(const Runtime& runtime, ONNXTensorElementDataType type, size_t rois) {
+Op make_op(const Runtime& runtime, const char* name, ONNXTensorElementDataType type, size_t rois) {
   Op op{};
   op.version = kApiVersion;
   op.runtime = runtime;
+  op.name = name;
   op.type = type;
   op.rois = rois;
+  op.GetName = [](const OrtCustomOp* self) { return static_cast<const Op*>(self)->name; };
   op.GetExecutionProviderType = [](const OrtCustomOp*) -> const char* { return nullptr; };
   op.GetOutputType = [](const OrtCustomOp* self, size_t) { return static_cast<const Op*>(self)->type; };
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
@@ -87,10 +89,8 @@ Op make_op(const Runtime& runtime, ONNXTensorElementDataType type, size_t rois) 
   return op;
 }
 
-Op make_roi_align(const Runtime& runtime, const std::atomic<int64_t>* opset, ElementType type) {
-  Op op = make_op(runtime, static_cast<ONNXTensorElementDataType>(type), kRois);
-  op.opset = opset;
-  op.GetName = [](const OrtCustomOp*) { return "RoiAlign"; };
+Op make_any_roi_align(const Runtime& runtime, const char* name, ElementType type) {
+  Op op = make_op(runtime, name, static_cast<ONNXTensorElementDataType>(type), kRois);
   op.GetInputType = [](const OrtCustomOp* self, size_t index) {
     return index == kBatchIndices ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64 : static_cast<const Op*>(self)->type;
   };
@@ -98,6 +98,12 @@ Op make_roi_align(const Runtime& runtime, const std::atomic<int64_t>* opset, Ele
   op.CreateKernelV2 = create_kernel;
   op.KernelComputeV2 = compute;
   op.KernelDestroy = destroy_kernel;
+  return op;
+}
+
+Op make_roi_align(const Runtime& runtime, const std::atomic<int64_t>& opset, ElementType type) {
+  Op op = make_any_roi_align(runtime, "RoiAlign", type);
+  op.opset = &opset;
   return op;
 }
 

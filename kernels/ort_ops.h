@@ -15,6 +15,7 @@ namespace roialign {
 // One op for one element type. ONNX Runtime keeps a pointer to it for as long as a session that uses it lives.
 struct Op : ort_abi::OrtCustomOp {
   Runtime runtime;
+  const char* name;
   // Of ONNX's RoiAlign: the model's opset, 0 where it is unknown. ONNX Runtime merges all opsets of a custom op into
   // one schema, so that a kernel cannot ask it. Each kernel copies the number when it is created. Null: a private op.
   const std::atomic<int64_t>* opset;
@@ -27,13 +28,18 @@ constexpr ElementType kElementTypes[] = {ElementType::kFloat32, ElementType::kFl
 constexpr ort_abi::ONNXTensorElementDataType kQuantizedTypes[] = {ort_abi::ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8,
                                                                   ort_abi::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8};
 
-// ONNX's RoiAlign where opset is given, else onnx_roialign::RoiAlign.
-Op make_roi_align(const Runtime& runtime, const std::atomic<int64_t>* opset, ElementType type);
+// What the private op is called in models: today, and before (onnx_roialign/private_op.py, OP_TYPES).
+constexpr const char* kPrivateNames[] = {"AnyRoiAlign", "RoiAlign"};
+
+// ONNX's RoiAlign.
+Op make_roi_align(const Runtime& runtime, const std::atomic<int64_t>& opset, ElementType type);
+// The private op by one of kPrivateNames.
+Op make_any_roi_align(const Runtime& runtime, const char* name, ElementType type);
 // onnx_roialign::QLinearRoiAlign.
 Op make_qlinear_roi_align(const Runtime& runtime, ort_abi::ONNXTensorElementDataType type);
 
 // What all of them have in common: one output of X's type and of the shape that X and rois give, every input required.
-Op make_op(const Runtime& runtime, ort_abi::ONNXTensorElementDataType type, size_t rois);
+Op make_op(const Runtime& runtime, const char* name, ort_abi::ONNXTensorElementDataType type, size_t rois);
 
 }  // namespace roialign
 

@@ -97,8 +97,7 @@ ONNXTensorElementDataType ROIALIGN_ORT_CALL input_type(const OrtCustomOp* op, si
 }  // namespace
 
 Op make_qlinear_roi_align(const Runtime& runtime, ONNXTensorElementDataType type) {
-  Op op = make_op(runtime, type, kRois);
-  op.GetName = [](const OrtCustomOp*) { return "QLinearRoiAlign"; };
+  Op op = make_op(runtime, "QLinearRoiAlign", type, kRois);
   op.GetInputType = input_type;
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return 5; };
   op.CreateKernelV2 = create_kernel;

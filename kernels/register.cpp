@@ -59,8 +59,8 @@ class Registration {
     const OrtApi& api = *runtime.api;
     std::vector<Op> onnx, own;
     for (const ElementType type : kElementTypes) {
-      onnx.push_back(make_roi_align(runtime, &opset_, type));
-      own.push_back(make_roi_align(runtime, nullptr, type));
+      onnx.push_back(make_roi_align(runtime, opset_, type));
+      for (const char* name : kPrivateNames) own.push_back(make_any_roi_align(runtime, name, type));
     }
     for (const auto type : kQuantizedTypes) own.push_back(make_qlinear_roi_align(runtime, type));
     domains_.push_back(std::make_unique<Domain>(api, "", std::move(onnx)));

@@ -79,7 +79,7 @@ def repair(
         str | None, typer.Option(help="The value with the number of RoIs of each image, where batch indices are lost.")
     ] = None,
     raise_opset: Annotated[bool, typer.Option(help="Whether the opset may be raised to 16.")] = True,
-    private_op: Annotated[bool, typer.Option(help="Whether onnx_roialign::RoiAlign may be used.")] = True,
+    private_op: Annotated[bool, typer.Option(help="Whether onnx_roialign::AnyRoiAlign may be used.")] = True,
     exact: Annotated[bool, typer.Option("--exact", help="Keep NaN in bins without samples, too.")] = False,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
@@ -116,7 +116,8 @@ def convert_opset(
     target: Annotated[int, typer.Option(help="The opset to convert to, from 10 on, up or down.")],
     output: Annotated[Path, OUTPUT],
     private_op: Annotated[
-        bool, typer.Option("--private-op", help="Where the target cannot say a RoiAlign, use onnx_roialign::RoiAlign.")
+        bool,
+        typer.Option("--private-op", help="Where the target cannot say a RoiAlign, use onnx_roialign::AnyRoiAlign."),
     ] = False,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:

@@ -64,7 +64,7 @@ class _Evaluator(ReferenceEvaluator):
 def reference_evaluator(model: str | os.PathLike[str] | bytes | onnx.ModelProto) -> ReferenceEvaluator:
     """An onnx ReferenceEvaluator in which every RoiAlign of the model, at any depth, is the one defined here.
 
-    The private ops, onnx_roialign::RoiAlign and QLinearRoiAlign, run too.
+    The private ops, onnx_roialign::AnyRoiAlign and QLinearRoiAlign, run too.
 
     Args:
         model: path, serialized model or ModelProto. From a path, external data is loaded too.

@@ -158,8 +158,8 @@ def is_roi_align(node: onnx.NodeProto) -> bool:
 
 
 def is_private(node: onnx.NodeProto) -> bool:
-    """Whether the node is onnx_roialign::RoiAlign."""
-    return node.op_type == private_op.OP_TYPE and node.domain == private_op.DOMAIN
+    """Whether the node is onnx_roialign::AnyRoiAlign."""
+    return node.op_type in private_op.OP_TYPES and node.domain == private_op.DOMAIN
 
 
 def is_quantized(node: onnx.NodeProto) -> bool:

@@ -13,7 +13,7 @@ from onnx_roialign import private_op, quantized, reference
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.private_schema import qlinear_schema, schema
 
-__all__ = ["PRIVATE_OPS", "QLinearRoiAlign", "RoiAlign"]
+__all__ = ["PRIVATE_OPS", "AnyRoiAlign", "QLinearRoiAlign"]
 
 
 class _PrivateOp(OpRun):
@@ -28,8 +28,8 @@ class _PrivateOp(OpRun):
             raise error.in_node(self.onnx_node.name) from None
 
 
-class RoiAlign(_PrivateOp):
-    """onnx_roialign::RoiAlign: RoiAlign in any Semantics. onnx matches ops by domain and class name: hence the name."""
+class AnyRoiAlign(_PrivateOp):
+    """onnx_roialign::AnyRoiAlign: RoiAlign in any Semantics."""
 
     def __init__(self, onnx_node: onnx.NodeProto, run_params: dict[str, Any], schema_: Any = None) -> None:
         super().__init__(onnx_node, run_params, schema())
@@ -48,4 +48,8 @@ class QLinearRoiAlign(_PrivateOp):
         return self._pool(quantized.roi_align, inputs, attributes)
 
 
-PRIVATE_OPS: tuple[type[OpRun], ...] = (RoiAlign, QLinearRoiAlign)
+# onnx matches an op by domain and class name.
+PRIVATE_OPS: tuple[type[OpRun], ...] = (
+    *(type(name, (AnyRoiAlign,), {}) for name in private_op.OP_TYPES),
+    QLinearRoiAlign,
+)

@@ -1,8 +1,11 @@
-"""The private op onnx_roialign::RoiAlign: ONNX's RoiAlign with every field of Semantics as an attribute.
+"""The private op onnx_roialign::AnyRoiAlign: ONNX's RoiAlign with every field of Semantics as an attribute.
 
 Inputs X, rois, batch_indices and output Y are those of ONNX's RoiAlign. Attributes: output_height, output_width,
 sampling_ratio (integers), spatial_scale, offset, min_size, end_shift (floats), mode, adaptive, empty, max_rule, border
 (strings). An absent attribute has the default of the field of `Attributes` or `Semantics`; so no min_size is no bound.
+
+Its type name is nobody else's, because runtimes and tools exist that match operators by type and ignore the domain.
+Older models call it onnx_roialign::RoiAlign, which is read everywhere and written nowhere.
 
 onnx_roialign::QLinearRoiAlign takes X, x_scale, x_zero_point, rois, batch_indices, and the same attributes.
 """
@@ -25,6 +28,7 @@ __all__ = [
     "DOMAIN",
     "OPSET_VERSION",
     "OP_TYPE",
+    "OP_TYPES",
     "QLINEAR_OP_TYPE",
     "attributes_of",
     "make_node",
@@ -33,7 +37,8 @@ __all__ = [
 
 DOMAIN = "onnx_roialign"
 OPSET_VERSION = 1
-OP_TYPE = "RoiAlign"
+OP_TYPES = ("AnyRoiAlign", "RoiAlign")  # what the op is called in models: today, and before
+OP_TYPE = OP_TYPES[0]
 QLINEAR_OP_TYPE = "QLinearRoiAlign"
 
 # The type of each attribute in a node (AttributeProto.AttributeType).

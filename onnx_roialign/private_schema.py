@@ -10,7 +10,7 @@ from typing import Any
 import onnx
 from onnx import defs
 
-from onnx_roialign.private_op import ATTRIBUTE_TYPES, DOMAIN, OP_TYPE, OPSET_VERSION, QLINEAR_OP_TYPE
+from onnx_roialign.private_op import ATTRIBUTE_TYPES, DOMAIN, OP_TYPE, OP_TYPES, OPSET_VERSION, QLINEAR_OP_TYPE
 
 __all__ = ["known_to_onnx", "qlinear_schema", "schema"]
 
@@ -25,9 +25,9 @@ _ATTRIBUTE_KINDS: tuple[tuple[int, Any], ...] = (
 _lock = threading.Lock()
 
 
-def schema() -> Any:
-    """The schema of onnx_roialign::RoiAlign."""
-    return _schema(OP_TYPE, (("X", "T"), ("rois", "T"), ("batch_indices", "tensor(int64)")), _FLOATS, rois_input=1)
+def schema(name: str = OP_TYPE) -> Any:
+    """The schema of onnx_roialign::AnyRoiAlign, by one of its names."""
+    return _schema(name, (("X", "T"), ("rois", "T"), ("batch_indices", "tensor(int64)")), _FLOATS, rois_input=1)
 
 
 def qlinear_schema() -> Any:
@@ -85,9 +85,10 @@ def known_to_onnx() -> Iterator[None]:
     with _lock:
         registered = []
         try:
-            for made in (schema(), qlinear_schema()):
-                defs.register_schema(made)
-                registered.append(made)
+            for made in (*map(schema, OP_TYPES), qlinear_schema()):
+                if not defs.has(made.name, made.domain):
+                    defs.register_schema(made)
+                    registered.append(made)
             yield
         finally:
             for made in registered:

@@ -16,7 +16,7 @@ from onnx_roialign.attributes import Attributes
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.evaluator import reference_evaluator
 from onnx_roialign.identify import Subject
-from onnx_roialign.model import Scope, read_attributes, scopes
+from onnx_roialign.model import Scope, is_private, is_roi_align, read_attributes, scopes
 from onnx_roialign.private_op import DOMAIN
 from onnx_roialign.private_op import read_attributes as read_private
 from onnx_roialign.runtime import ENGINES, session
@@ -47,7 +47,8 @@ class ProbedNode:
 
     def __init__(self, node: onnx.NodeProto, opset: int) -> None:
         self.name, self.opset = node.name, opset
-        self._private = node.domain == DOMAIN
+        self._private = is_private(node)
+        self._op_type = node.op_type
         self._kept = [a for a in node.attribute if a.name not in _SET_BY_PROBES]
         self.meant: Semantics = self._meaning(node)
 
@@ -80,7 +81,7 @@ class ProbedNode:
         helper, tensor = onnx.helper, onnx.TensorProto
         domain = DOMAIN if self._private else ""
         asked = {name: getattr(attributes, name) for name in _SET_BY_PROBES}
-        node = helper.make_node("RoiAlign", ["X", "rois", "batch_indices"], ["Y"], self.name, domain=domain, **asked)
+        node = helper.make_node(self._op_type, ["X", "rois", "batch_indices"], ["Y"], self.name, domain=domain, **asked)
         node.attribute.extend(self._kept)
         graph = helper.make_graph(
             [node],
@@ -133,4 +134,4 @@ def find_node(model: onnx.ModelProto, name: str | None, path: Path) -> ProbedNod
 
 
 def _roi_aligns(scope: Scope) -> Iterator[onnx.NodeProto]:
-    return (n for n in scope.nodes if n.op_type == "RoiAlign" and n.domain in ("", "ai.onnx", DOMAIN))
+    return (node for node in scope.nodes if is_roi_align(node) or is_private(node))

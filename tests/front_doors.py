@@ -11,6 +11,8 @@ import pytest
 import tolerances
 from private_models import ENGINES, run_model
 
+from onnx_roialign import private_op
+
 CALL_ENGINES = ("native", "reference")
 
 
@@ -53,6 +55,10 @@ def assert_model_answers(model, feeds, want):
         assert Y.shape == want.shape, engine
         scale = max(np.abs(value).max(initial=0) for value in feeds.values() if value.ndim == 4)
         np.testing.assert_allclose(Y, want, rtol=0, atol=tolerances.FLOAT32 * scale, err_msg=engine)
+
+
+STANDARD = ("", "RoiAlign")
+PRIVATE = (private_op.DOMAIN, private_op.OP_TYPE)
 
 
 def operators(model):

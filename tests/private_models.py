@@ -13,9 +13,11 @@ from onnx_roialign import private_op
 ENGINES = ("native", "reference", "evaluator")
 
 
-def private_node(*names: str, name: str = "pool", **attributes: Any) -> onnx.NodeProto:
+def private_node(
+    *names: str, name: str = "pool", op_type: str = private_op.OP_TYPE, **attributes: Any
+) -> onnx.NodeProto:
     inputs = names or ("X", "rois", "batch_indices", "Y")
-    return helper.make_node("RoiAlign", inputs[:-1], inputs[-1:], name=name, domain=private_op.DOMAIN, **attributes)
+    return helper.make_node(op_type, inputs[:-1], inputs[-1:], name=name, domain=private_op.DOMAIN, **attributes)
 
 
 def qlinear_node(**attributes: Any) -> onnx.NodeProto:

@@ -36,7 +36,7 @@ def run(made, feeds):
 
 def roi_aligns(graph):
     for node in graph.node:
-        if node.op_type == "RoiAlign":
+        if node.op_type in ("RoiAlign", private_op.OP_TYPE):
             yield node
         for attribute in node.attribute:
             if attribute.HasField("g"):

@@ -11,7 +11,16 @@ import pytest
 import session_models
 import test_golden
 import tolerances
-from front_doors import CALL_ENGINES, assert_model_answers, grouped, kinds_of_cases, operators, size
+from front_doors import (
+    CALL_ENGINES,
+    PRIVATE,
+    STANDARD,
+    assert_model_answers,
+    grouped,
+    kinds_of_cases,
+    operators,
+    size,
+)
 from private_models import run_model
 
 from onnx_roialign import RoiAlignError
@@ -166,17 +175,17 @@ def test_a_call_written_as_a_model_answers_as_the_call(case):
     want = paddle.roi_align(case.X, boxes, counts, *arguments)
     model = paddle.roi_align.to_onnx(*arguments)
     adaptive = case.arguments["sampling_ratio"] == 0
-    assert ("onnx_roialign" if adaptive and aligned(case) else "", "RoiAlign") in operators(model)
+    assert (PRIVATE if adaptive and aligned(case) else STANDARD) in operators(model)
     assert_model_answers(model, {"x": case.X, "boxes": boxes, "boxes_num": counts}, want)
 
 
 @pytest.mark.parametrize(
-    ("opset", "is_aligned", "domain"),
-    [(10, False, ""), (11, True, "onnx_roialign"), (16, True, ""), (session_models.newest_opset(), True, "")],
+    ("opset", "is_aligned", "operator"),
+    [(10, False, STANDARD), (11, True, PRIVATE), (16, True, STANDARD), (session_models.newest_opset(), True, STANDARD)],
 )
-def test_a_model_is_onnxs_own_where_its_opset_can_say_it(opset, is_aligned, domain):
+def test_a_model_is_onnxs_own_where_its_opset_can_say_it(opset, is_aligned, operator):
     model = paddle.roi_align.to_onnx((3, 2), 0.5, 2, is_aligned, opset=opset)
-    assert (domain, "RoiAlign") in operators(model)
+    assert operator in operators(model)
     want = paddle.roi_align(X, BOXES, COUNTS, (3, 2), 0.5, 2, is_aligned)
     assert_model_answers(model, {"x": X, "boxes": BOXES, "boxes_num": COUNTS}, want)
 
@@ -185,7 +194,7 @@ def test_a_model_is_onnxs_own_where_its_opset_can_say_it(opset, is_aligned, doma
 def test_the_fluid_form_written_as_a_model(opset):
     want = paddle.fluid_roi_align(X, BOXES, 3, 2, 0.5, rois_num=COUNTS)
     model = paddle.fluid_roi_align.to_onnx(3, 2, 0.5, opset=opset)
-    assert operators(model) >= {("", "RoiAlign")}
+    assert operators(model) >= {STANDARD}
     assert_model_answers(model, {"input": X, "rois": BOXES, "rois_num": COUNTS}, want)
     model = paddle.fluid_roi_align.to_onnx(3, 2, 0.5, opset=opset, grouped_by="lod")
     assert_model_answers(model, {"input": X, "rois": BOXES, "lod": np.asarray(LOD[0])}, want)

@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 import session_models
 import tolerances
-from front_doors import CALL_ENGINES, assert_model_answers, five_columns, kinds_of_cases, operators, size
+from front_doors import (
+    CALL_ENGINES,
+    PRIVATE,
+    STANDARD,
+    assert_model_answers,
+    five_columns,
+    kinds_of_cases,
+    operators,
+    size,
+)
 
 from onnx_roialign import RoiAlignError, roi_align
 from onnx_roialign.frameworks import torchvision
@@ -137,24 +146,24 @@ def test_an_argument_that_cannot_be_is_named(arguments, text):
 @pytest.mark.parametrize("case", kinds_of_cases("torchvision"))
 def test_a_call_written_as_a_model_answers_as_torchvision_answered(case):
     model = torchvision.roi_align.to_onnx(*call_of(case))
-    assert operators(model) >= {("", "RoiAlign")}
+    assert operators(model) >= {STANDARD}
     assert_model_answers(model, {"input": case.X, "boxes": five_columns(case)}, case.Y)
 
 
 @pytest.mark.parametrize(
-    ("opset", "aligned", "domain"),
+    ("opset", "aligned", "operator"),
     [
-        (10, False, ""),
-        (11, False, ""),
-        (15, True, "onnx_roialign"),
-        (16, True, ""),
-        (16, False, ""),
-        (session_models.newest_opset(), True, ""),
+        (10, False, STANDARD),
+        (11, False, STANDARD),
+        (15, True, PRIVATE),
+        (16, True, STANDARD),
+        (16, False, STANDARD),
+        (session_models.newest_opset(), True, STANDARD),
     ],
 )
-def test_a_model_is_onnxs_own_where_its_opset_can_say_it(opset, aligned, domain):
+def test_a_model_is_onnxs_own_where_its_opset_can_say_it(opset, aligned, operator):
     model = torchvision.roi_align.to_onnx((3, 2), 0.5, -1, aligned, opset=opset)
-    assert (domain, "RoiAlign") in operators(model)
+    assert operator in operators(model)
     assert model.opset_import[0].version == opset
     want = torchvision.roi_align(X, BOXES, (3, 2), 0.5, aligned=aligned)
     assert_model_answers(model, {"input": X, "boxes": BOXES}, want)

@@ -1,9 +1,10 @@
-"""onnx_roialign::RoiAlign says any dialect in a model, and means it on every engine."""
+"""onnx_roialign::AnyRoiAlign says any dialect in a model, and means it on every engine."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -18,7 +19,9 @@ from session_models import DTYPES, FEEDS, SHAPE, TYPES, bare_options, quiet_opti
 import onnx_roialign
 from onnx_roialign import PRESETS, RoiAlignError, Semantics, private_op, reference
 from onnx_roialign.attributes import Attributes
+from onnx_roialign.graph import repair, validate
 from onnx_roialign.private_schema import known_to_onnx
+from onnx_roialign.probed_node import find_node
 
 # Every field away from its default at least once, beside the frameworks' own.
 DIALECTS = {
@@ -82,6 +85,29 @@ def test_a_node_without_attributes_means_the_defaults(engine):
     Y = run_model(private_model([private_node()], float_kinds()), FEEDS, engine)
     want = reference.roi_align(*FEEDS.values(), Attributes(semantics=Semantics()))
     np.testing.assert_allclose(Y, want, rtol=0, atol=tolerances.FLOAT32 * np.abs(FEEDS["X"]).max())
+
+
+@pytest.mark.parametrize("op_type", private_op.OP_TYPES)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_op_is_read_by_today_s_name_and_by_its_older_one(engine, op_type):
+    attributes = attributes_of(PRESETS["mindspore_1"])
+    model = private_model([private_node(op_type=op_type, **attributes)], float_kinds(), opset=16)
+    Y, want = run_model(model, FEEDS, engine), expected(PRESETS["mindspore_1"])
+    np.testing.assert_allclose(Y, want, rtol=0, atol=tolerances.FLOAT32 * np.abs(FEEDS["X"]).max())
+    assert validate(model, "mindspore:roi_end_mode=1") == []
+    assert [finding.code for finding in validate(model, "mindspore:roi_end_mode=0")] == ["minimum-size", "end-shift"]
+    repaired = repair(model, "mindspore:roi_end_mode=0")
+    assert private_op.OP_TYPES[1] not in {node.op_type for node in repaired.graph.node if node.domain}
+    assert find_node(model, None, Path("model.onnx")).meant == PRESETS["mindspore_1"]
+    with known_to_onnx():
+        onnx.checker.check_model(model, full_check=True)
+
+
+def test_nobody_else_has_an_operator_of_the_name_that_is_written():
+    names = {schema.name for schema in onnx.defs.get_all_schemas_with_history() if schema.domain != private_op.DOMAIN}
+    assert "RoiAlign" in names
+    assert not {private_op.OP_TYPE, private_op.QLINEAR_OP_TYPE} & names
+    assert private_op.make_node("X", "rois", "batch_indices", "Y", Attributes()).op_type == private_op.OP_TYPE
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -175,7 +201,7 @@ def test_a_bad_input_names_the_node(engine):
 
 def test_an_attribute_that_the_op_does_not_have_is_refused_by_name():
     known = "output_height, output_width, sampling_ratio, spatial_scale, mode, offset, min_size, end_shift"
-    with pytest.raises(RoiAlignError, match=rf"onnx_roialign::RoiAlign must be one of {known}.*, got 'aligned'"):
+    with pytest.raises(RoiAlignError, match=rf"onnx_roialign::AnyRoiAlign must be one of {known}.*, got 'aligned'"):
         private_op.read_attributes({"aligned": 1})
 
 

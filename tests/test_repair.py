@@ -31,7 +31,7 @@ WAYS = ({}, {"raise_opset": False}, {"exact": True})
 
 
 def domains(made):
-    return {node.domain for node in made.graph.node if node.op_type == "RoiAlign"}
+    return {node.domain for node in made.graph.node if node.op_type in ("RoiAlign", private_op.OP_TYPE)}
 
 
 def opset(made):
@@ -264,7 +264,7 @@ def test_a_meaning_to_be_had_to_the_last_bit_is_said_by_the_private_op():
     for always, domain in ((False, ""), (True, private_op.DOMAIN)):
         graph = ir.from_proto(model(16))
         StateMeaning(PRESETS["mindspore_1"], {"X": onnx.TensorProto.FLOAT}, always_private=always)(graph)
-        assert {node.domain for node in graph.graph if node.op_type == "RoiAlign"} == {domain}
+        assert {node.domain for node in graph.graph if node.op_type in ("RoiAlign", private_op.OP_TYPE)} == {domain}
 
 
 def test_what_cannot_be_known_is_left_as_it_is():

@@ -34,7 +34,7 @@ def convert_opset(model: Model, target: int, *, private_op: bool = False) -> onn
     Args:
         model: path, bytes or ModelProto; it is not changed. External data stays where it is.
         target: version of ONNX's own operators, from 10 to the newest that the installed onnx knows.
-        private_op: whether a RoiAlign that the target cannot say becomes ``onnx_roialign::RoiAlign``.
+        private_op: whether a RoiAlign that the target cannot say becomes ``onnx_roialign::AnyRoiAlign``.
 
     Raises:
         RoiAlignError: no model, no such opset, a RoiAlign that the target cannot say (the text says what would change

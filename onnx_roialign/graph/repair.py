@@ -35,7 +35,7 @@ def repair(
     Mends what `validate` calls repairable: attributes, batch indices, and what the node means. It says the meaning
     with ONNX's own RoiAlign where that can say it: below opset 16, that has no half_pixel, so the model's opset is
     raised to 16 where the rest of the model can be converted. What ONNX cannot say, it says with the private op
-    ``onnx_roialign::RoiAlign``, which `onnx_roialign.session` and `onnx_roialign.reference_evaluator` run.
+    ``onnx_roialign::AnyRoiAlign``, which `onnx_roialign.session` and `onnx_roialign.reference_evaluator` run.
 
     Args:
         model: path, bytes or ModelProto; it is not changed. External data stays where it is.

@@ -116,8 +116,8 @@ def is_standard(node: ir.Node) -> bool:
 
 
 def is_private(node: ir.Node) -> bool:
-    """Whether the node is onnx_roialign::RoiAlign."""
-    return node.op_type == private_op.OP_TYPE and node.domain == private_op.DOMAIN
+    """Whether the node is onnx_roialign::AnyRoiAlign."""
+    return node.op_type in private_op.OP_TYPES and node.domain == private_op.DOMAIN
 
 
 def resolved(model: onnx.ModelProto) -> onnx.ModelProto:

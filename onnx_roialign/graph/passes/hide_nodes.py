@@ -77,14 +77,14 @@ class HideNodes(ir.passes.InPlacePass):
                 f"opset must be at least {HALF_PIXEL_OPSET} for half_pixel, got target {self._target}: as "
                 f"output_half_pixel its answers would change by up to {lost:.2g} for features in [0, 1), and with half "
                 f"a pixel taken off the boxes before, those of RoIs under 1 x 1 pixel by up to {emulated:.2g}; pass "
-                "private_op=True to say it with onnx_roialign::RoiAlign"
+                "private_op=True to say it with onnx_roialign::AnyRoiAlign"
             )
         names = [value.name for value in (*site.node.inputs[:2], *site.node.outputs) if value is not None]
         bfloat16 = any(self._types.get(name or "") == onnx.TensorProto.BFLOAT16 for name in names)
         if self._target < _BFLOAT16_OPSET and bfloat16:
             return (
                 f"opset must be at least {_BFLOAT16_OPSET} for a RoiAlign of bfloat16, got target {self._target}; pass "
-                "private_op=True to say it with onnx_roialign::RoiAlign"
+                "private_op=True to say it with onnx_roialign::AnyRoiAlign"
             )
         return None
 

@@ -36,7 +36,7 @@ class StateMeaning(ir.passes.InPlacePass):
        boxes that emulated it is taken out; one that has become necessary, another offset or an end shift, is put in
        front. That holds in real numbers: the addition is rounded once more, in the last bit of a coordinate, and so is
        not used where the boxes are of a 16-bit type.
-    3. Where it cannot, the node becomes onnx_roialign::RoiAlign, which says everything by its attributes; without
+    3. Where it cannot, the node becomes onnx_roialign::AnyRoiAlign, which says everything by its attributes; without
        ``private``, this is an error.
 
     Nodes whose attributes cannot be read (`validate` names them) are left as they are.
@@ -112,7 +112,7 @@ def _write_standard(site: Site, standard: Standard, types: dict[str, int]) -> No
     if site.private:
         _write(
             node,
-            "",
+            ("", "RoiAlign"),
             {name: value for name, value in private_op.attributes_of(site.attributes).items() if name in _PLAIN},
         )
     if site.opset is not None and site.opset >= HALF_PIXEL_OPSET:
@@ -143,15 +143,15 @@ def write_private(site: Site, wanted: Semantics) -> None:
     node, root = site.node, site.shift.root
     meaning = wanted if root is not None else site.wanted_here(wanted)
     attributes: Attributes = replace(site.attributes, semantics=meaning)
-    _write(node, private_op.DOMAIN, private_op.attributes_of(attributes))
+    _write(node, (private_op.DOMAIN, private_op.OP_TYPE), private_op.attributes_of(attributes))
     before = node.inputs[1]
     if root is not None and root is not before:
         node.replace_input_with(1, root)
         remove_unread(before)
 
 
-def _write(node: ir.Node, domain: str, attributes: dict[str, object]) -> None:
-    node.domain = domain
+def _write(node: ir.Node, operator: tuple[str, str], attributes: dict[str, object]) -> None:
+    node.domain, node.op_type = operator
     node.attributes.clear()
     for name, value in attributes.items():
         if isinstance(value, str):
