@@ -6,7 +6,7 @@ import math
 import numbers
 import operator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,15 @@ from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.geometry import scaled_ends
 from onnx_roialign.semantics import PRESETS, Semantics
 
-__all__ = ["MAX_SAMPLING_RATIO", "Attributes", "check_arrays", "coordinate_type"]
+__all__ = [
+    "MAX_SAMPLING_RATIO",
+    "Attributes",
+    "Given",
+    "check_arrays",
+    "check_signature",
+    "check_values",
+    "coordinate_type",
+]
 
 Array = npt.NDArray[Any]
 
@@ -97,7 +105,72 @@ def check_arrays(X: Array, rois: Array, batch_indices: Array, attributes: Attrib
     Raises:
         RoiAlignError: the text names the input, the rule and what was given.
     """
-    _check_types_and_shapes(X, rois, batch_indices)
+    check_signature(*map(Given.of, (X, rois, batch_indices)))
+    check_values(X, rois, batch_indices, attributes)
+
+
+class Given(NamedTuple):
+    """What is known of an input before its values are: of an array all of it, of a model's value perhaps nothing.
+
+    Attributes:
+        dtype: NumPy's name of the type; None: not known.
+        shape: sizes, or names of sizes, None where one is not known; None: not even the rank is known.
+    """
+
+    dtype: str | None
+    shape: tuple[int | str | None, ...] | None
+
+    @classmethod
+    def of(cls, array: Array) -> Given:
+        """All of it."""
+        return cls(str(array.dtype), array.shape)
+
+    def shape_text(self) -> str:
+        """As NumPy prints a shape; ``?`` where a size is not known."""
+        sizes = ["?" if size is None else str(size) for size in self.shape or ()]
+        return f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
+
+
+def check_signature(
+    X: Given, rois: Given, batch_indices: Given, *, types: tuple[str, ...] = _TYPES, rois_type: str | None = None
+) -> None:
+    """Checks what is known of the types and shapes of one call; what is not known is taken for right.
+
+    Args:
+        X: (N, C, H, W), one of types.
+        rois: (num_rois, 4), of rois_type.
+        batch_indices: (num_rois,), int64.
+        types: names of the types that X may have.
+        rois_type: None: that of X.
+
+    Raises:
+        RoiAlignError: the text names the input, the rule and what was given.
+    """
+    if X.shape is not None and len(X.shape) != 4:
+        raise RoiAlignError(f"X must have rank 4 (N, C, H, W), got shape {X.shape_text()}")
+    if X.dtype is not None and X.dtype not in types:
+        raise RoiAlignError(f"X must be {', '.join(types[:-1])} or {types[-1]}, got {X.dtype}")
+    if rois.shape is not None and (len(rois.shape) != 2 or (isinstance(rois.shape[1], int) and rois.shape[1] != 4)):
+        raise RoiAlignError(f"rois must have shape (num_rois, 4), got shape {rois.shape_text()}")
+    if rois.dtype is not None and rois.dtype != (rois_type or X.dtype or rois.dtype):
+        wanted = f"be {rois_type}" if rois_type else f"have X's type {X.dtype}"
+        raise RoiAlignError(f"rois must {wanted}, got {rois.dtype}")
+    if batch_indices.shape is not None and len(batch_indices.shape) != 1:
+        raise RoiAlignError(f"batch_indices must have shape (num_rois,), got shape {batch_indices.shape_text()}")
+    if batch_indices.dtype not in (None, "int64"):
+        raise RoiAlignError(f"batch_indices must be int64, got {batch_indices.dtype}")
+    if rois.shape is not None and batch_indices.shape is not None:
+        counts = rois.shape[0], batch_indices.shape[0]
+        if isinstance(counts[0], int) and isinstance(counts[1], int) and counts[0] != counts[1]:
+            raise RoiAlignError(f"rois and batch_indices must have the same count, got {counts[0]} and {counts[1]}")
+
+
+def check_values(X: Array, rois: Array, batch_indices: Array, attributes: Attributes) -> None:
+    """Checks the values of arrays that `check_signature` let pass, X for its shape only.
+
+    Raises:
+        RoiAlignError: the text names the input, the rule, the value and its place.
+    """
     images, channels, height, width = X.shape
     _check_coordinates(rois, attributes)
     wrong = np.flatnonzero((batch_indices < 0) | (batch_indices >= images))
@@ -106,25 +179,6 @@ def check_arrays(X: Array, rois: Array, batch_indices: Array, attributes: Attrib
         raise RoiAlignError(f"batch_indices must be in [0, {images}), got {batch_indices[row]} at row {row}")
     if (height == 0 or width == 0) and images * channels * len(rois) > 0:
         raise RoiAlignError(f"X must have H and W of at least 1, got shape {X.shape}")
-
-
-def _check_types_and_shapes(X: Array, rois: Array, batch_indices: Array) -> None:
-    if X.ndim != 4:
-        raise RoiAlignError(f"X must have rank 4 (N, C, H, W), got shape {X.shape}")
-    if str(X.dtype) not in _TYPES:
-        raise RoiAlignError(f"X must be {', '.join(_TYPES[:-1])} or {_TYPES[-1]}, got {X.dtype}")
-    if rois.ndim != 2 or rois.shape[1] != 4:
-        raise RoiAlignError(f"rois must have shape (num_rois, 4), got shape {rois.shape}")
-    if rois.dtype != X.dtype:
-        raise RoiAlignError(f"rois must have X's type {X.dtype}, got {rois.dtype}")
-    if batch_indices.ndim != 1:
-        raise RoiAlignError(f"batch_indices must have shape (num_rois,), got shape {batch_indices.shape}")
-    if batch_indices.dtype != np.int64:
-        raise RoiAlignError(f"batch_indices must be int64, got {batch_indices.dtype}")
-    if len(rois) != len(batch_indices):
-        raise RoiAlignError(
-            f"rois and batch_indices must have the same count, got {len(rois)} and {len(batch_indices)}"
-        )
 
 
 def _check_coordinates(rois: Array, attributes: Attributes) -> None:

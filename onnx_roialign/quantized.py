@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from onnx_roialign import attributes as common
 from onnx_roialign import geometry
-from onnx_roialign.attributes import Attributes, check_arrays
+from onnx_roialign.attributes import Attributes, Given, check_values
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.geometry import Samples
 
-__all__ = ["check", "check_attributes", "roi_align"]
+__all__ = ["check", "check_attributes", "check_signature", "roi_align"]
 
 Array = npt.NDArray[Any]
 
@@ -88,19 +89,29 @@ def check(
         RoiAlignError: an input is not as described there.
     """
     check_attributes(attributes)
-    if X.dtype not in (np.uint8, np.int8):
-        raise RoiAlignError(f"X must be uint8 or int8, got {X.dtype}")
-    for name, value, dtype in (("x_scale", x_scale, np.dtype(np.float32)), ("x_zero_point", x_zero_point, X.dtype)):
-        if value.shape not in ((), (1,)):
-            raise RoiAlignError(f"{name} must be a scalar, got shape {value.shape}")
-        if value.dtype != dtype:
-            raise RoiAlignError(f"{name} must be {dtype}, got {value.dtype}")
+    check_signature(*map(Given.of, (X, x_scale, x_zero_point, rois, batch_indices)))
     scale = np.float32(x_scale.item())
     with np.errstate(all="ignore"):
         if not (scale > 0 and math.isfinite(scale) and math.isfinite(np.float32(1) / scale)):
             raise RoiAlignError(f"x_scale must be finite and > 0, and so must 1 / x_scale, got {scale:.9g}")
-    check_arrays(np.broadcast_to(np.float32(0), X.shape), rois, batch_indices, attributes)
+    check_values(X, rois, batch_indices, attributes)
     return scale, np.float32(x_zero_point.item())
+
+
+def check_signature(X: Given, x_scale: Given, x_zero_point: Given, rois: Given, batch_indices: Given) -> None:
+    """Checks what is known of the types and shapes of one call; what is not known is taken for right.
+
+    Raises:
+        RoiAlignError: an input is not as `roi_align` describes it.
+    """
+    common.check_signature(X, rois, batch_indices, types=("uint8", "int8"), rois_type="float32")
+    for name, value, dtype in (("x_scale", x_scale, "float32"), ("x_zero_point", x_zero_point, X.dtype)):
+        if value.shape is not None and (
+            len(value.shape) > 1 or any(isinstance(n, int) and n != 1 for n in value.shape)
+        ):
+            raise RoiAlignError(f"{name} must be a scalar, got shape {value.shape_text()}")
+        if value.dtype is not None and value.dtype != (dtype or value.dtype):
+            raise RoiAlignError(f"{name} must be {dtype}, got {value.dtype}")
 
 
 @dataclass(frozen=True, slots=True)
