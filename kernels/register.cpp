@@ -43,6 +43,7 @@ class Domain {
   Domain(const Domain&) = delete;
   Domain& operator=(const Domain&) = delete;
 
+  const OrtApi& api() const { return api_; }
   void add_to(OrtSessionOptions* options) const { check(api_.AddCustomOpDomain(options, domain_)); }
 
  private:
@@ -51,27 +52,28 @@ class Domain {
   OrtCustomOpDomain* domain_ = nullptr;
 };
 
-// What one session options object holds of this library.
+std::unique_ptr<Domain> make_private_domain(const Runtime& runtime) {
+  std::vector<Op> ops;
+  for (const ElementType type : kElementTypes) {
+    for (const char* name : kPrivateNames) ops.push_back(make_any_roi_align(runtime, name, type));
+  }
+  for (const auto type : kQuantizedTypes) ops.push_back(make_qlinear_roi_align(runtime, type));
+  return std::make_unique<Domain>(*runtime.api, "onnx_roialign", std::move(ops));
+}
+
+// What one session options object holds of this library: ONNX's RoiAlign at one opset.
 class Registration {
  public:
   Registration(const Runtime& runtime, const OrtSessionOptions* options, int64_t opset)
       : options_(options), opset_(opset) {
-    const OrtApi& api = *runtime.api;
-    std::vector<Op> onnx, own;
-    for (const ElementType type : kElementTypes) {
-      onnx.push_back(make_roi_align(runtime, opset_, type));
-      for (const char* name : kPrivateNames) own.push_back(make_any_roi_align(runtime, name, type));
-    }
-    for (const auto type : kQuantizedTypes) own.push_back(make_qlinear_roi_align(runtime, type));
-    domains_.push_back(std::make_unique<Domain>(api, "", std::move(onnx)));
-    domains_.push_back(std::make_unique<Domain>(api, "onnx_roialign", std::move(own)));
+    std::vector<Op> ops;
+    for (const ElementType type : kElementTypes) ops.push_back(make_roi_align(runtime, opset_, type));
+    domain_ = std::make_unique<Domain>(*runtime.api, "", std::move(ops));
   }
   Registration(const Registration&) = delete;
   Registration& operator=(const Registration&) = delete;
 
-  void add_to(OrtSessionOptions* options) const {
-    for (const auto& domain : domains_) domain->add_to(options);
-  }
+  void add_to(OrtSessionOptions* options) const { domain_->add_to(options); }
 
   // Unique in the process, so that another copy of this library does not take it for its own.
   std::string marker() const { return std::to_string(reinterpret_cast<uintptr_t>(this)); }
@@ -90,12 +92,12 @@ class Registration {
  private:
   const OrtSessionOptions* options_;
   std::atomic<int64_t> opset_;
-  std::vector<std::unique_ptr<Domain>> domains_;
+  std::unique_ptr<Domain> domain_;
 };
 
 // ONNX Runtime owns neither a domain nor its ops, and tells nobody when the options and the sessions that point to
 // them are gone. So they are kept until the library is unloaded, which ONNX Runtime does when the last options and
-// session that loaded it are gone: about 3 kB per options object, however often it is registered.
+// session that loaded it are gone: about 1 kB per options object, however often it is registered.
 class Registrations {
  public:
   void add(const Runtime& runtime, OrtSessionOptions* options, int64_t opset, const std::string& marker) {
@@ -106,10 +108,20 @@ class Registrations {
     }
     kept_.push_back(std::make_unique<Registration>(runtime, options, opset));
     kept_.back()->add_to(options);
+    private_domain(runtime).add_to(options);
     check(runtime.api->AddSessionConfigEntry(options, kMarkerEntry, kept_.back()->marker().c_str()));
   }
 
  private:
+  // Nothing in the private ops belongs to one options object: all those of one ONNX Runtime share them.
+  const Domain& private_domain(const Runtime& runtime) {
+    for (const auto& domain : private_) {
+      if (&domain->api() == runtime.api) return *domain;
+    }
+    private_.push_back(make_private_domain(runtime));
+    return *private_.back();
+  }
+
   Registration& find(const std::string& marker) const {
     for (const auto& registration : kept_) {
       if (registration->marker() == marker) return *registration;
@@ -120,6 +132,7 @@ class Registrations {
 
   std::mutex mutex_;
   std::vector<std::unique_ptr<Registration>> kept_;
+  std::vector<std::unique_ptr<Domain>> private_;
 };
 
 // Empty where there is no such entry.
