@@ -73,7 +73,8 @@ template <class C>
 C surely_finite(const Attributes& attributes) {
   const C eighth = std::numeric_limits<C>::max() / 8;
   const C limit = eighth / std::max(C{1}, static_cast<C>(attributes.spatial_scale));
-  const bool small = std::fabs(attributes.semantics.end_shift) <= static_cast<double>(limit) &&
+  const bool small = std::fabs(attributes.semantics.start_shift) <= static_cast<double>(limit) &&
+                     std::fabs(attributes.semantics.end_shift) <= static_cast<double>(limit) &&
                      std::fabs(attributes.semantics.offset) <= static_cast<double>(eighth);
   return small ? limit : C{-1};
 }

@@ -89,24 +89,24 @@ inline void pool_turned(const RoiPlan<typename V::Scalar>& plan, int64_t bins, b
   for (; b < bins; ++b) pool(std::integral_constant<int, 1>(), b);
 }
 
-// The max's last word on a group of rows: a dropped sample counts as 0, and a bin without samples inside is 0.
+// The max's last word on a group of rows: no bin is less than least_of(), and one without samples inside is 0 before.
 template <class V>
-inline void finish_max(const RoiPlan<typename V::Scalar>& plan, int64_t first, int rows, int64_t bins,
-                       typename V::Scalar* pooled) {
+inline void finish_max(const PoolTask<typename V::Scalar>& task, const RoiPlan<typename V::Scalar>& plan, int64_t first,
+                       int rows, typename V::Scalar* pooled) {
   using S = typename V::Scalar;
-  S floor[V::kLanes] = {};
+  S least[V::kLanes] = {};
   S keep[V::kLanes] = {};
   for (int i = 0; i < rows; ++i) {
     const Bin& row = plan.rows.bins[first + i];
-    floor[i] = row.dropped ? S{0} : -std::numeric_limits<S>::infinity();
+    least[i] = row.dropped ? task.least_dropped : task.least;
     std::memset(&keep[i], row.tap_count > 0 ? 0xff : 0, sizeof(S));
   }
-  for (int64_t b = 0; b < bins; ++b) {
-    auto bin = V::load(pooled + b * V::kLanes);
+  const auto least_dropped = V::broadcast(task.least_dropped);
+  for (int64_t b = 0; b < task.output_width; ++b) {
     const Bin& column = plan.columns.bins[b];
-    if (column.tap_count == 0) bin = V::zero();
-    if (column.dropped) bin = V::max(bin, V::zero());
-    V::store(pooled + b * V::kLanes, V::keep(V::max(bin, V::load(floor)), keep));
+    auto bin = column.tap_count == 0 ? V::zero() : V::keep(V::load(pooled + b * V::kLanes), keep);
+    if (column.dropped) bin = V::max(bin, least_dropped);
+    V::store(pooled + b * V::kLanes, V::max(bin, V::load(least)));
   }
 }
 
@@ -144,7 +144,7 @@ inline void pool_columns(const PoolTask<typename V::Scalar>& task, const RoiPlan
       }
       pool_turned<V, Rule>(plan, task.output_width, round == 0, scratch);
     }
-    if constexpr (Rule::kMax) finish_max<V>(plan, first, rows, task.output_width, scratch.pooled);
+    if constexpr (Rule::kMax) finish_max<V>(task, plan, first, rows, scratch.pooled);
     store_group<V>(scratch.pooled, target, first * task.output_width, task.output_width, rows);
   }
 }

@@ -41,13 +41,14 @@ int call(onnx_roialign_args& args, char* message, size_t message_size) {
     return answer(ONNX_ROIALIGN_INVALID_ARGUMENT, "struct_size must be sizeof(onnx_roialign_args)", message,
                   message_size);
   }
-  const Attributes attributes{args.output_height,
-                              args.output_width,
-                              args.sampling_ratio,
-                              args.spatial_scale,
-                              args.mode_max != 0,
-                              {args.offset, args.min_size, args.end_shift, args.adaptive_floor != 0,
-                               args.empty_nan != 0, args.max_samples != 0, args.border_exclusive != 0}};
+  const Attributes attributes{
+      args.output_height,
+      args.output_width,
+      args.sampling_ratio,
+      args.spatial_scale,
+      args.mode_max != 0,
+      {args.offset, args.min_size, args.start_shift, args.end_shift, args.max_start, args.adaptive_floor != 0,
+       args.empty_nan != 0, args.max_samples != 0, args.border_exclusive != 0}};
   const Arrays arrays{static_cast<ElementType>(args.type),
                       args.X,
                       args.rois,

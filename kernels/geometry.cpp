@@ -199,6 +199,17 @@ void Planner<C>::list_taps(const AxisTaps<C>& axis, bool level, Memory& memory, 
   plan.full = axis.filled_bins == axis.bin_count;
 }
 
+// What every bin is of a RoI whose grid has no sample along an axis.
+template <class C>
+C Planner<C>::without_samples() const {
+  const Semantics& semantics = attributes_.semantics;
+  if (attributes_.mode_max && !std::isinf(semantics.max_start)) return static_cast<C>(semantics.max_start);
+  // The mean divides by the product of the counts as it stands: two negative counts make a positive one, and 0 / it is
+  // 0.
+  const bool no_divisor = y_.count == 0 || x_.count == 0;
+  return semantics.empty_nan && no_divisor ? std::numeric_limits<C>::quiet_NaN() : C{0};
+}
+
 // Infinite where a RoI must not be pooled point by point.
 template <class C>
 double Planner<C>::cost_of_points() const {
@@ -253,9 +264,7 @@ void Planner<C>::plan(const C coordinates[4], bool keep, Memory& memory, RoiPlan
   sample_axis(coordinates[0], coordinates[2], x_);
   if (y_.count <= 0 || x_.count <= 0) {
     plan.way = Way::kConstant;
-    // The divisor is the product as it stands: two negative counts make a positive one, and 0 / it is 0.
-    const bool no_divisor = y_.count == 0 || x_.count == 0;
-    plan.fill = attributes_.semantics.empty_nan && no_divisor ? std::numeric_limits<C>::quiet_NaN() : C{0};
+    plan.fill = without_samples();
     return;
   }
   plan.way = Way::kPoints;

@@ -25,11 +25,12 @@ struct Scaling {
   explicit Scaling(const Attributes& attributes)
       : spatial_scale(static_cast<C>(attributes.spatial_scale)),
         offset(static_cast<C>(attributes.semantics.offset)),
+        start_shift(static_cast<C>(attributes.semantics.start_shift)),
         end_shift(static_cast<C>(attributes.semantics.end_shift)),
         min_size(static_cast<C>(attributes.semantics.min_size)) {}
 
   Axis<C> operator()(C roi_start, C roi_end) const {
-    const C start = roi_start * spatial_scale - offset;
+    const C start = (roi_start + start_shift) * spatial_scale - offset;
     const C end = (roi_end + end_shift) * spatial_scale - offset;
     const C size = end - start;
     return {start, size < min_size ? min_size : size};
@@ -37,6 +38,7 @@ struct Scaling {
 
   C spatial_scale;
   C offset;
+  C start_shift;
   C end_shift;
   C min_size;
 };
@@ -94,6 +96,7 @@ class Planner {
   void sample_axis(C roi_start, C roi_end, AxisTaps<C>& axis) const;
   template <class Taps, bool kLarge>
   void sample_bins(C start, C bin, AxisTaps<C>& axis) const;
+  C without_samples() const;
   double cost_of_points() const;
   double cost_of_columns(const Window& window) const;
   void choose_window(Memory& memory, RoiPlan<C>& plan) const;

@@ -54,7 +54,9 @@ typedef struct onnx_roialign_args {
   /* Semantics: everything in which RoIAligns differ (see onnx_roialign/semantics.py). */
   double offset;            /* subtracted from every scaled coordinate: 0.5 for half_pixel, else 0 */
   double min_size;          /* lower bound on the scaled RoI's sides; -INFINITY: none */
+  double start_shift;       /* added to x1 and y1 before scaling */
   double end_shift;         /* added to x2 and y2 before scaling */
+  double max_start;         /* mode max: what the maximum starts from; -INFINITY: from the bin's first sample */
   int32_t adaptive_floor;   /* adaptive grid: 0 ceil, 1 floor of roi_size / output_size */
   int32_t empty_nan;        /* a bin without any sample: 0 zero, 1 NaN */
   int32_t max_samples;      /* mode max: 0 over the four weighted corners of each sample, 1 over the samples */

@@ -113,6 +113,13 @@ double finite(const AttributeReader& reader, const char* name, double absent) {
   return value;
 }
 
+constexpr double kNone = -std::numeric_limits<double>::infinity();
+
+// kNone where the node does not have it.
+double finite_or_none(const AttributeReader& reader, const char* name) {
+  return reader.real(name).has_value() ? finite(reader, name, 0) : kNone;
+}
+
 Attributes read_common_attributes(const AttributeReader& reader, const Semantics& semantics) {
   Attributes attributes{};
   attributes.output_height = reader.integer("output_height", 1);
@@ -132,7 +139,8 @@ Attributes read_onnx_attributes(const AttributeReader& reader, int64_t opset) {
   const bool half_pixel = read_half_pixel(reader, opset);
   Semantics semantics{};
   semantics.offset = half_pixel ? 0.5 : 0.0;
-  semantics.min_size = half_pixel ? -std::numeric_limits<double>::infinity() : 1.0;
+  semantics.min_size = half_pixel ? kNone : 1.0;
+  semantics.max_start = kNone;
   return read_common_attributes(reader, semantics);
 }
 
@@ -140,9 +148,10 @@ Attributes read_onnx_attributes(const AttributeReader& reader, int64_t opset) {
 Attributes read_private_attributes(const AttributeReader& reader) {
   Semantics semantics{};
   semantics.offset = finite(reader, "offset", 0.5);
-  const bool bounded = reader.real("min_size").has_value();
-  semantics.min_size = bounded ? finite(reader, "min_size", 0) : -std::numeric_limits<double>::infinity();
+  semantics.min_size = finite_or_none(reader, "min_size");
+  semantics.start_shift = finite(reader, "start_shift", 0);
   semantics.end_shift = finite(reader, "end_shift", 0);
+  semantics.max_start = finite_or_none(reader, "max_start");
   semantics.adaptive_floor = reader.choice("adaptive", "ceil", "floor");
   semantics.empty_nan = reader.choice("empty", "zero", "nan");
   semantics.max_samples = reader.choice("max_rule", "corners", "samples");

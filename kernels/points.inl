@@ -18,10 +18,9 @@ struct BinTotals {
   }
 
   template <class T>
-  ROIALIGN_INLINE void write(bool dropped, T* to, int64_t bins) const {
-    each<kChannels>([&](auto i) ROIALIGN_INLINE {
-      from_compute(Rule::kMax && dropped ? larger(totals[i], S{0}) : totals[i], to[i * bins]);
-    });
+  ROIALIGN_INLINE void write(S least, T* to, int64_t bins) const {
+    each<kChannels>(
+        [&](auto i) ROIALIGN_INLINE { from_compute(Rule::kMax ? larger(totals[i], least) : totals[i], to[i * bins]); });
   }
 
   S totals[kChannels];
@@ -54,7 +53,7 @@ inline void pool_taps(const PoolTask<typename V::Scalar>& task, const RoiPlan<ty
       BinTotals<Rule, kChannels, S> totals(row.tap_count > 0 && column.tap_count > 0);
       for_points(plan, row, column, task.width,
                  [&](int64_t offset, S weight) ROIALIGN_INLINE { totals.add(x + offset, task.plane, weight); });
-      totals.write(row.dropped || column.dropped, y, bins);
+      totals.write(least_of(task, row, column), y, bins);
     }
   }
 }
@@ -71,7 +70,7 @@ struct PointList {
   Point<S> points[kMostPoints];
   struct {
     int32_t point_count;
-    bool dropped;
+    S least;
   } bins[kMostPoints];
 };
 
@@ -83,7 +82,7 @@ inline void list_points(const PoolTask<S>& task, const RoiPlan<S>& plan, PointLi
     const Bin& row = plan.rows.bins[p];
     for (int64_t q = 0; q < task.output_width; ++q, ++bin) {
       const Bin& column = plan.columns.bins[q];
-      *bin = {row.tap_count * column.tap_count, row.dropped || column.dropped};
+      *bin = {row.tap_count * column.tap_count, least_of(task, row, column)};
       for_points(plan, row, column, task.width,
                  [&](int64_t offset, S weight) ROIALIGN_INLINE { *point++ = {static_cast<int32_t>(offset), weight}; });
     }
@@ -99,7 +98,7 @@ inline void pool_listed(const PointList<S>& list, int64_t bins, int64_t plane, c
     const Point<S>* const end = point + list.bins[b].point_count;
     BinTotals<Rule, kChannels, S> totals(point < end);
     for (; point < end; ++point) totals.add(x + point->offset, plane, point->weight);
-    totals.write(list.bins[b].dropped, y + b, bins);
+    totals.write(list.bins[b].least, y + b, bins);
   }
 }
 

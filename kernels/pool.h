@@ -29,6 +29,8 @@ struct TileLayout {
 template <class S>
 struct PoolTask {
   Pooling pooling;
+  S least;          // max: no bin is less; -infinity: no bound
+  S least_dropped;  // max: nor is a bin less of which some sample lies past the cut, and counts as 0
   const RoiPlan<S>* plans;
   size_t plan_count;
   const void* X;

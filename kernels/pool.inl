@@ -183,6 +183,12 @@ inline int32_t rounds_of(const Bin* rows, int count) {
   return rounds;
 }
 
+// Max: no bin is less. A sample past the cut counts as 0.
+template <class S>
+inline S least_of(const PoolTask<S>& task, const Bin& row, const Bin& column) {
+  return row.dropped || column.dropped ? task.least_dropped : task.least;
+}
+
 #include "columns.inl"
 #include "points.inl"
 #include "tile.inl"

@@ -14,7 +14,9 @@ enum class ElementType : int32_t { kFloat32 = 1, kFloat16 = 10, kFloat64 = 11, k
 struct Semantics {
   double offset;
   double min_size;  // -infinity: none
+  double start_shift;
   double end_shift;
+  double max_start;  // -infinity: none
   bool adaptive_floor;
   bool empty_nan;
   bool max_samples;

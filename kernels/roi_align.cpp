@@ -316,6 +316,8 @@ class Driver {
     task.pooling = !attributes_.mode_max               ? Pooling::kMean
                    : attributes_.semantics.max_samples ? Pooling::kMaxSamples
                                                        : Pooling::kMaxCorners;
+    task.least = static_cast<S>(attributes_.semantics.max_start);
+    task.least_dropped = std::max(task.least, S{0});
     task.plans = plans;
     task.plan_count = plan_count;
     task.X = arrays_.X;

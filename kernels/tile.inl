@@ -186,19 +186,20 @@ inline ROIALIGN_INLINE void tile_across(const RoiPlan<typename V::Scalar>& plan,
   }
 }
 
-// The max's last word: a dropped sample counts as 0, so a bin without samples inside is 0. Where a row of bins has
-// none, what was swept is -infinity, and 0 times that is NaN.
+// The max's last word: no bin is less than least_of(). Where a row of bins has no sample inside, what was swept is
+// -infinity, and 0 times that is NaN.
 template <class V>
 inline void tile_finish_max(const PoolTask<typename V::Scalar>& task, const RoiPlan<typename V::Scalar>& plan,
                             int64_t first, int64_t last, typename V::Scalar* pooled) {
+  using S = typename V::Scalar;
   for (int64_t p = first; p < last; ++p) {
     const Bin& row = plan.rows.bins[p];
     for (int64_t q = 0; q < task.output_width; ++q, pooled += V::kLanes) {
       const Bin& column = plan.columns.bins[q];
       if (row.tap_count == 0) {
-        V::store(pooled, V::zero());
-      } else if (row.dropped || column.dropped) {
-        V::store(pooled, V::max(V::load(pooled), V::zero()));
+        V::store(pooled, V::broadcast(task.least_dropped));
+      } else if (const S least = least_of(task, row, column); least > -std::numeric_limits<S>::infinity()) {
+        V::store(pooled, V::max(V::load(pooled), V::broadcast(least)));
       }
     }
   }

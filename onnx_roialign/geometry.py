@@ -5,7 +5,7 @@ A RoI is cut into ``output_height x output_width`` bins, and each bin is sampled
 the y of a sample depends on the RoI's y1 and y2 alone, and bilinear interpolation at (y, x) is interpolation along y,
 then along x. So everything here is about ONE axis, of K RoIs at once, and is used twice.
 
-    start  = roi_start * spatial_scale - offset           (pixels of the feature map)
+    start  = (roi_start + start_shift) * spatial_scale - offset           (pixels of the feature map)
     end    = (roi_end + end_shift) * spatial_scale - offset
     size   = max(end - start, min_size)
     bin    = size / P                                     P: bins along this axis
@@ -115,8 +115,10 @@ class Taps:
 
 def scaled_ends(start: Array, end: Array, spatial_scale: float, semantics: Semantics) -> tuple[Array, Array]:
     """RoI coordinates in pixels of the image -> in pixels of the feature map; arrays of the coordinate type."""
-    scale, offset, shift = (start.dtype.type(value) for value in (spatial_scale, semantics.offset, semantics.end_shift))
-    return start * scale - offset, (end + shift) * scale - offset
+    real = start.dtype.type
+    scale, offset = real(spatial_scale), real(semantics.offset)
+    first, last = start + real(semantics.start_shift), end + real(semantics.end_shift)
+    return first * scale - offset, last * scale - offset
 
 
 def axis_grid(start: Array, end: Array, *, bins: int, sampling_ratio: int, semantics: Semantics) -> Grid:

@@ -8,23 +8,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import onnx
-import onnx.shape_inference
 
 from onnx_roialign import private_op
 from onnx_roialign.attributes import Attributes
 from onnx_roialign.errors import RoiAlignError, UnreadableModelError
-from onnx_roialign.private_schema import known_to_onnx
 from onnx_roialign.semantics import HALF_PIXEL_OPSET, from_onnx
 
 __all__ = [
     "ONNX_DOMAINS",
     "Model",
+    "OpsetConflictError",
     "Scope",
-    "bodies",
     "default_opset",
+    "external_data_size",
     "format_of",
-    "function_scopes",
-    "infer",
+    "has_external_data",
     "is_ours",
     "is_private",
     "is_quantized",
@@ -74,11 +72,13 @@ class Scope:
         nodes: the protobuf's own list: what is changed here changes the model.
         opset: None where ONNX's own operators are not imported.
         types: element type (TensorProto.DataType) by value name, those of the graphs around it too.
+        graph: the graph; None for a function.
     """
 
     nodes: Any
     opset: int | None
     types: Mapping[str, int]
+    graph: onnx.GraphProto | None = None
 
 
 def parse(model: Model) -> onnx.ModelProto:
@@ -180,16 +180,11 @@ def is_ours(node: onnx.NodeProto) -> bool:
 def scopes(model: onnx.ModelProto) -> Iterator[Scope]:
     """The model's graph, its functions, and every body of If, Loop and Scan in them."""
     yield from _graph_scopes(model.graph, default_opset(model.opset_import), {})
-    yield from function_scopes(model)
-
-
-def function_scopes(model: onnx.ModelProto) -> Iterator[Scope]:
-    """The model's functions, and every body in them."""
     for function in model.functions:
         opset = default_opset(function.opset_import)
         yield Scope(function.node, opset, {})
         for node in function.node:
-            yield from _body_scopes(node, opset, {})
+            yield from _bodies(node, opset, {})
 
 
 def _graph_scopes(graph: onnx.GraphProto, opset: int | None, outer: Mapping[str, int]) -> Iterator[Scope]:
@@ -199,36 +194,15 @@ def _graph_scopes(graph: onnx.GraphProto, opset: int | None, outer: Mapping[str,
             types[value.name] = value.type.tensor_type.elem_type
     for tensor in graph.initializer:
         types[tensor.name] = tensor.data_type
-    yield Scope(graph.node, opset, types)
+    yield Scope(graph.node, opset, types, graph)
     for node in graph.node:
-        yield from _body_scopes(node, opset, types)
+        yield from _bodies(node, opset, types)
 
 
-def _body_scopes(node: onnx.NodeProto, opset: int | None, types: Mapping[str, int]) -> Iterator[Scope]:
-    for graph in bodies(node):
-        yield from _graph_scopes(graph, opset, types)
-
-
-def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    """The graphs inside a node: the bodies of If, Loop and Scan, and those of any operator that takes graphs."""
+def _bodies(node: onnx.NodeProto, opset: int | None, types: Mapping[str, int]) -> Iterator[Scope]:
     for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs
-
-
-def infer(model: onnx.ModelProto, *, data_prop: bool = False) -> onnx.ModelProto:
-    """The model with the types and shapes that ONNX infers, behind the private ops too; as it is where that fails.
-
-    Args:
-        model: the model.
-        data_prop: whether the values of shapes are computed too, which shows more of what depends on them.
-    """
-    try:
-        with known_to_onnx():
-            return onnx.shape_inference.infer_shapes(model, data_prop=data_prop)
-    except Exception:  # what a broken model makes onnx raise has no common base
-        return model
+        for graph in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
+            yield from _graph_scopes(graph, opset, types)
 
 
 def default_opset(imports: Sequence[onnx.OperatorSetIdProto]) -> int | None:
@@ -247,16 +221,39 @@ def default_opset(imports: Sequence[onnx.OperatorSetIdProto]) -> int | None:
     return versions[0] if versions else None
 
 
+def has_external_data(model: onnx.ModelProto) -> bool:
+    """Whether an initializer of the model lies in another file."""
+    return next(_external(model), None) is not None
+
+
+def external_data_size(model: onnx.ModelProto, folder: str) -> int:
+    """Bytes of the files in the folder that the model's initializers lie in; of those that are there."""
+    entries = (entry for tensor in _external(model) for entry in tensor.external_data)
+    files = {os.path.join(folder, entry.value) for entry in entries if entry.key == "location"}
+    return sum(os.path.getsize(file) for file in files if os.path.isfile(file))
+
+
+def _external(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    for scope in scopes(model):
+        for tensor in () if scope.graph is None else scope.graph.initializer:
+            if tensor.data_location == onnx.TensorProto.EXTERNAL:
+                yield tensor
+
+
+class OpsetConflictError(RoiAlignError):
+    """One opset must tell the meaning of nodes without coordinate_transformation_mode, and two that disagree do."""
+
+
 def session_opset(model: onnx.ModelProto) -> int | None:
     """The opset that tells the kernels of a session what a RoiAlign without coordinate_transformation_mode means.
 
     A session has one such number, while every function of the model has an opset of its own.
 
     Returns:
-        The opset of the nodes without the attribute; the model's own where there is none; None where neither is known.
+        The opset of the nodes without the attribute; None where there is none, or it is not known.
 
     Raises:
-        RoiAlignError: nodes without the attribute lie in opsets that disagree on what that means.
+        OpsetConflictError: nodes without the attribute lie in opsets that disagree on what that means.
     """
     undecided = [
         (scope.opset, node)
@@ -265,14 +262,14 @@ def session_opset(model: onnx.ModelProto) -> int | None:
         if is_roi_align(node) and scope.opset is not None and not _decided(node)
     ]
     if not undecided:
-        return default_opset(model.opset_import)
+        return None
     first = undecided[0][0]
     for opset, node in undecided:
         if (opset < HALF_PIXEL_OPSET) != (first < HALF_PIXEL_OPSET):
-            raise RoiAlignError(
+            raise OpsetConflictError(
                 "coordinate_transformation_mode must be set where the opsets of a model and its functions disagree on "
-                f"its default, got nodes without it at opsets {first} and {opset}; write the attribute into the nodes",
-                node=node.name,
+                f"its default, got nodes without it at opsets {first} and {opset} (node {node.name!r}); "
+                "write the attribute into the nodes"
             )
     return first
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from onnx_roialign.attributes import Attributes, check_arrays
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError
-from onnx_roialign.semantics import Semantics
+from onnx_roialign.semantics import NUMBERS
 
 __all__ = ["active_isa", "available_isas", "library_path", "roi_align"]
 
@@ -45,7 +45,7 @@ class _Arguments(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("output_height", "output_width", "sampling_ratio")),
         ("spatial_scale", ctypes.c_double),
         ("mode_max", ctypes.c_int32),
-        *((name, ctypes.c_double) for name in ("offset", "min_size", "end_shift")),
+        *((name, ctypes.c_double) for name in NUMBERS),
         *((name, ctypes.c_int32) for name in ("adaptive_floor", "empty_nan", "max_samples", "border_exclusive")),
         ("threads", ctypes.c_int32),
         ("isa", ctypes.c_char_p),
@@ -145,7 +145,8 @@ def roi_align(
 
 
 def _arguments(attributes: Attributes) -> _Arguments:
-    semantics: Semantics = attributes.semantics
+    semantics = attributes.semantics
+    numbers = {name: getattr(semantics, name) for name in NUMBERS}
     return _Arguments(
         struct_size=ctypes.sizeof(_Arguments),
         output_height=attributes.output_height,
@@ -153,9 +154,7 @@ def _arguments(attributes: Attributes) -> _Arguments:
         sampling_ratio=attributes.sampling_ratio,
         spatial_scale=attributes.spatial_scale,
         mode_max=attributes.mode == "max",
-        offset=semantics.offset,
-        min_size=-math.inf if semantics.min_size is None else semantics.min_size,
-        end_shift=semantics.end_shift,
+        **{name: -math.inf if value is None else value for name, value in numbers.items()},
         adaptive_floor=semantics.adaptive == "floor",
         empty_nan=semantics.empty == "nan",
         max_samples=semantics.max_rule == "samples",

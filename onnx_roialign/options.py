@@ -5,14 +5,22 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
+import onnx
 import onnxruntime
+from onnx.external_data_helper import load_external_data_for_model
 
-from onnx_roialign.errors import NativeLibraryError
+from onnx_roialign.errors import NativeLibraryError, RoiAlignError
+from onnx_roialign.model import PROTOBUF_LIMIT, external_data_size, has_external_data, to_bytes
 
-__all__ = ["check_version", "config_entry", "temporary_entry", "version"]
+__all__ = ["Source", "check_version", "config_entry", "looking_in", "packed", "version"]
 
 _OLDEST = (1, 20)
+
+# Where external data lies for a model given as bytes.
+_FOLDER_ENTRY = "session.model_external_initializers_file_folder_path"
+_FOLDER_ENTRY_SINCE = (1, 22)
 
 
 def version() -> tuple[int, int]:
@@ -42,15 +50,57 @@ def config_entry(options: onnxruntime.SessionOptions, key: str) -> str | None:
         return None
 
 
+class Source(NamedTuple):
+    """A model for onnxruntime.
+
+    Attributes:
+        model: path or bytes.
+        folder: where the external data of bytes lies; None: there is none, or it is where onnxruntime looks by itself.
+    """
+
+    model: str | bytes
+    folder: str | None = None
+
+
+def packed(model: onnx.ModelProto, folder: str | None, *, whole: bool = False) -> Source:
+    """A model as bytes.
+
+    Args:
+        model: may be changed.
+        folder: of the file that the model was read from; None: it came as bytes.
+        whole: whether external data is taken in where all of it goes into a protobuf message.
+
+    Raises:
+        RoiAlignError: more than protobuf can write, or than this onnxruntime reads beside a model in bytes.
+    """
+    if folder is None or not has_external_data(model):
+        return Source(to_bytes(model))
+    old = version() < _FOLDER_ENTRY_SINCE
+    if (whole or old) and external_data_size(model, folder) < PROTOBUF_LIMIT:
+        load_external_data_for_model(model, folder)
+        return Source(to_bytes(model))
+    if old:
+        raise RoiAlignError(
+            "onnxruntime must be {}.{} or newer for a rewritten copy of a model over 2 GB, got {}: "
+            "pip install -U onnxruntime".format(*_FOLDER_ENTRY_SINCE, onnxruntime.__version__)
+        )
+    return Source(to_bytes(model), folder)
+
+
 @contextlib.contextmanager
-def temporary_entry(options: onnxruntime.SessionOptions, key: str, value: str | None) -> Iterator[None]:
-    """Sets a session config entry for a while; as onnxruntime cannot take one away, an empty text stays."""
-    if value is None:
+def looking_in(folder: str | None, options: onnxruntime.SessionOptions, *, shared: bool) -> Iterator[None]:
+    """Lets a session of the options find external data in a folder.
+
+    Shared options forget it again, because it goes before the folder of any path: onnxruntime cannot take an entry
+    away, so that an empty text stays, and prints that it was replaced.
+    """
+    if folder is None:
         yield
         return
-    before = config_entry(options, key)
-    options.add_session_config_entry(key, value)
+    before = config_entry(options, _FOLDER_ENTRY)
+    options.add_session_config_entry(_FOLDER_ENTRY, folder)
     try:
         yield
     finally:
-        options.add_session_config_entry(key, "" if before is None else before)
+        if shared:
+            options.add_session_config_entry(_FOLDER_ENTRY, before or "")

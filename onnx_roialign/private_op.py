@@ -1,8 +1,9 @@
 """The private op onnx_roialign::AnyRoiAlign: ONNX's RoiAlign with every field of Semantics as an attribute.
 
 Inputs X, rois, batch_indices and output Y are those of ONNX's RoiAlign. Attributes: output_height, output_width,
-sampling_ratio (integers), spatial_scale, offset, min_size, end_shift (floats), mode, adaptive, empty, max_rule, border
-(strings). An absent attribute has the default of the field of `Attributes` or `Semantics`; so no min_size is no bound.
+sampling_ratio (integers), spatial_scale (float), mode (string), and every field of `Semantics`: offset, min_size,
+start_shift, end_shift, max_start (floats), adaptive, empty, max_rule, border (strings). An absent attribute has the
+default of the field of `Attributes` or `Semantics`; so no min_size is no bound.
 
 Its type name is nobody else's, because runtimes and tools exist that match operators by type and ignore the domain.
 Older models call it onnx_roialign::RoiAlign, which is read everywhere and written nowhere.
@@ -21,16 +22,14 @@ from onnx import helper
 
 from onnx_roialign.attributes import Attributes
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.semantics import Semantics
+from onnx_roialign.semantics import CHOICES, NUMBERS, Semantics
 
 __all__ = [
     "ATTRIBUTE_TYPES",
     "DOMAIN",
-    "INPUTS",
     "OPSET_VERSION",
     "OP_TYPE",
     "OP_TYPES",
-    "QLINEAR_INPUTS",
     "QLINEAR_OP_TYPE",
     "attributes_of",
     "make_node",
@@ -43,15 +42,11 @@ OP_TYPES = ("AnyRoiAlign", "RoiAlign")  # what the op is called in models: today
 OP_TYPE = OP_TYPES[0]
 QLINEAR_OP_TYPE = "QLinearRoiAlign"
 
-# The inputs by name, in order.
-INPUTS = ("X", "rois", "batch_indices")
-QLINEAR_INPUTS = ("X", "x_scale", "x_zero_point", "rois", "batch_indices")
-
 # The type of each attribute in a node (AttributeProto.AttributeType).
 ATTRIBUTE_TYPES: tuple[tuple[str, int], ...] = (
     *((name, onnx.AttributeProto.INT) for name in ("output_height", "output_width", "sampling_ratio")),
-    *((name, onnx.AttributeProto.FLOAT) for name in ("spatial_scale", "offset", "min_size", "end_shift")),
-    *((name, onnx.AttributeProto.STRING) for name in ("mode", "adaptive", "empty", "max_rule", "border")),
+    *((name, onnx.AttributeProto.FLOAT) for name in ("spatial_scale", *NUMBERS)),
+    *((name, onnx.AttributeProto.STRING) for name in ("mode", *CHOICES)),
 )
 
 _PLAIN = tuple(field.name for field in dataclasses.fields(Attributes) if field.name != "semantics")
@@ -59,7 +54,7 @@ _SEMANTICS = tuple(field.name for field in dataclasses.fields(Semantics))
 
 
 def attributes_of(attributes: Attributes) -> dict[str, Any]:
-    """Every attribute of a node that means this; min_size only where there is a bound."""
+    """Every attribute of a node that means this; min_size and max_start only where there is one."""
     values = {name: getattr(attributes, name) for name in _PLAIN}
     values |= {name: getattr(attributes.semantics, name) for name in _SEMANTICS}
     for name, kind in ATTRIBUTE_TYPES:

@@ -21,12 +21,12 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import onnxruntime_extensions
-from onnx.external_data_helper import load_external_data_for_model
 
 from onnx_roialign import quantized, reference
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.model import to_bytes
-from onnx_roialign.options import config_entry, temporary_entry, version
+from onnx_roialign.options import Source, config_entry, packed
+from onnx_roialign.own_session import OwnSession
+from onnx_roialign.providers import CPU, record
 from onnx_roialign.rewrite import DOMAIN, OP_TYPE, QLINEAR_OP_TYPE, TEXTS, attributes_from_texts, rewrite
 
 __all__ = ["session"]
@@ -35,9 +35,6 @@ Array = npt.NDArray[Any]
 
 # Says that the options carry onnxruntime-extensions' library, which cannot be registered twice.
 _MARKER_ENTRY = "onnx_roialign.reference"
-# Where external data lies for a model given as bytes; 1.20 does not know it.
-_FOLDER_ENTRY = "session.model_external_initializers_file_folder_path"
-_FOLDER_ENTRY_SINCE = (1, 22)
 
 
 class _Call:
@@ -61,12 +58,15 @@ class _Call:
             return answer
 
 
-class _ReferenceSession(onnxruntime.InferenceSession):  # type: ignore[misc]
+class _ReferenceSession(OwnSession):
     """An InferenceSession whose runs raise what its Python ops raised."""
 
-    def __init__(self, call: _Call, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, call: _Call, *args: Any) -> None:
         self._roi_align_call = call
-        call(super().__init__, *args, **kwargs)  # onnxruntime runs nodes with constant inputs here
+        call(super().__init__, *args)  # onnxruntime runs nodes with constant inputs here
+
+    def _made_again(self, *args: Any) -> _ReferenceSession:
+        return _ReferenceSession(self._roi_align_call, *self._made_from, *args)
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         return self._roi_align_call(super().run, *args, **kwargs)
@@ -145,54 +145,58 @@ def _shared() -> _Shared:
 def session(
     model: onnx.ModelProto,
     folder: str | None,
-    options: onnxruntime.SessionOptions,
-    providers: Sequence[Any],
-    **kwargs: Any,
-) -> onnxruntime.InferenceSession:
+    options: onnxruntime.SessionOptions | None,
+    arguments: Mapping[str, Any],
+    providers: object,
+    provider_options: Any,
+) -> OwnSession:
     """Builds a session of a rewritten copy of the model.
 
     Args:
         model: without its external data.
         folder: where that lies; None: there is none, or it is where onnxruntime looks by itself.
-        options: gain the Python ops.
+        options: gain the Python ops; None: new ones.
+        arguments: further ones of `onnxruntime.InferenceSession`.
         providers: as onnxruntime takes them.
-        **kwargs: further arguments of `onnxruntime.InferenceSession`.
+        provider_options: as onnxruntime takes them.
 
     Raises:
-        RoiAlignError: a RoiAlign that cannot be answered, or options that carry onnxruntime-extensions already.
+        RoiAlignError: a RoiAlign that cannot be answered, or options with which nothing loads.
     """
     name = uuid.uuid4().hex
     call = _shared().calls[name] = _Call()
-    copy = rewrite(model, name)
-    if folder is not None and version() < _FOLDER_ENTRY_SINCE:
-        load_external_data_for_model(copy, folder)
-        folder = None
-    source = to_bytes(copy)
-    if config_entry(options, _MARKER_ENTRY) is None:
-        options.register_custom_ops_library(onnxruntime_extensions.get_library_path())
-        options.add_session_config_entry(_MARKER_ENTRY, "1")
+    source = packed(rewrite(model, name), folder, whole=True)
+
+    def prepare(used: onnxruntime.SessionOptions, _: object) -> Source:
+        record(used)
+        if config_entry(used, _MARKER_ENTRY) is None:
+            used.register_custom_ops_library(onnxruntime_extensions.get_library_path())
+            used.add_session_config_entry(_MARKER_ENTRY, "1")
+        return source
+
     try:
-        with temporary_entry(options, _FOLDER_ENTRY, folder):
-            return _ReferenceSession(call, source, options, providers, **kwargs)
+        return _ReferenceSession(call, prepare, options, arguments, providers, provider_options)
     except RoiAlignError:
         raise
     except Exception as error:
-        if not _usable(options):
+        if options is not None and (reason := _why_nothing_loads(options)):
+            # One cause that the reason does not explain: the library is there already.
+            registers = "; engine 'reference' registers onnxruntime-extensions' library itself: pass options without it"
+            hint = registers if options.use_per_session_threads else ""
             raise RoiAlignError(
-                "sess_options must not carry onnxruntime-extensions' library with engine 'reference', which "
-                "registers it itself, got options that load no model; pass new ones"
+                f"sess_options must load a model, got options that load none ({reason}){hint}"
             ) from error
         raise
 
 
-def _usable(options: onnxruntime.SessionOptions) -> bool:
-    """Whether any model loads with these options: not where they carry a library twice."""
+def _why_nothing_loads(options: onnxruntime.SessionOptions) -> str:
+    """What onnxruntime says of these options with the smallest model; empty where it loads."""
     value = onnx.helper.make_tensor_value_info("X", onnx.TensorProto.FLOAT, [])
     graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["X"], ["Y"])], "usable", [value], [value])
     graph.output[0].name = "Y"
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 10)], ir_version=8)
     try:
-        onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-    except Exception:  # whatever onnxruntime raises, it does not load
-        return False
-    return True
+        onnxruntime.InferenceSession(model.SerializeToString(), options, [CPU])
+    except Exception as error:  # whatever onnxruntime raises, it does not load
+        return " ".join(str(error).split())
+    return ""

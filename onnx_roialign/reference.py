@@ -16,6 +16,7 @@ that its own samples touch, and no others. The two neighbours of a sample are to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -149,24 +150,35 @@ def _split(samples: Samples, taps: Taps) -> Iterator[_Axis]:
 
 def _pool(features: Array, y: _Axis, x: _Axis, attributes: Attributes) -> Array:
     """One RoI: (C, H, W) features of its image -> (C, output_height, output_width), in the coordinate type."""
-    no_divisor = y.count == 0 or x.count == 0
-    answer = np.nan if attributes.semantics.empty == "nan" and no_divisor else 0.0
-    pooled = np.full((len(features), attributes.output_height, attributes.output_width), answer, y.weight.dtype)
-    if y.bins.size == 0 or x.bins.size == 0:
-        return pooled
-    # Columns are cut out before rows are gathered: a RoI is seldom as wide as its map.
-    left, right = int(x.pixel.min()), int(x.pixel.max()) + 1
-    elements = y.pixel.shape[1] * max(right - left, x.pixel.shape[1])
-    channels = max(1, _CHUNK // elements)
-    columns = replace(x, pixel=x.pixel - left)
-    for first in range(0, len(features), channels):
-        part = slice(first, first + channels)
-        pooled[part, y.bins[:, None], x.bins] = _fold(features[part, :, left:right], y, columns, _rule(attributes))
+    shape = len(features), attributes.output_height, attributes.output_width
+    if y.count <= 0 or x.count <= 0:
+        return np.full(shape, _without_samples(y, x, attributes), y.weight.dtype)
+    pooled = np.zeros(shape, y.weight.dtype)
+    if y.bins.size and x.bins.size:
+        # Columns are cut out before rows are gathered: a RoI is seldom as wide as its map.
+        left, right = int(x.pixel.min()), int(x.pixel.max()) + 1
+        elements = y.pixel.shape[1] * max(right - left, x.pixel.shape[1])
+        channels = max(1, _CHUNK // elements)
+        columns = replace(x, pixel=x.pixel - left)
+        for first in range(0, len(features), channels):
+            part = slice(first, first + channels)
+            pooled[part, y.bins[:, None], x.bins] = _fold(features[part, :, left:right], y, columns, _rule(attributes))
     if attributes.mode == "max":
         # A sample outside the map has the value 0, and takes part in the maximum.
         partial = ~(y.complete[:, None] & x.complete)
         pooled[:, partial] = np.maximum(pooled[:, partial], 0)
+        if attributes.semantics.max_start is not None:
+            pooled = np.maximum(pooled, pooled.dtype.type(attributes.semantics.max_start))
     return pooled
+
+
+def _without_samples(y: _Axis, x: _Axis, attributes: Attributes) -> float:
+    """What every bin of a RoI is whose grid has no sample along an axis."""
+    semantics = attributes.semantics
+    if attributes.mode == "max" and semantics.max_start is not None:
+        return semantics.max_start
+    # The mean divides by the product of the counts as it stands: two negative counts make a positive one.
+    return math.nan if semantics.empty == "nan" and (y.count == 0 or x.count == 0) else 0.0
 
 
 def _fold(features: Array, y: _Axis, x: _Axis, rule: _Rule) -> Array:

@@ -1,4 +1,4 @@
-"""A copy of a model in which every RoiAlign is a Python op that carries its whole meaning as attributes."""
+"""Copies of a model in which every RoiAlign carries its whole meaning as attributes: as a private op or a Python op."""
 
 from __future__ import annotations
 
@@ -9,15 +9,25 @@ from typing import Any
 
 import onnx
 import onnx.inliner
+import onnx.shape_inference
 from onnx import NodeProto, TensorProto, helper
 
 from onnx_roialign import private_op, quantized
 from onnx_roialign.attributes import Attributes
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.model import Scope, infer, is_ours, is_quantized, read_attributes, scopes
+from onnx_roialign.model import Scope, is_ours, is_private, is_quantized, is_roi_align, read_attributes, scopes
+from onnx_roialign.private_schema import known_to_onnx
 from onnx_roialign.semantics import Semantics
 
-__all__ = ["DOMAIN", "OP_TYPE", "QLINEAR_OP_TYPE", "TEXTS", "attributes_from_texts", "rewrite"]
+__all__ = [
+    "DOMAIN",
+    "OP_TYPE",
+    "QLINEAR_OP_TYPE",
+    "TEXTS",
+    "attributes_from_texts",
+    "rewrite",
+    "with_private_ops",
+]
 
 DOMAIN = "onnx_roialign.reference"
 OP_TYPE = private_op.OP_TYPE
@@ -34,6 +44,41 @@ TEXTS = ("session", "node", *_PLAIN, *_SEMANTICS)
 _CAST_TYPES = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 
 
+def with_private_ops(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy in which every RoiAlign is the private op, by the name that no provider of onnxruntime knows.
+
+    It means the same whatever the opset, on any session options. Nodes keep their names.
+
+    Args:
+        model: left as it is.
+
+    Raises:
+        RoiAlignError: an attribute of the wrong type or value; the text names it and the node.
+    """
+    copy = _copy(model, private_op.DOMAIN, private_op.OPSET_VERSION)
+    for scope in scopes(copy):
+        for node in scope.nodes:
+            if is_roi_align(node) or is_private(node):
+                values = private_op.attributes_of(read_attributes(node, scope.opset))
+                node.domain, node.op_type = private_op.DOMAIN, private_op.OP_TYPE
+                del node.attribute[:]
+                node.attribute.extend(helper.make_attribute(name, value) for name, value in values.items())
+    return copy
+
+
+def _copy(model: onnx.ModelProto, domain: str, version: int) -> onnx.ModelProto:
+    """A copy that imports the domain, RoiAligns in functions being laid bare where onnx can inline them."""
+    if any(is_ours(node) for function in model.functions for node in function.node):
+        copy = onnx.inliner.inline_local_functions(model)
+    else:
+        copy = onnx.ModelProto()
+        copy.CopyFrom(model)
+    for owner in (copy, *copy.functions):
+        if not any(entry.domain == domain for entry in owner.opset_import):
+            owner.opset_import.append(helper.make_opsetid(domain, version))
+    return copy
+
+
 def rewrite(model: onnx.ModelProto, session: str) -> onnx.ModelProto:
     """Rewrites every RoiAlign of the model's graphs and functions, ONNX's and the private ones.
 
@@ -47,37 +92,53 @@ def rewrite(model: onnx.ModelProto, session: str) -> onnx.ModelProto:
     Raises:
         RoiAlignError: an attribute of the wrong type or value; the text names it and the node.
     """
-    if any(is_ours(node) for function in model.functions for node in function.node):
-        model = onnx.inliner.inline_local_functions(model)  # a function's body has no types
-    inferred = infer(model)
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = _copy(model, DOMAIN, 1)
+    inferred = infer(copy)
     for value, known in zip(copy.graph.output, inferred.graph.output, strict=True):
         value.type.CopyFrom(known.type)  # a Python op infers no shape
     found = 0
     for scope, typed in zip(tuple(scopes(copy)), scopes(inferred), strict=True):
-        found = _rewrite_nodes(scope, typed.types, session, found)
-    for owner in (copy, *copy.functions):
-        if not any(entry.domain == DOMAIN for entry in owner.opset_import):
-            owner.opset_import.append(helper.make_opsetid(DOMAIN, 1))
+        found = _rewrite_nodes(scope, typed, session, found)
     return copy
 
 
-def _rewrite_nodes(scope: Scope, types: Mapping[str, int], session: str, found: int) -> int:
+def infer(model: onnx.ModelProto) -> onnx.ModelProto:
+    try:
+        with known_to_onnx():
+            return onnx.shape_inference.infer_shapes(model)
+    except onnx.shape_inference.InferenceError:
+        return model  # the types that the model declares must do
+
+
+def _rewrite_nodes(scope: Scope, typed: Scope, session: str, found: int) -> int:
     """Rewrites the RoiAligns of one graph or function, of which found came before; answers how many there are now."""
     if not any(is_ours(node) for node in scope.nodes):
         return found
+    graph = scope.graph or onnx.GraphProto()  # a function has no types to tell
+    shapes = {value.name: value.type for value in (*typed.graph.value_info, *typed.graph.output)} if typed.graph else {}
     nodes: list[NodeProto] = []
     for node in scope.nodes:
         if is_ours(node):
             attributes = read_attributes(node, scope.opset)
-            nodes += _replacement(node, attributes, session, types, f"onnx_roialign.{session}.{found}")
+            nodes += _replacement(node, attributes, session, typed.types, f"onnx_roialign.{session}.{found}")
             found += 1
+            if typed.types.get(node.input[0]) and node.output[0] in shapes:
+                _describe(graph, nodes[-1], shapes[node.output[0]])
         else:
             nodes.append(node)
     del scope.nodes[:]
     scope.nodes.extend(nodes)
     return found
+
+
+def _describe(graph: onnx.GraphProto, node: NodeProto, output: onnx.TypeProto) -> None:
+    """Writes the shape of a Python op's output: a provider may want the rank of what it is given."""
+    if node.op_type == "Cast":
+        value = graph.value_info.add(name=node.input[0])
+        value.type.CopyFrom(output)
+        value.type.tensor_type.elem_type = TensorProto.FLOAT
+    elif all(value.name != node.output[0] for value in (*graph.value_info, *graph.output)):
+        graph.value_info.add(name=node.output[0]).type.CopyFrom(output)
 
 
 def _texts(node: NodeProto, attributes: Attributes, session: str) -> dict[str, str]:

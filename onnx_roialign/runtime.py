@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import onnx
@@ -12,9 +11,13 @@ import onnxruntime
 
 from onnx_roialign import model as models
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.model import Model
+from onnx_roialign.model import Model, OpsetConflictError
 from onnx_roialign.native import library_path
-from onnx_roialign.options import check_version, config_entry
+from onnx_roialign.options import Source, check_version, config_entry, packed
+from onnx_roialign.own_session import OwnSession, RemadeSession
+from onnx_roialign.providers import CPU, Providers, has_providers, may_run_more_than_cpu, record
+from onnx_roialign.rewrite import with_private_ops
+from onnx_roialign.semantics import HALF_PIXEL_OPSET
 
 __all__ = ["ENGINES", "register", "session"]
 
@@ -29,17 +32,29 @@ def register(sess_options: onnxruntime.SessionOptions, model: Model) -> None:
     """Makes a session of these options run every RoiAlign of this model on the compiled library.
 
     Registers the library and tells it the model's opset, on which the meaning of a RoiAlign without
-    coordinate_transformation_mode depends. Options can be registered again, for the same model or another; each session
-    keeps the meaning that held when it was created.
+    coordinate_transformation_mode depends. A kernel cannot see the opset: **use the options for sessions of this model
+    only**, or of models that say the mode in every node. Options can be registered again for a model whose opset means
+    the same.
+
+    Which providers the session will have is not known here, and one that takes RoiAlign, as OpenVINO's takes the whole
+    graph, goes before the library without a word. Use `session()` where there is a provider beside the CPU's.
 
     Args:
         sess_options: options to build an `onnxruntime.InferenceSession` from; not shared with another thread meanwhile.
         model: path, bytes or ModelProto of the session's model. External data is not read.
 
     Raises:
-        RoiAlignError: no model, or nodes without the attribute at opsets that disagree on what it means.
+        RoiAlignError: no model, nodes without the attribute at opsets that disagree on what it means, or options that
+            were registered for such an opset or that providers were added to.
         NativeLibraryError: the compiled library is missing, or onnxruntime is too old for it.
     """
+    check_version()
+    library_path()
+    if has_providers(sess_options):
+        raise RoiAlignError(
+            "sess_options must have no providers of their own, which may take RoiAlign before the library, got options "
+            "that providers were added to; use onnx_roialign.session()"
+        )
     _register(sess_options, models.parse(model))
 
 
@@ -48,72 +63,117 @@ def session(
     sess_options: onnxruntime.SessionOptions | None = None,
     *,
     engine: str = "native",
-    providers: Sequence[Any] = ("CPUExecutionProvider",),
+    providers: Providers | None = (CPU,),
+    provider_options: Sequence[Mapping[Any, Any]] | None = None,
     **kwargs: Any,
 ) -> onnxruntime.InferenceSession:
     """Builds an onnxruntime session in which every RoiAlign, the private ones of this package too, runs on one engine.
 
+    That holds beside every provider: where there is one beside the CPU's, the session gets a copy of the model with
+    RoiAligns of a name that no provider knows, and is asked, once it is there, whether one took a RoiAlign all the same
+    (onnxruntime 1.24 and newer can say). `set_providers()` keeps to it.
+
     Args:
         model: path, bytes or ModelProto. Models with external data, and so those over 2 GB, work from a path.
         sess_options: the session's options, which gain what the engine needs and can be passed again, with the same
-            engine or another; not shared with another thread meanwhile.
+            engine or another, for any model; not shared with another thread meanwhile.
         engine: "native", the compiled library in the place of onnxruntime's own kernel; "reference", NumPy inside the
             session (slow; runs of one session wait for each other); "builtin", onnxruntime's own kernel, which knows no
             private op.
-        providers: execution providers, best first.
+        providers: execution providers, best first, as names or (name, options); None: onnxruntime's default.
+        provider_options: the options of each, where `providers` are names.
         **kwargs: further arguments of `onnxruntime.InferenceSession`.
 
     Returns:
         The session. The model itself is never changed.
 
     Raises:
-        RoiAlignError: an unknown engine, no model, options that carry another engine, or with engine "reference" a
-            RoiAlign that cannot be answered, which the native library refuses through onnxruntime's exceptions.
+        RoiAlignError: an unknown engine, no model, a RoiAlign that cannot be answered, providers that are no list or of
+            which one took a RoiAlign, or options that cannot be used.
         NativeLibraryError: the compiled library is missing, or onnxruntime is too old for it.
     """
     if engine not in ENGINES:
         raise RoiAlignError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
-    options = onnxruntime.SessionOptions() if sess_options is None else sess_options
+    making = (sess_options, kwargs, providers, provider_options)
     if engine == "builtin":
+        return RemadeSession(_Builtin(model), *making)
+    check_version()
+    made: OwnSession
+    if engine == "reference":
+        from onnx_roialign import python_op  # the one engine that needs onnxruntime-extensions
+
+        made = python_op.session(models.parse(model), _folder(model), *making)
+    else:
+        made = OwnSession(_Native(model), *making)
+    made.warn_of_neighbours(stacklevel=3)
+    return made
+
+
+def _folder(model: Model) -> str | None:
+    return None if isinstance(model, (bytes, onnx.ModelProto)) else os.path.dirname(os.path.abspath(model))
+
+
+def _source(model: Model) -> Source:
+    """What onnxruntime is given where it may have the model as it is: it reads no text formats."""
+    if isinstance(model, onnx.ModelProto):
+        return Source(models.to_bytes(model))
+    if isinstance(model, bytes):
+        return Source(model)
+    path = os.fspath(model)
+    return Source(path) if models.format_of(path) == "protobuf" else packed(models.parse(path), _folder(path))
+
+
+class _Builtin:
+    """Prepares sessions of onnxruntime's own kernel."""
+
+    def __init__(self, model: Model) -> None:
+        self._source = _source(model)
+
+    def __call__(self, options: onnxruntime.SessionOptions, _: object) -> Source:
         if config_entry(options, _LIBRARY_ENTRY) is not None:
             raise RoiAlignError(
                 "sess_options must not carry onnx_roialign's library with engine 'builtin', "
                 "got options that it was registered on; pass new ones"
             )
-        return onnxruntime.InferenceSession(_source(model), options, list(providers), **kwargs)
-    check_version()
-    proto = models.parse(model)
-    _warn_of_other_providers(proto, engine, providers)
-    if engine == "reference":
-        from onnx_roialign import python_op  # the one engine that needs onnxruntime-extensions
+        return self._source
 
-        folder = None if isinstance(model, (bytes, onnx.ModelProto)) else os.path.dirname(os.path.abspath(model))
-        return python_op.session(proto, folder, options, list(providers), **kwargs)
-    _register(options, proto)
-    return onnxruntime.InferenceSession(_source(model), options, list(providers), **kwargs)
+
+class _Native:
+    """Prepares sessions of the compiled library: of the model as it is, wherever it means there what it should."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = models.to_bytes(model) if isinstance(model, onnx.ModelProto) else model
+
+    def __call__(self, options: onnxruntime.SessionOptions, providers: list[Any] | None) -> Source:
+        proto = models.parse(self._model)
+        record(options)
+        ours = any(models.is_ours(node) for scope in models.scopes(proto) for node in scope.nodes)
+        if not (ours and may_run_more_than_cpu(providers, options)):
+            try:
+                _register(options, proto)
+                return _source(self._model)
+            except OpsetConflictError:  # of nodes among each other, or with the model that the options were used for
+                pass
+        copy = with_private_ops(proto)
+        _register(options, copy)
+        return packed(copy, _folder(self._model))
 
 
 def _register(options: onnxruntime.SessionOptions, proto: onnx.ModelProto) -> None:
-    check_version()
     path = library_path()
     opset = models.session_opset(proto)
-    if opset is not None and config_entry(options, _OPSET_ENTRY) != str(opset):
+    told = config_entry(options, _OPSET_ENTRY)
+    if opset is not None and told is None:
         options.add_session_config_entry(_OPSET_ENTRY, str(opset))
-    options.register_custom_ops_library(path)
-
-
-def _source(model: Model) -> str | bytes:
-    if isinstance(model, onnx.ModelProto):
-        return models.to_bytes(model)
-    return model if isinstance(model, bytes) else os.fspath(model)
-
-
-def _warn_of_other_providers(proto: onnx.ModelProto, engine: str, providers: Sequence[Any]) -> None:
-    names = [provider if isinstance(provider, str) else provider[0] for provider in providers]
-    others = [name for name in names if name != "CPUExecutionProvider"]
-    if others and any(models.is_ours(node) for scope in models.scopes(proto) for node in scope.nodes):
-        warnings.warn(
-            f"engine {engine!r} runs RoiAlign on the CPU: {', '.join(others)} must copy its inputs and outputs; "
-            "use engine='builtin' to leave it to onnxruntime",
-            stacklevel=3,
+    elif (
+        opset is not None
+        and told is not None
+        and told.isdecimal()
+        and (int(told) < HALF_PIXEL_OPSET) != (opset < HALF_PIXEL_OPSET)
+    ):
+        raise OpsetConflictError(
+            f"sess_options must be used for models whose opset means the same by a RoiAlign without "
+            f"coordinate_transformation_mode, got options registered for opset {told} and a model of opset {opset}; "
+            "pass new ones"
         )
+    options.register_custom_ops_library(path)

@@ -5,24 +5,17 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from onnx_roialign.errors import RoiAlignError
 
-__all__ = ["PRESETS", "Semantics", "from_onnx", "resolve"]
+__all__ = ["CHOICES", "NUMBERS", "PRESETS", "Semantics", "from_onnx", "resolve"]
 
 # RoiAlign entered ONNX in opset 10; opset 16 added coordinate_transformation_mode and moved the default half a pixel.
 FIRST_OPSET = 10
 HALF_PIXEL_OPSET = 16
-
-_CHOICES: tuple[tuple[str, tuple[str, str]], ...] = (
-    ("adaptive", ("ceil", "floor")),
-    ("empty", ("zero", "nan")),
-    ("max_rule", ("corners", "samples")),
-    ("border", ("inclusive", "exclusive")),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +26,14 @@ class Semantics:
         offset: pixels of the feature map subtracted from every scaled coordinate; 0.5 puts pixel centres at whole
             numbers (ONNX: ``half_pixel``; torchvision, Detectron2: ``aligned=True``).
         min_size: lower bound on the width and height of the scaled RoI, in pixels of the feature map; None: no bound.
-        end_shift: pixels of the image added to x2 and y2 before scaling (MindSpore's ``roi_end_mode=1``).
+        start_shift: pixels of the image added to x1 and y1 before scaling (OpenVINO's own ``half_pixel``: 0.5).
+        end_shift: pixels of the image added to x2 and y2 before scaling (MindSpore's ``roi_end_mode=1``: 1).
         adaptive: how ``roi_size / output_size`` becomes a number of samples per bin where sampling_ratio is 0.
         empty: the answer of a bin that has no sample at all, because the adaptive grid came out as 0.
         max_rule: what mode ``max`` takes the maximum over: the four weighted neighbours of every sample (``corners``,
             as ONNX's reference and ONNX Runtime do), or the interpolated samples (``samples``).
+        max_start: what the maximum of every bin starts from, so that no bin is less (OpenVINO: 0, mmcv: -10000); a bin
+            without samples is this number then. None: from the bin's first sample.
         border: whether a sample exactly at -1 or at H (W) still counts.
 
     Raises:
@@ -46,22 +42,33 @@ class Semantics:
 
     offset: float = 0.5
     min_size: float | None = None
+    start_shift: float = 0.0
     end_shift: float = 0.0
     adaptive: Literal["ceil", "floor"] = "ceil"
     empty: Literal["zero", "nan"] = "zero"
     max_rule: Literal["corners", "samples"] = "corners"
+    max_start: float | None = None
     border: Literal["inclusive", "exclusive"] = "inclusive"
 
     def __post_init__(self) -> None:
-        for name, number in (("offset", self.offset), ("min_size", self.min_size), ("end_shift", self.end_shift)):
-            if name == "min_size" and number is None:
+        for name in NUMBERS:
+            number = getattr(self, name)
+            if number is None and name in _OPTIONAL:
                 continue
             if not isinstance(number, numbers.Real) or not math.isfinite(number):
                 raise RoiAlignError(f"{name} must be a finite number, got {number!r}")
-        for name, choices in _CHOICES:
+        for name, choices in CHOICES.items():
             value = getattr(self, name)
             if value not in choices:
                 raise RoiAlignError(f"{name} must be {choices[0]!r} or {choices[1]!r}, got {value!r}")
+
+
+# The fields that take one of a few texts, with those texts, the default first; and the fields that are numbers.
+CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {name: get_args(kind) for name, kind in get_type_hints(Semantics).items() if get_origin(kind) is Literal}
+)
+NUMBERS = tuple(field.name for field in fields(Semantics) if field.name not in CHOICES)
+_OPTIONAL = tuple(field.name for field in fields(Semantics) if field.default is None)
 
 
 def _legacy_and_aligned(**fields: Any) -> tuple[Semantics, Semantics]:

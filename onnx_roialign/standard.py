@@ -14,7 +14,7 @@ def relevant(attributes: Attributes) -> Semantics:
     """The semantics, with the default in every field that cannot matter beside these attributes.
 
     A fixed grid has no adaptive rule and no bin without samples; nor has an adaptive one that is rounded up, over RoIs
-    of a minimum size. An average has no rule for the maximum.
+    of a minimum size. An average has no rule for the maximum. A bin without samples is max_start where there is one.
     """
     meaning = attributes.semantics
     if attributes.sampling_ratio > 0:
@@ -22,7 +22,9 @@ def relevant(attributes: Attributes) -> Semantics:
     elif meaning.adaptive == "ceil" and meaning.min_size is not None and meaning.min_size > 0:
         meaning = replace(meaning, empty="zero")
     if attributes.mode == "avg":
-        meaning = replace(meaning, max_rule="corners")
+        meaning = replace(meaning, max_rule="corners", max_start=None)
+    elif meaning.max_start is not None:
+        meaning = replace(meaning, empty="zero")
     return meaning
 
 

@@ -69,7 +69,8 @@ def draw_call(rng, isas):
     arguments.spatial_scale = float(pick(rng, (1.0, 0.25, 0.1), (0.0, -1.0, np.nan, np.inf, 1e-40, 1e30)))
     arguments.mode_max = int(rng.integers(2))
     arguments.offset, arguments.end_shift = float(rng.choice((0.0, 0.5))), float(rng.choice((0.0, 1.0)))
-    arguments.min_size = float(rng.choice((1.0, -np.inf)))
+    arguments.start_shift = float(rng.choice((0.0, 0.5)))
+    arguments.min_size, arguments.max_start = float(rng.choice((1.0, -np.inf))), float(rng.choice((-1e4, 0.0, -np.inf)))
     for name in ("adaptive_floor", "empty_nan", "max_samples", "border_exclusive"):
         setattr(arguments, name, int(rng.integers(2)))
     arguments.threads = int(pick(rng, (1, 1, 2, 3), (0, -1)))

@@ -13,7 +13,7 @@ from onnx_roialign.semantics import Semantics
 def axis_positions(start, end, bins, sampling_ratio, scale, semantics: Semantics):
     """Positions of the samples of each bin: a list of lists, all numbers of start's type. And g, the divisor."""
     real = type(start)
-    start = start * real(scale) - real(semantics.offset)
+    start = (start + real(semantics.start_shift)) * real(scale) - real(semantics.offset)
     end = (end + real(semantics.end_shift)) * real(scale) - real(semantics.offset)
     size = end - start
     if semantics.min_size is not None:
@@ -62,14 +62,17 @@ def maximum(values):
 
 
 def pool_bin(plane, ys, xs, divisor, mode, semantics: Semantics) -> float:
+    start = [] if mode == "avg" or semantics.max_start is None else [semantics.max_start]
     if not ys or not xs:
+        if start:
+            return start[0]
         return math.nan if semantics.empty == "nan" and divisor == 0 else 0.0
     samples = [corners(plane, y, x, semantics) for y in ys for x in xs]
     if mode == "avg":
         return math.fsum(map(math.fsum, samples)) / divisor
     if semantics.max_rule == "corners":
-        return maximum([value for sample in samples for value in sample])
-    return maximum([math.fsum(sample) for sample in samples])
+        return maximum(start + [value for sample in samples for value in sample])
+    return maximum(start + [math.fsum(sample) for sample in samples])
 
 
 def roi_align(X, rois, batch_indices, attributes: Attributes) -> np.ndarray:

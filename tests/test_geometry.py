@@ -12,6 +12,7 @@ import pytest
 import tolerances
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from meanings import any_semantics
 
 from onnx_roialign import PRESETS, Semantics, geometry, reference, roi_align
 from onnx_roialign.attributes import Attributes
@@ -100,15 +101,14 @@ def test_ends_are_shifted_then_scaled_then_offset():
     assert start.dtype == end.dtype == np.float32
 
 
+def test_starts_are_shifted_before_they_are_scaled_and_so_their_offset_depends_on_the_scale():
+    for scale, expected in ((0.5, 1.75), (1.0, 4.0)):  # OpenVINO's half_pixel: (x + 0.5) * scale - 0.5
+        meaning = Semantics(offset=0.5, start_shift=0.5, end_shift=0.5)
+        start, end = geometry.scaled_ends(np.float32([4]), np.float32([8]), scale, meaning)
+        assert (start.tolist(), end.tolist()) == ([expected], [expected + 4 * scale])
+
+
 coordinates = st.floats(-30, 30, width=32) | st.integers(-8, 30).map(float)
-any_semantics = st.builds(
-    Semantics,
-    offset=st.sampled_from([0.0, 0.5]),
-    min_size=st.sampled_from([None, 1.0]),
-    end_shift=st.sampled_from([0.0, 1.0]),
-    adaptive=st.sampled_from(["ceil", "floor"]),
-    border=st.sampled_from(["inclusive", "exclusive"]),
-)
 
 
 @settings(max_examples=300, deadline=None)

@@ -26,7 +26,9 @@ from onnx_roialign.probed_node import find_node
 # Every field away from its default at least once, beside the frameworks' own.
 DIALECTS = {
     **PRESETS,
-    "borders": Semantics(offset=0.25, min_size=0.5, end_shift=2.0, border="exclusive"),
+    "borders": Semantics(
+        offset=0.25, min_size=0.5, start_shift=0.75, end_shift=2.0, max_start=-0.25, border="exclusive"
+    ),
 }
 
 
@@ -166,6 +168,8 @@ BAD = [
     ({"mode": "min"}, "mode must be 'avg' or 'max', got 'min'"),
     ({"offset": float("nan")}, "offset must be a finite number, got nan"),
     ({"end_shift": float("-inf")}, "end_shift must be a finite number, got -inf"),
+    ({"start_shift": float("nan")}, "start_shift must be a finite number, got nan"),
+    ({"max_start": float("-inf")}, "max_start must be a finite number, got -inf"),
     ({"min_size": float("inf")}, "min_size must be a finite number, got inf"),
     ({"offset": 1}, "offset must be a float, got an integer"),
     ({"min_size": "none"}, "min_size must be a float, got a string"),
@@ -201,7 +205,7 @@ def test_a_bad_input_names_the_node(engine):
 
 
 def test_an_attribute_that_the_op_does_not_have_is_refused_by_name():
-    known = "output_height, output_width, sampling_ratio, spatial_scale, mode, offset, min_size, end_shift"
+    known = "output_height, output_width, sampling_ratio, spatial_scale, mode, offset, min_size, start_shift, end_shift"
     with pytest.raises(RoiAlignError, match=rf"onnx_roialign::AnyRoiAlign must be one of {known}.*, got 'aligned'"):
         private_op.read_attributes({"aligned": 1})
 
@@ -213,14 +217,16 @@ def test_what_is_written_is_read_back(dialect):
 
 
 def test_every_field_is_written_but_a_bound_that_there_is_not():
-    written = set(private_op.attributes_of(Attributes(semantics=Semantics(min_size=1))))
+    written = set(private_op.attributes_of(Attributes(semantics=Semantics(min_size=1, max_start=0))))
     fields = {field.name for kind in (Attributes, Semantics) for field in dataclasses.fields(kind)} - {"semantics"}
     assert written == fields == {name for name, _ in private_op.ATTRIBUTE_TYPES}
-    assert set(private_op.attributes_of(Attributes(semantics=Semantics()))) == fields - {"min_size"}
+    assert set(private_op.attributes_of(Attributes(semantics=Semantics()))) == fields - {"min_size", "max_start"}
 
 
 def test_whole_numbers_are_written_as_floats():
-    attributes = Attributes(spatial_scale=1, semantics=Semantics(offset=0, min_size=1, end_shift=1))
+    attributes = Attributes(
+        spatial_scale=1, semantics=Semantics(offset=0, min_size=1, start_shift=1, end_shift=1, max_start=-1)
+    )
     node = private_op.make_node("X", "rois", "batch_indices", "Y", attributes)
     kinds = {a.name: a.type for a in node.attribute}
     assert kinds == dict(private_op.ATTRIBUTE_TYPES)

@@ -11,6 +11,7 @@ import pytest
 import tolerances
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from meanings import any_semantics
 
 from onnx_roialign import PRESETS, Semantics, reference
 from onnx_roialign.attributes import Attributes
@@ -37,22 +38,13 @@ def calls(draw):
     X = features(*shape, seed=draw(st.integers(0, 99)), dtype=dtype)
     rois = np.array(draw(st.lists(st.tuples(*[coordinates] * 4), min_size=1, max_size=3)), dtype)
     batch_indices = np.array([draw(st.integers(0, shape[0] - 1)) for _ in rois], np.int64)
-    semantics = Semantics(
-        offset=draw(st.sampled_from([0.0, 0.5])),
-        min_size=draw(st.sampled_from([None, 1.0])),
-        end_shift=draw(st.sampled_from([0.0, 1.0])),
-        adaptive=draw(st.sampled_from(["ceil", "floor"])),
-        empty=draw(st.sampled_from(["zero", "nan"])),
-        max_rule=draw(st.sampled_from(["corners", "samples"])),
-        border=draw(st.sampled_from(["inclusive", "exclusive"])),
-    )
     return (X, rois, batch_indices), {
         "output_height": draw(st.integers(1, 3)),
         "output_width": draw(st.integers(1, 3)),
         "sampling_ratio": draw(st.integers(0, 3)),
         "spatial_scale": draw(st.sampled_from([1.0, 0.5, 0.3])),
         "mode": draw(st.sampled_from(["avg", "max"])),
-        "semantics": semantics,
+        "semantics": draw(any_semantics),
     }
 
 
@@ -83,8 +75,8 @@ def test_a_plane_is_averaged_to_its_value_in_the_middle_of_each_bin(engine, sema
         semantics=semantics,
     )
     meaning = PRESETS[semantics]
-    last = rois[0, 2:] + meaning.end_shift
-    x1, y1, x2, y2 = np.concatenate([rois[0, :2], last]) * 0.5 - meaning.offset
+    shift = np.repeat([meaning.start_shift, meaning.end_shift], 2)
+    x1, y1, x2, y2 = (rois[0] + shift) * 0.5 - meaning.offset
     middle_y = y1 + (np.arange(4) + 0.5)[:, None] * (y2 - y1) / 4
     middle_x = x1 + (np.arange(3) + 0.5) * (x2 - x1) / 3
     assert_close(Y[0, 0], 2 * middle_y - 3 * middle_x + 1, X)
@@ -207,6 +199,23 @@ def test_a_bin_without_samples_is_zero_or_the_quotient_as_it_stands(engine, mode
     for empty, expected in (("zero", zero), ("nan", nan)):
         Y = engine(X, np.float32([roi]), ZERO, mode=mode, output_width=2, semantics=Semantics(empty=empty))
         assert np.array_equal(Y, np.full((1, 2, 1, 2), expected, np.float32), equal_nan=True)
+
+
+@pytest.mark.parametrize("start", [-0.75, 0.0, 0.25])
+@pytest.mark.parametrize("max_rule", ["corners", "samples"])
+def test_a_maximum_that_starts_from_a_number_is_never_less_and_is_that_without_samples(engine, max_rule, start):
+    X = np.full((1, 2, 9, 9), -0.5, np.float32)
+    # Inside the map, partly and wholly outside (where samples count as 0), no samples along both axes, along one.
+    rois = np.float32([[1, 1, 7, 7], [6, 1, 20, 7], [50, 50, 60, 60], [3, 3, 3, 3], [2, 5, 7, 1]])
+    semantics = Semantics(empty="nan", max_rule=max_rule, max_start=start)
+    Y = engine(X, rois, np.zeros(5, np.int64), mode="max", semantics=semantics)
+    # Over corners a quarter of a pixel's value, or less, takes part.
+    inside = max(start, -0.125 if max_rule == "corners" else -0.5)
+    expected = [inside, max(start, 0), max(start, 0), start, start]
+    if max_rule == "corners":
+        assert inside <= Y[0].min() <= Y[0].max() <= max(start, 0)
+        expected[0] = float(Y[0, 0, 0, 0])
+    assert Y[:, 0, 0, 0].tolist() == Y[:, 1, 0, 0].tolist() == expected
 
 
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])

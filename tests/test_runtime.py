@@ -162,10 +162,12 @@ def test_a_function_means_what_its_own_opset_says(opset, function_opset, engine)
 
 
 @pytest.mark.parametrize(("opset", "function_opset"), [(11, 16), (16, 11)])
-def test_opsets_that_disagree_on_nodes_without_the_mode_are_refused(opset, function_opset):
-    text = rf"got nodes without it at opsets {opset} and {function_opset}; write the attribute .* \(node 'inner'\)"
+def test_opsets_that_disagree_on_nodes_without_the_mode_are_refused_where_the_model_stays_as_it_is(
+    opset, function_opset
+):
+    text = rf"got nodes without it at opsets {opset} and {function_opset} \(node 'inner'\); write the attribute"
     with pytest.raises(RoiAlignError, match=text):
-        quiet_session(with_function(opset, function_opset, outer=True))
+        onnx_roialign.register(quiet_options(), with_function(opset, function_opset, outer=True))
 
 
 def test_opsets_may_disagree_where_the_mode_is_written():
@@ -173,10 +175,11 @@ def test_opsets_may_disagree_where_the_mode_is_written():
     assert_close(run(quiet_session(proto)), expected(16))
 
 
-def test_the_reference_keeps_both_meanings_where_opsets_disagree():
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_a_session_keeps_both_meanings_where_opsets_disagree(engine):
     proto = with_function(11, 16, outer=True)
     proto.graph.output.append(value("Z", TensorProto.FLOAT))
-    inner, outer = quiet_session(proto, "reference").run(None, FEEDS)
+    inner, outer = quiet_session(proto, engine).run(None, FEEDS)
     assert_close(inner, expected(16))
     assert_close(outer, expected(11))
 
@@ -257,13 +260,37 @@ def test_an_unknown_engine_is_refused():
         quiet_session(model(16), "gpu")
 
 
-@pytest.mark.filterwarnings("ignore:Specified provider")
 @pytest.mark.parametrize("engine", ["native", "reference"])
-def test_a_gpu_provider_is_warned_that_roialign_stays_on_the_cpu(engine):
-    providers = [("CUDAExecutionProvider", {}), "CPUExecutionProvider"]
-    with pytest.warns(
-        UserWarning, match=f"engine '{engine}' runs RoiAlign on the CPU: CUDAExecutionProvider must copy"
+@pytest.mark.parametrize("providers", [None, onnxruntime.get_available_providers(), [("CPUExecutionProvider", {})]])
+def test_providers_that_take_nothing_are_not_warned_of(engine, providers, recwarn):
+    assert_close(run(quiet_session(model(16), engine, providers=providers)), expected(16))
+    assert [str(one.message) for one in recwarn] == []
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_options_of_the_providers_reach_onnxruntime(engine):
+    arena = {"arena_extend_strategy": "kSameAsRequested"}
+    for how in (
+        {"providers": [("CPUExecutionProvider", arena)]},
+        {"providers": ["CPUExecutionProvider"], "provider_options": [arena]},
     ):
+        assert_close(run(quiet_session(model(16), engine, **how)), expected(16))
+    with pytest.raises(ValueError, match="same length"):
+        quiet_session(model(16), engine, provider_options=[{}, {}], enable_fallback=0)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("providers", "text"),
+    [
+        ("CPUExecutionProvider", r"providers must be a list of names, got 'CPUExecutionProvider'; pass \['CPUE"),
+        (7, "providers must be a list of names, got int"),
+        ([7], r"providers must be names or \(name, options\) pairs, got 7"),
+        ([("CPUExecutionProvider", {}, 1)], r"providers must be names or \(name, options\) pairs, got \('CPUE"),
+    ],
+)
+def test_providers_that_are_no_list_are_refused_in_one_line(providers, text, engine):
+    with pytest.raises(RoiAlignError, match=text):
         quiet_session(model(16), engine, providers=providers)
 
 
@@ -305,8 +332,19 @@ def test_options_with_onnxruntime_extensions_already_are_refused_by_the_referenc
     quiet_session(model(16), "reference")  # declares the ops: nothing that was registered later lacks them
     taken = quiet_options()
     taken.register_custom_ops_library(onnxruntime_extensions.get_library_path())
-    with pytest.raises(RoiAlignError, match="sess_options must not carry onnxruntime-extensions' library"):
+    with pytest.raises(
+        RoiAlignError,
+        match=r"sess_options must load a model, got options that load none \(.*Conflicting.*\); engine 'reference' "
+        "registers onnxruntime-extensions' library itself: pass options without it",
+    ):
         onnx_roialign.session(model(16), taken, engine="reference")
+
+
+def test_options_for_a_global_thread_pool_that_is_not_there_are_not_blamed_on_a_library():
+    pooled = quiet_options()
+    pooled.use_per_session_threads = False
+    with pytest.raises(RoiAlignError, match=r"options that load none \(.*per session threadpools.*\)$"):
+        onnx_roialign.session(model(16), pooled, engine="reference")
 
 
 def test_a_second_import_takes_over_the_declared_ops():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from onnx_roialign.attributes import Attributes
 from onnx_roialign.graph.sites import Shift, Site
@@ -33,7 +33,7 @@ class Standard:
 def differences(attributes: Attributes, wanted: Semantics) -> tuple[str, ...]:
     """The fields in which a node with these attributes answers otherwise than wanted."""
     has, wants = relevant(attributes), relevant(replace(attributes, semantics=wanted))
-    names = ("offset", "min_size", "end_shift", "adaptive", "empty", "max_rule", "border")
+    names = (field.name for field in fields(Semantics))
     return tuple(name for name in names if not _equal(getattr(has, name), getattr(wants, name)))
 
 
