@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["NativeLibraryError", "RoiAlignError", "UnreadableModelError"]
+import contextlib
+from collections.abc import Iterator
+
+__all__ = ["ModelError", "NativeLibraryError", "RoiAlignError", "UnreadableModelError", "last_guard"]
 
 
 class RoiAlignError(ValueError):
@@ -23,9 +26,31 @@ class RoiAlignError(ValueError):
         return RoiAlignError(str(self), node=name)
 
 
-class UnreadableModelError(RoiAlignError):
+class ModelError(RoiAlignError):
+    """A model that nothing can be done with because of what is in it, not of what was asked for."""
+
+
+class UnreadableModelError(ModelError):
     """What was given as a model is none: no such file, another format, damaged bytes, or a message without a graph."""
 
 
 class NativeLibraryError(RuntimeError):
     """The compiled library is missing, cannot be loaded or lacks what was asked of it; the text says what to do."""
+
+
+@contextlib.contextmanager
+def last_guard(done: str) -> Iterator[None]:
+    """Turns what nobody foresaw, of onnx or onnx-ir on a model that they cannot take, into a ModelError.
+
+    What can be foreseen is looked at before, by `onnx_roialign.soundness`.
+
+    Args:
+        done: what is done to the model, as in "a model that can be read".
+    """
+    try:
+        yield
+    except (RoiAlignError, NativeLibraryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"model must be one that can be {done}, got {type(error).__name__}: {reason}") from error

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import onnx
+import onnx.shape_inference
 
 from onnx_roialign import private_op
 from onnx_roialign.attributes import Attributes
 from onnx_roialign.errors import RoiAlignError, UnreadableModelError
+from onnx_roialign.private_schema import known_to_onnx
 from onnx_roialign.semantics import HALF_PIXEL_OPSET, from_onnx
 
 __all__ = [
@@ -19,10 +21,13 @@ __all__ = [
     "Model",
     "OpsetConflictError",
     "Scope",
+    "bodies",
     "default_opset",
     "external_data_size",
     "format_of",
+    "function_scopes",
     "has_external_data",
+    "infer",
     "is_ours",
     "is_private",
     "is_quantized",
@@ -180,11 +185,16 @@ def is_ours(node: onnx.NodeProto) -> bool:
 def scopes(model: onnx.ModelProto) -> Iterator[Scope]:
     """The model's graph, its functions, and every body of If, Loop and Scan in them."""
     yield from _graph_scopes(model.graph, default_opset(model.opset_import), {})
+    yield from function_scopes(model)
+
+
+def function_scopes(model: onnx.ModelProto) -> Iterator[Scope]:
+    """The model's functions, and every body in them."""
     for function in model.functions:
         opset = default_opset(function.opset_import)
         yield Scope(function.node, opset, {})
         for node in function.node:
-            yield from _bodies(node, opset, {})
+            yield from _body_scopes(node, opset, {})
 
 
 def _graph_scopes(graph: onnx.GraphProto, opset: int | None, outer: Mapping[str, int]) -> Iterator[Scope]:
@@ -196,13 +206,34 @@ def _graph_scopes(graph: onnx.GraphProto, opset: int | None, outer: Mapping[str,
         types[tensor.name] = tensor.data_type
     yield Scope(graph.node, opset, types, graph)
     for node in graph.node:
-        yield from _bodies(node, opset, types)
+        yield from _body_scopes(node, opset, types)
 
 
-def _bodies(node: onnx.NodeProto, opset: int | None, types: Mapping[str, int]) -> Iterator[Scope]:
+def _body_scopes(node: onnx.NodeProto, opset: int | None, types: Mapping[str, int]) -> Iterator[Scope]:
+    for graph in bodies(node):
+        yield from _graph_scopes(graph, opset, types)
+
+
+def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """The graphs inside a node: the bodies of If, Loop and Scan, and those of any operator that takes graphs."""
     for attribute in node.attribute:
-        for graph in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
-            yield from _graph_scopes(graph, opset, types)
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def infer(model: onnx.ModelProto, *, data_prop: bool = False) -> onnx.ModelProto:
+    """The model with the types and shapes that ONNX infers, behind the private ops too; as it is where that fails.
+
+    Args:
+        model: the model.
+        data_prop: whether the values of shapes are computed too, which shows more of what depends on them.
+    """
+    try:
+        with known_to_onnx():
+            return onnx.shape_inference.infer_shapes(model, data_prop=data_prop)
+    except Exception:  # what a broken model makes onnx raise has no common base
+        return model
 
 
 def default_opset(imports: Sequence[onnx.OperatorSetIdProto]) -> int | None:
@@ -268,8 +299,8 @@ def session_opset(model: onnx.ModelProto) -> int | None:
         if (opset < HALF_PIXEL_OPSET) != (first < HALF_PIXEL_OPSET):
             raise OpsetConflictError(
                 "coordinate_transformation_mode must be set where the opsets of a model and its functions disagree on "
-                f"its default, got nodes without it at opsets {first} and {opset} (node {node.name!r}); "
-                "write the attribute into the nodes"
+                f"its default, got nodes without it at opsets {first} and {opset}; write the attribute into the nodes",
+                node=node.name,
             )
     return first
 

@@ -27,9 +27,11 @@ from onnx_roialign.semantics import CHOICES, NUMBERS, Semantics
 __all__ = [
     "ATTRIBUTE_TYPES",
     "DOMAIN",
+    "INPUTS",
     "OPSET_VERSION",
     "OP_TYPE",
     "OP_TYPES",
+    "QLINEAR_INPUTS",
     "QLINEAR_OP_TYPE",
     "attributes_of",
     "make_node",
@@ -41,6 +43,10 @@ OPSET_VERSION = 1
 OP_TYPES = ("AnyRoiAlign", "RoiAlign")  # what the op is called in models: today, and before
 OP_TYPE = OP_TYPES[0]
 QLINEAR_OP_TYPE = "QLinearRoiAlign"
+
+# The inputs by name, in order.
+INPUTS = ("X", "rois", "batch_indices")
+QLINEAR_INPUTS = ("X", "x_scale", "x_zero_point", "rois", "batch_indices")
 
 # The type of each attribute in a node (AttributeProto.AttributeType).
 ATTRIBUTE_TYPES: tuple[tuple[str, int], ...] = (

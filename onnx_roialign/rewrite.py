@@ -9,14 +9,12 @@ from typing import Any
 
 import onnx
 import onnx.inliner
-import onnx.shape_inference
 from onnx import NodeProto, TensorProto, helper
 
 from onnx_roialign import private_op, quantized
 from onnx_roialign.attributes import Attributes
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.model import Scope, is_ours, is_private, is_quantized, is_roi_align, read_attributes, scopes
-from onnx_roialign.private_schema import known_to_onnx
+from onnx_roialign.model import Scope, infer, is_ours, is_private, is_quantized, is_roi_align, read_attributes, scopes
 from onnx_roialign.semantics import Semantics
 
 __all__ = [
@@ -100,14 +98,6 @@ def rewrite(model: onnx.ModelProto, session: str) -> onnx.ModelProto:
     for scope, typed in zip(tuple(scopes(copy)), scopes(inferred), strict=True):
         found = _rewrite_nodes(scope, typed, session, found)
     return copy
-
-
-def infer(model: onnx.ModelProto) -> onnx.ModelProto:
-    try:
-        with known_to_onnx():
-            return onnx.shape_inference.infer_shapes(model)
-    except onnx.shape_inference.InferenceError:
-        return model  # the types that the model declares must do
 
 
 def _rewrite_nodes(scope: Scope, typed: Scope, session: str, found: int) -> int:

@@ -190,6 +190,85 @@ def two_inputs() -> onnx.ModelProto:
     return made
 
 
+def outputs(*names: str) -> onnx.ModelProto:
+    """RoiAlign with these outputs, of which the graph's is the first."""
+    made = model()
+    node = made.graph.node[0]
+    node.output[:] = names
+    del made.graph.output[len(names) :]
+    if not names:
+        made.graph.node.append(helper.make_node("Identity", ["X"], ["Y"]))
+        made.graph.output.append(value("Y", FLOAT))
+    return made
+
+
+def imports(*pairs: tuple[str, int]) -> onnx.ModelProto:
+    """A model that imports these versions of these domains."""
+    made = model(**LEGACY)
+    del made.opset_import[:]
+    made.opset_import.extend(helper.make_opsetid(*pair) for pair in pairs)
+    return made
+
+
+def rois_from(name: str) -> onnx.ModelProto:
+    return make_model([roi_align_node("X", name, "batch_indices", "Y")], 16)
+
+
+def private_with(name: str, given: Any) -> onnx.ModelProto:
+    """The private op with an attribute more, or another one."""
+    made = private("onnx_output_half_pixel")
+    node = made.graph.node[0]
+    kept = [one for one in node.attribute if one.name != name]
+    del node.attribute[:]
+    node.attribute.extend([*kept, helper.make_attribute(name, given)])
+    return made
+
+
+def twice(function_opset: int) -> onnx.ModelProto:
+    """One RoiAlign without a mode in the graph at opset 16, and one in a function at an opset of its own."""
+    made = in_function(16, function_opset=function_opset)
+    made.graph.node.append(roi_align_node("X", "rois", "batch_indices", "Z", name="beside"))
+    made.graph.output.append(value("Z", FLOAT))
+    return made
+
+
+def with_weights(*, data: bool) -> onnx.ModelProto:
+    made = network(0.25)
+    if not data:
+        made.graph.initializer[0].ClearField("raw_data")
+    return made
+
+
+def mode_twice() -> onnx.ModelProto:
+    made = model()
+    made.graph.node[0].attribute.extend([helper.make_attribute("mode", "avg")] * 2)
+    return made
+
+
+def no_such_attribute() -> onnx.ModelProto:
+    made = shifted(16, [0.0])
+    made.graph.node[1].attribute.append(helper.make_attribute("no_such", 1))
+    return made
+
+
+def qlinear(rois: int = FLOAT, **attributes: Any) -> onnx.ModelProto:
+    """The private op of quantized features, between the graph's inputs and its output."""
+    uint8 = TensorProto.UINT8
+    node = helper.make_node(
+        private_op.QLINEAR_OP_TYPE,
+        [*private_op.QLINEAR_INPUTS],
+        ["Y"],
+        name="pool",
+        domain=private_op.DOMAIN,
+        **{"output_height": 3, "output_width": 2, "sampling_ratio": 2, "spatial_scale": SCALE, **attributes},
+    )
+    inputs = [value("X", uint8, (2, 5, 9, 11)), value("x_scale", FLOAT, ()), value("x_zero_point", uint8, ())]
+    inputs += [value("rois", rois, ("K", 4)), value("batch_indices", INT64, ("K",))]
+    graph = helper.make_graph([node], "graph", inputs, [value("Y", uint8)])
+    opsets = [helper.make_opsetid("", 16), helper.make_opsetid(private_op.DOMAIN, 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+
+
 def shaped(*shapes: Any, indices: int = INT64, rois: int = FLOAT) -> onnx.ModelProto:
     made = make_model([roi_align_node()], 16, shapes=shapes)
     made.graph.input[1].type.tensor_type.elem_type = rois
@@ -222,6 +301,50 @@ CASES: tuple[tuple[str, str, Make, Make, str | Semantics | None], ...] = (
     ("invalid-input", "rank", lambda: shaped((5, 9, 11), *RIGHT_SHAPES[1:]), lambda: shaped(*RIGHT_SHAPES), None),
     ("invalid-input", "five columns", lambda: shaped((2, 5, 9, 11), ("K", 5), ("K",)), model, None),
     ("invalid-input", "column of indices", lambda: shaped((2, 5, 9, 11), ("K", 4), ("K", 1)), model, None),
+    (
+        "invalid-input",
+        "int32 X",
+        lambda: make_model([roi_align_node()], 16, element_type=TensorProto.INT32),
+        model,
+        None,
+    ),
+    ("invalid-input", "float64 rois, quantized", lambda: qlinear(TensorProto.DOUBLE), qlinear, None),
+    ("invalid-attribute", "max, quantized", lambda: qlinear(mode="max"), qlinear, None),
+    (
+        "invalid-attribute",
+        "integer offset, private",
+        lambda: private_with("offset", 1),
+        lambda: private_with("offset", 1.0),
+        None,
+    ),
+    (
+        "unknown-attribute",
+        "misspelt, private",
+        lambda: private_with("ofset", 0.5),
+        lambda: private_with("empty", "nan"),
+        None,
+    ),
+    ("invalid-output", "two", lambda: outputs("Y", "Z"), model, None),
+    ("invalid-output", "none", lambda: outputs(), model, None),
+    ("broken-model", "rois from nowhere", lambda: rois_from("nowhere"), lambda: rois_from("rois"), None),
+    ("broken-model", "mode twice", mode_twice, model, None),
+    ("broken-model", "an attribute of another node", no_such_attribute, lambda: shifted(16, [0.0]), None),
+    ("missing-weights", "one", lambda: with_weights(data=False), lambda: with_weights(data=True), None),
+    (
+        "conflicting-opsets",
+        "two names",
+        lambda: imports(("", 11), ("ai.onnx", 16)),
+        lambda: imports(("", 16), ("ai.onnx", 16)),
+        None,
+    ),
+    ("conflicting-opsets", "twice", lambda: imports(("", 16), ("", 11)), lambda: imports(("ai.onnx", 16)), None),
+    (
+        "undecided-meaning",
+        "a function at 11",
+        lambda: twice(11),
+        lambda: twice(17),
+        None,
+    ),
     ("opset-too-old", "9", lambda: model(9), lambda: model(10), None),
     ("zero-batch-indices", "open batch", lambda: in_batches("B"), lambda: in_batches(1), None),
     (

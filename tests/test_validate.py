@@ -51,6 +51,8 @@ def test_every_code_has_a_case():
 def test_nothing_is_found_in_an_export_that_is_right(name):
     export = exports.load(name)
     expected = {"no-builtin-kernel"} if opset(export) >= 22 else set()
+    if name.startswith("skeletons/"):
+        expected.add("missing-weights")
     assert set(codes(validate(export.model))) == expected
     assert set(codes(validate(export.model, source_of(name)))) == expected
 

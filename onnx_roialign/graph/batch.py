@@ -8,7 +8,6 @@ import onnx_ir as ir
 
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.sites import Site
-from onnx_roialign.graph.values import is_zero, unshifted
 
 __all__ = ["always_first_image", "counts_for", "images_of", "named_counts"]
 
@@ -17,12 +16,12 @@ _COUNT_TYPES = (ir.DataType.INT32, ir.DataType.INT64)
 
 def always_first_image(site: Site) -> bool:
     """Whether the node's batch indices are zero whatever the model's inputs are."""
-    return len(site.node.inputs) > 2 and is_zero(site.node.inputs[2])
+    return site.first_image
 
 
 def images_of(site: Site, shapes: Mapping[str, tuple[int | str, ...]]) -> int | str:
     """How many images X holds: a number, or the name (maybe empty) of an open dimension."""
-    X = site.node.inputs[0]
+    X = site.input("X")
     shape = shapes.get(X.name or "") if X is not None else None
     return shape[0] if shape else ""
 
@@ -36,11 +35,7 @@ def counts_for(model: ir.Model, sites: Iterable[Site]) -> ir.Value | None:
     unread = [
         value for value in model.graph.inputs if _is_vector(value) and not value.uses() and not value.is_graph_output()
     ]
-    boxes = {
-        unshifted(rois)
-        for site in sites
-        if not site.in_function and always_first_image(site) and (rois := site.node.inputs[1]) is not None
-    }
+    boxes = {site.boxes for site in sites if not site.in_function and site.first_image and site.boxes is not None}
     return unread[0] if len(unread) == 1 and len(boxes) == 1 else None
 
 

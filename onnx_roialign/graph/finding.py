@@ -42,9 +42,21 @@ class Finding:
 CODES: Mapping[str, tuple[Severity, str]] = MappingProxyType(
     {
         # What no model may have.
+        "broken-model": ("error", "runtimes refuse the model"),
+        "missing-weights": ("error", "runtimes refuse the model until it has them"),
+        "conflicting-opsets": (
+            "error",
+            "runtimes choose differently, and what RoiAlign and other operators mean depends on it: other answers",
+        ),
+        "undecided-meaning": (
+            "info",
+            "onnx_roialign.session() runs the model; register() and the library by itself, which know one default for "
+            "all nodes, refuse it until the attribute is written (make_explicit)",
+        ),
         "invalid-attribute": ("error", "runtimes refuse the model, or take another value without saying so"),
         "unknown-attribute": ("error", "runtimes refuse the model, or ignore what the attribute should say"),
         "invalid-input": ("error", "runtimes refuse the model"),
+        "invalid-output": ("error", "runtimes refuse the model"),
         "opset-too-old": ("error", "runtimes refuse the model"),
         # What is wrong whatever the source.
         "zero-batch-indices": ("error", "every RoI is read from the first image: wrong for all images after it"),

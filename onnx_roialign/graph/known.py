@@ -2,36 +2,101 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
 import onnx
-import onnx.shape_inference
+import onnx_ir as ir
 
-__all__ = ["Known", "known"]
+from onnx_roialign.model import bodies, infer
+
+__all__ = ["Known", "Shape", "graphs", "known"]
+
+Shape = tuple[int | str, ...]
 
 # Larger tensors are weights, which shape inference does not read: the copy it works on goes without them.
 _SMALL = 1024
 
 
-@dataclass(frozen=True, slots=True)
 class Known:
-    """By value name; a dimension that is open has its name (maybe empty) in the place of a number."""
+    """Element types (TensorProto.DataType) and shapes; of a function's values, nothing is known.
 
-    types: Mapping[str, int]
-    shapes: Mapping[str, tuple[int | str, ...]]
+    A dimension that is open has its name (maybe empty) in the place of a number.
+
+    Attributes:
+        types: by name, of the names that mean one type wherever they stand: sibling bodies may use a name each.
+        shapes: by name, likewise.
+    """
+
+    def __init__(self) -> None:
+        self._types: dict[ir.Value, int] = {}
+        self._shapes: dict[ir.Value, Shape] = {}
+        self.types: Mapping[str, int] = {}
+        self.shapes: Mapping[str, Shape] = {}
+
+    def type(self, value: ir.Value | None) -> int:
+        """The element type of a value, 0 where it is not known."""
+        return 0 if value is None else self._types.get(value, 0)
+
+    def shape(self, value: ir.Value | None) -> Shape | None:
+        """The shape of a value; None where not even its rank is known."""
+        return None if value is None else self._shapes.get(value)
 
 
-def known(model: onnx.ModelProto) -> Known:
-    """Infers types and shapes in the model's graph and the bodies in it; where inference fails, what it declares."""
-    light = _without_weights(model)
-    with contextlib.suppress(Exception):  # what a broken model makes onnx raise has no common base
-        light = onnx.shape_inference.infer_shapes(light, data_prop=True)
-    types: dict[str, int] = {}
-    shapes: dict[str, tuple[int | str, ...]] = {}
-    _collect(light.graph, types, shapes)
-    return Known(types, shapes)
+def known(model: onnx.ModelProto, graph: ir.Model) -> Known:
+    """Infers types and shapes in the model's graph and the bodies in it; where inference fails, what it declares.
+
+    Args:
+        model: the model.
+        graph: the same model in onnx-ir, whose values are asked for.
+    """
+    inferred = infer(_without_weights(model), data_prop=True)
+    found = Known()
+    types: dict[str, set[int]] = {}
+    shapes: dict[str, set[Shape]] = {}
+    for proto, scope in zip(_protos(inferred.graph), _scopes(graph.graph), strict=True):
+        here_types, here_shapes = _declared(proto)
+        values = (*scope.inputs, *scope.initializers.values(), *(one for node in scope for one in node.outputs))
+        for value in values:
+            name = value.name or ""
+            if name in here_types:
+                found._types[value] = here_types[name]
+            if name in here_shapes:
+                found._shapes[value] = here_shapes[name]
+        for name, kind in here_types.items():
+            types.setdefault(name, set()).add(kind)
+        for name, shape in here_shapes.items():
+            shapes.setdefault(name, set()).add(shape)
+    found.types = {name: next(iter(kinds)) for name, kinds in types.items() if len(kinds) == 1}
+    found.shapes = {name: next(iter(several)) for name, several in shapes.items() if len(several) == 1}
+    return found
+
+
+def graphs(node: ir.Node) -> list[ir.Graph]:
+    """The bodies of a node of If, Loop or Scan, or of any operator that has some."""
+    found: list[ir.Graph] = []
+    for attribute in node.attributes.values():
+        if attribute.is_ref():
+            continue
+        if attribute.type == ir.AttributeType.GRAPH:
+            found.append(attribute.as_graph())
+        elif attribute.type == ir.AttributeType.GRAPHS:
+            found.extend(attribute.as_graphs())
+    return found
+
+
+def _scopes(graph: ir.Graph) -> Iterator[ir.Graph]:
+    """The graph and the bodies in it, outer before inner, in the order of `_protos`."""
+    yield graph
+    for node in graph:
+        for body in graphs(node):
+            yield from _scopes(body)
+
+
+def _protos(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    yield graph
+    for node in graph.node:
+        for body in bodies(node):
+            yield from _protos(body)
 
 
 def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -49,18 +114,19 @@ def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     )
 
 
-def _collect(graph: onnx.GraphProto, types: dict[str, int], shapes: dict[str, tuple[int | str, ...]]) -> None:
+def _declared(graph: onnx.GraphProto) -> tuple[dict[str, int], dict[str, Shape]]:
+    """Types and shapes by name, of this graph alone."""
+    types: dict[str, int] = {}
+    shapes: dict[str, Shape] = {}
     for value in (*graph.input, *graph.value_info, *graph.output):
         tensor = value.type.tensor_type
         if value.type.HasField("tensor_type") and tensor.elem_type:
             types[value.name] = tensor.elem_type
         if tensor.HasField("shape"):
             shapes[value.name] = tuple(
-                dim.dim_value if dim.HasField("dim_value") else dim.dim_param for dim in tensor.shape.dim
+                dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else dim.dim_param
+                for dim in tensor.shape.dim
             )
-    for tensor in graph.initializer:
-        types[tensor.name], shapes[tensor.name] = tensor.data_type, tuple(tensor.dims)
-    for node in graph.node:
-        for attribute in node.attribute:
-            for body in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
-                _collect(body, types, shapes)
+    for initializer in graph.initializer:
+        types[initializer.name], shapes[initializer.name] = initializer.data_type, tuple(initializer.dims)
+    return types, shapes

@@ -55,7 +55,7 @@ def convert_opset(model: Model, target: int, *, private_op: bool = False) -> onn
         raise RoiAlignError("model must have no sparse initializers for another opset, got some")
     graph = ir.from_proto(resolved(copy))
     LowerInputs(target)(graph)
-    HideNodes(target, known(proto).types, private=private_op)(graph)
+    HideNodes(target, known(proto, graph).types, private=private_op)(graph)
     hidden = ir.to_proto(graph)
     if hidden.functions:
         hidden = _inlined(hidden)

@@ -55,12 +55,12 @@ def repair(
     proto = resolved(original)
     graph = ir.from_proto(_copy(proto))
     modified = TidyAttributes()(graph).modified
-    modified |= WireBatchIndices(counts, known(proto).shapes)(graph).modified
+    modified |= WireBatchIndices(counts, known(proto, graph).shapes)(graph).modified
     if raise_opset and _needs_half_pixel(graph, wanted, exact=exact):
         raised = _raised(ir.to_proto(graph))
         if raised is not None:
             graph, modified = ir.from_proto(raised), True
-    types = dict(known(ir.to_proto(graph) if modified else proto).types)
+    types = dict(known(ir.to_proto(graph) if modified else proto, graph).types)
     modified |= StateMeaning(wanted, types, exact=exact, private=private_op)(graph).modified
     return ir.to_proto(graph) if modified else _copy(original)
 

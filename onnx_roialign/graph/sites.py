@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import onnx
@@ -10,13 +10,13 @@ import onnx.inliner
 import onnx_ir as ir
 
 from onnx_roialign import model as models
-from onnx_roialign import private_op
+from onnx_roialign import private_op, quantized
 from onnx_roialign.attributes import Attributes
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.graph.values import column, unshifted
+from onnx_roialign.graph.values import Values
 from onnx_roialign.semantics import FIRST_OPSET, HALF_PIXEL_OPSET, Semantics
 
-__all__ = ["Problem", "Shift", "Site", "is_private", "is_standard", "resolved", "sites"]
+__all__ = ["Problem", "Shift", "Site", "is_private", "is_quantized", "is_standard", "opset_of", "resolved", "sites"]
 
 STANDARD_ATTRIBUTES = (
     *("output_height", "output_width", "sampling_ratio", "spatial_scale", "mode"),
@@ -33,11 +33,19 @@ _CLOSE = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something about a node that no source can mean: a code of `finding.CODES`, and the message."""
+    """Something about a node that no source can mean.
+
+    Attributes:
+        code: one of `finding.CODES`.
+        message: what it is.
+        repairable: whether `repair` mends it.
+        subject: the attribute that it concerns; empty where it concerns none.
+    """
 
     code: str
     message: str
     repairable: bool
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,8 @@ class Site:
         problems: what of the node no source can mean.
         given: names of the attributes that the node has.
         shift: how the boxes are moved before.
+        boxes: the boxes before any constant that the graph adds to them; None where the node has no rois.
+        first_image: whether its batch indices are zero whatever the inputs of the model are.
         in_function: whether it lies in a function of the model.
     """
 
@@ -75,17 +85,29 @@ class Site:
     problems: tuple[Problem, ...]
     given: frozenset[str]
     shift: Shift
+    boxes: ir.Value | None
+    first_image: bool
     in_function: bool
 
     @property
     def name(self) -> str:
         """The node's name, or its output's where it has none."""
-        return self.node.name or self.node.outputs[0].name or ""
+        return self.node.name or next((one.name for one in self.node.outputs if one.name), "")
 
     @property
     def private(self) -> bool:
-        """Whether it is the private op, which carries its whole meaning."""
-        return is_private(self.node)
+        """Whether it is a private op, which carries its whole meaning."""
+        return is_private(self.node) or self.quantized
+
+    @property
+    def quantized(self) -> bool:
+        """Whether it is the private op of quantized features."""
+        return is_quantized(self.node)
+
+    def input(self, name: str) -> ir.Value | None:
+        """The input of that name in the operator's schema; None where the node does not have it."""
+        inputs, position = self.node.inputs, _inputs(self.node).index(name)
+        return inputs[position] if position < len(inputs) else None
 
     @property
     def readable(self) -> bool:
@@ -116,73 +138,116 @@ def is_standard(node: ir.Node) -> bool:
 
 
 def is_private(node: ir.Node) -> bool:
-    """Whether the node is onnx_roialign::AnyRoiAlign."""
+    """Whether the node is onnx_roialign::AnyRoiAlign, by any of its names."""
     return node.op_type in private_op.OP_TYPES and node.domain == private_op.DOMAIN
+
+
+def is_quantized(node: ir.Node) -> bool:
+    """Whether the node is onnx_roialign::QLinearRoiAlign."""
+    return node.op_type == private_op.QLINEAR_OP_TYPE and node.domain == private_op.DOMAIN
+
+
+def opset_of(imports: Mapping[str, int]) -> int | None:
+    """The version of ONNX's own operators among imports by domain; None where they are not imported."""
+    return next((imports[domain] for domain in models.ONNX_DOMAINS if domain in imports), None)
 
 
 def resolved(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model, its functions inlined where a RoiAlign of theirs takes an attribute from where they are called."""
-    for function in model.functions:
-        for node in function.node:
-            if models.is_roi_align(node) and any(attribute.ref_attr_name for attribute in node.attribute):
-                return onnx.inliner.inline_local_functions(model)
+    nodes = [node for scope in models.function_scopes(model) for node in scope.nodes if models.is_ours(node)]
+    if any(attribute.ref_attr_name for node in nodes for attribute in node.attribute):
+        return onnx.inliner.inline_local_functions(model)
     return model
 
 
 def sites(model: ir.Model) -> Iterator[Site]:
     """Every RoiAlign of the model's graph, its functions, and the bodies of If, Loop and Scan in them, in order."""
-    for node in ir.traversal.RecursiveGraphIterator(model.graph):
-        if is_standard(node) or is_private(node):
-            yield _site(node, model.graph.opset_imports.get(""), in_function=False)
-    for function in model.functions.values():
-        for node in ir.traversal.RecursiveGraphIterator(function):
-            if is_standard(node) or is_private(node):
-                yield _site(node, function.opset_imports.get(""), in_function=True)
+    values = Values()
+    owners: list[tuple[ir.Graph | ir.Function, bool]] = [(model.graph, False)]
+    owners += [(function, True) for function in model.functions.values()]
+    for owner, in_function in owners:
+        opset = opset_of(owner.opset_imports)
+        for node in ir.traversal.RecursiveGraphIterator(owner):
+            if is_standard(node) or is_private(node) or is_quantized(node):
+                yield _site(node, opset, values, in_function=in_function)
 
 
-def _site(node: ir.Node, opset: int | None, *, in_function: bool) -> Site:
-    attributes, problems = (_read_private if is_private(node) else _read_standard)(node, opset)
-    shift = _shift(node, attributes)
-    return Site(node, opset, attributes, tuple(problems), frozenset(node.attributes), shift, in_function)
+def _site(node: ir.Node, opset: int | None, values: Values, *, in_function: bool) -> Site:
+    attributes, problems = (_read_standard if is_standard(node) else _read_private)(node, opset)
+    problems += _wrong_inputs(node)
+    names = dict(zip(_inputs(node), node.inputs, strict=False))
+    rois = names.get("rois")
+    return Site(
+        node,
+        opset,
+        attributes,
+        tuple(problems),
+        frozenset(node.attributes),
+        _shift(rois, attributes, values),
+        None if rois is None else values.unshifted(rois),
+        values.is_zero(names.get("batch_indices")),
+        in_function,
+    )
+
+
+def _inputs(node: ir.Node) -> tuple[str, ...]:
+    return private_op.QLINEAR_INPUTS if is_quantized(node) else private_op.INPUTS
+
+
+def _proto(node: ir.Node) -> onnx.NodeProto:
+    """The node's operator and attributes."""
+    attributes = [ir.serde.serialize_attribute(attribute) for attribute in node.attributes.values()]
+    return onnx.NodeProto(op_type=node.op_type, domain=node.domain, attribute=attributes)
 
 
 def _read_private(node: ir.Node, opset: int | None) -> tuple[Attributes, list[Problem]]:
-    values = {name: attribute.value for name, attribute in node.attributes.items()}
-    try:
-        return private_op.read_attributes(values), _wrong_inputs(node)
-    except RoiAlignError as error:
-        return Attributes(), [Problem("invalid-attribute", str(error), False), *_wrong_inputs(node)]
+    proto = _proto(node)
+    readable, problems = _readable(proto, FIRST_OPSET)
+    del proto.attribute[:]
+    proto.attribute.extend(readable)
+    attributes = models.read_attributes(proto, opset)
+    if is_quantized(node):
+        try:
+            quantized.check_attributes(attributes)
+        except RoiAlignError as error:
+            problems.append(Problem("invalid-attribute", error.rule, False))
+    return attributes, problems
 
 
 def _read_standard(node: ir.Node, opset: int | None) -> tuple[Attributes, list[Problem]]:
-    problems = _wrong_inputs(node)
+    problems = []
     if opset is None or opset < FIRST_OPSET:
         text = f"opset must be at least {FIRST_OPSET} for RoiAlign, got {'none' if opset is None else opset}"
         problems.append(Problem("opset-too-old", text, False))
-    given = {attribute.name: attribute for attribute in ir.serde.serialize_node(node).attribute}
-    readable = []
-    for name, attribute in given.items():
-        problem = _problem(name, attribute, opset)
-        if problem is None:
-            readable.append(attribute)
-        else:
-            problems.append(problem)
-    if opset is not None and FIRST_OPSET <= opset < HALF_PIXEL_OPSET and "coordinate_transformation_mode" in given:
-        text = f"coordinate_transformation_mode must not be set below opset {HALF_PIXEL_OPSET}, got it at opset {opset}"
-        problems.append(Problem("unknown-attribute", text, True))
+    known_opset = max(opset or FIRST_OPSET, FIRST_OPSET)
+    readable, unreadable = _readable(_proto(node), known_opset)
+    problems += unreadable
+    mode = "coordinate_transformation_mode"
+    if opset is not None and FIRST_OPSET <= opset < HALF_PIXEL_OPSET and mode in node.attributes:
+        text = f"{mode} must not be set below opset {HALF_PIXEL_OPSET}, got it at opset {opset}"
+        problems.append(Problem("unknown-attribute", text, True, mode))
     proto = onnx.NodeProto(op_type="RoiAlign", attribute=readable)
-    return models.read_attributes(proto, max(opset or FIRST_OPSET, FIRST_OPSET)), problems
+    return models.read_attributes(proto, known_opset), problems
 
 
-def _problem(name: str, attribute: onnx.AttributeProto, opset: int | None) -> Problem | None:
-    if name not in STANDARD_ATTRIBUTES:
-        text = f"an attribute of RoiAlign must be one of {', '.join(STANDARD_ATTRIBUTES)}, got {name!r}"
-        return Problem("unknown-attribute", text, True)
+def _readable(node: onnx.NodeProto, opset: int) -> tuple[list[onnx.AttributeProto], list[Problem]]:
+    """The attributes of a node that can be read, each looked at by itself, and what is wrong with the others."""
+    problems = [_problem(node, attribute, opset) for attribute in node.attribute]
+    readable = [one for one, problem in zip(node.attribute, problems, strict=True) if problem is None]
+    return readable, [one for one in problems if one is not None]
+
+
+def _problem(node: onnx.NodeProto, attribute: onnx.AttributeProto, opset: int) -> Problem | None:
+    name, standard = attribute.name, models.is_roi_align(node)
+    names = STANDARD_ATTRIBUTES if standard else tuple(name for name, _ in private_op.ATTRIBUTE_TYPES)
+    if name not in names:
+        text = f"an attribute of {node.op_type} must be one of {', '.join(names)}, got {name!r}"
+        return Problem("unknown-attribute", text, standard, name)
+    alone = onnx.NodeProto(op_type=node.op_type, domain=node.domain, attribute=[attribute])
     try:
-        models.read_attributes(onnx.NodeProto(attribute=[attribute]), max(opset or FIRST_OPSET, FIRST_OPSET))
+        models.read_attributes(alone, opset)
     except RoiAlignError as error:
-        text = str(error).removesuffix(" (node '')")
-        return Problem("invalid-attribute", text, _mendable(name, attribute))
+        return Problem("invalid-attribute", error.rule, standard and _mendable(name, attribute), name)
     return None
 
 
@@ -194,17 +259,22 @@ def _mendable(name: str, attribute: onnx.AttributeProto) -> bool:
 
 
 def _wrong_inputs(node: ir.Node) -> list[Problem]:
+    names, problems = _inputs(node), []
     count = sum(one is not None for one in node.inputs)
-    if count == 3 and len(node.inputs) == 3:
-        return []
-    return [Problem("invalid-input", f"RoiAlign must have the inputs X, rois and batch_indices, got {count}", False)]
+    if not count == len(node.inputs) == len(names):
+        text = f"{node.op_type} must have the inputs {', '.join(names[:-1])} and {names[-1]}, got {count}"
+        problems.append(Problem("invalid-input", text, False))
+    outputs = sum(bool(one.name) for one in node.outputs)
+    if not outputs == len(node.outputs) == 1:
+        text = f"{node.op_type} must have one output, got {outputs or 'none'}"
+        problems.append(Problem("invalid-output", text, False))
+    return problems
 
 
-def _shift(node: ir.Node, attributes: Attributes) -> Shift:
-    rois = node.inputs[1] if len(node.inputs) > 1 else None
+def _shift(rois: ir.Value | None, attributes: Attributes, values: Values) -> Shift:
     if rois is None:
         return Shift(0.0, 0.0, None)
-    columns = [column(rois, index) for index in range(4)]
+    columns = [values.column(rois, index) for index in range(4)]
     first = columns[0]
     here = Shift(0.0, 0.0, rois)
     if any(one.root is not first.root or one.index != first.index + i for i, one in enumerate(columns)):
@@ -216,8 +286,9 @@ def _shift(node: ir.Node, attributes: Attributes) -> Shift:
     end_shift = attributes.semantics.end_shift + end - start
     if _nearest(offset, _OFFSETS) not in _OFFSETS or _nearest(end_shift, _END_SHIFTS) not in _END_SHIFTS:
         return here
-    before = unshifted(rois)
-    return Shift(start, end, before if all(column(before, index).shift == 0 for index in range(4)) else None)
+    before = values.unshifted(rois)
+    unmoved = all(values.column(before, index).shift == 0 for index in range(4))
+    return Shift(start, end, before if unmoved else None)
 
 
 def _nearest(value: float, choices: tuple[float, ...]) -> float:

@@ -146,7 +146,7 @@ def _variant(model: onnx.ModelProto, meaning: Semantics, *, wired: bool) -> onnx
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     graph = ir.from_proto(copy)
-    seen = known(model)
+    seen = known(model, graph)
     if wired and not WireBatchIndices(None, seen.shapes)(graph).modified:
         return None
     StateMeaning(meaning, dict(seen.types), exact=True, always_private=True)(graph)

@@ -12,15 +12,20 @@ import onnx
 import onnx.inliner
 import onnx_ir as ir
 
-from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.graph.batch import always_first_image, counts_for, images_of
+from onnx_roialign import attributes as rules
+from onnx_roialign import private_op, quantized
+from onnx_roialign.attributes import Given
+from onnx_roialign.errors import RoiAlignError, last_guard
+from onnx_roialign.graph.batch import always_first_image, counts_for
 from onnx_roialign.graph.finding import Finding, found
-from onnx_roialign.graph.known import Known, known
+from onnx_roialign.graph.known import Known
+from onnx_roialign.graph.known import known as infer_known
 from onnx_roialign.graph.meaning import differences, seen_from
 from onnx_roialign.graph.sites import Site, resolved, sites
-from onnx_roialign.graph.stride import extent, misfit
-from onnx_roialign.model import Model, parse
+from onnx_roialign.graph.stride import Strides, extent
+from onnx_roialign.model import Model, default_opset, parse, session_opset
 from onnx_roialign.semantics import HALF_PIXEL_OPSET, Semantics
+from onnx_roialign.soundness import defects, refusal, weightless
 from onnx_roialign.sources import parse as parse_source
 from onnx_roialign.standard import relevant
 
@@ -69,16 +74,30 @@ def validate(
         RoiAlignError: no model, no such source, expected without inputs, or a model that does not run on the inputs.
     """
     wanted = None if source is None else parse_source(source)
-    proto = resolved(parse(model))
-    graph = ir.from_proto(proto)
-    findings = list(_read(graph, known(proto), source, wanted))
+    if inputs is None and expected is not None:
+        raise RoiAlignError("inputs must be given with expected, got expected alone")
+    proto = parse(model)
+    with last_guard("read"):
+        broken = list(_broken(proto))
+        if broken:
+            return broken
+        findings = list(_read(resolved(proto), source, wanted))
     if inputs is None:
-        if expected is not None:
-            raise RoiAlignError("inputs must be given with expected, got expected alone")
         return findings
     from onnx_roialign.graph.trace import run_findings  # the one part that needs the engines
 
     return findings + run_findings(_complete(model), wanted, inputs, expected)
+
+
+def _broken(model: onnx.ModelProto) -> Iterator[Finding]:
+    """What makes reading on pointless."""
+    for defect in defects(model):
+        yield found("broken-model", defect.node, defect.message, repairable=False)
+    try:
+        for owner in (model, *model.functions):
+            default_opset(owner.opset_import)
+    except RoiAlignError as error:
+        yield found("conflicting-opsets", "", error.rule, repairable=False)
 
 
 def _complete(model: Model) -> onnx.ModelProto:
@@ -87,50 +106,62 @@ def _complete(model: Model) -> onnx.ModelProto:
     return onnx.inliner.inline_local_functions(proto) if proto.functions else proto
 
 
-def _read(model: ir.Model, known: Known, source: str | Semantics | None, wanted: Semantics | None) -> Iterator[Finding]:
+def _read(proto: onnx.ModelProto, source: str | Semantics | None, wanted: Semantics | None) -> Iterator[Finding]:
+    refused = refusal(proto)
+    if refused is not None:
+        yield found("broken-model", "", f"model must pass ONNX's checker, got: {refused}", repairable=False)
+    missing = weightless(proto)
+    if missing:
+        message = f"initializers must have data, got {len(missing)} without any, {missing[0]!r} the first"
+        yield found("missing-weights", "", message, repairable=False)
+    try:
+        session_opset(proto)
+    except RoiAlignError as error:
+        yield found("undecided-meaning", error.node or "", error.rule, repairable=False)
+    model = ir.from_proto(proto)
+    known = infer_known(proto, model)
     every = list(sites(model))
     counts = counts_for(model, every)
+    strides = Strides(known)
     for site in every:
         yield from (found(one.code, site.name, one.message, repairable=one.repairable) for one in site.problems)
         if any(one.code == "invalid-input" for one in site.problems):
             continue
-        yield from _wrong_inputs(site, known)
+        yield from _wrong_types(site, known)
         yield from _indices(site, known, counts)
         if site.readable:
             yield from _dialect(site) if wanted is None else _departures(seen_from(site, wanted), wanted, source)
         yield from _runtimes(site)
-        yield from _places(site, known)
+        yield from _places(site, known, strides)
 
 
-def _wrong_inputs(site: Site, known: Known) -> Iterator[Finding]:
-    names = [value.name or "" for value in site.node.inputs if value is not None]
-    types = [known.types.get(name, 0) for name in names]
-    kinds = [str(onnx.helper.tensor_dtype_to_np_dtype(one)) if one else "" for one in types]
-    if types[0] and types[1] and types[0] != types[1]:
-        message = f"rois must have X's type {kinds[0]}, got {kinds[1]}"
-        yield found("invalid-input", site.name, message, repairable=False)
-    if types[2] and types[2] != onnx.TensorProto.INT64:
-        yield found("invalid-input", site.name, f"batch_indices must be int64, got {kinds[2]}", repairable=False)
-    X, rois, indices = (known.shapes.get(name) for name in names)
-    if X is not None and len(X) != 4:
-        message = f"X must have rank 4 (N, C, H, W), got shape {_shape(X)}"
-        yield found("invalid-input", site.name, message, repairable=False)
-    if rois is not None and (len(rois) != 2 or (isinstance(rois[1], int) and rois[1] != 4)):
-        message = f"rois must have shape (num_rois, 4), got shape {_shape(rois)}"
-        yield found("invalid-input", site.name, message, repairable=False)
-    if indices is not None and len(indices) != 1:
-        message = f"batch_indices must have shape (num_rois,), got shape {_shape(indices)}"
-        yield found("invalid-input", site.name, message, repairable=False)
+def _wrong_types(site: Site, known: Known) -> Iterator[Finding]:
+    """What is known of the inputs, held to the rules that arrays are held to, one input at a time."""
+    names = private_op.QLINEAR_INPUTS if site.quantized else private_op.INPUTS
+    check = quantized.check_signature if site.quantized else rules.check_signature
+    given = [_given(site.input(name), known) for name in names]
+    nothing = [Given(None, None)] * len(names)
+    messages = []
+    for position in range(len(names)):
+        # the types of the others depend on X's
+        alone = [Given(given[0].dtype, None), *nothing[1:]]
+        alone[position] = given[position]
+        try:
+            check(*alone)
+        except RoiAlignError as error:
+            messages.append(error.rule)
+    yield from (found("invalid-input", site.name, one, repairable=False) for one in dict.fromkeys(messages))
 
 
-def _shape(shape: Sequence[int | str]) -> str:
-    return f"({', '.join(str(dim) if dim != '' else '?' for dim in shape)}{',' if len(shape) == 1 else ''})"
+def _given(value: ir.Value | None, known: Known) -> Given:
+    kind = known.type(value)
+    return Given(str(onnx.helper.tensor_dtype_to_np_dtype(kind)) if kind else None, known.shape(value))
 
 
 def _indices(site: Site, known: Known, counts: ir.Value | None) -> Iterator[Finding]:
     if not always_first_image(site):
         return
-    images = images_of(site, known.shapes)
+    images = (known.shape(site.input("X")) or ("",))[0]
     if counts is not None and not site.in_function and images != 1:
         message = f"batch_indices must follow the RoI counts {counts.name!r}, which nothing reads, got constant zeros"
         yield found("zero-batch-indices", site.name, message, repairable=True)
@@ -142,7 +173,7 @@ def _indices(site: Site, known: Known, counts: ir.Value | None) -> Iterator[Find
 def _dialect(site: Site) -> Iterator[Finding]:
     """Emulations that fit no framework's RoIAlign."""
     meaning = site.effective.semantics
-    if meaning.offset == 1.0:
+    if meaning.offset == 1.0 and site.shift.start != 0.0:
         message = "half a pixel must be taken off once, got it taken off by the graph and by the node"
         yield found("half-pixel-twice", site.name, message, repairable=True)
     if meaning.min_size is None or site.private:
@@ -190,7 +221,7 @@ def _coordinates(site: Site, wanted: Semantics, source: str | Semantics | None) 
             else f"be at least {wanted.min_size:g} pixel wide and high"
         )
         return found(code, site.name, f"RoIs must {rule} as in {_name(source)}, got {got}", repairable=True)
-    if has.offset == 1.0:
+    if has.offset == 1.0 and site.shift.start != 0.0:
         code, rule = "half-pixel-twice", "be taken off once"
     elif (has.offset, wanted.offset) == (0.0, 0.5):
         code, rule = "half-pixel-lost", "be taken off"
@@ -237,9 +268,9 @@ def _runtimes(site: Site) -> Iterator[Finding]:
         yield found("no-builtin-kernel", site.name, message, repairable=False)
 
 
-def _places(site: Site, known: Known) -> Iterator[Finding]:
-    if "spatial_scale" not in {one.message.split()[0] for one in site.problems if one.code == "invalid-attribute"}:
-        sizes = misfit(site, known)
+def _places(site: Site, known: Known, strides: Strides) -> Iterator[Finding]:
+    if "spatial_scale" not in {one.subject for one in site.problems}:
+        sizes = strides.misfit(site)
         if sizes is not None:
             (image, feature), scale = sizes, site.attributes.spatial_scale
             message = (
@@ -247,9 +278,7 @@ def _places(site: Site, known: Known) -> Iterator[Finding]:
                 f"{image[0]} x {image[1]} image, which has about {feature[1] / image[1]:.3g}"
             )
             yield found("spatial-scale-stride", site.name, message, repairable=False)
-    rois = site.node.inputs[1]
-    kind = known.types.get(rois.name or "", 0) if rois is not None else 0
-    longest = extent(site, known)
+    kind, longest = known.type(site.input("rois")), extent(site, known)
     for element_type, name, limit in _COARSE:
         if kind == element_type and longest is not None and longest > limit:
             step = float(np.exp2(np.ceil(np.log2(longest)) - np.log2(limit)))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-__all__ = ["Column", "ancestors", "column", "constant", "is_zero", "unshifted"]
+__all__ = ["Column", "Values", "constant", "settle"]
+
+Key = TypeVar("Key", bound=Hashable)
+Result = TypeVar("Result")
 
 # Nothing that says how boxes are laid out is larger; weights are, and need not be read from their file.
 _LARGEST = 65536
@@ -31,6 +34,30 @@ class Column:
     shift: float
 
 
+def settle(
+    known: dict[Key, Result], start: Key, needs: Callable[[Key], Sequence[Key]], decide: Callable[[Key], Result]
+) -> Result:
+    """The result for one key, those that it needs first: each is decided once, and however deep, without recursion.
+
+    Args:
+        known: the results so far, which grow.
+        start: the key that is asked for.
+        needs: the keys whose results `decide` reads.
+        decide: the result for a key; in a cycle, one of the keys that it needs is still missing.
+    """
+    pending, begun = [start], set()
+    while pending:
+        key = pending[-1]
+        missing = [] if key in known or key in begun else [one for one in needs(key) if one not in known]
+        begun.add(key)
+        pending.extend(one for one in missing if one not in begun)
+        if pending[-1] is key:
+            pending.pop()
+            if key not in known:
+                known[key] = decide(key)
+    return known[start]
+
+
 def constant(value: ir.Value | None) -> npt.NDArray[Any] | None:
     """The value's numbers where it is an initializer or a Constant; None where it is not, or is large."""
     if value is None:
@@ -44,91 +71,151 @@ def constant(value: ir.Value | None) -> npt.NDArray[Any] | None:
         return None
 
 
-def is_zero(value: ir.Value | None) -> bool:
-    """Whether every element is zero, whatever the inputs; False where that does not show."""
-    if value is None:
-        return False
-    numbers = constant(value)
-    if numbers is not None:
-        return numbers.dtype.kind in "biuf" and numbers.size > 0 and not numbers.any()
+class Values:
+    """What the values of a model are. What it has found it keeps, so the model must not change while it is asked."""
+
+    def __init__(self) -> None:
+        self._zero: dict[ir.Value, bool] = {}
+        self._columns: dict[tuple[ir.Value, int], Column] = {}
+        self._widths: dict[ir.Value, int | None] = {}
+        self._unshifted: dict[ir.Value, ir.Value] = {}
+
+    def is_zero(self, value: ir.Value | None) -> bool:
+        """Whether every element is zero, whatever the inputs; False where that does not show."""
+        return value is not None and settle(self._zero, value, _parts, self._decide_zero)
+
+    def _decide_zero(self, value: ir.Value) -> bool:
+        numbers = constant(value)
+        if numbers is not None:
+            return bool(numbers.dtype.kind in "biuf" and numbers.size > 0 and not numbers.any())
+        node = value.producer()
+        if node is None or node.domain != "":
+            return False
+        if node.op_type == "ConstantOfShape":
+            fill = node.attributes.get("value")
+            return fill is None or (
+                fill.type == ir.AttributeType.TENSOR and not fill.is_ref() and not np.any(fill.as_tensor().numpy())
+            )
+        parts = [one is not None and self._zero.get(one, False) for one in node.inputs]
+        if node.op_type == "Concat":
+            return bool(parts) and all(parts)
+        if node.op_type == "Mul":
+            return any(parts)
+        return node.op_type in _MOVES and any(parts[:1])
+
+    def column(self, value: ir.Value, index: int) -> Column:
+        """Where column ``index`` of a matrix comes from, through the nodes that cut, join and shift columns."""
+
+        def needs(key: tuple[ir.Value, int]) -> list[tuple[ir.Value, int]]:
+            step = self._step(*key)
+            return [] if step is None else [step[:2]]
+
+        def decide(key: tuple[ir.Value, int]) -> Column:
+            step = self._step(*key)
+            before = None if step is None else self._columns.get(step[:2])
+            if step is None or before is None:
+                return Column(*key, 0.0)
+            return Column(before.root, before.index, before.shift + step[2])
+
+        return settle(self._columns, (value, index), needs, decide)
+
+    def _step(self, value: ir.Value, index: int) -> tuple[ir.Value, int, float] | None:
+        """The value and column that a column is, and what is added to it; None where it goes no further."""
+        node = value.producer()
+        if node is None or node.domain != "" or constant(value) is not None:
+            return None
+        if node.op_type == "Identity":
+            return _from(node, 0, index)
+        if node.op_type in ("Add", "Sub"):
+            return _shifted(node, index)
+        cut = _cut(node, value, index)
+        if cut is not None:
+            return _from(node, 0, cut)
+        if node.op_type == "Concat" and _integer(node, "axis") in (1, -1):
+            before = 0
+            for position, one in enumerate(node.inputs):
+                width = None if one is None else self._width(one)
+                if width is None:
+                    return None
+                if index < before + width:
+                    return _from(node, position, index - before)
+                before += width
+        return None
+
+    def _width(self, value: ir.Value) -> int | None:
+        """How many columns a matrix has, where its shape or the node that makes it says so."""
+        return settle(self._widths, value, _summands, self._decide_width)
+
+    def _decide_width(self, value: ir.Value) -> int | None:
+        own = _own_width(value)
+        widths = [width for one in _summands(value) if (width := self._widths.get(one)) is not None]
+        return own if own is not None else max(widths, default=None)
+
+    def unshifted(self, value: ir.Value) -> ir.Value:
+        """The value before the additions and subtractions of constants that it ends with."""
+
+        def needs(one: ir.Value) -> list[ir.Value]:
+            before = _before_shift(one)
+            return [] if before is None else [before]
+
+        def decide(one: ir.Value) -> ir.Value:
+            before = _before_shift(one)
+            return one if before is None else self._unshifted.get(before, before)
+
+        return settle(self._unshifted, value, needs, decide)
+
+
+def _parts(value: ir.Value) -> list[ir.Value]:
+    """The inputs that decide whether a value is zero."""
     node = value.producer()
-    if node is None or node.domain != "":
-        return False
-    if node.op_type == "ConstantOfShape":
-        fill = node.attributes.get("value")
-        return fill is None or not np.any(fill.as_tensor().numpy())
-    if node.op_type == "Concat":
-        return all(is_zero(one) for one in node.inputs)
-    if node.op_type == "Mul":
-        return any(is_zero(one) for one in node.inputs)
-    return node.op_type in _MOVES and is_zero(node.inputs[0])
+    if node is None or node.domain != "" or node.op_type not in ("Concat", "Mul", *_MOVES):
+        return []
+    return [one for one in (node.inputs[:1] if node.op_type in _MOVES else node.inputs) if one is not None]
 
 
-def column(value: ir.Value, index: int) -> Column:
-    """Where column ``index`` of a matrix comes from, through the nodes that cut, join and shift columns."""
-    node = value.producer()
-    here = Column(value, index, 0.0)
-    if node is None or node.domain != "" or constant(value) is not None:
-        return here
-    if node.op_type == "Identity":
-        return _inner(node, 0, index, here)
-    if node.op_type in ("Add", "Sub"):
-        return _shifted(node, index, here)
-    cut = _cut(node, value, index)
-    if cut is not None:
-        return _inner(node, 0, cut, here)
-    if node.op_type == "Concat" and _integer(node, "axis") in (1, -1):
-        before = 0
-        for position, one in enumerate(node.inputs):
-            width = None if one is None else _width(one)
-            if width is None:
-                return here
-            if index < before + width:
-                return _inner(node, position, index - before, here)
-            before += width
-    return here
+def _from(node: ir.Node, position: int, index: int, shift: float = 0.0) -> tuple[ir.Value, int, float] | None:
+    value = node.inputs[position] if position < len(node.inputs) else None
+    return None if value is None else (value, index, shift)
 
 
-def unshifted(value: ir.Value) -> ir.Value:
-    """The value before the additions and subtractions of constants that it ends with."""
-    while (node := value.producer()) is not None and node.domain == "" and node.op_type in ("Add", "Sub", "Identity"):
-        position = 1 if node.op_type == "Add" and constant(node.inputs[0]) is not None else 0
-        inner, added = node.inputs[position], node.inputs[1 - position] if node.op_type != "Identity" else None
-        if inner is None or (node.op_type != "Identity" and constant(added) is None):
-            break
-        value = inner
-    return value
-
-
-def _inner(node: ir.Node, position: int, index: int, otherwise: Column) -> Column:
-    value = node.inputs[position]
-    return otherwise if value is None else column(value, index)
-
-
-def _shifted(node: ir.Node, index: int, here: Column) -> Column:
+def _shifted(node: ir.Node, index: int) -> tuple[ir.Value, int, float] | None:
+    if len(node.inputs) != 2:
+        return None
     numbers = [constant(one) for one in node.inputs]
     for position in (1, 0) if node.op_type == "Add" else (1,):
         added = numbers[position]
         if added is None or numbers[1 - position] is not None:
             continue
         if added.ndim > 2 or (added.ndim == 2 and added.shape[0] != 1) or added.dtype.kind != "f":
-            return here
-        if added.size != 1 and index >= added.size:
-            return here
+            return None
+        if added.size == 0 or (added.size != 1 and index >= added.size):
+            return None
         shift = float(added.ravel()[0 if added.size == 1 else index])
-        inner = _inner(node, 1 - position, index, here)
-        return Column(inner.root, inner.index, inner.shift + (shift if node.op_type == "Add" else -shift))
-    return here
+        return _from(node, 1 - position, index, shift if node.op_type == "Add" else -shift)
+    return None
+
+
+def _before_shift(value: ir.Value) -> ir.Value | None:
+    """What a constant is added to or subtracted from, to make the value; None where it is made otherwise."""
+    node = value.producer()
+    if node is None or node.domain != "":
+        return None
+    if node.op_type == "Identity" and len(node.inputs) == 1:
+        return node.inputs[0]
+    if node.op_type not in ("Add", "Sub") or len(node.inputs) != 2:
+        return None
+    position = 1 if node.op_type == "Add" and constant(node.inputs[0]) is not None else 0
+    return None if constant(node.inputs[1 - position]) is None else node.inputs[position]
 
 
 def _cut(node: ir.Node, value: ir.Value, index: int) -> int | None:
     """Which column of the node's first input is column ``index`` of its output; None where the node cuts no columns."""
     if node.op_type == "Split" and _integer(node, "axis") in (1, -1):
-        sizes = _split_sizes(node)
-        return None if sizes is None else int(sum(sizes[: value.index()])) + index
-    if node.op_type == "Gather" and _integer(node, "axis") in (1, -1):
+        sizes, which = _split_sizes(node), value.index()
+        return None if sizes is None or which is None else int(sum(sizes[:which])) + index
+    if node.op_type == "Gather" and len(node.inputs) == 2 and _integer(node, "axis") in (1, -1):
         picked = constant(node.inputs[1])
-        if picked is None or picked.ndim != 1 or index >= picked.size or picked[index] < 0:
+        if picked is None or picked.ndim != 1 or index >= picked.size or picked.dtype.kind != "i" or picked[index] < 0:
             return None
         return int(picked[index])
     if node.op_type == "Slice":
@@ -140,22 +227,31 @@ def _cut(node: ir.Node, value: ir.Value, index: int) -> int | None:
 def _split_sizes(node: ir.Node) -> tuple[int, ...] | None:
     attribute = node.attributes.get("split")
     if attribute is not None:
-        return tuple(attribute.as_ints())
+        known = attribute.type == ir.AttributeType.INTS and not attribute.is_ref()
+        return tuple(attribute.as_ints()) if known else None
     sizes = constant(node.inputs[1]) if len(node.inputs) > 1 else None
-    return None if sizes is None else tuple(int(size) for size in sizes)
+    return None if sizes is None or sizes.ndim != 1 or sizes.dtype.kind != "i" else tuple(int(size) for size in sizes)
 
 
 def _slice_start(node: ir.Node) -> int | None:
     """The first column of a Slice that cuts columns, and nothing else, in steps of one."""
     given = [constant(one) for one in node.inputs[1:]]
-    if len(given) < 3 or any(one is None or one.shape != (1,) for one in given):
+    if len(given) not in (3, 4) or any(one is None or one.shape != (1,) or one.dtype.kind != "i" for one in given):
         return None
     start, _, axis, *step = (int(one[0]) for one in given if one is not None)
     return start if axis in (1, -1) and start >= 0 and step in ([], [1]) else None
 
 
-def _width(value: ir.Value) -> int | None:
-    """How many columns a matrix has, where its shape or the node that makes it says so."""
+def _summands(value: ir.Value) -> list[ir.Value]:
+    """The inputs of an addition or an Identity: each may say how many columns the sum has."""
+    node = value.producer()
+    if _own_width(value) is not None or node is None or node.domain != "":
+        return []
+    return [one for one in node.inputs if one is not None] if node.op_type in ("Add", "Sub", "Identity") else []
+
+
+def _own_width(value: ir.Value) -> int | None:
+    """How many columns a matrix has by its declared shape, or by the node that cuts it out of another."""
     if value.shape is not None and len(value.shape) == 2 and isinstance(value.shape[1], int):
         return value.shape[1]
     node = value.producer()
@@ -163,32 +259,18 @@ def _width(value: ir.Value) -> int | None:
         return None
     if node.op_type == "Split":
         sizes, which = _split_sizes(node), value.index()
-        return None if sizes is None or which is None else sizes[which]
-    if node.op_type == "Gather":
+        return None if sizes is None or which is None or which >= len(sizes) else sizes[which]
+    if node.op_type == "Gather" and len(node.inputs) == 2:
         picked = constant(node.inputs[1])
         return None if picked is None or picked.ndim != 1 else picked.size
     if node.op_type == "Slice":
-        end = constant(node.inputs[2]) if len(node.inputs) > 2 else None
         start = _slice_start(node)
+        end = None if start is None else constant(node.inputs[2])
         return None if start is None or end is None or not 0 <= end[0] < _LARGEST else int(end[0]) - start
-    if node.op_type in ("Add", "Sub", "Identity"):
-        return max((w for one in node.inputs if one is not None and (w := _width(one)) is not None), default=None)
     return None
 
 
 def _integer(node: ir.Node, name: str) -> int:
     attribute = node.attributes.get(name)
-    return 0 if attribute is None or attribute.is_ref() else attribute.as_int()
-
-
-def ancestors(value: ir.Value | None) -> Iterator[ir.Node]:
-    """The nodes that a value depends on, each once; those inside the bodies of If, Loop and Scan left out."""
-    seen: set[ir.Node] = set()
-    pending = [value]
-    while pending:
-        one = pending.pop()
-        node = None if one is None else one.producer()
-        if node is not None and node not in seen:
-            seen.add(node)
-            yield node
-            pending.extend(node.inputs)
+    given = attribute is not None and attribute.type == ir.AttributeType.INT and not attribute.is_ref()
+    return attribute.as_int() if attribute is not None and given else 0
