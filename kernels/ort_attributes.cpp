@@ -99,7 +99,8 @@ bool read_half_pixel(const AttributeReader& reader, int64_t opset) {
     reader.refuse(
         "coordinate_transformation_mode must be set where the model's opset is unknown, got a node without it",
         "; set the session config entry 'onnx_roialign.opset' to the model's opset before registering the "
-        "library, or use onnx_roialign.session()");
+        "library, or use onnx_roialign.session(); where no entry can be set, write the attribute into the model: "
+        "onnx-roialign make-explicit MODEL -o OUT");
   }
   return opset >= kFirstOpsetWithCoordinateMode;
 }

@@ -1,7 +1,7 @@
 """The command line, onnx-roialign. Wrong arguments get one line on stderr and exit code 2, what is no model 3.
 
-Here are run, info and demo; `cli_graph` has validate, repair and convert-opset, `cli_probe` identify and explain, and
-`bench_command` bench.
+Here are run, info and demo; `cli_graph` has validate, repair, convert-opset and make-explicit, `cli_probe` identify
+and explain, and `bench_command` bench.
 """
 
 from __future__ import annotations
@@ -200,6 +200,7 @@ app.command()(bench)
 app.command()(cli_graph.validate)
 app.command()(cli_graph.repair)
 app.command("convert-opset")(cli_graph.convert_opset)
+app.command("make-explicit")(cli_graph.make_explicit)
 app.command()(cli_probe.identify)
 app.command()(cli_probe.explain)
 

@@ -1,10 +1,11 @@
-"""The commands on a model's graph: validate, repair, convert-opset. They exit with 1 where something is wrong.
+"""The commands on a graph: validate, repair, convert-opset, make-explicit. They exit with 1 where something is wrong.
 
 ``--json`` writes one object; keys are added over versions, never renamed or removed:
 
     validate       model, source (null), findings, ok
     repair         model, source, output, mended (findings that are gone), findings (those that are left), ok
     convert-opset  model, target, output, ok
+    make-explicit  model, output, changed (whether anything had to be written), ok
 
 Each of findings has code, severity ("error", "warning", "info"), node, message, effect, repairable. ok: no finding is
 an error or a warning; the exit code is 0 where it holds, else 1.
@@ -30,7 +31,7 @@ from onnx_roialign.inputs import check_inputs, declared_inputs, read_arrays, rea
 if TYPE_CHECKING:  # each command imports what it needs: onnx-ir and its passes are slow to
     from onnx_roialign.graph import Finding
 
-__all__ = ["convert_opset", "repair", "validate", "write_json"]
+__all__ = ["convert_opset", "make_explicit", "repair", "validate", "write_json"]
 
 MODEL = typer.Argument(metavar="MODEL", help="An ONNX model file.")
 OUTPUT = typer.Option("--output", "-o", help="Where to write the new model.")
@@ -122,15 +123,36 @@ def convert_opset(
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Write the model at another opset; every RoiAlign answers what it answered, or it says what would change."""
-    from onnx_roialign.graph import convert_opset as convert
+    from onnx_roialign.graph.opset import converted as convert
 
-    _check_place(read_model(model), model, output)
-    converted = convert(model, target, private_op=private_op)
-    _save(converted, output)
+    proto = read_model(model)
+    _check_place(proto, model, output)
+    _save(convert(proto, target, private=private_op, allow="--private-op"), output)
     if as_json:
         write_json({"model": str(model), "target": target, "output": str(output), "ok": True})
     else:
         _console().print(f"Written at opset {target}: {output}", markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
+def make_explicit(
+    model: Annotated[Path, MODEL],
+    output: Annotated[Path, OUTPUT],
+    as_json: Annotated[bool, JSON] = False,
+) -> int:
+    """Write every RoiAlign's meaning into its node, for runtimes in which the library can be given no config entry."""
+    from onnx_roialign.graph import make_explicit as write_out
+
+    proto = read_model(model)
+    _check_place(proto, model, output)
+    explicit = write_out(proto)
+    changed = explicit != proto
+    _save(explicit, output)
+    if as_json:
+        write_json({"model": str(model), "output": str(output), "changed": changed, "ok": True})
+    else:
+        text = "Written" if changed else "Every RoiAlign was explicit already, the model is unchanged. Written"
+        _console().print(f"{text}: {output}", markup=False, highlight=False, soft_wrap=True)
     return 0
 
 

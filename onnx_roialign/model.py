@@ -28,6 +28,7 @@ __all__ = [
     "function_scopes",
     "has_external_data",
     "infer",
+    "is_explicit",
     "is_ours",
     "is_private",
     "is_quantized",
@@ -290,7 +291,7 @@ def session_opset(model: onnx.ModelProto) -> int | None:
         (scope.opset, node)
         for scope in scopes(model)
         for node in scope.nodes
-        if is_roi_align(node) and scope.opset is not None and not _decided(node)
+        if is_roi_align(node) and scope.opset is not None and not is_explicit(node)
     ]
     if not undecided:
         return None
@@ -305,7 +306,8 @@ def session_opset(model: onnx.ModelProto) -> int | None:
     return first
 
 
-def _decided(node: onnx.NodeProto) -> bool:
+def is_explicit(node: onnx.NodeProto) -> bool:
+    """Whether a RoiAlign of ONNX says which coordinate_transformation_mode it has, whatever its opset."""
     # A reference to a function's attribute is none where the function is called without it.
     return any(a.name == "coordinate_transformation_mode" and not a.ref_attr_name for a in node.attribute)
 

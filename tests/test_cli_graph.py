@@ -306,3 +306,24 @@ def test_a_wrong_argument_gets_one_line_on_stderr_and_exit_code_2(arguments, mes
     assert result.stderr.startswith("onnx-roialign: ")
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+# make-explicit
+
+
+def test_make_explicit_writes_the_model_and_says_whether_it_had_to_change(tmp_path):
+    path, again = tmp_path / "explicit.onnx", tmp_path / "again.onnx"
+    result = invoke("make-explicit", PADDLE, "-o", path)
+    assert (result.exit_code, result.stdout) == (0, f"Written: {path}\n")
+    assert onnx.load(path).opset_import[0].version == 16
+    second = invoke("make-explicit", path, "-o", again)
+    assert "Every RoiAlign was explicit already, the model is unchanged. Written:" in second.stdout
+    assert again.read_bytes() == path.read_bytes()
+    code, answer = invoke_json("make-explicit", path, "-o", again)
+    assert (code, answer) == (0, {"model": str(path), "output": str(again), "changed": False, "ok": True})
+
+
+def test_convert_opset_names_the_option_and_not_the_argument(tmp_path):
+    result = invoke("convert-opset", RIGHT, "--target", 11, "-o", tmp_path / "m.onnx")
+    assert result.exit_code == 2
+    assert "pass --private-op to say it with onnx_roialign::AnyRoiAlign" in result.stderr

@@ -17,6 +17,7 @@ from tolerances import FLOAT32
 import onnx_roialign
 from onnx_roialign import RoiAlignError, private_op
 from onnx_roialign.graph import convert_opset
+from onnx_roialign.model import is_private, is_roi_align, scopes
 from onnx_roialign.trial import largest_difference
 
 OPSETS = (11, 15, 16, 22)
@@ -34,17 +35,13 @@ def run(made, feeds):
     return onnx_roialign.session(made, options).run(None, feeds)
 
 
-def roi_aligns(graph):
-    for node in graph.node:
-        if node.op_type in ("RoiAlign", private_op.OP_TYPE):
-            yield node
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield from roi_aligns(attribute.g)
+def roi_aligns(made):
+    """Those of the functions too."""
+    return [node for scope in scopes(made) for node in scope.nodes if is_roi_align(node) or is_private(node)]
 
 
 def modes(made):
-    return {a.s.decode() for n in roi_aligns(made.graph) for a in n.attribute if a.name.startswith("coordinate")}
+    return {a.s.decode() for n in roi_aligns(made) for a in n.attribute if a.name.startswith("coordinate")}
 
 
 def same_answers(name, targets):
@@ -90,10 +87,11 @@ def test_bodies_and_functions_mean_what_they_meant(body, attributes, first, targ
         with pytest.raises(RoiAlignError, match="opset must be at least 16 for half_pixel, got target 10"):
             convert_opset(given, target)
         converted = convert_opset(given, target, private_op=True)
-        assert {node.domain for node in roi_aligns(converted.graph)} == {private_op.DOMAIN}
+        assert {node.domain for node in roi_aligns(converted)} == {private_op.DOMAIN}
     else:
         converted = convert_opset(given, target)
     assert opset(converted) == target
+    assert {entry.version for one in converted.functions for entry in one.opset_import if not entry.domain} <= {target}
     if max(first, target) > newest_opset():
         return
     feeds = FEEDS | ({"which": np.array(True)} if body == "if" else {})
@@ -235,10 +233,19 @@ def test_a_model_without_onnxs_operators_is_refused():
         convert_opset(given, 16)
 
 
-def test_sparse_initializers_are_refused_and_not_lost():
+def test_sparse_initializers_are_kept():
     given = model(11)
     values = helper.make_tensor("s", TensorProto.FLOAT, [1], [1.0])
     places = helper.make_tensor("p", TensorProto.INT64, [1], [0])
     given.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [3]))
-    with pytest.raises(RoiAlignError, match="no sparse initializers"):
-        convert_opset(given, 16)
+    converted = convert_opset(given, 16)
+    assert converted.graph.sparse_initializer == given.graph.sparse_initializer
+    assert modes(converted) == {"output_half_pixel"}
+
+
+def test_onnxs_domain_may_be_written_out():
+    given = model(11)
+    given.opset_import[0].domain = given.graph.node[0].domain = "ai.onnx"
+    converted = convert_opset(given, 16)
+    assert [(entry.domain, entry.version) for entry in converted.opset_import] == [("ai.onnx", 16)]
+    assert modes(converted) == {"output_half_pixel"}

@@ -1,35 +1,35 @@
-"""convert_opset: a model at another opset, in which every RoiAlign means what it meant."""
+"""convert_opset, make_explicit: a model at another opset or its own, in which every RoiAlign means what it meant."""
 
 from __future__ import annotations
 
-import re
+from typing import Any
 
 import onnx
 import onnx.inliner
 import onnx_ir as ir
-from onnx import version_converter
 
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.errors import RoiAlignError, last_guard
 from onnx_roialign.graph.known import known
-from onnx_roialign.graph.passes.hide_nodes import HIDDEN, HideNodes
-from onnx_roialign.graph.passes.lower_inputs import LowerInputs
+from onnx_roialign.graph.passes.convert_nodes import ConvertNodes
+from onnx_roialign.graph.passes.make_explicit import MakeExplicit
+from onnx_roialign.graph.restore import read, restored
 from onnx_roialign.graph.sites import resolved
-from onnx_roialign.model import Model, parse
+from onnx_roialign.model import Model, default_opset, is_explicit, is_roi_align, scopes
 from onnx_roialign.semantics import FIRST_OPSET, HALF_PIXEL_OPSET
+from onnx_roialign.soundness import sound
 
-__all__ = ["convert_opset"]
-
-# onnx's converter copies tensors, and does not know those that lie in other files: larger ones go around it.
-_SMALL = 1024
+__all__ = ["convert_opset", "converted", "make_explicit"]
 
 
 def convert_opset(model: Model, target: int, *, private_op: bool = False) -> onnx.ModelProto:
     """The model at another opset, up or down; every RoiAlign answers what it answered.
 
     The default of coordinate_transformation_mode is output_half_pixel below opset 16 and half_pixel from there on, so
-    it is written wherever the target has the attribute. The rest of the model is onnx's version converter's to
-    convert; on the way down, operators that are the same in the older opset stay as they are, for which that converter
-    has no rule. The model's functions are inlined.
+    it is written wherever the target has the attribute. Of the rest, what is the same in the target stays as it is, and
+    every other node is onnx's version converter's to convert. Documentation, metadata, annotations, training
+    information and sparse initializers are kept. Functions are kept too, and converted; those called are inlined only
+    where a node in them cannot be converted without knowing the types that it is called with, or where a RoiAlign in
+    them takes its attributes from the call.
 
     Args:
         model: path, bytes or ModelProto; it is not changed. External data stays where it is.
@@ -40,88 +40,94 @@ def convert_opset(model: Model, target: int, *, private_op: bool = False) -> onn
         RoiAlignError: no model, no such opset, a RoiAlign that the target cannot say (the text says what would change
             and by how much), or another operator that cannot be converted.
     """
+    return converted(model, target, private=private_op)
+
+
+def converted(model: Model, target: int, *, private: bool, allow: str = "private_op=True") -> onnx.ModelProto:
+    """`convert_opset`, with the words in which the caller is asked to allow the private op."""
     newest = onnx.defs.onnx_opset_version()
     if isinstance(target, bool) or not isinstance(target, int) or not FIRST_OPSET <= target <= newest:
         raise RoiAlignError(f"target must be an opset from {FIRST_OPSET} to {newest}, got {target!r}")
-    proto = parse(model)
-    current = next((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), None)
-    if current is None:
+    proto = sound(model)
+    opsets = [default_opset(owner.opset_import) for owner in (proto, *proto.functions)]
+    if opsets[0] is None:
         raise RoiAlignError("model must import ONNX's own operators, got a model without them")
+    if all(opset in (None, target) for opset in opsets):
+        return _copy(proto)
+    explicit = {"private": private, "allow": allow}
+    with last_guard("converted"):
+        ready = resolved(proto)
+        try:
+            return _converted(ready, target, explicit)
+        except RoiAlignError:
+            if not ready.functions or len({opset for opset in opsets if opset is not None}) > 1:
+                raise
+            return _converted(_inlined(ready), target, explicit)
+
+
+def make_explicit(model: Model) -> onnx.ModelProto:
+    """The model with every RoiAlign's meaning in its node; one that has it already comes back as an equal copy.
+
+    A RoiAlign without coordinate_transformation_mode means another thing from opset 16 on than before, and a kernel
+    cannot see the opset. `onnx_roialign.session` and `register` tell it by a session config entry; where none can be
+    set (Triton, conversion to ORT format, some languages), a model made explicit needs
+    ``RegisterCustomOpsLibrary(library_path())`` and nothing else, and answers the same to the bit.
+
+    From opset 16 on the attribute is written. Below, which does not have it, the opset is raised to 16 as
+    `convert_opset` does; where the rest of the model cannot be raised, its RoiAligns become
+    ``onnx_roialign::AnyRoiAlign``, which carries its whole meaning.
+
+    Args:
+        model: path, bytes or ModelProto; it is not changed. External data stays where it is.
+
+    Raises:
+        RoiAlignError: no model, or a RoiAlign whose attributes are not valid.
+    """
+    proto = sound(model)
+    default_opset(proto.opset_import)  # refuses several
+    undecided = [
+        scope.opset for scope in scopes(proto) for node in scope.nodes if is_roi_align(node) and not is_explicit(node)
+    ]
+    if not undecided:
+        return _copy(proto)
+    opsets = [opset for one in (proto, *proto.functions) if (opset := default_opset(one.opset_import)) is not None]
+    if any(opset is not None and opset < HALF_PIXEL_OPSET for opset in undecided):
+        try:
+            return converted(proto, max(HALF_PIXEL_OPSET, *opsets), private=False)
+        except RoiAlignError:
+            pass  # what a RoiAlign of it cannot be, the pass refuses too
+    with last_guard("made explicit"):
+        ready = resolved(proto)
+        graph = read(ready)
+        MakeExplicit(None, known(ready, graph), private=True)(graph)
+        return restored(ready, ir.to_proto(graph))
+
+
+def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
     copy = onnx.ModelProto()
-    copy.CopyFrom(proto)
-    if current == target:
-        return copy
-    if proto.graph.sparse_initializer:
-        raise RoiAlignError("model must have no sparse initializers for another opset, got some")
-    graph = ir.from_proto(resolved(copy))
-    LowerInputs(target)(graph)
-    HideNodes(target, known(proto, graph).types, private=private_op)(graph)
-    hidden = ir.to_proto(graph)
-    if hidden.functions:
-        hidden = _inlined(hidden)
-    converted = _converted(hidden, target)
-    _show(converted.graph, target)
-    imports = [entry for entry in converted.opset_import if entry.domain != HIDDEN]
-    del converted.opset_import[:]
-    converted.opset_import.extend(imports)
-    if target > current:
-        converted.ir_version = max(converted.ir_version, onnx.helper.find_min_ir_version_for(imports, True))
-    for field in ("producer_name", "producer_version", "domain", "model_version", "doc_string"):
-        setattr(converted, field, getattr(proto, field))
-    del converted.metadata_props[:]
-    converted.metadata_props.extend(proto.metadata_props)
-    return converted
+    copy.CopyFrom(model)
+    return copy
+
+
+def _converted(model: onnx.ModelProto, target: int, explicit: dict[str, Any]) -> onnx.ModelProto:
+    graph = read(model)
+    seen = known(model, graph)
+    MakeExplicit(target, seen, **explicit)(graph)
+    ConvertNodes(target, seen)(graph)
+    result = restored(model, ir.to_proto(graph))
+    imports = [entry for owner in (result, *result.functions) for entry in owner.opset_import]
+    oldest = onnx.helper.find_min_ir_version_for(imports, True)
+    result.ir_version = max(result.ir_version, oldest)
+    return result
 
 
 def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model without functions; the inliner does not import the domains of what was in them."""
-    imported = {entry.domain for entry in model.opset_import}
-    for function in model.functions:
+    copy = _copy(model)
+    imported = {entry.domain for entry in copy.opset_import}
+    for function in copy.functions:
         for entry in function.opset_import:
             if entry.domain not in imported:
-                model.opset_import.append(entry)
+                copy.opset_import.append(entry)
                 imported.add(entry.domain)
-    return onnx.inliner.inline_local_functions(model, convert_version=True)
-
-
-def _converted(model: onnx.ModelProto, target: int) -> onnx.ModelProto:
-    """The model by onnx's converter, its larger initializers as inputs meanwhile."""
-    large = [tensor for tensor in model.graph.initializer if tensor.ByteSize() > _SMALL or tensor.external_data]
-    small = [tensor for tensor in model.graph.initializer if tensor.ByteSize() <= _SMALL and not tensor.external_data]
-    declared = {value.name for value in model.graph.input}
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(small)
-    added = [tensor for tensor in large if tensor.name not in declared]
-    model.graph.input.extend(
-        onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims) for tensor in added
-    )
-    try:
-        converted = version_converter.convert_version(model, target)
-    except Exception as error:  # the converter's own exceptions are RuntimeError and worse
-        raise RoiAlignError(f"model must be convertible to opset {target}, got {_reason(error)}") from error
-    names = {tensor.name for tensor in added}
-    inputs = [value for value in converted.graph.input if value.name not in names]
-    del converted.graph.input[:]
-    converted.graph.input.extend(inputs)
-    converted.graph.initializer.extend(large)
-    return converted
-
-
-def _reason(error: Exception) -> str:
-    """The converter's text without the line of its source that it starts with."""
-    text = " ".join(str(error).split())
-    match = re.search(r"No (Adapter|Previous).*|Unsupported.*", text) or re.search(r"Assertion.*", text)
-    return match.group() if match else text
-
-
-def _show(graph: onnx.GraphProto, target: int) -> None:
-    for node in graph.node:
-        if node.domain == HIDDEN:
-            node.domain = ""
-            if node.op_type == "RoiAlign" and target < HALF_PIXEL_OPSET:
-                kept = [one for one in node.attribute if one.name != "coordinate_transformation_mode"]
-                del node.attribute[:]
-                node.attribute.extend(kept)
-        for attribute in node.attribute:
-            for body in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
-                _show(body, target)
+    return onnx.inliner.inline_local_functions(copy)

@@ -7,15 +7,17 @@ from dataclasses import replace
 import onnx
 import onnx_ir as ir
 
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.errors import RoiAlignError, last_guard
 from onnx_roialign.graph.known import known
 from onnx_roialign.graph.meaning import say
 from onnx_roialign.graph.opset import convert_opset
 from onnx_roialign.graph.passes import StateMeaning, TidyAttributes, WireBatchIndices
 from onnx_roialign.graph.passes.state_meaning import is_right
+from onnx_roialign.graph.restore import read, restored
 from onnx_roialign.graph.sites import Site, resolved, sites
-from onnx_roialign.model import Model, parse
+from onnx_roialign.model import Model
 from onnx_roialign.semantics import HALF_PIXEL_OPSET, Semantics
+from onnx_roialign.soundness import sound
 from onnx_roialign.sources import parse as parse_source
 
 __all__ = ["repair"]
@@ -35,7 +37,8 @@ def repair(
     Mends what `validate` calls repairable: attributes, batch indices, and what the node means. It says the meaning
     with ONNX's own RoiAlign where that can say it: below opset 16, that has no half_pixel, so the model's opset is
     raised to 16 where the rest of the model can be converted. What ONNX cannot say, it says with the private op
-    ``onnx_roialign::AnyRoiAlign``, which `onnx_roialign.session` and `onnx_roialign.reference_evaluator` run.
+    ``onnx_roialign::AnyRoiAlign``, which `onnx_roialign.session` and `onnx_roialign.reference_evaluator` run. All that
+    has no part in it, documentation, metadata, annotations and functions among it, is kept.
 
     Args:
         model: path, bytes or ModelProto; it is not changed. External data stays where it is.
@@ -51,18 +54,19 @@ def repair(
         RoiAlignError: no model, no such source or value, or a meaning that could only be said by what is not allowed.
     """
     wanted = parse_source(source)
-    original = parse(model)
-    proto = resolved(original)
-    graph = ir.from_proto(_copy(proto))
-    modified = TidyAttributes()(graph).modified
-    modified |= WireBatchIndices(counts, known(proto, graph).shapes)(graph).modified
-    if raise_opset and _needs_half_pixel(graph, wanted, exact=exact):
-        raised = _raised(ir.to_proto(graph))
-        if raised is not None:
-            graph, modified = ir.from_proto(raised), True
-    types = dict(known(ir.to_proto(graph) if modified else proto, graph).types)
-    modified |= StateMeaning(wanted, types, exact=exact, private=private_op)(graph).modified
-    return ir.to_proto(graph) if modified else _copy(original)
+    original = sound(model)
+    with last_guard("repaired"):
+        proto = resolved(original)
+        graph = read(proto)
+        modified = TidyAttributes()(graph).modified
+        modified |= WireBatchIndices(counts, known(proto, graph).shapes)(graph).modified
+        if raise_opset and _needs_half_pixel(graph, wanted, exact=exact):
+            raised = _raised(ir.to_proto(graph))
+            if raised is not None:
+                graph, modified = read(raised), True
+        types = dict(known(ir.to_proto(graph) if modified else proto, graph).types)
+        modified |= StateMeaning(wanted, types, exact=exact, private=private_op)(graph).modified
+        return restored(proto, ir.to_proto(graph)) if modified else _copy(original)
 
 
 def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -88,16 +92,12 @@ def _sayable(site: Site, wanted: Semantics, exact: bool) -> bool:
     attributes = replace(site.attributes, semantics=wanted)
     assert site.opset is not None
     return (
-        say(attributes, site.opset, exact=exact) is None
-        and say(attributes, HALF_PIXEL_OPSET, exact=exact) is not None
-        and not site.in_function
+        say(attributes, site.opset, exact=exact) is None and say(attributes, HALF_PIXEL_OPSET, exact=exact) is not None
     )
 
 
 def _raised(model: onnx.ModelProto) -> onnx.ModelProto | None:
     """The model at opset 16, None where the rest of it cannot be converted."""
-    if model.functions:
-        return None  # conversion would inline them
     try:
         return convert_opset(model, HALF_PIXEL_OPSET)
     except RoiAlignError:

@@ -1,65 +1,66 @@
-"""Operators that mean the same in an older opset, which onnx's version converter cannot take down all the same."""
+"""Operators that mean the same in another opset, which onnx's version converter cannot take down all the same."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import onnx
 import onnx_ir as ir
 
-from onnx_roialign.graph.sites import is_standard
+from onnx_roialign.graph.known import Known
 from onnx_roialign.graph.values import constant
 
-__all__ = ["is_same"]
+__all__ = ["has_bodies", "is_same"]
 
 # Between opset 10 and 25 these only gained element types, optional inputs and optional attributes, and, at opset 11,
 # negative axes and indices. onnx 1.23's converter has no way down for most of them, not even for Gather from 13 to 12.
 _ONLY_GREW = frozenset(
     (
-        *("Abs", "Add", "And", "AveragePool", "Cast", "Ceil", "Clip", "Concat", "Constant", "ConstantOfShape", "Conv"),
-        *("ConvTranspose", "CumSum", "Div", "Equal", "Erf", "Exp", "Expand", "Flatten", "Floor", "Gather"),
-        *("GatherElements", "GatherND", "Gemm", "GlobalAveragePool", "Greater", "Identity", "InstanceNormalization"),
-        *("LeakyRelu", "Less", "Log", "MatMul", "Max", "MaxPool", "Min", "Mul", "Neg", "NonMaxSuppression", "NonZero"),
-        *("Not", "Or", "Pad", "Pow", "Range", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd"),
-        *("ReduceSum", "Relu", "Reshape", "Resize", "Round", "ScatterElements", "ScatterND", "Shape", "Sigmoid"),
-        *("Sign", "Size", "Slice", "Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Tile", "TopK"),
-        *("Transpose", "Unsqueeze", "Where"),
+        *("Abs", "Add", "And", "AveragePool", "Cast", "Ceil", "Clip", "Concat", "Constant", "ConstantOfShape"),
+        *("Conv", "ConvTranspose", "CumSum", "Div", "Equal", "Erf", "Exp", "Expand", "Flatten", "Floor"),
+        *("Gather", "GatherElements", "GatherND", "Gemm", "GlobalAveragePool", "Greater", "Identity", "If"),
+        *("InstanceNormalization", "LeakyRelu", "Less", "Log", "Loop", "MatMul", "Max", "MaxPool", "Min"),
+        *("Mul", "Neg", "NonMaxSuppression", "NonZero", "Not", "Or", "Pad", "Pow", "Range", "Reciprocal"),
+        *("ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "Relu", "Reshape", "Resize"),
+        *("Round", "Scan", "ScatterElements", "ScatterND", "Shape", "Sigmoid", "Sign", "Size", "Slice"),
+        *("Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Tile", "TopK", "Transpose"),
+        *("Unsqueeze", "Where"),
     )
 )
 # Values of attributes that came later: (operator, attribute, value, opset).
 _LATER_VALUES = (("Pad", "mode", "wrap", 19), ("Resize", "coordinate_transformation_mode", "half_pixel_symmetric", 19))
 # Inputs that may be left out only from an opset on: (operator, position, opset).
 _ONCE_REQUIRED = (("Resize", 1, 13), ("Resize", 2, 13))
-_BODIES = ("If", "Loop", "Scan")
+# Of these a later opset asks what an earlier one had a default for, bounds, or the number of outputs, or means another.
+_CHANGES_UP = frozenset(("Clip", "Resize", "Split"))
 _NEGATIVE_OPSET = 11
 
 
-def is_same(node: ir.Node, current: int, target: int, types: Mapping[str, int]) -> bool:
-    """Whether a node of ONNX's own domain, as it is, means the same in an older opset.
+def is_same(node: ir.Node, current: int, target: int, known: Known) -> bool:
+    """Whether a node of ONNX's own domain, as it is, means the same in another opset.
 
-    A node with bodies does where all nodes in them do.
+    What lies in its bodies is not looked at.
 
     Args:
         node: of ONNX's own domain, as it stands.
         current: the opset it is in.
-        target: the older opset.
-        types: element type (TensorProto.DataType) of the model's values by name, where known.
+        target: the other opset.
+        known: element types, where known.
     """
-    new, old = _schema(node.op_type, current), _schema(node.op_type, target)
-    if new is None or old is None:
+    here, there = _schema(node.op_type, current), _schema(node.op_type, target)
+    if here is None or there is None or not there.min_input <= len(node.inputs) <= there.max_input:
         return False
-    if not old.min_input <= len(node.inputs) <= old.max_input:
-        return False
-    if node.op_type in _BODIES:
-        inner = [one for graph in _graphs(node) for one in ir.traversal.RecursiveGraphIterator(graph)]
-        return all(one.domain != "" or is_standard(one) or is_same(one, current, target, types) for one in inner)
-    if new.since_version == old.since_version:
+    if here.since_version == there.since_version:
         return True
-    if node.op_type not in _ONLY_GREW or not _fits(node, new, old) or _later(node, target):
+    if node.op_type not in (_ONLY_GREW if target < current else _ONLY_GREW - _CHANGES_UP):
         return False
-    if not _typed(node, old, types):
+    if not _fits(node, here, there) or _later(node, target) or not _typed(node, there, known):
         return False
     return target >= _NEGATIVE_OPSET or not _negative(node)
+
+
+def has_bodies(node: ir.Node) -> bool:
+    """Whether graphs are among the node's attributes."""
+    kinds = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
+    return any(attribute.type in kinds for attribute in node.attributes.values())
 
 
 def _later(node: ir.Node, target: int) -> bool:
@@ -81,16 +82,6 @@ def _schema(op_type: str, opset: int) -> onnx.defs.OpSchema | None:
         return None
 
 
-def _graphs(node: ir.Node) -> list[ir.Graph]:
-    graphs: list[ir.Graph] = []
-    for attribute in node.attributes.values():
-        if attribute.type == ir.AttributeType.GRAPH:
-            graphs.append(attribute.as_graph())
-        elif attribute.type == ir.AttributeType.GRAPHS:
-            graphs.extend(attribute.as_graphs())
-    return graphs
-
-
 def _fits(node: ir.Node, new: onnx.defs.OpSchema, old: onnx.defs.OpSchema) -> bool:
     """Whether the older schema has the node's attributes, and the same defaults for the others."""
     if any(name not in old.attributes for name in node.attributes):
@@ -102,11 +93,11 @@ def _fits(node: ir.Node, new: onnx.defs.OpSchema, old: onnx.defs.OpSchema) -> bo
     )
 
 
-def _typed(node: ir.Node, old: onnx.defs.OpSchema, types: Mapping[str, int]) -> bool:
+def _typed(node: ir.Node, old: onnx.defs.OpSchema, known: Known) -> bool:
     """Whether the older schema has the types of the node's inputs and outputs, as far as they are known."""
     for values, parameters in ((node.inputs, old.inputs), (node.outputs, old.outputs)):
         for position, value in enumerate(values):
-            kind = types.get(value.name or "") if value is not None else None
+            kind = known.type(value)
             parameter = parameters[min(position, len(parameters) - 1)]  # the last one may stand for many
             if kind and f"tensor({onnx.TensorProto.DataType.Name(kind).lower()})" not in parameter.types:
                 return False
@@ -118,6 +109,8 @@ def _negative(node: ir.Node) -> bool:
     for name in ("axis", "axes"):
         attribute = node.attributes.get(name)
         if attribute is not None:
+            if attribute.is_ref():
+                return True
             numbers = attribute.as_ints() if attribute.type == ir.AttributeType.INTS else (attribute.as_int(),)
             if any(number < 0 for number in numbers):
                 return True

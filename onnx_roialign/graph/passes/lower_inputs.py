@@ -1,4 +1,4 @@
-"""A pass: operators that took an input in place of an attribute get the attribute back, for an older opset."""
+"""Operators that took an input in place of an attribute get the attribute back, for an older opset."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import onnx_ir as ir
 from onnx_roialign.graph.passes.dead import remove_unread
 from onnx_roialign.graph.values import constant
 
-__all__ = ["LowerInputs"]
+__all__ = ["lower_inputs"]
 
 # The input that an attribute became: at opset 13 for Squeeze, Unsqueeze, ReduceSum and Split, at 18 for the others.
 _INPUTS = (
@@ -18,8 +18,8 @@ _INPUTS = (
 )
 
 
-class LowerInputs(ir.passes.InPlacePass):
-    """Writes nodes as an older opset writes them, where that means the same.
+def lower_inputs(node: ir.Node, current: int, target: int) -> None:
+    """Writes a node as an older opset writes it, where that means the same.
 
     1. Axes and split sizes that are a constant input, and an attribute in the older opset, become that attribute.
     2. An attribute that the older opset does not have is removed where it holds its default: its absence means that.
@@ -27,44 +27,32 @@ class LowerInputs(ir.passes.InPlacePass):
     onnx's converter does the first from opset 13 to 12 only, and has no way further down for the same operators.
 
     Args:
+        node: of ONNX's own operators.
+        current: the opset that it is in.
         target: the older opset.
     """
-
-    def __init__(self, target: int) -> None:
-        self._target = target
-
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Applies the rules; modified tells whether any node changed."""
-        current = model.graph.opset_imports[""]
-        nodes = [node for node in ir.traversal.RecursiveGraphIterator(model.graph) if node.domain == ""]
-        modified = [self._lower(node, current) for node in nodes if self._target < current]
-        return ir.passes.PassResult(model, any(modified))
-
-    def _lower(self, node: ir.Node, current: int) -> bool:
-        if not (onnx.defs.has(node.op_type, "") and node.graph is not None):
-            return False
-        try:
-            new, old = (onnx.defs.get_schema(node.op_type, opset, "") for opset in (current, self._target))
-        except onnx.defs.SchemaError:
-            return False
-        return _input_to_attribute(node, new, old) | _drop_defaults(node, new, old)
+    try:
+        new, old = (onnx.defs.get_schema(node.op_type, opset, "") for opset in (current, target))
+    except onnx.defs.SchemaError:
+        return
+    _input_to_attribute(node, new, old)
+    _drop_defaults(node, new, old)
 
 
-def _input_to_attribute(node: ir.Node, new: onnx.defs.OpSchema, old: onnx.defs.OpSchema) -> bool:
+def _input_to_attribute(node: ir.Node, new: onnx.defs.OpSchema, old: onnx.defs.OpSchema) -> None:
     name = dict(_INPUTS).get(node.op_type)
     if name is None or name in new.attributes or name not in old.attributes or len(node.inputs) < 2:
-        return False
+        return
     given = node.inputs[1]
     numbers = constant(given)
     if numbers is None or given is None or numbers.ndim != 1 or numbers.size == 0:
-        return False
+        return
     node.resize_inputs(1)
     node.attributes.add(ir.AttrInt64s(name, [int(number) for number in numbers]))
     remove_unread(given)
-    return True
 
 
-def _drop_defaults(node: ir.Node, new: onnx.defs.OpSchema, old: onnx.defs.OpSchema) -> bool:
+def _drop_defaults(node: ir.Node, new: onnx.defs.OpSchema, old: onnx.defs.OpSchema) -> None:
     dropped = [
         name
         for name, attribute in node.attributes.items()
@@ -76,4 +64,3 @@ def _drop_defaults(node: ir.Node, new: onnx.defs.OpSchema, old: onnx.defs.OpSche
     ]
     for name in dropped:
         del node.attributes[name]
-    return bool(dropped)

@@ -15,7 +15,7 @@ from onnx_roialign.graph.passes.dead import remove_unread
 from onnx_roialign.graph.sites import Site, sites
 from onnx_roialign.semantics import HALF_PIXEL_OPSET, Semantics
 
-__all__ = ["StateMeaning", "import_private", "is_right", "write_private"]
+__all__ = ["StateMeaning", "as_private", "import_private", "is_right", "write_private"]
 
 # Types in which the boxes can be moved by an addition: it is rounded to the type of the boxes, as RoiAlign's own
 # arithmetic is for these two, while it computes 16-bit boxes in float32.
@@ -136,6 +136,11 @@ def _write_standard(site: Site, standard: Standard, types: dict[str, int]) -> No
 
 
 _PLAIN = ("output_height", "output_width", "sampling_ratio", "spatial_scale", "mode")
+
+
+def as_private(site: Site) -> None:
+    """Makes a node of ONNX's RoiAlign the private op that means the same on the same inputs, to the bit."""
+    _write(site.node, (private_op.DOMAIN, private_op.OP_TYPE), private_op.attributes_of(site.attributes))
 
 
 def write_private(site: Site, wanted: Semantics) -> None:

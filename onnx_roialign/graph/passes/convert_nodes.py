@@ -1,0 +1,150 @@
+"""A pass: every node of ONNX's own operators but RoiAlign, taken to another opset one at a time."""
+
+from __future__ import annotations
+
+import re
+
+import onnx
+import onnx_ir as ir
+from onnx import version_converter
+
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.graph.known import Known
+from onnx_roialign.graph.passes.dead import remove_unread
+from onnx_roialign.graph.passes.lower_inputs import lower_inputs
+from onnx_roialign.graph.same_operator import has_bodies, is_same
+from onnx_roialign.graph.sites import is_standard
+from onnx_roialign.graph.values import constant
+
+__all__ = ["ConvertNodes"]
+
+# What an operator meant before it had the attributes, where their defaults mean another thing and onnx 1.23's converter
+# does not write them: (operator, the first opset that has them, attributes).
+_MEANT_BEFORE = (("Resize", 11, {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}),)
+
+_IR_VERSION = 8  # of the models of one node that the converter gets
+_SMALL = 1024  # elements of the constants that it may look at: axes, sizes, bounds
+
+
+class ConvertNodes(ir.passes.InPlacePass):
+    """Takes a model to another opset, node by node, and leaves alone what need not change.
+
+    1. A node that means the same in both opsets stays as it is; so do RoiAligns (`MakeExplicit`) and calls of the
+       model's functions. On the way down, what became an input is made the attribute again first: onnx's converter
+       knows no way down for most operators, even where nothing changes.
+    2. Every other node goes through onnx's converter in a model of its own, with the types and the constants that are
+       known of its inputs; what comes back takes its place.
+    3. The bodies of If, Loop and Scan are converted in the same way, and so are functions, each from its own opset.
+
+    Args:
+        target: the opset to convert to.
+        known: types and shapes, where known.
+    """
+
+    def __init__(self, target: int, known: Known) -> None:
+        self._target = target
+        self._known = known
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Applies the rules; modified tells whether any node or opset changed."""
+        functions = {(function.domain, function.name) for function in model.functions.values()}
+        modified = False
+        owners: list[ir.Graph | ir.Function] = [model.graph, *model.functions.values()]
+        for owner in owners:
+            current = owner.opset_imports.get("")
+            if current is None or current == self._target:
+                continue
+            # From the last to the first: what a node reads is still the value of which the type is known.
+            for node in reversed(list(ir.traversal.RecursiveGraphIterator(owner))):
+                if node.graph is None:
+                    continue  # removed with its last reader
+                if node.domain == "" and (node.domain, node.op_type) not in functions and not is_standard(node):
+                    self._convert(node, current)
+            owner.opset_imports[""] = self._target
+            modified = True
+        return ir.passes.PassResult(model, modified)
+
+    def _convert(self, node: ir.Node, current: int) -> None:
+        if self._target < current:
+            lower_inputs(node, current, self._target)
+        if is_same(node, current, self._target, self._known):
+            return
+        try:
+            if has_bodies(node):
+                raise RoiAlignError(f"{node.op_type}, which opset {self._target} has otherwise or not at all")
+            self._replace(node, current, self._converted(node, current))
+        except RoiAlignError as error:
+            where = node.name or next((one.name for one in node.outputs if one.name), None) or ""
+            text = f"model must be convertible to opset {self._target}, got {error}"
+            raise RoiAlignError(text).in_node(where) from error
+
+    def _converted(self, node: ir.Node, current: int) -> onnx.GraphProto:
+        """The graph that the converter makes of the node, its inputs, and constants with the values they have here."""
+        graph = onnx.GraphProto(name="node", node=[ir.to_proto(node)])
+        for value in dict.fromkeys(one for one in node.inputs if one is not None and one.name):
+            numbers = constant(value)
+            if numbers is not None and numbers.size <= _SMALL:
+                graph.initializer.append(onnx.numpy_helper.from_array(numbers, value.name))
+            else:
+                graph.input.append(self._typed(value))
+        graph.output.extend(self._typed(one) for one in node.outputs if one.name)
+        model = onnx.ModelProto(ir_version=_IR_VERSION, graph=graph)
+        model.opset_import.add(domain="", version=current)
+        try:
+            return version_converter.convert_version(model, self._target).graph
+        except Exception as error:  # the converter's own exceptions are RuntimeError and worse
+            raise RoiAlignError(_reason(error)) from error
+
+    def _typed(self, value: ir.Value) -> onnx.ValueInfoProto:
+        name, kind, dims = value.name or "", self._known.type(value), self._known.shape(value)
+        if not kind:
+            return onnx.ValueInfoProto(name=name)
+        shape = None if dims is None else [dim if dim != "" else None for dim in dims]
+        return onnx.helper.make_tensor_value_info(name, kind, shape)
+
+    def _replace(self, node: ir.Node, current: int, made: onnx.GraphProto) -> None:
+        assert node.graph is not None
+        inputs = {one.name: one for one in node.inputs if one is not None}
+        outputs = {one.name: one for one in node.outputs if one.name}
+        before = [one for one in node.inputs if one is not None]
+        values: dict[str, ir.Value] = {name: one for name, one in inputs.items() if name}
+        nodes = []
+        base = f"{node.name or node.outputs[0].name}/opset_{self._target}"
+        for tensor in made.initializer:
+            if tensor.name not in values:
+                constant_ = ir.node("Constant", [], {"value": ir.from_proto(tensor)})
+                nodes.append(constant_)
+                values[tensor.name] = constant_.outputs[0]
+        for proto in made.node:
+            attributes = [ir.from_proto(one) for one in proto.attribute]
+            given = [values[name] if name else None for name in proto.input]
+            attributes += _meant(proto.op_type, node, current, self._target)
+            new = ir.Node(proto.domain, proto.op_type, given, attributes, num_outputs=len(proto.output))
+            values |= dict(zip(proto.output, new.outputs, strict=True))
+            nodes.append(new)
+        main = next(one for one in nodes if any(values.get(name) in one.outputs for name in outputs))
+        for index, one in enumerate(nodes):
+            one.name = node.name if one is main else f"{base}/{index}"
+            for position, value in enumerate(one.outputs):
+                value.name = f"{base}/{index}/output_{position}"
+        ir.convenience.replace_nodes_and_values(
+            node.graph, node, [node], nodes, list(outputs.values()), [values[name] for name in outputs]
+        )
+        for value in before:
+            remove_unread(value)
+
+
+def _meant(op_type: str, before: ir.Node, current: int, target: int) -> list[ir.Attr]:
+    return [
+        ir.AttrString(name, value)
+        for name_of_op, first, attributes in _MEANT_BEFORE
+        if name_of_op == op_type == before.op_type and current < first <= target
+        for name, value in attributes.items()
+    ]
+
+
+def _reason(error: Exception) -> str:
+    """The converter's text without the line of its source that it starts with."""
+    text = " ".join(str(error).split())
+    match = re.search(r"No (Adapter|Previous).*|Unsupported.*", text) or re.search(r"Assertion.*", text)
+    return match.group() if match else text

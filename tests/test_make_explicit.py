@@ -1,0 +1,146 @@
+"""make_explicit: every RoiAlign's meaning is in its node, so that the bare library runs the model to the same bits."""
+
+from __future__ import annotations
+
+import exports
+import graph_models
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from graph_models import BODIES, HALF, LEGACY, model
+from onnx import TensorProto, helper
+from session_models import FEEDS, bare_options, cast_model, newest_opset, quiet_options
+
+import onnx_roialign
+from onnx_roialign import RoiAlignError, private_op
+from onnx_roialign.graph import make_explicit
+from onnx_roialign.model import is_explicit, is_private, is_roi_align, scopes
+
+NAMES = exports.names()
+
+
+def roi_aligns(made):
+    return [node for scope in scopes(made) for node in scope.nodes if is_roi_align(node) or is_private(node)]
+
+
+def opset(made):
+    return next(entry.version for entry in made.opset_import if entry.domain == "")
+
+
+def assert_bare_library_gives_the_same_bits(given, explicit, feeds):
+    """The library and nothing else runs the explicit model, and gives what `session()` gives for the model itself."""
+    wanted = onnx_roialign.session(given, quiet_options()).run(None, feeds)
+    bare = onnxruntime.InferenceSession(explicit.SerializeToString(), bare_options(), ["CPUExecutionProvider"])
+    for got, want in zip(bare.run(None, feeds), wanted, strict=True):
+        np.testing.assert_array_equal(got, want, strict=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_export_runs_on_the_bare_library(name):
+    export = exports.load(name)
+    given = onnx.load_from_string(export.model)
+    explicit = make_explicit(given)
+    assert all(is_private(node) or is_explicit(node) for node in roi_aligns(explicit))
+    assert make_explicit(explicit) == explicit
+    if name.startswith("skeletons"):
+        return  # they have no weights: no session loads them
+    onnx.checker.check_model(explicit)
+    if opset(explicit) <= newest_opset():
+        assert_bare_library_gives_the_same_bits(given, explicit, export.feeds())
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("attributes", [{}, HALF, LEGACY], ids=str)
+@pytest.mark.parametrize("first", [10, 15, 16, 21])
+def test_bodies_and_functions_are_explicit_too(body, attributes, first):
+    if first < 16 and attributes:
+        with pytest.raises(RoiAlignError, match=f"coordinate_transformation_mode must not be set .* at opset {first}"):
+            onnx_roialign.graph.convert_opset(BODIES[body](first, **attributes), 16)
+        return
+    given = BODIES[body](first, **attributes)
+    explicit = make_explicit(given)
+    assert opset(explicit) == max(first, 16)
+    assert all(is_explicit(node) for node in roi_aligns(explicit))
+    feeds = FEEDS | ({"which": np.array(True)} if body == "if" else {})
+    assert_bare_library_gives_the_same_bits(given, explicit, feeds)
+
+
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT16, TensorProto.BFLOAT16], ids=["float16", "bfloat16"])
+@pytest.mark.parametrize("first", [13, 16])
+def test_16_bit_models_give_the_same_bits(kind, first):
+    given = cast_model(first, kind)
+    assert_bare_library_gives_the_same_bits(given, make_explicit(given), FEEDS)
+
+
+@pytest.mark.parametrize("first", [10, 15])
+@pytest.mark.parametrize("ratio", [0, 2])
+@pytest.mark.parametrize("mode", ["avg", "max"])
+def test_a_model_that_cannot_be_raised_gets_the_private_op(first, ratio, mode):
+    given = model(first, sampling_ratio=ratio, mode=mode)
+    given.graph.node.add(op_type="NoSuchOp", input=["X"], output=["Z"])
+    explicit = make_explicit(given)
+    assert (opset(explicit), {node.domain for node in roi_aligns(explicit)}) == (first, {private_op.DOMAIN})
+    for one in (given, explicit):
+        del one.graph.node[-1]  # which no runtime knows
+    assert_bare_library_gives_the_same_bits(given, explicit, FEEDS)
+
+
+def test_functions_may_have_an_opset_of_their_own():
+    given = graph_models.in_function(16, function_opset=11)
+    explicit = make_explicit(given)
+    (node,) = roi_aligns(explicit)
+    assert {one.name: one.s for one in node.attribute}["coordinate_transformation_mode"] == b"output_half_pixel"
+    assert {entry.version for entry in explicit.functions[0].opset_import} == {16}
+
+
+def test_a_function_that_is_called_with_the_mode_and_without_is_written_out():
+    given = graph_models.in_function(16)
+    inner = given.functions[0].node[0]
+    inner.attribute.append(
+        onnx.AttributeProto(name="coordinate_transformation_mode", ref_attr_name="how", type=onnx.AttributeProto.STRING)
+    )
+    given.functions[0].attribute.append("how")
+    second = given.graph.node.add()
+    second.CopyFrom(given.graph.node[0])
+    second.output[0] = second.name = "Z"
+    second.attribute.append(helper.make_attribute("how", "output_half_pixel"))
+    given.graph.output.append(helper.make_tensor_value_info("Z", TensorProto.FLOAT, None))
+    explicit = make_explicit(given)
+    modes = {node.output[0]: {one.name: one.s for one in node.attribute} for node in roi_aligns(explicit)}
+    assert [one["coordinate_transformation_mode"] for one in modes.values()] == [b"half_pixel", b"output_half_pixel"]
+    assert_bare_library_gives_the_same_bits(given, explicit, FEEDS)
+
+
+def test_the_model_is_not_changed_and_one_that_is_explicit_is_a_copy():
+    given = model(16)
+    before = given.SerializeToString()
+    explicit = make_explicit(given)
+    again = make_explicit(explicit)
+    assert given.SerializeToString() == before
+    assert again is not explicit
+    assert again.SerializeToString() == explicit.SerializeToString() != before
+
+
+def test_external_data_stays_where_it_is(tmp_path):
+    given = graph_models.network(0.25)
+    path = tmp_path / "model.onnx"
+    onnx.save_model(given, path, save_as_external_data=True, location="weights", size_threshold=0)
+    explicit = make_explicit(path)
+    assert {tensor.data_location for tensor in explicit.graph.initializer} == {TensorProto.EXTERNAL}
+    (tmp_path / "explicit.onnx").write_bytes(explicit.SerializeToString())
+    feeds = {"image": np.random.default_rng(0).random((1, 3, 64, 64), dtype=np.float32)}
+    feeds |= {"rois": FEEDS["rois"], "batch_indices": np.zeros(4, np.int64)}
+    bare = onnxruntime.InferenceSession(tmp_path / "explicit.onnx", bare_options(), ["CPUExecutionProvider"])
+    np.testing.assert_array_equal(bare.run(None, feeds)[0], onnx_roialign.session(path).run(None, feeds)[0])
+
+
+@pytest.mark.parametrize("opset_", [15, 16])
+def test_a_roi_align_that_is_not_valid_is_refused(opset_):
+    with pytest.raises(RoiAlignError, match=r"mode must be 'avg' or 'max', got 'median' \(node 'pool'\)"):
+        make_explicit(model(opset_, mode="median"))
+
+
+def test_the_error_of_the_bare_library_names_the_command():
+    with pytest.raises(Exception, match="onnx-roialign make-explicit MODEL -o OUT"):
+        onnxruntime.InferenceSession(model(16).SerializeToString(), bare_options(), ["CPUExecutionProvider"])
