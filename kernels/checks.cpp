@@ -7,6 +7,7 @@
 #include <iterator>
 #include <limits>
 
+#include "corners.h"
 #include "element.h"
 #include "geometry.h"
 #include "problem.h"
@@ -79,17 +80,15 @@ C surely_finite(const Attributes& attributes) {
   return small ? limit : C{-1};
 }
 
-template <class C, class T>
-std::string check_coordinates(const Attributes& attributes, const T* rois, int64_t num_rois) {
+// read: the corners of a RoI, by its row.
+template <class C, class Read>
+std::string check_corners(const Attributes& attributes, int64_t num_rois, const Read& read) {
   const Scaling<C> scale(attributes);
   const C limit = surely_finite<C>(attributes);
   for (int64_t row = 0; row < num_rois; ++row) {
-    C at[4];
+    const Corners<C> at = read(row);
     bool sure = true;
-    for (int column = 0; column < 4; ++column) {
-      at[column] = to_compute(rois[row * 4 + column]);
-      sure &= std::fabs(at[column]) <= limit;
-    }
+    for (const C coordinate : at) sure &= std::fabs(coordinate) <= limit;
     if (sure) continue;
     for (int column = 0; column < 4; ++column) {
       if (std::isfinite(at[column])) continue;
@@ -111,18 +110,36 @@ std::string check_coordinates(const Attributes& attributes, const T* rois, int64
   return {};
 }
 
+__attribute__((cold)) std::string wrong_type(const char* name, ElementType type) {
+  return text("%s must be float32, float64, float16 or bfloat16, got type %d", name, static_cast<int>(type));
+}
+
+template <class C>
+__attribute__((noinline)) std::string check_other_rois(const Attributes& attributes, const Arrays& arrays) {
+  const auto* const known = std::find(std::begin(kElementTypes), std::end(kElementTypes), arrays.rois_type);
+  if (known == std::end(kElementTypes)) return wrong_type("rois", arrays.rois_type);
+  return check_corners<C>(attributes, arrays.num_rois, [&](int64_t row) { return read_other_corners<C>(arrays, row); });
+}
+
+template <class C, class T>
+std::string check_rois_for(const Attributes& attributes, const Arrays& arrays) {
+  if (arrays.rois_type != arrays.type) return check_other_rois<C>(attributes, arrays);
+  return check_corners<C>(attributes, arrays.num_rois,
+                          [rois = arrays.rois](int64_t row) { return read_corners<C, T>(rois, row); });
+}
+
 std::string check_rois(const Attributes& attributes, const Arrays& arrays) {
   switch (arrays.type) {
     case ElementType::kFloat32:
-      return check_coordinates<float>(attributes, static_cast<const float*>(arrays.rois), arrays.num_rois);
+      return check_rois_for<float, float>(attributes, arrays);
     case ElementType::kFloat16:
-      return check_coordinates<float>(attributes, static_cast<const Half*>(arrays.rois), arrays.num_rois);
+      return check_rois_for<float, Half>(attributes, arrays);
     case ElementType::kBFloat16:
-      return check_coordinates<float>(attributes, static_cast<const BFloat16*>(arrays.rois), arrays.num_rois);
+      return check_rois_for<float, BFloat16>(attributes, arrays);
     case ElementType::kFloat64:
-      return check_coordinates<double>(attributes, static_cast<const double*>(arrays.rois), arrays.num_rois);
+      return check_rois_for<double, double>(attributes, arrays);
   }
-  return text("X must be float32, float64, float16 or bfloat16, got type %d", static_cast<int>(arrays.type));
+  return wrong_type("X", arrays.type);
 }
 
 }  // namespace

@@ -50,6 +50,7 @@ int call(onnx_roialign_args& args, char* message, size_t message_size) {
       {args.offset, args.min_size, args.start_shift, args.end_shift, args.max_start, args.adaptive_floor != 0,
        args.empty_nan != 0, args.max_samples != 0, args.border_exclusive != 0}};
   const Arrays arrays{static_cast<ElementType>(args.type),
+                      static_cast<ElementType>(args.rois_type == 0 ? args.type : args.rois_type),
                       args.X,
                       args.rois,
                       args.batch_indices,

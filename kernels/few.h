@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "bin_samples.h"
+#include "corners.h"
 #include "element.h"
 #include "geometry.h"
 #include "problem.h"
@@ -60,10 +61,10 @@ template <class T, class C>
 __attribute__((noinline)) bool pool_few(const Attributes& attributes, const Arrays& arrays, int64_t roi,
                                         const Range& channels) {
   const Scaling<C> scale(attributes);
-  const T* const corners = static_cast<const T*>(arrays.rois) + roi * 4;
+  const Corners<C> corners = corners_of<C, T>(arrays, roi);
   const int64_t height = attributes.output_height, width = attributes.output_width;
-  const FewSamples<C> y(attributes, scale(to_compute(corners[1]), to_compute(corners[3])), height, arrays.H);
-  const FewSamples<C> x(attributes, scale(to_compute(corners[0]), to_compute(corners[2])), width, arrays.W);
+  const FewSamples<C> y(attributes, scale(corners[1], corners[3]), height, arrays.H);
+  const FewSamples<C> x(attributes, scale(corners[0], corners[2]), width, arrays.W);
   const int64_t bins = height * width, plane = arrays.H * arrays.W;
   if (y.count() < 1 || x.count() < 1) return false;
   const bool adaptive = attributes.sampling_ratio == 0;  // else the caller knows

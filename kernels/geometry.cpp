@@ -259,9 +259,9 @@ void Planner<C>::choose_window(Memory& memory, RoiPlan<C>& plan) const {
 }
 
 template <class C>
-void Planner<C>::plan(const C coordinates[4], bool keep, Memory& memory, RoiPlan<C>& plan) {
-  sample_axis(coordinates[1], coordinates[3], y_);
-  sample_axis(coordinates[0], coordinates[2], x_);
+void Planner<C>::plan(const Corners<C>& corners, bool keep, Memory& memory, RoiPlan<C>& plan) {
+  sample_axis(corners[1], corners[3], y_);
+  sample_axis(corners[0], corners[2], x_);
   if (y_.count <= 0 || x_.count <= 0) {
     plan.way = Way::kConstant;
     plan.fill = without_samples();

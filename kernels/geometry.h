@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "corners.h"
 #include "memory.h"
 #include "plan.h"
 #include "problem.h"
@@ -88,9 +89,9 @@ class Planner {
   Planner(const Attributes& attributes, int64_t channels, int64_t height, int64_t width, const Shape& shape,
           bool for_tile, Memory& memory);
 
-  // coordinates: x1, y1, x2, y2, already checked to be finite when scaled. What the plan points to lies in memory or,
+  // corners: already checked to be finite when scaled. What the plan points to lies in memory or,
   // where it need not outlive the next plan, is scratch.
-  void plan(const C coordinates[4], bool keep, Memory& memory, RoiPlan<C>& plan);
+  void plan(const Corners<C>& corners, bool keep, Memory& memory, RoiPlan<C>& plan);
 
  private:
   void sample_axis(C roi_start, C roi_end, AxisTaps<C>& axis) const;

@@ -38,7 +38,9 @@ enum onnx_roialign_status {
 typedef struct onnx_roialign_args {
   size_t struct_size; /* sizeof(onnx_roialign_args): lets the struct grow at its end */
 
-  int32_t type;                 /* enum onnx_roialign_type, of X, rois and Y alike */
+  int32_t type;                 /* enum onnx_roialign_type, of X and Y */
+  int32_t rois_type;            /* the same of rois, which are rounded once to X's type or, if that is a 16-bit one, to
+                                 * float32; 0: type */
   const void* X;                /* (N, C, H, W) feature maps, contiguous */
   const void* rois;             /* (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image */
   const int64_t* batch_indices; /* (num_rois,) image of each RoI, in [0, N) */

@@ -21,6 +21,7 @@ constexpr size_t kBatchIndices = 2;
 struct Kernel {
   Runtime runtime;
   ElementType type;
+  ElementType rois_type;
   Attributes attributes;
   std::string node;
   const Isa* isa;
@@ -37,8 +38,13 @@ OrtStatus* ROIALIGN_ORT_CALL create_kernel(const OrtCustomOp* op, const OrtApi* 
     std::string problem;
     const Isa* isa = choose_isa(nullptr, problem);
     if (isa == nullptr) throw std::invalid_argument(problem);
-    *out =
-        new Kernel{self->runtime, static_cast<ElementType>(self->type), attributes, reader.node(), isa, usable_cores()};
+    *out = new Kernel{self->runtime,
+                      static_cast<ElementType>(self->type),
+                      static_cast<ElementType>(self->rois_type),
+                      attributes,
+                      reader.node(),
+                      isa,
+                      usable_cores()};
   });
 }
 
@@ -52,9 +58,10 @@ OrtStatus* ROIALIGN_ORT_CALL compute(void* self, OrtKernelContext* context) {
     const Tensor rois = read_input(kernel.runtime, context, kRois);
     const Tensor batch_indices = read_input(kernel.runtime, context, kBatchIndices);
     require_none(check_shapes(X, rois, batch_indices), kernel.node);
-    Arrays arrays{kernel.type, X.data,       rois.data,  static_cast<const int64_t*>(batch_indices.data),
-                  nullptr,     X.shape[0],   X.shape[1], X.shape[2],
-                  X.shape[3],  rois.shape[0]};
+    Arrays arrays{
+        kernel.type,  kernel.rois_type, X.data,     rois.data,  static_cast<const int64_t*>(batch_indices.data),
+        nullptr,      X.shape[0],       X.shape[1], X.shape[2], X.shape[3],
+        rois.shape[0]};
     require_none(check_arrays(kernel.attributes, arrays), kernel.node);
     arrays.Y = make_output(api, context, kernel.attributes, arrays.num_rois, arrays.C);
     if (arrays.num_rois == 0 || arrays.C == 0) return;
@@ -89,10 +96,12 @@ Op make_op(const Runtime& runtime, const char* name, ONNXTensorElementDataType t
   return op;
 }
 
-Op make_any_roi_align(const Runtime& runtime, const char* name, ElementType type) {
+Op make_any_roi_align(const Runtime& runtime, const char* name, ElementType type, ElementType rois_type) {
   Op op = make_op(runtime, name, static_cast<ONNXTensorElementDataType>(type), kRois);
+  op.rois_type = static_cast<ONNXTensorElementDataType>(rois_type);
   op.GetInputType = [](const OrtCustomOp* self, size_t index) {
-    return index == kBatchIndices ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64 : static_cast<const Op*>(self)->type;
+    if (index == kBatchIndices) return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64;
+    return index == kRois ? static_cast<const Op*>(self)->rois_type : static_cast<const Op*>(self)->type;
   };
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return 3; };
   op.CreateKernelV2 = create_kernel;
@@ -102,7 +111,7 @@ Op make_any_roi_align(const Runtime& runtime, const char* name, ElementType type
 }
 
 Op make_roi_align(const Runtime& runtime, const std::atomic<int64_t>& opset, ElementType type) {
-  Op op = make_any_roi_align(runtime, "RoiAlign", type);
+  Op op = make_any_roi_align(runtime, "RoiAlign", type, type);
   op.opset = &opset;
   return op;
 }

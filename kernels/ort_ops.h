@@ -21,10 +21,9 @@ struct Op : ort_abi::OrtCustomOp {
   const std::atomic<int64_t>* opset;
   ort_abi::ONNXTensorElementDataType type;  // of X
   size_t rois;                              // which input they are
+  ort_abi::ONNXTensorElementDataType rois_type;
 };
 
-constexpr ElementType kElementTypes[] = {ElementType::kFloat32, ElementType::kFloat64, ElementType::kFloat16,
-                                         ElementType::kBFloat16};
 constexpr ort_abi::ONNXTensorElementDataType kQuantizedTypes[] = {ort_abi::ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8,
                                                                   ort_abi::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8};
 
@@ -34,7 +33,7 @@ constexpr const char* kPrivateNames[] = {"AnyRoiAlign", "RoiAlign"};
 // ONNX's RoiAlign.
 Op make_roi_align(const Runtime& runtime, const std::atomic<int64_t>& opset, ElementType type);
 // The private op by one of kPrivateNames.
-Op make_any_roi_align(const Runtime& runtime, const char* name, ElementType type);
+Op make_any_roi_align(const Runtime& runtime, const char* name, ElementType type, ElementType rois_type);
 // onnx_roialign::QLinearRoiAlign.
 Op make_qlinear_roi_align(const Runtime& runtime, ort_abi::ONNXTensorElementDataType type);
 

@@ -69,8 +69,9 @@ void run(const Kernel& kernel, OrtKernelContext* context) {
                             X.shape[3],
                             rois.shape[0]};
   require_none(check_scale(arrays.scale), kernel.node);
-  require_none(check_arrays(kernel.attributes, {ElementType::kFloat32, arrays.X, arrays.rois, arrays.batch_indices,
-                                                nullptr, arrays.N, arrays.C, arrays.H, arrays.W, arrays.num_rois}),
+  require_none(check_arrays(kernel.attributes,
+                            {ElementType::kFloat32, ElementType::kFloat32, arrays.X, arrays.rois, arrays.batch_indices,
+                             nullptr, arrays.N, arrays.C, arrays.H, arrays.W, arrays.num_rois}),
                kernel.node);
   arrays.Y = static_cast<T*>(make_output(api, context, kernel.attributes, arrays.num_rois, arrays.C));
   if (arrays.num_rois == 0 || arrays.C == 0) return;

@@ -9,6 +9,8 @@
 namespace roialign {
 
 enum class ElementType : int32_t { kFloat32 = 1, kFloat16 = 10, kFloat64 = 11, kBFloat16 = 16 };
+constexpr ElementType kElementTypes[] = {ElementType::kFloat32, ElementType::kFloat64, ElementType::kFloat16,
+                                         ElementType::kBFloat16};
 
 // Everything in which RoIAligns differ; onnx_roialign/semantics.py tells what each field means.
 struct Semantics {
@@ -33,7 +35,8 @@ struct Attributes {
 };
 
 struct Arrays {
-  ElementType type;
+  ElementType type;       // of X and Y
+  ElementType rois_type;  // rounded once to the type that coordinates are computed in
   const void* X;
   const void* rois;
   const int64_t* batch_indices;

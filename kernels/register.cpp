@@ -55,7 +55,9 @@ class Domain {
 std::unique_ptr<Domain> make_private_domain(const Runtime& runtime) {
   std::vector<Op> ops;
   for (const ElementType type : kElementTypes) {
-    for (const char* name : kPrivateNames) ops.push_back(make_any_roi_align(runtime, name, type));
+    for (const ElementType rois_type : kElementTypes) {
+      for (const char* name : kPrivateNames) ops.push_back(make_any_roi_align(runtime, name, type, rois_type));
+    }
   }
   for (const auto type : kQuantizedTypes) ops.push_back(make_qlinear_roi_align(runtime, type));
   return std::make_unique<Domain>(*runtime.api, "onnx_roialign", std::move(ops));

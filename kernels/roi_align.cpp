@@ -7,6 +7,7 @@
 #include <numeric>
 #include <vector>
 
+#include "corners.h"
 #include "dispatch.h"
 #include "element.h"
 #include "few.h"
@@ -119,9 +120,9 @@ class Driver {
 
   // About where the RoI's first sample lies: a large RoI with few samples begins far below its upper edge.
   S top(int64_t roi) const {
-    const T* from = static_cast<const T*>(arrays_.rois) + roi * 4;
-    const S low = std::min(to_compute(from[1]), to_compute(from[3]));
-    const S size = std::max(to_compute(from[1]), to_compute(from[3])) - low;
+    const Corners<S> corners = corners_of<S, T>(arrays_, roi);
+    const S low = std::min(corners[1], corners[3]);
+    const S size = std::max(corners[1], corners[3]) - low;
     const int64_t samples = attributes_.output_height * attributes_.sampling_ratio;
     return samples == 0 ? low : low + size / static_cast<S>(2 * samples);
   }
@@ -192,11 +193,9 @@ class Driver {
   }
 
   void plan_roi(Planner<S>& planner, int64_t roi, bool keep, Memory& memory, RoiPlan<S>& plan) const {
-    const T* from = static_cast<const T*>(arrays_.rois) + roi * 4;
-    const S coordinates[4] = {to_compute(from[0]), to_compute(from[1]), to_compute(from[2]), to_compute(from[3])};
     plan.roi = roi;
     plan.image = arrays_.batch_indices[roi];
-    planner.plan(coordinates, keep, memory, plan);
+    planner.plan(corners_of<S, T>(arrays_, roi), keep, memory, plan);
   }
 
   // The RoIs of one image.

@@ -17,6 +17,7 @@ from onnx_roialign.semantics import PRESETS, Semantics
 
 __all__ = [
     "MAX_SAMPLING_RATIO",
+    "TYPES",
     "Attributes",
     "Given",
     "check_arrays",
@@ -30,7 +31,8 @@ Array = npt.NDArray[Any]
 # Bounds the time and memory of one RoI; frameworks use 0 to 4.
 MAX_SAMPLING_RATIO = 16384
 
-_TYPES = ("float32", "float64", "float16", "bfloat16")
+# Of features, and of rois where an op takes rois of a type of their own.
+TYPES = ("float32", "float64", "float16", "bfloat16")
 _COLUMNS = ("x1", "y1", "x2", "y2")
 
 
@@ -89,7 +91,10 @@ def _kind(value: object) -> str:
 
 
 def coordinate_type(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
-    """The type in which coordinates and sums of X's type are computed: 16-bit types are too coarse for either."""
+    """The type in which coordinates and sums of X's type are computed: 16-bit types are too coarse for either.
+
+    Coordinates of another type are rounded to it, once, before anything else is done with them.
+    """
     return np.float64 if dtype == np.float64 else np.float32
 
 
@@ -98,14 +103,14 @@ def check_arrays(X: Array, rois: Array, batch_indices: Array, attributes: Attrib
 
     Args:
         X: (N, C, H, W) feature maps, float32, float64, float16 or bfloat16.
-        rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image, of X's type.
+        rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image, of any of these types.
         batch_indices: (num_rois,) image of each RoI, int64.
         attributes: the call's attributes, for their spatial_scale.
 
     Raises:
         RoiAlignError: the text names the input, the rule and what was given.
     """
-    check_signature(*map(Given.of, (X, rois, batch_indices)))
+    check_signature(*map(Given.of, (X, rois, batch_indices)), rois_types=TYPES)
     check_values(X, rois, batch_indices, attributes)
 
 
@@ -132,16 +137,21 @@ class Given(NamedTuple):
 
 
 def check_signature(
-    X: Given, rois: Given, batch_indices: Given, *, types: tuple[str, ...] = _TYPES, rois_type: str | None = None
+    X: Given,
+    rois: Given,
+    batch_indices: Given,
+    *,
+    types: tuple[str, ...] = TYPES,
+    rois_types: tuple[str, ...] | None = None,
 ) -> None:
     """Checks what is known of the types and shapes of one call; what is not known is taken for right.
 
     Args:
         X: (N, C, H, W), one of types.
-        rois: (num_rois, 4), of rois_type.
+        rois: (num_rois, 4), one of rois_types.
         batch_indices: (num_rois,), int64.
         types: names of the types that X may have.
-        rois_type: None: that of X.
+        rois_types: names of the types that rois may have; None: that of X, as in ONNX's RoiAlign.
 
     Raises:
         RoiAlignError: the text names the input, the rule and what was given.
@@ -149,11 +159,11 @@ def check_signature(
     if X.shape is not None and len(X.shape) != 4:
         raise RoiAlignError(f"X must have rank 4 (N, C, H, W), got shape {X.shape_text()}")
     if X.dtype is not None and X.dtype not in types:
-        raise RoiAlignError(f"X must be {', '.join(types[:-1])} or {types[-1]}, got {X.dtype}")
+        raise RoiAlignError(f"X must be {_choice(types)}, got {X.dtype}")
     if rois.shape is not None and (len(rois.shape) != 2 or (isinstance(rois.shape[1], int) and rois.shape[1] != 4)):
         raise RoiAlignError(f"rois must have shape (num_rois, 4), got shape {rois.shape_text()}")
-    if rois.dtype is not None and rois.dtype != (rois_type or X.dtype or rois.dtype):
-        wanted = f"be {rois_type}" if rois_type else f"have X's type {X.dtype}"
+    if rois.dtype is not None and rois.dtype not in (rois_types or (X.dtype or rois.dtype,)):
+        wanted = f"be {_choice(rois_types)}" if rois_types else f"have X's type {X.dtype}"
         raise RoiAlignError(f"rois must {wanted}, got {rois.dtype}")
     if batch_indices.shape is not None and len(batch_indices.shape) != 1:
         raise RoiAlignError(f"batch_indices must have shape (num_rois,), got shape {batch_indices.shape_text()}")
@@ -165,6 +175,10 @@ def check_signature(
             raise RoiAlignError(f"rois and batch_indices must have the same count, got {counts[0]} and {counts[1]}")
 
 
+def _choice(names: tuple[str, ...]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
 def check_values(X: Array, rois: Array, batch_indices: Array, attributes: Attributes) -> None:
     """Checks the values of arrays that `check_signature` let pass, X for its shape only.
 
@@ -172,7 +186,9 @@ def check_values(X: Array, rois: Array, batch_indices: Array, attributes: Attrib
         RoiAlignError: the text names the input, the rule, the value and its place.
     """
     images, channels, height, width = X.shape
-    _check_coordinates(rois, attributes)
+    with np.errstate(over="ignore"):  # a float64 that float32 has no number for is named below
+        corners = rois.astype(coordinate_type(X.dtype))
+    _check_coordinates(corners, attributes)
     wrong = np.flatnonzero((batch_indices < 0) | (batch_indices >= images))
     if wrong.size:
         row = wrong[0]
@@ -181,8 +197,7 @@ def check_values(X: Array, rois: Array, batch_indices: Array, attributes: Attrib
         raise RoiAlignError(f"X must have H and W of at least 1, got shape {X.shape}")
 
 
-def _check_coordinates(rois: Array, attributes: Attributes) -> None:
-    corners = rois.astype(coordinate_type(rois.dtype))
+def _check_coordinates(corners: Array, attributes: Attributes) -> None:
     if place := _first(~np.isfinite(corners)):
         raise RoiAlignError(f"rois must be finite, got {_coordinate(corners, place)}")
     with np.errstate(over="ignore", invalid="ignore"):

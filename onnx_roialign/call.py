@@ -34,7 +34,8 @@ def roi_align(
 
     Args:
         X: (N, C, H, W) feature maps, float32, float64, float16 or ml_dtypes.bfloat16.
-        rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image, of X's type.
+        rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image, float32, float64, float16 or bfloat16. What
+            is computed with them is computed in float32, or for float64 features in float64, to which they are rounded.
         batch_indices: (num_rois,) image of each RoI in [0, N), int64.
         output_height: bins along y.
         output_width: bins along x.

@@ -12,7 +12,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
 from onnx_roialign import reference
-from onnx_roialign.attributes import Attributes
+from onnx_roialign.attributes import Attributes, Given, check_signature
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.private_evaluator import PRIVATE_OPS
 from onnx_roialign.semantics import from_onnx
@@ -48,7 +48,9 @@ class RoiAlign(OpRun):
         try:
             meaning = from_onnx(self._opset, coordinate_transformation_mode)
             checked = Attributes(semantics=meaning, **attributes)
-            return (reference.roi_align(np.asarray(X), np.asarray(rois), np.asarray(batch_indices), checked),)
+            arrays = np.asarray(X), np.asarray(rois), np.asarray(batch_indices)
+            check_signature(*map(Given.of, arrays))  # ONNX's op takes rois of X's type only
+            return (reference.roi_align(*arrays, checked),)
         except RoiAlignError as error:
             raise error.in_node(self.onnx_node.name) from None
 

@@ -37,6 +37,7 @@ class _Arguments(ctypes.Structure):
     _fields_ = (
         ("struct_size", ctypes.c_size_t),
         ("type", ctypes.c_int32),
+        ("rois_type", ctypes.c_int32),
         ("X", ctypes.c_void_p),
         ("rois", ctypes.c_void_p),
         ("batch_indices", ctypes.c_void_p),
@@ -113,7 +114,7 @@ def roi_align(
 
     Args:
         X: (N, C, H, W) feature maps, float32, float64, float16 or bfloat16.
-        rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image, of X's type.
+        rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image, of any of these types.
         batch_indices: (num_rois,) image of each RoI, int64.
         attributes: everything else.
         threads: how many to use; None: one per core that this process may run on.
@@ -132,7 +133,7 @@ def roi_align(
     X, rois, batch_indices = (np.ascontiguousarray(array) for array in (X, rois, batch_indices))
     Y = np.empty((len(rois), X.shape[1], attributes.output_height, attributes.output_width), X.dtype)
     arguments = _arguments(attributes)
-    arguments.type = dict(_TYPES)[X.dtype.name]
+    arguments.type, arguments.rois_type = (dict(_TYPES)[array.dtype.name] for array in (X, rois))
     arguments.X, arguments.rois, arguments.batch_indices, arguments.Y = (
         array.ctypes.data for array in (X, rois, batch_indices, Y)
     )

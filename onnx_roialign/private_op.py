@@ -1,9 +1,12 @@
 """The private op onnx_roialign::AnyRoiAlign: ONNX's RoiAlign with every field of Semantics as an attribute.
 
-Inputs X, rois, batch_indices and output Y are those of ONNX's RoiAlign. Attributes: output_height, output_width,
-sampling_ratio (integers), spatial_scale (float), mode (string), and every field of `Semantics`: offset, min_size,
-start_shift, end_shift, max_start (floats), adaptive, empty, max_rule, border (strings). An absent attribute has the
-default of the field of `Attributes` or `Semantics`; so no min_size is no bound.
+Inputs X, rois, batch_indices and output Y are those of ONNX's RoiAlign, but that rois may be of another float type than
+X and Y: they are rounded once to the type in which coordinates are computed, float64 where X is float64 and float32
+elsewhere, and must be finite there. So the boxes of a 16-bit model need not be of 16 bits.
+
+Attributes: output_height, output_width, sampling_ratio (integers), spatial_scale (float), mode (string), and every
+field of `Semantics`: offset, min_size, start_shift, end_shift, max_start (floats), adaptive, empty, max_rule, border
+(strings). An absent attribute has the default of the field of `Attributes` or `Semantics`; so no min_size is no bound.
 
 Its type name is nobody else's, because runtimes and tools exist that match operators by type and ignore the domain.
 Older models call it onnx_roialign::RoiAlign, which is read everywhere and written nowhere.

@@ -27,30 +27,33 @@ _lock = threading.Lock()
 
 def schema(name: str = OP_TYPE) -> Any:
     """The schema of onnx_roialign::AnyRoiAlign, by one of its names."""
-    return _schema(name, (("X", "T"), ("rois", "T"), ("batch_indices", "tensor(int64)")), _FLOATS, rois_input=1)
+    inputs = (("X", "T1"), ("rois", "T2"), ("batch_indices", "tensor(int64)"))
+    return _schema(name, inputs, (("T1", _FLOATS), ("T2", _FLOATS)), rois_input=1)
 
 
 def qlinear_schema() -> Any:
     """The schema of onnx_roialign::QLinearRoiAlign."""
     inputs = (
-        ("X", "T"),
+        ("X", "T1"),
         ("x_scale", "tensor(float)"),
-        ("x_zero_point", "T"),
+        ("x_zero_point", "T1"),
         ("rois", "tensor(float)"),
         ("batch_indices", "tensor(int64)"),
     )
-    return _schema(QLINEAR_OP_TYPE, inputs, _QUANTIZED, rois_input=3)
+    return _schema(QLINEAR_OP_TYPE, inputs, (("T1", _QUANTIZED),), rois_input=3)
 
 
-def _schema(name: str, inputs: tuple[tuple[str, str], ...], types: list[str], rois_input: int) -> Any:
+def _schema(
+    name: str, inputs: tuple[tuple[str, str], ...], types: tuple[tuple[str, list[str]], ...], rois_input: int
+) -> Any:
     kinds = dict(_ATTRIBUTE_KINDS)
     made = defs.OpSchema(
         name,
         DOMAIN,
         OPSET_VERSION,
         inputs=[defs.OpSchema.FormalParameter(*parameter) for parameter in inputs],
-        outputs=[defs.OpSchema.FormalParameter("Y", "T")],
-        type_constraints=[("T", types, "")],
+        outputs=[defs.OpSchema.FormalParameter("Y", "T1")],
+        type_constraints=[(name, list(allowed), "") for name, allowed in types],
         attributes=[defs.OpSchema.Attribute(name, kinds[kind], required=False) for name, kind in ATTRIBUTE_TYPES],
     )
     made.set_type_and_shape_inference_function(_inference(rois_input))

@@ -77,7 +77,7 @@ def roi_align(X: Array, rois: Array, batch_indices: Array, attributes: Attribute
     Args:
         X: (N, C, H, W) feature maps, float32, float64, float16 or bfloat16. 16-bit types are computed in float32 and
             rounded once.
-        rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image, of X's type.
+        rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image, of any of these types.
         batch_indices: (num_rois,) image of each RoI, int64.
         attributes: everything else.
 

@@ -145,13 +145,16 @@ def attributes_from_texts(texts: Mapping[str, str]) -> Attributes:
     return Attributes(**{name: values[name] for name in _PLAIN}, semantics=semantics)
 
 
-def _element_type(node: NodeProto, types: Mapping[str, int]) -> int:
-    """The type that X, rois and Y share; 0 where none of them is known."""
+def _element_types(node: NodeProto, types: Mapping[str, int]) -> tuple[int, int]:
+    """The types of X (and Y) and of rois; 0 where they are not known."""
     X, rois = (types.get(name, 0) for name in node.input[:2])
+    X = X or types.get(node.output[0], 0)
+    if is_private(node):
+        return X, rois
     if X and rois and rois != X:
         names = (helper.tensor_dtype_to_np_dtype(X), helper.tensor_dtype_to_np_dtype(rois))
         raise RoiAlignError(f"rois must have X's type {names[0]}, got {names[1]}").in_node(node.name)
-    return X or rois or types.get(node.output[0], 0)
+    return X or rois, X or rois
 
 
 def _replacement(
@@ -165,13 +168,16 @@ def _replacement(
         except RoiAlignError as error:
             raise error.in_node(node.name) from None
         return [helper.make_node(QLINEAR_OP_TYPE, inputs, outputs, name=node.name, domain=DOMAIN, **texts)]
-    element_type = _element_type(node, types)
+    X, rois = _element_types(node, types)
+    computed = TensorProto.FLOAT if X in _CAST_TYPES else X
     before: list[NodeProto] = []
     after: list[NodeProto] = []
-    if element_type in _CAST_TYPES:
-        before = [helper.make_node("Cast", [inputs[i]], [f"{prefix}.{i}"], to=TensorProto.FLOAT) for i in (0, 1)]
-        after = [helper.make_node("Cast", [f"{prefix}.Y"], outputs, to=element_type)]
-        inputs[:2] = [f"{prefix}.0", f"{prefix}.1"]
+    for i, kind in enumerate((X, rois)):
+        if X and kind != computed:
+            before.append(helper.make_node("Cast", [inputs[i]], [f"{prefix}.{i}"], to=computed))
+            inputs[i] = f"{prefix}.{i}"
+    if X in _CAST_TYPES:
+        after = [helper.make_node("Cast", [f"{prefix}.Y"], outputs, to=X)]
         outputs = [f"{prefix}.Y"]
     op = helper.make_node(OP_TYPE, inputs, outputs, name=node.name, domain=DOMAIN, **texts)
     return [*before, op, *after]

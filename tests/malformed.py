@@ -43,6 +43,7 @@ def draw_coordinates(rng, count, type_):
 def draw_call(rng, isas):
     """One direct C call: the arguments, and the buffers that they point to."""
     type_ = int(pick(rng, (1, 10, 11, 16), (0, 7, -1)))
+    rois_type = int(pick(rng, (0, 0, 1, 10, 11, 16), (7, -1)))
     N, C, H, W = (
         int(pick(rng, common, (0, -1, HUGE), 0.02)) for common in ((1, 2), (1, 2, 5), range(1, 40), range(1, 70))
     )
@@ -53,13 +54,14 @@ def draw_call(rng, isas):
     itemsize = ITEMSIZE.get(type_, 8)
     x_bytes, y_bytes = (N * C * H * W * itemsize, count * C * height * width * itemsize) if honest else (0, 0)
     X = np.frombuffer(rng.bytes(max(x_bytes, 1)), np.uint8).copy()
-    rois = draw_coordinates(rng, max(count, 0) if honest else 0, type_)
+    rois = draw_coordinates(rng, max(count, 0) if honest else 0, rois_type or type_)
     batch_indices = rng.integers(0, max(min(N, 9), 1), max(count, 0))
     if count > 0 and rng.random() < 0.05:
         batch_indices[rng.integers(count)] = pick(rng, (N, -1), (-(2**63), 2**63 - 1, 2**40))
     Y = np.empty(max(y_bytes, 1), np.uint8)
     arguments = native._arguments(Attributes())
     arguments.type = type_
+    arguments.rois_type = rois_type
     arguments.X, arguments.rois, arguments.batch_indices, arguments.Y = (
         array.ctypes.data for array in (X, rois, batch_indices, Y)
     )

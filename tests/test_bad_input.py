@@ -62,9 +62,8 @@ def test_feature_maps_of_the_wrong_rank_type_or_size_are_refused(public_roi_alig
     [
         (np.zeros((2, 5), np.float32), "rois must have shape (num_rois, 4), got shape (2, 5)"),
         (np.zeros(4, np.float32), "rois must have shape (num_rois, 4), got shape (4,)"),
-        (np.zeros((3, 4)), "rois must have X's type float32, got float64"),
-        (np.zeros((3, 4), np.float16), "rois must have X's type float32, got float16"),
-        (np.zeros((3, 4), np.int64), "rois must have X's type float32, got int64"),
+        (np.zeros((3, 4), np.int64), "rois must be float32, float64, float16 or bfloat16, got int64"),
+        (np.zeros((3, 4), ">f4"), "rois must be float32, float64, float16 or bfloat16, got >f4"),
         (np.zeros((2, 4), np.float32), "rois and batch_indices must have the same count, got 2 and 3"),
     ],
 )

@@ -1,0 +1,48 @@
+// The coordinates of RoIs in the type that they are computed in, whatever type they are given in.
+#ifndef ONNX_ROIALIGN_CORNERS_H_
+#define ONNX_ROIALIGN_CORNERS_H_
+
+#include <array>
+#include <cstdint>
+
+#include "element.h"
+#include "problem.h"
+
+namespace roialign {
+
+// x1, y1, x2, y2. C is float, or double for float64 features.
+template <class C>
+using Corners = std::array<C, 4>;
+
+template <class C, class T>
+inline Corners<C> read_corners(const void* rois, int64_t roi) {
+  const T* const from = static_cast<const T*>(rois) + roi * 4;
+  return {static_cast<C>(to_compute(from[0])), static_cast<C>(to_compute(from[1])), static_cast<C>(to_compute(from[2])),
+          static_cast<C>(to_compute(from[3]))};
+}
+
+// Of rois that have another type than X.
+template <class C>
+__attribute__((noinline)) Corners<C> read_other_corners(const Arrays& arrays, int64_t roi) {
+  switch (arrays.rois_type) {
+    case ElementType::kFloat16:
+      return read_corners<C, Half>(arrays.rois, roi);
+    case ElementType::kBFloat16:
+      return read_corners<C, BFloat16>(arrays.rois, roi);
+    case ElementType::kFloat64:
+      return read_corners<C, double>(arrays.rois, roi);
+    case ElementType::kFloat32:
+      break;
+  }
+  return read_corners<C, float>(arrays.rois, roi);
+}
+
+// T is X's type.
+template <class C, class T>
+inline Corners<C> corners_of(const Arrays& arrays, int64_t roi) {
+  return arrays.rois_type == arrays.type ? read_corners<C, T>(arrays.rois, roi) : read_other_corners<C>(arrays, roi);
+}
+
+}  // namespace roialign
+
+#endif  // ONNX_ROIALIGN_CORNERS_H_
