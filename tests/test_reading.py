@@ -96,7 +96,7 @@ def test_what_is_no_path_bytes_or_proto_is_refused(given, function):
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_proto_without_a_graph_is_refused(function):
-    with pytest.raises(UnreadableModelError, match="model must be an ONNX model, got .* without a graph"):
+    with pytest.raises(UnreadableModelError, match=r"model must be an ONNX model, got .* without a graph"):
         FUNCTIONS[function](onnx.ModelProto(ir_version=8))
 
 

@@ -63,29 +63,45 @@ def constant(value: ir.Value | None) -> npt.NDArray[Any] | None:
     if value is None:
         return None
     try:
-        tensor = ir.convenience.get_const_tensor(value)
-        if tensor is None or tensor.size > _LARGEST:
-            return None
-        return np.asarray(tensor.numpy())
+        tensor = _tensor(value)
+        return None if tensor is None or tensor.size > _LARGEST else np.asarray(tensor.numpy())
     except (ValueError, TypeError, OSError):  # a Constant of text, or data that is not there
         return None
+
+
+def _tensor(value: ir.Value) -> ir.TensorProtocol | None:
+    node = value.producer()
+    if value.const_value is None and node is not None and node.op_type == "Constant" and node.domain == "":
+        attribute = node.attributes.get("value")
+        if attribute is not None and attribute.type == ir.AttributeType.TENSOR and not attribute.is_ref():
+            tensor: ir.TensorProtocol = attribute.value  # as_tensor() takes ten times as long to check what it is
+            return tensor
+    return ir.convenience.get_const_tensor(value)
 
 
 class Values:
     """What the values of a model are. What it has found it keeps, so the model must not change while it is asked."""
 
     def __init__(self) -> None:
+        self._constants: dict[ir.Value, npt.NDArray[Any] | None] = {}
         self._zero: dict[ir.Value, bool] = {}
         self._columns: dict[tuple[ir.Value, int], Column] = {}
         self._widths: dict[ir.Value, int | None] = {}
         self._unshifted: dict[ir.Value, ir.Value] = {}
+
+    def _constant(self, value: ir.Value | None) -> npt.NDArray[Any] | None:
+        if value is None:
+            return None
+        if value not in self._constants:
+            self._constants[value] = constant(value)
+        return self._constants[value]
 
     def is_zero(self, value: ir.Value | None) -> bool:
         """Whether every element is zero, whatever the inputs; False where that does not show."""
         return value is not None and settle(self._zero, value, _parts, self._decide_zero)
 
     def _decide_zero(self, value: ir.Value) -> bool:
-        numbers = constant(value)
+        numbers = self._constant(value)
         if numbers is not None:
             return bool(numbers.dtype.kind in "biuf" and numbers.size > 0 and not numbers.any())
         node = value.producer()
@@ -105,13 +121,14 @@ class Values:
 
     def column(self, value: ir.Value, index: int) -> Column:
         """Where column ``index`` of a matrix comes from, through the nodes that cut, join and shift columns."""
+        steps: dict[tuple[ir.Value, int], tuple[ir.Value, int, float] | None] = {}
 
         def needs(key: tuple[ir.Value, int]) -> list[tuple[ir.Value, int]]:
-            step = self._step(*key)
+            step = steps[key] = self._step(*key)
             return [] if step is None else [step[:2]]
 
         def decide(key: tuple[ir.Value, int]) -> Column:
-            step = self._step(*key)
+            step = steps[key]
             before = None if step is None else self._columns.get(step[:2])
             if step is None or before is None:
                 return Column(*key, 0.0)
@@ -122,12 +139,12 @@ class Values:
     def _step(self, value: ir.Value, index: int) -> tuple[ir.Value, int, float] | None:
         """The value and column that a column is, and what is added to it; None where it goes no further."""
         node = value.producer()
-        if node is None or node.domain != "" or constant(value) is not None:
+        if node is None or node.domain != "" or self._constant(value) is not None:
             return None
         if node.op_type == "Identity":
             return _from(node, 0, index)
         if node.op_type in ("Add", "Sub"):
-            return _shifted(node, index)
+            return self._shifted(node, index)
         cut = _cut(node, value, index)
         if cut is not None:
             return _from(node, 0, cut)
@@ -140,6 +157,22 @@ class Values:
                 if index < before + width:
                     return _from(node, position, index - before)
                 before += width
+        return None
+
+    def _shifted(self, node: ir.Node, index: int) -> tuple[ir.Value, int, float] | None:
+        if len(node.inputs) != 2:
+            return None
+        numbers = [self._constant(one) for one in node.inputs]
+        for position in (1, 0) if node.op_type == "Add" else (1,):
+            added = numbers[position]
+            if added is None or numbers[1 - position] is not None:
+                continue
+            if added.ndim > 2 or (added.ndim == 2 and added.shape[0] != 1) or added.dtype.kind != "f":
+                return None
+            if added.size == 0 or (added.size != 1 and index >= added.size):
+                return None
+            shift = float(added.ravel()[0 if added.size == 1 else index])
+            return _from(node, 1 - position, index, shift if node.op_type == "Add" else -shift)
         return None
 
     def _width(self, value: ir.Value) -> int | None:
@@ -155,14 +188,26 @@ class Values:
         """The value before the additions and subtractions of constants that it ends with."""
 
         def needs(one: ir.Value) -> list[ir.Value]:
-            before = _before_shift(one)
+            before = self._before_shift(one)
             return [] if before is None else [before]
 
         def decide(one: ir.Value) -> ir.Value:
-            before = _before_shift(one)
+            before = self._before_shift(one)
             return one if before is None else self._unshifted.get(before, before)
 
         return settle(self._unshifted, value, needs, decide)
+
+    def _before_shift(self, value: ir.Value) -> ir.Value | None:
+        """What a constant is added to or subtracted from, to make the value; None where it is made otherwise."""
+        node = value.producer()
+        if node is None or node.domain != "":
+            return None
+        if node.op_type == "Identity" and len(node.inputs) == 1:
+            return node.inputs[0]
+        if node.op_type not in ("Add", "Sub") or len(node.inputs) != 2:
+            return None
+        position = 1 if node.op_type == "Add" and self._constant(node.inputs[0]) is not None else 0
+        return None if self._constant(node.inputs[1 - position]) is None else node.inputs[position]
 
 
 def _parts(value: ir.Value) -> list[ir.Value]:
@@ -176,36 +221,6 @@ def _parts(value: ir.Value) -> list[ir.Value]:
 def _from(node: ir.Node, position: int, index: int, shift: float = 0.0) -> tuple[ir.Value, int, float] | None:
     value = node.inputs[position] if position < len(node.inputs) else None
     return None if value is None else (value, index, shift)
-
-
-def _shifted(node: ir.Node, index: int) -> tuple[ir.Value, int, float] | None:
-    if len(node.inputs) != 2:
-        return None
-    numbers = [constant(one) for one in node.inputs]
-    for position in (1, 0) if node.op_type == "Add" else (1,):
-        added = numbers[position]
-        if added is None or numbers[1 - position] is not None:
-            continue
-        if added.ndim > 2 or (added.ndim == 2 and added.shape[0] != 1) or added.dtype.kind != "f":
-            return None
-        if added.size == 0 or (added.size != 1 and index >= added.size):
-            return None
-        shift = float(added.ravel()[0 if added.size == 1 else index])
-        return _from(node, 1 - position, index, shift if node.op_type == "Add" else -shift)
-    return None
-
-
-def _before_shift(value: ir.Value) -> ir.Value | None:
-    """What a constant is added to or subtracted from, to make the value; None where it is made otherwise."""
-    node = value.producer()
-    if node is None or node.domain != "":
-        return None
-    if node.op_type == "Identity" and len(node.inputs) == 1:
-        return node.inputs[0]
-    if node.op_type not in ("Add", "Sub") or len(node.inputs) != 2:
-        return None
-    position = 1 if node.op_type == "Add" and constant(node.inputs[0]) is not None else 0
-    return None if constant(node.inputs[1 - position]) is None else node.inputs[position]
 
 
 def _cut(node: ir.Node, value: ir.Value, index: int) -> int | None:
