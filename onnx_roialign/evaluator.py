@@ -14,6 +14,7 @@ from onnx.reference.op_run import OpRun
 from onnx_roialign import reference
 from onnx_roialign.attributes import Attributes, Given, check_signature
 from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.node_rules import check_form
 from onnx_roialign.private_evaluator import PRIVATE_OPS
 from onnx_roialign.semantics import from_onnx
 
@@ -31,10 +32,7 @@ class RoiAlign(OpRun):
 
     def __init__(self, onnx_node: onnx.NodeProto, run_params: dict[str, Any], schema: Any = None) -> None:
         self._opset = int(run_params["opsets"][""])
-        try:
-            from_onnx(self._opset, None)  # refuses an opset without RoiAlign, for which there is no schema
-        except RoiAlignError as error:
-            raise error.in_node(onnx_node.name) from None
+        check_form(onnx_node, self._opset)
         super().__init__(onnx_node, run_params, onnx.defs.get_schema("RoiAlign", self._opset, ""))
 
     def _run(

@@ -79,12 +79,14 @@ class Scope:
         opset: None where ONNX's own operators are not imported.
         types: element type (TensorProto.DataType) by value name, those of the graphs around it too.
         graph: the graph; None for a function.
+        outer: the scope around it, whose values can be read in it too.
     """
 
     nodes: Any
     opset: int | None
     types: Mapping[str, int]
     graph: onnx.GraphProto | None = None
+    outer: Scope | None = None
 
 
 def parse(model: Model) -> onnx.ModelProto:
@@ -185,34 +187,31 @@ def is_ours(node: onnx.NodeProto) -> bool:
 
 def scopes(model: onnx.ModelProto) -> Iterator[Scope]:
     """The model's graph, its functions, and every body of If, Loop and Scan in them."""
-    yield from _graph_scopes(model.graph, default_opset(model.opset_import), {})
+    yield from _graph_scopes(model.graph, Scope((), default_opset(model.opset_import), {}))
     yield from function_scopes(model)
 
 
 def function_scopes(model: onnx.ModelProto) -> Iterator[Scope]:
     """The model's functions, and every body in them."""
     for function in model.functions:
-        opset = default_opset(function.opset_import)
-        yield Scope(function.node, opset, {})
-        for node in function.node:
-            yield from _body_scopes(node, opset, {})
+        yield from _with_bodies(Scope(function.node, default_opset(function.opset_import), {}))
 
 
-def _graph_scopes(graph: onnx.GraphProto, opset: int | None, outer: Mapping[str, int]) -> Iterator[Scope]:
-    types = dict(outer)
+def _graph_scopes(graph: onnx.GraphProto, outer: Scope) -> Iterator[Scope]:
+    types = dict(outer.types)
     for value in (*graph.input, *graph.value_info, *graph.output):
         if value.type.HasField("tensor_type"):
             types[value.name] = value.type.tensor_type.elem_type
     for tensor in graph.initializer:
         types[tensor.name] = tensor.data_type
-    yield Scope(graph.node, opset, types, graph)
-    for node in graph.node:
-        yield from _body_scopes(node, opset, types)
+    yield from _with_bodies(Scope(graph.node, outer.opset, types, graph, outer))
 
 
-def _body_scopes(node: onnx.NodeProto, opset: int | None, types: Mapping[str, int]) -> Iterator[Scope]:
-    for graph in bodies(node):
-        yield from _graph_scopes(graph, opset, types)
+def _with_bodies(scope: Scope) -> Iterator[Scope]:
+    yield scope
+    for node in scope.nodes:
+        for graph in bodies(node):
+            yield from _graph_scopes(graph, scope)
 
 
 def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
@@ -316,7 +315,8 @@ def read_attributes(node: onnx.NodeProto, opset: int | None) -> Attributes:
     """What a RoiAlign node asks for, ONNX's at this opset or a private one.
 
     Raises:
-        RoiAlignError: an attribute of the wrong type or value; the text names it and the node.
+        RoiAlignError: an attribute that the op does not have, or of the wrong type or value; the text names it and the
+            node.
     """
     try:
         given = {a.name: a for a in node.attribute}
@@ -325,6 +325,9 @@ def read_attributes(node: onnx.NodeProto, opset: int | None) -> Attributes:
             return private_op.read_attributes({name: _value(a, types.get(name, a.type)) for name, a in given.items()})
         if opset is None:
             raise RoiAlignError("the model must import ONNX's own operators, got a RoiAlign without an opset")
+        names = [name for name, _ in _ATTRIBUTES]
+        if unknown := [name for name in given if name not in names]:
+            raise RoiAlignError(f"an attribute of RoiAlign must be one of {', '.join(names)}, got {unknown[0]!r}")
         values = {name: _value(given[name], kind) for name, kind in _ATTRIBUTES if name in given}
         semantics = from_onnx(opset, values.pop("coordinate_transformation_mode", None))
         return Attributes(**values, semantics=semantics)

@@ -11,6 +11,7 @@ from onnx.reference.op_run import OpRun
 
 from onnx_roialign import private_op, quantized, reference
 from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.node_rules import check_form
 from onnx_roialign.private_schema import qlinear_schema, schema
 
 __all__ = ["PRIVATE_OPS", "AnyRoiAlign", "QLinearRoiAlign"]
@@ -18,6 +19,10 @@ __all__ = ["PRIVATE_OPS", "AnyRoiAlign", "QLinearRoiAlign"]
 
 class _PrivateOp(OpRun):
     op_domain = private_op.DOMAIN
+
+    def __init__(self, onnx_node: onnx.NodeProto, run_params: dict[str, Any], schema_: Any) -> None:
+        check_form(onnx_node, None)
+        super().__init__(onnx_node, run_params, schema_)
 
     def _pool(self, answer: Any, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> tuple[npt.NDArray[Any]]:
         """Answers with what the node says: attributes that it does not have come as None."""

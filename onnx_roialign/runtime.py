@@ -13,6 +13,7 @@ from onnx_roialign import model as models
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.model import Model, OpsetConflictError
 from onnx_roialign.native import library_path
+from onnx_roialign.node_rules import check_nodes
 from onnx_roialign.options import Source, check_version, config_entry, packed
 from onnx_roialign.own_session import OwnSession, RemadeSession
 from onnx_roialign.providers import CPU, Providers, has_providers, may_run_more_than_cpu, record
@@ -44,8 +45,8 @@ def register(sess_options: onnxruntime.SessionOptions, model: Model) -> None:
         model: path, bytes or ModelProto of the session's model. External data is not read.
 
     Raises:
-        RoiAlignError: no model, nodes without the attribute at opsets that disagree on what it means, or options that
-            were registered for such an opset or that providers were added to.
+        RoiAlignError: no model, a RoiAlign that cannot be answered, nodes without the attribute at opsets that disagree
+            on what it means, or options that were registered for such an opset or that providers were added to.
         NativeLibraryError: the compiled library is missing, or onnxruntime is too old for it.
     """
     check_version()
@@ -55,7 +56,9 @@ def register(sess_options: onnxruntime.SessionOptions, model: Model) -> None:
             "sess_options must have no providers of their own, which may take RoiAlign before the library, got options "
             "that providers were added to; use onnx_roialign.session()"
         )
-    _register(sess_options, models.parse(model))
+    proto = models.parse(model)
+    check_nodes(proto)
+    _register(sess_options, proto)
 
 
 def session(
@@ -102,7 +105,9 @@ def session(
     if engine == "reference":
         from onnx_roialign import python_op  # the one engine that needs onnxruntime-extensions
 
-        made = python_op.session(models.parse(model), _folder(model), *making)
+        proto = models.parse(model)
+        check_nodes(proto)
+        made = python_op.session(proto, _folder(model), *making)
     else:
         made = OwnSession(_Native(model), *making)
     made.warn_of_neighbours(stacklevel=3)
@@ -146,6 +151,7 @@ class _Native:
 
     def __call__(self, options: onnxruntime.SessionOptions, providers: list[Any] | None) -> Source:
         proto = models.parse(self._model)
+        check_nodes(proto)
         record(options)
         ours = any(models.is_ours(node) for scope in models.scopes(proto) for node in scope.nodes)
         if not (ours and may_run_more_than_cpu(providers, options)):

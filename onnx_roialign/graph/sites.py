@@ -14,6 +14,7 @@ from onnx_roialign import private_op, quantized
 from onnx_roialign.attributes import Attributes
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.values import Values
+from onnx_roialign.node_rules import wrong_inputs, wrong_outputs
 from onnx_roialign.semantics import FIRST_OPSET, HALF_PIXEL_OPSET, Semantics
 
 __all__ = ["Problem", "Shift", "Site", "is_private", "is_quantized", "is_standard", "opset_of", "resolved", "sites"]
@@ -259,16 +260,13 @@ def _mendable(name: str, attribute: onnx.AttributeProto) -> bool:
 
 
 def _wrong_inputs(node: ir.Node) -> list[Problem]:
-    names, problems = _inputs(node), []
-    count = sum(one is not None for one in node.inputs)
-    if not count == len(node.inputs) == len(names):
-        text = f"{node.op_type} must have the inputs {', '.join(names[:-1])} and {names[-1]}, got {count}"
-        problems.append(Problem("invalid-input", text, False))
-    outputs = sum(bool(one.name) for one in node.outputs)
-    if not outputs == len(node.outputs) == 1:
-        text = f"{node.op_type} must have one output, got {outputs or 'none'}"
-        problems.append(Problem("invalid-output", text, False))
-    return problems
+    inputs = ["" if one is None else one.name or "_" for one in node.inputs]
+    outputs = [one.name or "" for one in node.outputs]
+    told = (
+        ("invalid-input", wrong_inputs(node.op_type, _inputs(node), inputs)),
+        ("invalid-output", wrong_outputs(node.op_type, outputs)),
+    )
+    return [Problem(kind, text, False) for kind, text in told if text is not None]
 
 
 def _shift(rois: ir.Value | None, attributes: Attributes, values: Values) -> Shift:
