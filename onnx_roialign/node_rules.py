@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 
@@ -11,7 +12,7 @@ from onnx import helper
 from onnx_roialign import attributes, quantized
 from onnx_roialign.attributes import Given
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.model import Scope, infer, is_ours, is_quantized, read_attributes, scopes
+from onnx_roialign.model import Scope, infer, is_ours, is_quantized, is_roi_align, read_attributes, scopes
 from onnx_roialign.private_op import INPUTS, QLINEAR_INPUTS
 
 __all__ = ["check_form", "check_nodes", "wrong_inputs", "wrong_outputs"]
@@ -82,7 +83,11 @@ def _in_node(node: onnx.NodeProto, check: Callable[..., None], *values: object) 
 
 
 def _check_signature(node: onnx.NodeProto, values: Mapping[str, Given]) -> None:
-    check = quantized.check_signature if is_quantized(node) else attributes.check_signature
+    check: Callable[..., None] = attributes.check_signature
+    if is_quantized(node):
+        check = quantized.check_signature
+    elif not is_roi_align(node):  # the private op takes rois of another float type than X
+        check = functools.partial(attributes.check_signature, rois_types=attributes.TYPES)
     _in_node(node, check, *(values.get(name, _UNKNOWN) for name in node.input))
 
 

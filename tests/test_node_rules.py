@@ -151,6 +151,21 @@ def test_what_is_not_known_is_taken_for_right(door):
     door(model(16))
 
 
+def private(rois_type):
+    proto = declared(rois=(rois_type, None))
+    proto.graph.node[0].domain, proto.graph.node[0].op_type = DOMAIN, "AnyRoiAlign"
+    del proto.graph.node[0].attribute[:]
+    proto.opset_import.append(helper.make_opsetid(DOMAIN, 1))
+    return proto
+
+
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+def test_the_private_op_takes_rois_of_another_float_type_only(door):
+    door(private(TensorProto.DOUBLE))
+    message = r"^rois must be float32, float64, float16 or bfloat16, got int64 \(node 'pool'\)$"
+    refused(door, private(TensorProto.INT64), message)
+
+
 def test_quantized_inputs_are_read_too():
     names = ["X", "s", "z", "rois", "batch_indices"]
     node = helper.make_node("QLinearRoiAlign", names, ["Y"], "pool", domain=DOMAIN)
