@@ -110,6 +110,54 @@ def test_the_callers_model_is_left_as_it_is(engine):
     assert proto.SerializeToString(deterministic=True) == before
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("ending", ["onnx", "onnxtxt", "textproto", "json"])
+def test_a_text_format_loads_with_every_engine(ending, engine, tmp_path):
+    path = tmp_path / f"model.{ending}"
+    onnx.save_model(model(16), path)
+    assert_close(run(quiet_session(path, engine)), expected(16))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_reference_prints_nothing_where_the_model_comes_from_a_path(shared, external, capfd):
+    options = onnxruntime.SessionOptions() if shared else None
+    session = onnx_roialign.session(external, options, engine="reference")
+    session.set_providers(["CPUExecutionProvider"])
+    assert_close(run(session, {"rois": ROIS, "batch_indices": BATCH_INDICES}), expected(16))
+    assert "already exists" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_set_providers_keeps_the_meaning_where_options_are_shared(engine):
+    shared = quiet_options()
+    sessions = {opset: onnx_roialign.session(model(opset), shared, engine=engine) for opset in (16, 11)}
+    for opset, session in sessions.items():
+        session.set_providers(["CPUExecutionProvider"])
+        assert_close(run(session), expected(opset))
+
+
+def test_register_refuses_a_second_meaning_on_the_same_options():
+    shared = quiet_options()
+    onnx_roialign.register(shared, model(16))
+    onnx_roialign.register(shared, model(22))
+    with pytest.raises(
+        RoiAlignError, match="got options registered for opset 16 and a model of opset 11; pass new ones"
+    ):
+        onnx_roialign.register(shared, model(11))
+    assert_close(run(onnx_roialign.session(model(11), shared)), expected(11))
+    assert_close(run(onnxruntime.InferenceSession(model(16).SerializeToString(), shared)), expected(16))
+
+
+def test_a_model_that_says_every_mode_tells_no_opset():
+    """So that the options refuse another model's node without the mode, instead of reading it by this one's opset."""
+    options = quiet_options()
+    onnx_roialign.register(options, model(16, coordinate_transformation_mode="half_pixel"))
+    with pytest.raises(
+        Exception, match="coordinate_transformation_mode must be set where the model's opset is unknown"
+    ):
+        onnxruntime.InferenceSession(model(11).SerializeToString(), options)
+
+
 # ---- graphs in graphs, functions, opsets ----
 
 
