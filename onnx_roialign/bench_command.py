@@ -18,7 +18,7 @@ from onnx_roialign.bench import Race, race
 from onnx_roialign.bench_share import ENGINES, measure_shares
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.floor import copy_bandwidth
-from onnx_roialign.inputs import check_inputs, declared_inputs, made_inputs, read_arrays, read_model
+from onnx_roialign.inputs import given_inputs, made_inputs, read_model
 from onnx_roialign.machine import describe_machine
 from onnx_roialign.native import available_isas
 from onnx_roialign.peers import OURS, PEERS, Engine, find_engines
@@ -235,8 +235,7 @@ def _sweep(options: _Options, console: Console, json: Path | None) -> int:
 
 def _share(model: Path, inputs: Path | None, options: _Options, console: Console, json: Path | None) -> int:
     proto = read_model(model)
-    arrays = made_inputs(proto) if inputs is None else read_arrays(inputs)
-    feeds = check_inputs(declared_inputs(proto), arrays)
+    feeds = made_inputs(proto) if inputs is None else given_inputs(proto, inputs)[0]
     machine = describe_machine()
     _print_header(console, machine, {})
     records = []

@@ -26,7 +26,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.inputs import check_inputs, declared_inputs, read_arrays, read_model
+from onnx_roialign.inputs import given_inputs, read_model
 
 if TYPE_CHECKING:  # each command imports what it needs: onnx-ir and its passes are slow to
     from onnx_roialign.graph import Finding
@@ -58,9 +58,7 @@ def validate(
     proto = read_model(model)
     given: dict[str, Any] = {}
     if inputs is not None:
-        arrays = read_arrays(inputs)
-        given["inputs"] = check_inputs(declared_inputs(proto), arrays)
-        expected = {output.name: arrays[output.name] for output in proto.graph.output if output.name in arrays}
+        given["inputs"], expected = given_inputs(proto, inputs)
         given["expected"] = expected or None
     findings = find(model, source, **given)
     if as_json:

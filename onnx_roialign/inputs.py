@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +13,33 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from onnx_roialign.attributes import Attributes, check_arrays
 from onnx_roialign.errors import RoiAlignError, UnreadableModelError
-from onnx_roialign.model import is_roi_align, parse
+from onnx_roialign.model import is_private, is_roi_align, parse, scopes
 
-__all__ = ["Declared", "check_inputs", "declared_inputs", "made_inputs", "read_arrays", "read_model"]
+__all__ = ["Declared", "check_inputs", "declared_inputs", "given_inputs", "made_inputs", "read_model"]
 
 Array = NDArray[Any]
 
 MADE_ROIS = 8  # RoIs where the model leaves their number open
 MADE_SIDE = 64  # height and width of an image or feature map where the model leaves them open
 MADE_SIZE = 2  # every other open dimension
+_MOST_MADE = 2**28  # elements of an input: 1 GB of float32
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """One graph input as the model declares it; a dimension is a number, or a name (maybe empty) where it is open."""
+    """One graph input as the model declares it.
+
+    Attributes:
+        name: the input's name.
+        dtype: of its elements.
+        dims: a number, or a name (maybe empty) where a dimension is open; None: the model declares no shape.
+    """
 
     name: str
     dtype: np.dtype[Any]
-    dims: tuple[int | str, ...]
+    dims: tuple[int | str, ...] | None
 
 
 def read_model(path: Path) -> onnx.ModelProto:
@@ -45,7 +54,7 @@ def read_model(path: Path) -> onnx.ModelProto:
     return model
 
 
-def read_arrays(path: Path) -> dict[str, Array]:
+def _read_arrays(path: Path) -> dict[str, Array]:
     """Reads every array of the .npz file at `path`.
 
     Raises:
@@ -75,7 +84,9 @@ def _declared(value: onnx.ValueInfoProto) -> Declared:
     tensor = value.type.tensor_type
     if tensor.elem_type in (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING):
         raise RoiAlignError(f"{value.name} must be a tensor of numbers, got {value.type.WhichOneof('value') or 'none'}")
-    dims = tuple(dim.dim_value if dim.HasField("dim_value") else dim.dim_param for dim in tensor.shape.dim)
+    dims = None
+    if tensor.HasField("shape"):
+        dims = tuple(dim.dim_value if dim.HasField("dim_value") else dim.dim_param for dim in tensor.shape.dim)
     return Declared(value.name, np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)), dims)
 
 
@@ -91,9 +102,29 @@ def check_inputs(declared: tuple[Declared, ...], arrays: Mapping[str, Array]) ->
         got = arrays[one.name]
         if got.dtype != one.dtype:
             raise RoiAlignError(f"{one.name} must be {one.dtype}, got {got.dtype}")
-        if not _fits(got.shape, one.dims):
+        if one.dims is not None and not _fits(got.shape, one.dims):
             raise RoiAlignError(f"{one.name} must have shape ({_listed(one.dims)}), got shape {got.shape}")
     return {one.name: arrays[one.name] for one in declared}
+
+
+def given_inputs(model: onnx.ModelProto, path: Path) -> tuple[dict[str, Array], dict[str, Array]]:
+    """The arrays of the .npz file at `path` that are the model's inputs, and those that are its outputs.
+
+    A .npz file holds bfloat16, which NumPy does not have, as two bytes without a type: they get it from the model.
+
+    Raises:
+        RoiAlignError: no such file, or an input that is missing or of another type or shape than the declared one.
+    """
+    arrays = _read_arrays(path)
+    for value in (*model.graph.input, *model.graph.output):
+        kind = value.type.tensor_type.elem_type
+        got = arrays.get(value.name)
+        if got is not None and got.dtype.kind == "V" and kind not in (0, onnx.TensorProto.STRING):
+            dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind))
+            if dtype.kind == "V" and dtype.itemsize == got.dtype.itemsize:
+                arrays[value.name] = got.view(dtype)
+    outputs = {output.name: arrays[output.name] for output in model.graph.output if output.name in arrays}
+    return check_inputs(declared_inputs(model), arrays), outputs
 
 
 def _fits(shape: tuple[int, ...], dims: tuple[int | str, ...]) -> bool:
@@ -110,14 +141,19 @@ def made_inputs(model: onnx.ModelProto, seed: int = 0) -> dict[str, Array]:
     Floats are uniform in [0, 1), integers and booleans zero. What looks like boxes is made as boxes that lie inside
     the image: a float input with 4 columns (x1, y1, x2, y2), or with 5 (image 0, then the same), or that a RoiAlign
     node takes as its `rois`. Dimensions that the model leaves open become 8 RoIs, 64 pixels, or 2; one name, one size.
+    What a RoiAlign takes has its shape where the model declares none.
 
     Raises:
-        RoiAlignError: an input is not a tensor of numbers.
+        RoiAlignError: an input is not a tensor of numbers, has no shape that could be known, or is nothing that the
+            RoiAlign which takes it can pool.
     """
-    declared = declared_inputs(model)
-    nodes = [node for node in model.graph.node if is_roi_align(node) and len(node.input) == 3]
+    nodes = [node for node in _pooling_nodes(model) if len(node.input) == 3]
+    declared = tuple(_with_dims(one, nodes) for one in declared_inputs(model))
     rois, indices = {node.input[1] for node in nodes}, {node.input[2] for node in nodes}
     shapes = _made_shapes(declared, rois | indices)
+    for name, shape in shapes.items():
+        if min(shape, default=0) < 0 or math.prod(shape) > _MOST_MADE:
+            raise RoiAlignError(f"{name} must have at most {_MOST_MADE} elements to be made up, got shape {shape}")
     extent = _image_extent(model, shapes)
     rng = np.random.default_rng(seed)
     made: dict[str, Array] = {}
@@ -131,25 +167,58 @@ def made_inputs(model: onnx.ModelProto, seed: int = 0) -> dict[str, Array]:
         else:
             values = np.zeros(shape)
         made[one.name] = values.astype(one.dtype)
+    for node in nodes:
+        if is_roi_align(node) and all(name in made for name in node.input):
+            try:
+                X, boxes, images = (made[name] for name in node.input)
+                check_arrays(X, boxes, images, Attributes())
+            except RoiAlignError as error:
+                raise RoiAlignError(f"{error}, as the model declares its inputs").in_node(node.name) from None
     return made
 
 
-def _made_shapes(declared: tuple[Declared, ...], per_roi: set[str]) -> dict[str, tuple[int, ...]]:
+def _pooling_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """The RoiAligns of the model's graph and the bodies in it, which may take the graph's inputs."""
+    return [
+        node
+        for scope in scopes(model)
+        if scope.graph is not None
+        for node in scope.nodes
+        if is_roi_align(node) or is_private(node)
+    ]
+
+
+def _with_dims(one: Declared, nodes: Sequence[onnx.NodeProto]) -> Declared:
+    """The input with dimensions: where the model declares none, those of what a RoiAlign takes."""
+    if one.dims is not None:
+        return one
+    roles: tuple[tuple[int | str, ...], ...] = (("", "", "", ""), ("", 4), ("",))
+    for node in nodes:
+        for name, dims in zip(node.input, roles, strict=True):
+            if name == one.name:
+                return replace(one, dims=dims)
+    raise RoiAlignError(f"{one.name} must have a shape for inputs to be made up, got none; pass --inputs")
+
+
+def _made_shapes(declared: Sequence[Declared], per_roi: set[str]) -> dict[str, tuple[int, ...]]:
     # RoiAlign's own inputs first: where they share a dimension's name with another input, it means the RoIs there too.
+    fixed = [one.dims[0] for one in declared if one.name in per_roi and one.dims]
+    count = next((size for size in fixed if isinstance(size, int)), MADE_ROIS)
     sizes: dict[str, int] = {}
     shapes: dict[str, tuple[int, ...]] = {}
     for one in sorted(declared, key=lambda d: d.name not in per_roi):
         shape = []
-        for axis, dim in enumerate(one.dims):
-            boxes = len(one.dims) == 2 and one.dims[1] in (4, 5)
+        dims = one.dims or ()
+        for axis, dim in enumerate(dims):
+            boxes = len(dims) == 2 and dims[1] in (4, 5)
             if isinstance(dim, int):
                 size = dim
             elif axis == 0 and (one.name in per_roi or boxes):
-                size = MADE_ROIS
+                size = count if one.name in per_roi else MADE_ROIS
             elif one.name in per_roi:
                 size = 4  # the columns of rois
             else:
-                size = MADE_SIDE if len(one.dims) >= 3 and axis >= len(one.dims) - 2 else MADE_SIZE
+                size = MADE_SIDE if len(dims) >= 3 and axis >= len(dims) - 2 else MADE_SIZE
             shape.append(sizes.setdefault(dim, size) if isinstance(dim, str) and dim else size)
         shapes[one.name] = tuple(shape)
     return shapes
@@ -157,8 +226,8 @@ def _made_shapes(declared: tuple[Declared, ...], per_roi: set[str]) -> dict[str,
 
 def _image_extent(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> tuple[float, float]:
     """Height and width of the image in pixels, as far as the inputs tell."""
-    for node in model.graph.node:
-        if is_roi_align(node) and len(shapes.get(node.input[0], ())) == 4:
+    for node in _pooling_nodes(model):
+        if node.input and len(shapes.get(node.input[0], ())) == 4:
             scale = next((a.f for a in node.attribute if a.name == "spatial_scale" and a.f > 0), 1.0)
             height, width = shapes[node.input[0]][2:]
             return height / scale, width / scale

@@ -96,7 +96,7 @@ def test_run_prints_both_shapes_where_they_differ(tmp_path):
     export = exports.load("torchvision_roi_align/torchscript_opset16_aligned_s2.onnx")
     np.savez(tmp_path / "io.npz", **export.feeds(), **{"9": export.expected[0][:1]})
     result = invoke("run", MODEL, "--inputs", tmp_path / "io.npz", "--engine", "native", "--repeat", 1)
-    assert "9 shape (4, 4, 3, 4) for (1, 4, 3, 4)" in result.stdout
+    assert "9 different: shape (4, 4, 3, 4) for (1, 4, 3, 4)" in result.stdout
 
 
 def test_run_prints_the_engines_own_words_where_the_run_fails(tmp_path):

@@ -13,6 +13,7 @@ import onnxruntime
 
 from onnx_roialign import evaluator, private_evaluator
 from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.feeding import run_session
 from onnx_roialign.runtime import session
 from onnx_roialign.trial import one_line
 
@@ -43,7 +44,7 @@ def outputs(model: onnx.ModelProto, inputs: Mapping[str, Array], names: Sequence
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _NO_LOG
     try:
-        return [np.asarray(one) for one in session(model, options).run(names, dict(inputs))]
+        return [np.asarray(one) for one in run_session(session(model, options), inputs, names)]
     except Exception as error:  # onnxruntime's exceptions have no common base
         raise RoiAlignError(f"model must run on the inputs, got {one_line(error)}") from error
 
