@@ -63,7 +63,9 @@ def identify(
             "our op), onnx.reference (with its own). Default: builtin."
         ),
     ] = None,
-    node: Annotated[str | None, typer.Option(help="The node's name, where the model has several RoiAligns.")] = None,
+    node: Annotated[
+        str | None, typer.Option(help="The node's name, or its output's, where the model has several RoiAligns.")
+    ] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Find out by probing what a RoiAlign means: which Semantics it has, which presets that is, and the evidence."""

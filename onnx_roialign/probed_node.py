@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -113,14 +114,17 @@ def _start(model: onnx.ModelProto, engine: str) -> _Run:
 
 
 def find_node(model: onnx.ModelProto, name: str | None, path: Path) -> ProbedNode:
-    """The model's RoiAlign node, at any depth: its only one, or the one of that name.
+    """The model's RoiAlign node, at any depth: its only one, or the one of that name, or with an output of that name.
 
     Raises:
         RoiAlignError: there is none, there are several and no name was given, or its opset is not known.
     """
     nodes = [(node, scope) for scope in scopes(model) for node in _roi_aligns(scope)]
-    names = ", ".join(dict.fromkeys(node.name for node, _ in nodes))
-    chosen = [(node, scope) for node, scope in nodes if name is None or node.name == name]
+    shared = Counter(node.name for node, _ in nodes)
+    names = ", ".join(
+        node.name if node.name and shared[node.name] == 1 else next(iter(node.output), "") for node, _ in nodes
+    )
+    chosen = [(node, scope) for node, scope in nodes if name is None or (name and name in (node.name, *node.output))]
     if not nodes:
         raise RoiAlignError(f"MODEL must have a RoiAlign node, got none in {str(path)!r}")
     if not chosen:

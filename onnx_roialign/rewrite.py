@@ -92,10 +92,12 @@ def rewrite(model: onnx.ModelProto, session: str) -> onnx.ModelProto:
     """
     copy = _copy(model, DOMAIN, 1)
     inferred = infer(copy)
-    for value, known in zip(copy.graph.output, inferred.graph.output, strict=True):
-        value.type.CopyFrom(known.type)  # a Python op infers no shape
     found = 0
     for scope, typed in zip(tuple(scopes(copy)), scopes(inferred), strict=True):
+        if scope.graph is not None and typed.graph is not None:
+            # A Python op infers no shape, and Scan runs no body whose outputs have none.
+            for value, known in zip(scope.graph.output, typed.graph.output, strict=True):
+                value.type.CopyFrom(known.type)
         found = _rewrite_nodes(scope, typed, session, found)
     return copy
 

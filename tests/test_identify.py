@@ -520,3 +520,19 @@ def test_all_of_it_goes_into_json_and_nan_as_a_string():
 def test_it_is_a_public_name():
     assert onnx_roialign.identify is identify
     assert identify(reference.roi_align).semantics == Semantics()
+
+
+@pytest.mark.parametrize("names", [("", ""), ("pool", "pool"), ("first", "")], ids=str)
+def test_nodes_without_a_name_of_their_own_are_chosen_by_their_output(names):
+    nodes = [node(16), node(16)]
+    for one, name, output in zip(nodes, names, ("Y", "Z"), strict=True):
+        one.name, one.output[0] = name, output
+    nodes[1].attribute.append(onnx.helper.make_attribute("coordinate_transformation_mode", "output_half_pixel"))
+    graph = onnx.helper.make_graph(nodes, "graph", [], [])
+    proto = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 16)])
+    with pytest.raises(
+        RoiAlignError, match=f"got 2; choose with --node: {names[0] if names[0] == 'first' else 'Y'}, Z"
+    ):
+        find_node(proto, None, Path("m.onnx"))
+    assert find_node(proto, "Z", Path("m.onnx")).meant == PRESETS["onnx_output_half_pixel"]
+    assert find_node(proto, "Y", Path("m.onnx")).meant == PRESETS["onnx_half_pixel"]

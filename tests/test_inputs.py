@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import sys
 
+import graph_models
 import ml_dtypes
 import numpy as np
 import onnx
 import pytest
+import tolerances
 from onnx import TensorProto, helper
 from session_models import BATCH_INDICES, DTYPES, FEEDS, ROIS, SHAPE, TYPES, X, make_model, model, quiet_options
 from typer.testing import CliRunner
@@ -217,3 +219,13 @@ def test_the_largest_difference_of_what_is_no_array():
     assert largest_difference(None, one) == np.inf
     assert largest_difference(np.array(["a"]), np.array(["a"])) == 0
     assert largest_difference(np.array(["a"]), np.array(["b"])) == np.inf
+
+
+@pytest.mark.parametrize("body", ["if", "loop", "scan"])
+@pytest.mark.parametrize("opset", [11, 16, 21])
+def test_every_body_runs_on_the_reference_engine(body, opset):
+    given = graph_models.BODIES[body](opset)
+    feeds = FEEDS | ({"which": np.array(True)} if body == "if" else {})
+    (want,) = onnx_roialign.session(given, quiet_options()).run(None, feeds)
+    (got,) = onnx_roialign.session(given, quiet_options(), engine="reference").run(None, feeds)
+    assert largest_difference(got, want) <= tolerances.FLOAT32 * np.abs(X).max()
