@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -67,27 +65,15 @@ def _evaluator(case: Case) -> Mapping[str, Array]:
 
 
 def _native(isa: str, case: Case) -> Mapping[str, Array]:
-    with _forced(isa):
-        return _in_session("native", case)
-
-
-@contextmanager
-def _forced(isa: str) -> Iterator[None]:
     # The library refuses an instruction set that it cannot run, so what runs here is the one that is named.
-    before = os.environ.get("ONNX_ROIALIGN_ISA")
-    os.environ["ONNX_ROIALIGN_ISA"] = isa
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["ONNX_ROIALIGN_ISA"]
-        else:
-            os.environ["ONNX_ROIALIGN_ISA"] = before
+    return _in_session("native", case, isa)
 
 
-def _in_session(engine: str, case: Case) -> Mapping[str, Array]:
+def _in_session(engine: str, case: Case, isa: str | None = None) -> Mapping[str, Array]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _NO_LOG
+    if isa is not None:
+        options.add_session_config_entry("onnx_roialign.isa", isa)
     try:
         running = session(case.model, options, engine=engine)
     except (

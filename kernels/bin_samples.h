@@ -2,10 +2,17 @@
 #ifndef ONNX_ROIALIGN_BIN_SAMPLES_H_
 #define ONNX_ROIALIGN_BIN_SAMPLES_H_
 
+#include <cfloat>
 #include <cmath>
 #include <cstdint>
 
 #include "plan.h"
+
+// Each operation must be rounded to its own type, and NaN, infinity and -0 must be what IEEE 754 says.
+#if defined(__FAST_MATH__)
+#error "onnx_roialign must be compiled without -ffast-math: it computes with infinities, and its rounding is defined"
+#endif
+static_assert(FLT_EVAL_METHOD == 0, "float and double must be computed in their own precision (x86: SSE2, not x87)");
 
 namespace roialign {
 
@@ -19,7 +26,7 @@ constexpr int32_t kCoinciding = 65536;
 template <class C>
 struct Between {
   Between(C at, int32_t last) {
-    const C inside = at <= 0 ? C{0} : at;
+    const C inside = at > 0 ? at : C{0};  // NaN too: no cast below may leave the range of its type
     low = inside >= static_cast<C>(last) ? last : static_cast<int32_t>(inside);
     high_weight = low == last ? C{0} : inside - static_cast<C>(low);
   }

@@ -1,9 +1,11 @@
 // The door: every rule that attributes and arrays must keep, checked once, with the message that names what broke it.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdarg>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <iterator>
 #include <limits>
 
@@ -15,10 +17,13 @@
 namespace roialign {
 namespace {
 
-// Bounds on what one node may ask for: taps are counted in 32 bits and a grid's cost must stay bounded.
 constexpr int64_t kMaxSamplingRatio = 16384;
 constexpr int64_t kMaxOutputSize = 32768;
-constexpr int64_t kMaxMapSize = std::numeric_limits<int32_t>::max() - 64;
+// Bounds the time and the memory of one RoI where the grid is fixed; an adaptive one is bounded by the map.
+constexpr int64_t kMaxSamples = int64_t{1} << 20;
+// Taps are counted in 32 bits. A bin has up to 4 between two neighbouring pixels, and bins that are filled up to the
+// fullest have at most 3 times what the map's width gives them: 12 times 2^27, and a few for each bin.
+constexpr int64_t kMaxMapSize = int64_t{1} << 27;
 
 __attribute__((cold, format(printf, 1, 2))) std::string text(const char* format, ...) {
   char buffer[320];
@@ -37,33 +42,62 @@ std::string check_output_size(const char* name, int64_t value) {
   return {};
 }
 
+std::string check_sampling_ratio(const Attributes& attributes) {
+  const int64_t ratio = attributes.sampling_ratio;
+  if (ratio < 0 || ratio > kMaxSamplingRatio) {
+    return text("sampling_ratio must be in [0, %lld], got %lld", wide(kMaxSamplingRatio), wide(ratio));
+  }
+  const int64_t bins = std::max(attributes.output_height, attributes.output_width);
+  if (bins * ratio > kMaxSamples) {
+    return text("sampling_ratio must leave at most %lld samples along an axis, got %lld in each of %lld bins",
+                wide(kMaxSamples), wide(ratio), wide(bins));
+  }
+  return {};
+}
+
+// The numbers of Semantics, in the order of its fields. One that may be absent is -infinity then.
+struct Number {
+  const char* name;
+  double value;
+  bool may_be_absent;
+
+  bool absent() const { return may_be_absent && value == -std::numeric_limits<double>::infinity(); }
+};
+
+std::array<Number, 5> numbers_of(const Semantics& semantics) {
+  return {{{"offset", semantics.offset, false},
+           {"min_size", semantics.min_size, true},
+           {"start_shift", semantics.start_shift, false},
+           {"end_shift", semantics.end_shift, false},
+           {"max_start", semantics.max_start, true}}};
+}
+
+// As the kernels compute with it.
+template <class C>
+bool is_finite_as(double value) {
+  return std::isfinite(static_cast<C>(value));
+}
+
+template <class C>
+std::string check_numbers(const Attributes& attributes, const char* type) {
+  for (const Number& number : numbers_of(attributes.semantics)) {
+    if (number.absent() || is_finite_as<C>(number.value)) continue;
+    return text("%s must be finite in %s, got %s", number.name, type, shown(number.value).c_str());
+  }
+  const double scale = attributes.spatial_scale;
+  if (!is_finite_as<C>(scale) || static_cast<C>(scale) <= 0) {
+    return text("spatial_scale must be finite and > 0 in %s, got %s", type, shown(scale).c_str());
+  }
+  return {};
+}
+
 // Whether a * b overflows int64; both are >= 0.
 bool product(int64_t a, int64_t b, int64_t& result) { return !__builtin_mul_overflow(a, b, &result); }
 
 const char* const kSizes[] = {"N", "C", "H", "W", "num_rois"};
 
-std::string check_sizes(const Attributes& attributes, const Arrays& arrays) {
-  const int64_t sizes[] = {arrays.N, arrays.C, arrays.H, arrays.W, arrays.num_rois};
-  for (size_t i = 0; i < std::size(sizes); ++i) {
-    if (sizes[i] < 0) return text("%s must be at least 0, got %lld", kSizes[i], wide(sizes[i]));
-  }
-  int64_t elements;
-  const bool x_fits = product(arrays.N, arrays.C, elements) && product(elements, arrays.H, elements) &&
-                      product(elements, arrays.W, elements) && elements <= std::numeric_limits<int64_t>::max() / 8;
-  if (!x_fits || arrays.H > kMaxMapSize || arrays.W > kMaxMapSize) {
-    return text("X must have sizes whose product can be addressed, got shape (%lld, %lld, %lld, %lld)", wide(arrays.N),
-                wide(arrays.C), wide(arrays.H), wide(arrays.W));
-  }
-  if (!(product(arrays.num_rois, arrays.C, elements) && product(elements, attributes.output_height, elements) &&
-        product(elements, attributes.output_width, elements) && elements <= std::numeric_limits<int64_t>::max() / 8)) {
-    return text("rois must leave an output that can be addressed, got %lld rois of %lld channels",
-                wide(arrays.num_rois), wide(arrays.C));
-  }
-  if ((arrays.H == 0 || arrays.W == 0) && arrays.N > 0 && arrays.C > 0 && arrays.num_rois > 0) {
-    return text("X must have H and W of at least 1, got shape (%lld, %lld, %lld, %lld)", wide(arrays.N), wide(arrays.C),
-                wide(arrays.H), wide(arrays.W));
-  }
-  return {};
+std::string shape_of_x(const Arrays& arrays) {
+  return text("(%lld, %lld, %lld, %lld)", wide(arrays.N), wide(arrays.C), wide(arrays.H), wide(arrays.W));
 }
 
 const char* const kColumns[4] = {"x1", "y1", "x2", "y2"};
@@ -93,14 +127,11 @@ std::string check_corners(const Attributes& attributes, int64_t num_rois, const 
     for (int column = 0; column < 4; ++column) {
       if (std::isfinite(at[column])) continue;
       return text("rois must be finite, got %s at row %lld, column %d (%s)",
-                  std::isnan(at[column]) ? "nan"
-                  : at[column] > 0       ? "inf"
-                                         : "-inf",
-                  wide(row), column, kColumns[column]);
+                  shown(static_cast<double>(at[column])).c_str(), wide(row), column, kColumns[column]);
     }
     for (int column = 0; column < 4; ++column) {
       const int axis = column % 2;
-      const Axis<C> scaled = scale(at[axis], at[axis + 2]);
+      const Axis<C> scaled = scale.unbounded(at[axis], at[axis + 2]);
       // A start that overflows names itself; an end, or a size though both ends are finite, names the end.
       if (column < 2 ? std::isfinite(scaled.start) : std::isfinite(scaled.size)) continue;
       return text("rois must stay finite when scaled by %.9g, got %.9g at row %lld, column %d (%s)",
@@ -116,8 +147,6 @@ __attribute__((cold)) std::string wrong_type(const char* name, ElementType type)
 
 template <class C>
 __attribute__((noinline)) std::string check_other_rois(const Attributes& attributes, const Arrays& arrays) {
-  const auto* const known = std::find(std::begin(kElementTypes), std::end(kElementTypes), arrays.rois_type);
-  if (known == std::end(kElementTypes)) return wrong_type("rois", arrays.rois_type);
   return check_corners<C>(attributes, arrays.num_rois, [&](int64_t row) { return read_other_corners<C>(arrays, row); });
 }
 
@@ -144,23 +173,79 @@ std::string check_rois(const Attributes& attributes, const Arrays& arrays) {
 
 }  // namespace
 
+std::string shown(double value) {
+  if (std::isnan(value)) return "nan";  // printf shows its sign
+  return text("%.9g", value);
+}
+
+std::string shown(const char* text) {
+  constexpr size_t kMost = 64;
+  const size_t length = strnlen(text, kMost + 1);
+  size_t kept = std::min(length, kMost);
+  while (length > kMost && kept > 0 && (text[kept] & 0xc0) == 0x80) --kept;  // not inside a character of UTF-8
+  std::string result(text, kept);
+  for (char& c : result) {
+    if (c >= 0 && c < ' ') c = '?';
+  }
+  return length > kMost ? result + "..." : result;
+}
+
 std::string check_attributes(const Attributes& attributes) {
+  for (const Number& number : numbers_of(attributes.semantics)) {
+    if (number.absent() || std::isfinite(number.value)) continue;
+    return text("%s must be a finite number, got %s", number.name, shown(number.value).c_str());
+  }
   std::string error = check_output_size("output_height", attributes.output_height);
   if (error.empty()) error = check_output_size("output_width", attributes.output_width);
+  if (error.empty()) error = check_sampling_ratio(attributes);
   if (!error.empty()) return error;
-  if (attributes.sampling_ratio < 0 || attributes.sampling_ratio > kMaxSamplingRatio) {
-    return text("sampling_ratio must be in [0, %lld], got %lld", wide(kMaxSamplingRatio),
-                wide(attributes.sampling_ratio));
-  }
   if (!std::isfinite(attributes.spatial_scale) || attributes.spatial_scale <= 0) {
-    return text("spatial_scale must be finite and > 0, got %.9g", attributes.spatial_scale);
+    return text("spatial_scale must be finite and > 0, got %s", shown(attributes.spatial_scale).c_str());
   }
   return {};
 }
 
-std::string check_arrays(const Attributes& attributes, const Arrays& arrays) {
-  std::string error = check_sizes(attributes, arrays);
-  if (!error.empty()) return error;
+std::string check_threads(int64_t threads) {
+  if (threads >= 0 && threads <= kMaxThreads) return {};
+  return text("threads must be in [0, %lld], got %lld", wide(kMaxThreads), wide(threads));
+}
+
+std::string check_types(const Attributes& attributes, ElementType type, ElementType rois_type) {
+  const auto known = [](ElementType one) {
+    return std::find(std::begin(kElementTypes), std::end(kElementTypes), one) != std::end(kElementTypes);
+  };
+  if (!known(type)) return wrong_type("X", type);
+  if (!known(rois_type)) return wrong_type("rois", rois_type);
+  return type == ElementType::kFloat64 ? check_numbers<double>(attributes, "float64")
+                                       : check_numbers<float>(attributes, "float32");
+}
+
+std::string check_sizes(const Attributes& attributes, const Arrays& arrays) {
+  const int64_t sizes[] = {arrays.N, arrays.C, arrays.H, arrays.W, arrays.num_rois};
+  for (size_t i = 0; i < std::size(sizes); ++i) {
+    if (sizes[i] < 0) return text("%s must be at least 0, got %lld", kSizes[i], wide(sizes[i]));
+  }
+  constexpr int64_t kMostElements = std::numeric_limits<int64_t>::max() / 8;
+  int64_t elements;
+  if (!(product(arrays.N, arrays.C, elements) && product(elements, arrays.H, elements) &&
+        product(elements, arrays.W, elements) && elements <= kMostElements)) {
+    return "X must have sizes whose product can be addressed, got shape " + shape_of_x(arrays);
+  }
+  if (arrays.H > kMaxMapSize || arrays.W > kMaxMapSize) {
+    return text("X must have H and W of at most %lld, got shape ", wide(kMaxMapSize)) + shape_of_x(arrays);
+  }
+  if (!(product(arrays.num_rois, arrays.C, elements) && product(elements, attributes.output_height, elements) &&
+        product(elements, attributes.output_width, elements) && elements <= kMostElements)) {
+    return text("rois must leave an output that can be addressed, got %lld rois of %lld channels",
+                wide(arrays.num_rois), wide(arrays.C));
+  }
+  if ((arrays.H == 0 || arrays.W == 0) && arrays.N > 0 && arrays.C > 0 && arrays.num_rois > 0) {
+    return "X must have H and W of at least 1, got shape " + shape_of_x(arrays);
+  }
+  return {};
+}
+
+std::string check_values(const Attributes& attributes, const Arrays& arrays) {
   for (int64_t row = 0; row < arrays.num_rois; ++row) {
     const int64_t image = arrays.batch_indices[row];
     if (image >= 0 && image < arrays.N) continue;

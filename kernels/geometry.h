@@ -30,11 +30,16 @@ struct Scaling {
         end_shift(static_cast<C>(attributes.semantics.end_shift)),
         min_size(static_cast<C>(attributes.semantics.min_size)) {}
 
-  Axis<C> operator()(C roi_start, C roi_end) const {
+  // Without the bound on the size.
+  Axis<C> unbounded(C roi_start, C roi_end) const {
     const C start = (roi_start + start_shift) * spatial_scale - offset;
     const C end = (roi_end + end_shift) * spatial_scale - offset;
-    const C size = end - start;
-    return {start, size < min_size ? min_size : size};
+    return {start, end - start};
+  }
+
+  Axis<C> operator()(C roi_start, C roi_end) const {
+    const Axis<C> axis = unbounded(roi_start, roi_end);
+    return {axis.start, axis.size < min_size ? min_size : axis.size};
   }
 
   C spatial_scale;

@@ -210,14 +210,14 @@ struct F64 : Stream {
 
 }  // namespace avx2
 
-const Isa kAvx2 = {"avx2",
-                   cpu_has_avx2,
-                   {avx2::F32::kLanes, 6.0, 30.0, 0.75, avx2::Pair<avx2::F32>::kLanes, 0.064, 0.3},
-                   {avx2::F64::kLanes, 4.0, 30.0, 0.75, avx2::Pair<avx2::F64>::kLanes, 0.13, 0.3},
-                   avx2::pool<avx2::F32, avx2::Pair<avx2::F32>, float>,
-                   avx2::pool<avx2::F32, avx2::Pair<avx2::F32>, Half>,
-                   avx2::pool<avx2::F32, avx2::Pair<avx2::F32>, BFloat16>,
-                   avx2::pool<avx2::F64, avx2::Pair<avx2::F64>, double>};
+constexpr Isa kAvx2 = {"avx2",
+                       cpu_has_avx2,
+                       {avx2::F32::kLanes, 6.0, 30.0, 0.75, avx2::Pair<avx2::F32>::kLanes, 0.064, 0.3},
+                       {avx2::F64::kLanes, 4.0, 30.0, 0.75, avx2::Pair<avx2::F64>::kLanes, 0.13, 0.3},
+                       avx2::pool<avx2::F32, avx2::Pair<avx2::F32>, float>,
+                       avx2::pool<avx2::F32, avx2::Pair<avx2::F32>, Half>,
+                       avx2::pool<avx2::F32, avx2::Pair<avx2::F32>, BFloat16>,
+                       avx2::pool<avx2::F64, avx2::Pair<avx2::F64>, double>};
 
 }  // namespace roialign
 ROIALIGN_TARGET_END

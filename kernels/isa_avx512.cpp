@@ -181,7 +181,6 @@ struct F64 : Stream {
   static __m256i load_index32(const int32_t* index) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index));
   }
-  static __m512i load_index(const int32_t* index) { return _mm512_cvtepi32_epi64(load_index32(index)); }
   static Reg gather(const double* row, const int32_t* index) {
     const __m256i at = load_index32(index);
     return _mm512_mask_i32gather_pd(zero(), static_cast<__mmask8>(~_mm256_movepi32_mask(at)), at, row, 8);
@@ -211,14 +210,14 @@ struct F64 : Stream {
 
 }  // namespace avx512
 
-const Isa kAvx512 = {"avx512",
-                     cpu_has_avx512,
-                     {avx512::F32::kLanes, 10.0, 60.0, 1.2, avx512::F32::kLanes, 0.05, 0.3},
-                     {avx512::F64::kLanes, 6.0, 60.0, 1.2, avx512::F64::kLanes, 0.1, 0.3},
-                     avx512::pool<avx512::F32, avx512::F32, float>,
-                     avx512::pool<avx512::F32, avx512::F32, Half>,
-                     avx512::pool<avx512::F32, avx512::F32, BFloat16>,
-                     avx512::pool<avx512::F64, avx512::F64, double>};
+constexpr Isa kAvx512 = {"avx512",
+                         cpu_has_avx512,
+                         {avx512::F32::kLanes, 10.0, 60.0, 1.2, avx512::F32::kLanes, 0.05, 0.3},
+                         {avx512::F64::kLanes, 6.0, 60.0, 1.2, avx512::F64::kLanes, 0.1, 0.3},
+                         avx512::pool<avx512::F32, avx512::F32, float>,
+                         avx512::pool<avx512::F32, avx512::F32, Half>,
+                         avx512::pool<avx512::F32, avx512::F32, BFloat16>,
+                         avx512::pool<avx512::F64, avx512::F64, double>};
 
 }  // namespace roialign
 ROIALIGN_TARGET_END

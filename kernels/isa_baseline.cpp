@@ -308,13 +308,13 @@ using F64 = Pair<TwoDoubles>;
 
 }  // namespace baseline
 
-const Isa kBaseline = {"baseline",
-                       baseline::always,
-                       {baseline::F32::kLanes, 4.0, 45.0, 0.66, baseline::Pair<baseline::F32>::kLanes, 0.1, 0.3},
-                       {baseline::F64::kLanes, 2.0, 45.0, 1.2, baseline::F64::kLanes, 0.2, 0.4},
-                       baseline::pool<baseline::F32, baseline::Pair<baseline::F32>, float>,
-                       baseline::pool<baseline::F32, baseline::Pair<baseline::F32>, Half>,
-                       baseline::pool<baseline::F32, baseline::Pair<baseline::F32>, BFloat16>,
-                       baseline::pool<baseline::F64, baseline::F64, double>};
+constexpr Isa kBaseline = {"baseline",
+                           baseline::always,
+                           {baseline::F32::kLanes, 4.0, 45.0, 0.66, baseline::Pair<baseline::F32>::kLanes, 0.1, 0.3},
+                           {baseline::F64::kLanes, 2.0, 45.0, 1.2, baseline::F64::kLanes, 0.2, 0.4},
+                           baseline::pool<baseline::F32, baseline::Pair<baseline::F32>, float>,
+                           baseline::pool<baseline::F32, baseline::Pair<baseline::F32>, Half>,
+                           baseline::pool<baseline::F32, baseline::Pair<baseline::F32>, BFloat16>,
+                           baseline::pool<baseline::F64, baseline::F64, double>};
 
 }  // namespace roialign

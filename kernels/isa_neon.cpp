@@ -142,13 +142,13 @@ struct F64 : Stream {
 
 }  // namespace neon
 
-const Isa kNeon = {"neon",
-                   neon::always,
-                   {neon::F32::kLanes, 4.0, 45.0, 0.66, neon::F32::kLanes, 0.115, 0.3},
-                   {neon::F64::kLanes, 2.0, 45.0, 0.66, neon::F64::kLanes, 0.23, 0.4},
-                   neon::pool<neon::F32, neon::F32, float>,
-                   neon::pool<neon::F32, neon::F32, Half>,
-                   neon::pool<neon::F32, neon::F32, BFloat16>,
-                   neon::pool<neon::F64, neon::F64, double>};
+constexpr Isa kNeon = {"neon",
+                       neon::always,
+                       {neon::F32::kLanes, 4.0, 45.0, 0.66, neon::F32::kLanes, 0.115, 0.3},
+                       {neon::F64::kLanes, 2.0, 45.0, 0.66, neon::F64::kLanes, 0.23, 0.4},
+                       neon::pool<neon::F32, neon::F32, float>,
+                       neon::pool<neon::F32, neon::F32, Half>,
+                       neon::pool<neon::F32, neon::F32, BFloat16>,
+                       neon::pool<neon::F64, neon::F64, double>};
 
 }  // namespace roialign

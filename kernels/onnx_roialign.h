@@ -1,7 +1,13 @@
 /* The direct C call: RoiAlign on plain arrays, without ONNX Runtime. The only public header; plain C99.
  *
- * The library exports two symbols: onnx_roialign_call, declared here, and RegisterCustomOps, which ONNX Runtime
- * looks up by name (SessionOptions::RegisterCustomOpsLibrary and its twins in every language).
+ *   onnx_roialign_args args;
+ *   args.struct_size = sizeof args;
+ *   onnx_roialign_defaults(&args);
+ *   args.X = ...;
+ *   if (onnx_roialign_call(&args, message, sizeof message) != ONNX_ROIALIGN_OK) puts(message);
+ *
+ * The library exports what is declared here and RegisterCustomOps, which ONNX Runtime looks up by name
+ * (SessionOptions::RegisterCustomOpsLibrary and its twins in every language).
  */
 #ifndef ONNX_ROIALIGN_H_
 #define ONNX_ROIALIGN_H_
@@ -34,9 +40,13 @@ enum onnx_roialign_status {
   ONNX_ROIALIGN_FAILED = 3            /* out of memory, threads that cannot be started */
 };
 
-/* One call. Zero it, set struct_size and the fields; every field without a remark is required. */
+/* One call. Set struct_size, let onnx_roialign_defaults fill the rest, then set the arrays, their sizes and whatever
+ * else differs. A pointer may be null where its array has no elements, and must be aligned to its element type.
+ *
+ * The struct grows at its end only, and struct_size says how much of it the caller knows. A library that knows more
+ * takes the defaults for the rest; one that knows less accepts the call where the bytes that it does not know are 0. */
 typedef struct onnx_roialign_args {
-  size_t struct_size; /* sizeof(onnx_roialign_args): lets the struct grow at its end */
+  size_t struct_size; /* sizeof(onnx_roialign_args), at most 4096 */
 
   int32_t type;                 /* enum onnx_roialign_type, of X and Y */
   int32_t rois_type;            /* the same of rois, which are rounded once to X's type or, if that is a 16-bit one, to
@@ -48,30 +58,50 @@ typedef struct onnx_roialign_args {
   int64_t N, C, H, W, num_rois;
 
   /* ONNX's attributes. */
-  int64_t output_height, output_width; /* bins, >= 1 */
-  int64_t sampling_ratio;              /* samples per bin and axis; 0: adaptive */
-  double spatial_scale;                /* feature-map pixels per image pixel, finite and > 0 */
-  int32_t mode_max;                    /* 0: mean of the samples, 1: max */
+  int64_t output_height, output_width; /* bins, 1 to 32768; default 1 */
+  int64_t sampling_ratio;              /* samples per bin and axis, 0 to 16384; default 0: adaptive */
+  double spatial_scale;                /* feature-map pixels per image pixel, finite and > 0; default 1 */
+  int32_t mode_max;                    /* 0: mean of the samples (default), 1: max */
 
-  /* Semantics: everything in which RoIAligns differ (see onnx_roialign/semantics.py). */
-  double offset;            /* subtracted from every scaled coordinate: 0.5 for half_pixel, else 0 */
-  double min_size;          /* lower bound on the scaled RoI's sides; -INFINITY: none */
-  double start_shift;       /* added to x1 and y1 before scaling */
-  double end_shift;         /* added to x2 and y2 before scaling */
-  double max_start;         /* mode max: what the maximum starts from; -INFINITY: from the bin's first sample */
-  int32_t adaptive_floor;   /* adaptive grid: 0 ceil, 1 floor of roi_size / output_size */
-  int32_t empty_nan;        /* a bin without any sample: 0 zero, 1 NaN */
-  int32_t max_samples;      /* mode max: 0 over the four weighted corners of each sample, 1 over the samples */
-  int32_t border_exclusive; /* a sample exactly at -1 or at H (W): 0 counts, 1 contributes nothing */
+  /* Semantics: everything in which RoIAligns differ (see onnx_roialign/semantics.py). The defaults are those of ONNX
+   * from opset 16 on: half_pixel. The numbers must be finite in the type that coordinates are computed in: float64
+   * where X is float64, else float32. */
+  double offset;          /* subtracted from every scaled coordinate: 0.5 for half_pixel (default), else 0 */
+  double min_size;        /* lower bound on the scaled RoI's sides; -INFINITY: none (default) */
+  double end_shift;       /* added to x2 and y2 before scaling; default 0 */
+  int32_t adaptive_floor; /* adaptive grid: 0 ceil (default), 1 floor of roi_size / output_size */
+  int32_t empty_nan;      /* a bin without any sample: 0 zero (default), 1 NaN */
+  int32_t max_samples;    /* mode max: 0 over the four weighted corners of each sample (default), 1 over the samples */
+  int32_t border_exclusive; /* a sample exactly at -1 or at H (W): 0 counts (default), 1 contributes nothing */
 
-  int32_t threads; /* threads to use; 0: one per core that this process may run on */
-  const char* isa; /* instruction set to use; NULL: $ONNX_ROIALIGN_ISA, else the widest that this CPU has */
+  int32_t threads; /* threads to use, at most 1024; 0: one per core that this process may run on (default) */
+  const char* isa; /* one of onnx_roialign_isas(); NULL (default): $ONNX_ROIALIGN_ISA, else the widest of them */
   const char* ran; /* written: the instruction set that ran (a static string) */
+  /* The struct began with what stands above: a smaller struct_size is refused. */
+
+  /* More of Semantics. */
+  double start_shift; /* added to x1 and y1 before scaling; default 0 */
+  double max_start;   /* mode max: what the maximum starts from; -INFINITY: from the bin's first sample (default) */
 } onnx_roialign_args;
 
-/* Computes Y. Answers an enum onnx_roialign_status; where it is not OK, message holds one line (cut to message_size,
- * always terminated) and Y is untouched or partly written. Thread-safe; keeps no state; never throws. */
+/* Fills *args with the defaults, struct_size excepted, which must be set: X, rois, batch_indices and Y become null, all
+ * sizes 0. Returns ONNX_ROIALIGN_OK, or ONNX_ROIALIGN_INVALID_ARGUMENT where args is null or struct_size is no size of
+ * the struct; then nothing is written. */
+ONNX_ROIALIGN_API int onnx_roialign_defaults(onnx_roialign_args* args);
+
+/* Computes Y. Returns an enum onnx_roialign_status; where it is not OK, message holds one line (cut to message_size,
+ * always terminated) and Y is untouched or partly written; else message is empty. The checks run in this order:
+ * struct_size; fields that are 0 or 1; the numbers of Semantics, then ONNX's attributes, as they stand above; threads;
+ * type, and the numbers in the type of coordinates; sizes; pointers; batch_indices; coordinates; isa.
+ * Any number of threads may call at once, each with its own args; never throws. $ONNX_ROIALIGN_ISA is read once, by the
+ * first call that needs it. */
 ONNX_ROIALIGN_API int onnx_roialign_call(onnx_roialign_args* args, char* message, size_t message_size);
+
+/* The version of the library, such as "0.1.0". */
+ONNX_ROIALIGN_API const char* onnx_roialign_version(void);
+
+/* The instruction sets that both the library and this CPU have, widest first: static names, then NULL. */
+ONNX_ROIALIGN_API const char* const* onnx_roialign_isas(void);
 
 #ifdef __cplusplus
 }

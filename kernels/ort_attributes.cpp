@@ -15,7 +15,7 @@ namespace {
 
 constexpr int64_t kFirstOpsetWithCoordinateMode = 16;
 
-std::string quoted(const std::string& text) { return "'" + text + "'"; }
+std::string quoted(const std::string& text) { return "'" + shown(text.c_str()) + "'"; }
 
 std::string node_suffix(const OrtApi& api, const OrtKernelInfo* info) {
   size_t size = 0;
@@ -23,7 +23,7 @@ std::string node_suffix(const OrtApi& api, const OrtKernelInfo* info) {
   std::string name(size, '\0');
   check(api.KernelInfo_GetNodeName(info, name.data(), &size));
   name.resize(size == 0 ? 0 : size - 1);
-  return " (node " + quoted(name) + ")";
+  return " (node '" + name + "')";
 }
 
 }  // namespace
@@ -108,8 +108,7 @@ bool read_half_pixel(const AttributeReader& reader, int64_t opset) {
 double finite(const AttributeReader& reader, const char* name, double absent) {
   const double value = reader.real(name).value_or(static_cast<float>(absent));
   if (!std::isfinite(value)) {
-    const char* got = std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
-    reader.refuse(std::string(name) + " must be a finite number, got " + got);
+    reader.refuse(std::string(name) + " must be a finite number, got " + shown(value));
   }
   return value;
 }
@@ -122,15 +121,21 @@ double finite_or_none(const AttributeReader& reader, const char* name) {
 }
 
 Attributes read_common_attributes(const AttributeReader& reader, const Semantics& semantics) {
-  Attributes attributes{};
+  // One at a time, each refused before the next is read: so the first of two faults is the one that Python names.
+  Attributes attributes{1, 1, 0, 1.0, false, semantics};
+  const auto check_so_far = [&] {
+    const std::string problem = check_attributes(attributes);
+    if (!problem.empty()) reader.refuse(problem);
+  };
   attributes.output_height = reader.integer("output_height", 1);
+  check_so_far();
   attributes.output_width = reader.integer("output_width", 1);
+  check_so_far();
   attributes.sampling_ratio = reader.integer("sampling_ratio", 0);
+  check_so_far();
   attributes.spatial_scale = reader.real("spatial_scale").value_or(1.0F);
+  check_so_far();
   attributes.mode_max = reader.choice("mode", "avg", "max");
-  attributes.semantics = semantics;
-  const std::string problem = check_attributes(attributes);
-  if (!problem.empty()) reader.refuse(problem);
   return attributes;
 }
 

@@ -35,16 +35,10 @@ OrtStatus* ROIALIGN_ORT_CALL create_kernel(const OrtCustomOp* op, const OrtApi* 
     const AttributeReader reader(*api, info);
     const Attributes attributes =
         self->opset == nullptr ? read_private_attributes(reader) : read_onnx_attributes(reader, self->opset->load());
-    std::string problem;
-    const Isa* isa = choose_isa(nullptr, problem);
-    if (isa == nullptr) throw std::invalid_argument(problem);
-    *out = new Kernel{self->runtime,
-                      static_cast<ElementType>(self->type),
-                      static_cast<ElementType>(self->rois_type),
-                      attributes,
-                      reader.node(),
-                      isa,
-                      usable_cores()};
+    const auto type = static_cast<ElementType>(self->type), rois_type = static_cast<ElementType>(self->rois_type);
+    require_none(check_types(attributes, type, rois_type), reader.node());
+    const Isa* const isa = self->settings.isa == nullptr ? &choose_isa(nullptr, "") : self->settings.isa;
+    *out = new Kernel{self->runtime, type, rois_type, attributes, reader.node(), isa, usable_cores()};
   });
 }
 
@@ -62,7 +56,8 @@ OrtStatus* ROIALIGN_ORT_CALL compute(void* self, OrtKernelContext* context) {
         kernel.type,  kernel.rois_type, X.data,     rois.data,  static_cast<const int64_t*>(batch_indices.data),
         nullptr,      X.shape[0],       X.shape[1], X.shape[2], X.shape[3],
         rois.shape[0]};
-    require_none(check_arrays(kernel.attributes, arrays), kernel.node);
+    require_none(check_sizes(kernel.attributes, arrays), kernel.node);
+    require_none(check_values(kernel.attributes, arrays), kernel.node);
     arrays.Y = make_output(api, context, kernel.attributes, arrays.num_rois, arrays.C);
     if (arrays.num_rois == 0 || arrays.C == 0) return;
     SessionPool pool{api, context};

@@ -12,6 +12,13 @@
 
 namespace roialign {
 
+// What session config entries say, the opset aside.
+struct Settings {
+  const Isa* isa;  // null: the one of $ONNX_ROIALIGN_ISA, or else the widest
+
+  bool operator==(const Settings& other) const { return isa == other.isa; }
+};
+
 // One op for one element type. ONNX Runtime keeps a pointer to it for as long as a session that uses it lives.
 struct Op : ort_abi::OrtCustomOp {
   Runtime runtime;
@@ -19,6 +26,7 @@ struct Op : ort_abi::OrtCustomOp {
   // Of ONNX's RoiAlign: the model's opset, 0 where it is unknown. ONNX Runtime merges all opsets of a custom op into
   // one schema, so that a kernel cannot ask it. Each kernel copies the number when it is created. Null: a private op.
   const std::atomic<int64_t>* opset;
+  Settings settings;
   ort_abi::ONNXTensorElementDataType type;  // of X
   size_t rois;                              // which input they are
   ort_abi::ONNXTensorElementDataType rois_type;

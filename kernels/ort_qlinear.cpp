@@ -34,6 +34,7 @@ OrtStatus* ROIALIGN_ORT_CALL create_kernel(const OrtCustomOp* op, const OrtApi* 
     const Attributes attributes = read_private_attributes(reader);
     const std::string problem = check_qlinear_attributes(attributes);
     if (!problem.empty()) reader.refuse(problem);
+    require_none(check_types(attributes, ElementType::kFloat32, ElementType::kFloat32), reader.node());
     *out = new Kernel{static_cast<const Op*>(op)->runtime, static_cast<const Op*>(op)->type, attributes, reader.node(),
                       usable_cores()};
   });
@@ -69,10 +70,19 @@ void run(const Kernel& kernel, OrtKernelContext* context) {
                             X.shape[3],
                             rois.shape[0]};
   require_none(check_scale(arrays.scale), kernel.node);
-  require_none(check_arrays(kernel.attributes,
-                            {ElementType::kFloat32, ElementType::kFloat32, arrays.X, arrays.rois, arrays.batch_indices,
-                             nullptr, arrays.N, arrays.C, arrays.H, arrays.W, arrays.num_rois}),
-               kernel.node);
+  const Arrays plain{ElementType::kFloat32,
+                     ElementType::kFloat32,
+                     arrays.X,
+                     arrays.rois,
+                     arrays.batch_indices,
+                     nullptr,
+                     arrays.N,
+                     arrays.C,
+                     arrays.H,
+                     arrays.W,
+                     arrays.num_rois};
+  require_none(check_sizes(kernel.attributes, plain), kernel.node);
+  require_none(check_values(kernel.attributes, plain), kernel.node);
   arrays.Y = static_cast<T*>(make_output(api, context, kernel.attributes, arrays.num_rois, arrays.C));
   if (arrays.num_rois == 0 || arrays.C == 0) return;
   SessionPool pool{api, context};

@@ -2,11 +2,9 @@
 #ifndef ONNX_ROIALIGN_ORT_STATUS_H_
 #define ONNX_ROIALIGN_ORT_STATUS_H_
 
-#include <new>
-#include <stdexcept>
-#include <string>
 #include <utility>
 
+#include "guard.h"
 #include "ort_abi.h"
 
 namespace roialign {
@@ -14,7 +12,7 @@ namespace roialign {
 // The ONNX Runtime that loaded this library.
 struct Runtime {
   const ort_abi::OrtApi* api;
-  bool shows_shapes;  // has kShapeReferenceVersion
+  const ort_abi::OrtApi* shapes;  // the table of kShapeReferenceVersion; null where the runtime is older
 };
 
 // An OrtStatus on its way to the boundary.
@@ -31,33 +29,26 @@ inline void check(ort_abi::OrtStatus* status) {
   if (status != nullptr) throw OrtFailure(status);
 }
 
-inline void require_none(const std::string& problem, const std::string& node) {
-  if (!problem.empty()) throw std::invalid_argument(problem + node);
-}
-
 inline bool succeeded(const ort_abi::OrtApi& api, ort_abi::OrtStatus* status) {
   if (status == nullptr) return true;
   api.ReleaseStatus(status);
   return false;
 }
 
-// Runs body and answers what it threw as a status: no exception may pass the C boundary.
+// Runs body and returns what it threw as a status.
 template <typename Body>
 ort_abi::OrtStatus* guarded(const ort_abi::OrtApi& api, Body&& body) noexcept {
-  try {
-    std::forward<Body>(body)();
-    return nullptr;
-  } catch (const OrtFailure& failure) {
-    return failure.status();
-  } catch (const std::invalid_argument& problem) {
-    return api.CreateStatus(ort_abi::ORT_INVALID_ARGUMENT, problem.what());
-  } catch (const std::bad_alloc&) {
-    return api.CreateStatus(ort_abi::ORT_FAIL, "onnx_roialign: out of memory");
-  } catch (const std::exception& problem) {
-    return api.CreateStatus(ort_abi::ORT_FAIL, problem.what());
-  } catch (...) {
-    return api.CreateStatus(ort_abi::ORT_FAIL, "onnx_roialign: unknown error");
-  }
+  const auto run = [&]() -> ort_abi::OrtStatus* {
+    try {
+      std::forward<Body>(body)();
+      return nullptr;
+    } catch (const OrtFailure& failure) {
+      return failure.status();
+    }
+  };
+  return guarded(run, [&](Failure failure, const char* text) {
+    return api.CreateStatus(failure == Failure::kOther ? ort_abi::ORT_FAIL : ort_abi::ORT_INVALID_ARGUMENT, text);
+  });
 }
 
 }  // namespace roialign

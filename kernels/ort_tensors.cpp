@@ -47,11 +47,11 @@ Tensor read_input(const Runtime& runtime, const OrtKernelContext* context, size_
   check(api.KernelContext_GetInput(context, index, &value));
   void* data = nullptr;
   check(api.GetTensorMutableData(const_cast<OrtValue*>(value), &data));  // the C API has no reading twin
-  if (runtime.shows_shapes) {
+  if (runtime.shapes != nullptr) {
     ONNXTensorElementDataType type;
     const int64_t* sizes = nullptr;
     size_t rank = 0;
-    check(api.GetTensorElementTypeAndShapeDataReference(value, &type, &sizes, &rank));
+    check(runtime.shapes->GetTensorElementTypeAndShapeDataReference(value, &type, &sizes, &rank));
     return {Dimensions(sizes, rank), data};
   }
   return {copied_shape(api, value), data};

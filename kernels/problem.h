@@ -59,11 +59,24 @@ struct Workers {
 
 struct Isa;  // one instruction set's kernels: dispatch.h
 
-// Each answers an empty text, or "<input> <rule>, got <value> [at <where>]".
-std::string check_attributes(const Attributes& attributes);
-std::string check_arrays(const Attributes& attributes, const Arrays& arrays);
+// More do not help, and each costs memory for its stack.
+constexpr int64_t kMaxThreads = 1024;
 
-// Computes arrays.Y; both checks must have passed. Throws std::bad_alloc only.
+// The checks at the door, in the order in which they are made; onnx_roialign/attributes.py makes the same ones in the
+// same order and words. Each returns an empty text, or "<input> <rule>, got <value> [at <where>]".
+std::string check_attributes(const Attributes& attributes);
+std::string check_threads(int64_t threads);
+// The types themselves, and whether every number is finite in the type in which coordinates of it are computed.
+std::string check_types(const Attributes& attributes, ElementType type, ElementType rois_type);
+std::string check_sizes(const Attributes& attributes, const Arrays& arrays);
+// Of batch_indices and rois; the checks before must have passed.
+std::string check_values(const Attributes& attributes, const Arrays& arrays);
+
+// A number and a text as messages show them; a long text is cut, and one line remains one.
+std::string shown(double value);
+std::string shown(const char* text);
+
+// Computes arrays.Y; the checks must have passed. Throws std::bad_alloc, and what a worker cannot help.
 void roi_align(const Attributes& attributes, const Arrays& arrays, const Isa& isa, const Workers& workers);
 
 }  // namespace roialign

@@ -2,18 +2,20 @@
 #include "qlinear.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <cstdio>
 #include <limits>
-#include <new>
 #include <vector>
 
 #include "bin_samples.h"
 #include "geometry.h"
+#include "parallel.h"
 
 namespace roialign {
 namespace {
+
+// A bin costs the square of it, since torchvision's sums are not separable to the last bit. An adaptive grid has no
+// more samples than the map has pixels.
+constexpr int64_t kMaxSamplingRatio = 32;
 
 struct Sample {
   int32_t low;
@@ -132,34 +134,22 @@ class RoiPooler {
 std::string check_qlinear_attributes(const Attributes& attributes) {
   if (attributes.mode_max) return "mode must be 'avg', got 'max'";
   if (attributes.semantics.empty_nan) return "empty must be 'zero' where the answer is quantized, got 'nan'";
+  if (attributes.sampling_ratio > kMaxSamplingRatio) {
+    return "sampling_ratio must be at most " + std::to_string(kMaxSamplingRatio) +
+           " where the answer is quantized, got " + std::to_string(attributes.sampling_ratio);
+  }
   return {};
 }
 
 std::string check_scale(float scale) {
   if (scale > 0 && std::isfinite(scale) && std::isfinite(1 / scale)) return {};
-  char number[32];
-  std::snprintf(number, sizeof number, "%.9g", static_cast<double>(scale));
-  return std::string("x_scale must be finite and > 0, and so must 1 / x_scale, got ") +
-         (std::isnan(scale) ? "nan" : number);
+  return "x_scale must be finite and > 0, and so must 1 / x_scale, got " + shown(static_cast<double>(scale));
 }
 
 template <class T>
 void qlinear_roi_align(const Attributes& attributes, const QuantizedArrays<T>& arrays, const Workers& workers) {
-  struct Job {
-    const Attributes& attributes;
-    const QuantizedArrays<T>& arrays;
-    std::atomic<bool> out_of_memory{false};
-  } job{attributes, arrays};
-  const auto pool = [](void* user, size_t roi) {
-    Job& own = *static_cast<Job*>(user);
-    try {
-      RoiPooler<T>(own.attributes, own.arrays, static_cast<int64_t>(roi)).pool();
-    } catch (const std::bad_alloc&) {  // may not pass through the caller's thread pool
-      own.out_of_memory = true;
-    }
-  };
-  workers.parallel_for(workers.context, pool, static_cast<size_t>(arrays.num_rois), &job);
-  if (job.out_of_memory) throw std::bad_alloc();
+  parallel(workers, static_cast<size_t>(arrays.num_rois),
+           [&](size_t roi) { RoiPooler<T>(attributes, arrays, static_cast<int64_t>(roi)).pool(); });
 }
 
 template void qlinear_roi_align(const Attributes&, const QuantizedArrays<uint8_t>&, const Workers&);

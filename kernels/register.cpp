@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "dispatch.h"
 #include "ort_ops.h"
 #include "ort_status.h"
 
@@ -25,12 +26,15 @@ namespace {
 using namespace ort_abi;  // NOLINT: this file is ONNX Runtime's side of the library
 
 constexpr char kOpsetEntry[] = "onnx_roialign.opset";
+constexpr char kIsaEntry[] = "onnx_roialign.isa";
 constexpr char kMarkerEntry[] = "onnx_roialign.registration";
 
 // One domain of ops, to which ONNX Runtime keeps pointers.
 class Domain {
  public:
-  Domain(const OrtApi& api, const char* name, std::vector<Op> ops) : api_(api), ops_(std::move(ops)) {
+  Domain(const OrtApi& api, const char* name, const Settings& settings, std::vector<Op> ops)
+      : api_(api), settings_(settings), ops_(std::move(ops)) {
+    for (Op& op : ops_) op.settings = settings;
     check(api.CreateCustomOpDomain(name, &domain_));
     for (const Op& op : ops_) {
       if (OrtStatus* status = api.CustomOpDomain_Add(domain_, &op)) {
@@ -44,15 +48,17 @@ class Domain {
   Domain& operator=(const Domain&) = delete;
 
   const OrtApi& api() const { return api_; }
+  const Settings& settings() const { return settings_; }
   void add_to(OrtSessionOptions* options) const { check(api_.AddCustomOpDomain(options, domain_)); }
 
  private:
   const OrtApi& api_;
-  const std::vector<Op> ops_;
+  const Settings settings_;
+  std::vector<Op> ops_;
   OrtCustomOpDomain* domain_ = nullptr;
 };
 
-std::unique_ptr<Domain> make_private_domain(const Runtime& runtime) {
+std::unique_ptr<Domain> make_private_domain(const Runtime& runtime, const Settings& settings) {
   std::vector<Op> ops;
   for (const ElementType type : kElementTypes) {
     for (const ElementType rois_type : kElementTypes) {
@@ -60,17 +66,17 @@ std::unique_ptr<Domain> make_private_domain(const Runtime& runtime) {
     }
   }
   for (const auto type : kQuantizedTypes) ops.push_back(make_qlinear_roi_align(runtime, type));
-  return std::make_unique<Domain>(*runtime.api, "onnx_roialign", std::move(ops));
+  return std::make_unique<Domain>(*runtime.api, "onnx_roialign", settings, std::move(ops));
 }
 
 // What one session options object holds of this library: ONNX's RoiAlign at one opset.
 class Registration {
  public:
-  Registration(const Runtime& runtime, const OrtSessionOptions* options, int64_t opset)
-      : options_(options), opset_(opset) {
+  Registration(const Runtime& runtime, const OrtSessionOptions* options, int64_t opset, const Settings& settings)
+      : options_(options), opset_(opset), settings_(settings) {
     std::vector<Op> ops;
     for (const ElementType type : kElementTypes) ops.push_back(make_roi_align(runtime, opset_, type));
-    domain_ = std::make_unique<Domain>(*runtime.api, "", std::move(ops));
+    domain_ = std::make_unique<Domain>(*runtime.api, "", settings, std::move(ops));
   }
   Registration(const Registration&) = delete;
   Registration& operator=(const Registration&) = delete;
@@ -79,6 +85,12 @@ class Registration {
 
   // Unique in the process, so that another copy of this library does not take it for its own.
   std::string marker() const { return std::to_string(reinterpret_cast<uintptr_t>(this)); }
+
+  void require_same(const Settings& settings) const {
+    if (settings == settings_) return;
+    throw std::invalid_argument(
+        "onnx_roialign.isa must not change on options that are registered, got another one; register on new options");
+  }
 
   void set_opset(const OrtSessionOptions* options, int64_t opset) {
     if (opset == opset_) return;
@@ -94,6 +106,7 @@ class Registration {
  private:
   const OrtSessionOptions* options_;
   std::atomic<int64_t> opset_;
+  const Settings settings_;
   std::unique_ptr<Domain> domain_;
 };
 
@@ -102,25 +115,27 @@ class Registration {
 // session that loaded it are gone: about 1 kB per options object, however often it is registered.
 class Registrations {
  public:
-  void add(const Runtime& runtime, OrtSessionOptions* options, int64_t opset, const std::string& marker) {
+  void add(const Runtime& runtime, OrtSessionOptions* options, int64_t opset, const Settings& settings,
+           const std::string& marker) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!marker.empty()) {
+      find(marker).require_same(settings);
       find(marker).set_opset(options, opset);
       return;
     }
-    kept_.push_back(std::make_unique<Registration>(runtime, options, opset));
+    kept_.push_back(std::make_unique<Registration>(runtime, options, opset, settings));
     kept_.back()->add_to(options);
-    private_domain(runtime).add_to(options);
+    private_domain(runtime, settings).add_to(options);
     check(runtime.api->AddSessionConfigEntry(options, kMarkerEntry, kept_.back()->marker().c_str()));
   }
 
  private:
-  // Nothing in the private ops belongs to one options object: all those of one ONNX Runtime share them.
-  const Domain& private_domain(const Runtime& runtime) {
+  // Nothing in the private ops belongs to one options object: those of one ONNX Runtime with equal settings share them.
+  const Domain& private_domain(const Runtime& runtime, const Settings& settings) {
     for (const auto& domain : private_) {
-      if (&domain->api() == runtime.api) return *domain;
+      if (&domain->api() == runtime.api && domain->settings() == settings) return *domain;
     }
-    private_.push_back(make_private_domain(runtime));
+    private_.push_back(make_private_domain(runtime, settings));
     return *private_.back();
   }
 
@@ -163,19 +178,26 @@ int64_t read_opset(const OrtApi& api, const OrtSessionOptions* options) {
   return opset;
 }
 
-// Asked by its name: GetApi complains on stderr of a version that it does not have.
-bool shows_shapes(const OrtApiBase& base) {
+Settings read_settings(const OrtApi& api, const OrtSessionOptions* options) {
+  int present = 0;
+  check(api.HasSessionConfigEntry(options, kIsaEntry, &present));
+  return {present == 0 ? nullptr : &choose_isa(config_entry(api, options, kIsaEntry).c_str(), kIsaEntry)};
+}
+
+// Null where the runtime is older. Its version is read first: GetApi complains on stderr of one that it does not have.
+const OrtApi* shape_api(const OrtApiBase& base) {
   unsigned major = 0, minor = 0;
-  if (std::sscanf(base.GetVersionString(), "%u.%u", &major, &minor) != 2) return false;
-  return (major > 1 || minor >= kShapeReferenceVersion) && base.GetApi(kShapeReferenceVersion) != nullptr;
+  if (std::sscanf(base.GetVersionString(), "%u.%u", &major, &minor) != 2) return nullptr;
+  return major > 1 || minor >= kShapeReferenceVersion ? base.GetApi(kShapeReferenceVersion) : nullptr;
 }
 
 OrtStatus* too_old(const OrtApiBase& base) {
   const OrtApi* api = base.GetApi(1);
   if (api == nullptr) return nullptr;  // such a runtime never existed
-  const std::string text =
-      std::string("onnx_roialign needs ONNX Runtime 1.17 or newer, got ") + base.GetVersionString();
-  return api->CreateStatus(ORT_NOT_IMPLEMENTED, text.c_str());
+  char text[128];
+  std::snprintf(text, sizeof text, "onnx_roialign needs ONNX Runtime 1.%u or newer, got %s", kApiVersion,
+                base.GetVersionString());
+  return api->CreateStatus(ORT_NOT_IMPLEMENTED, text);
 }
 
 }  // namespace
@@ -186,9 +208,9 @@ extern "C" ROIALIGN_EXPORT ort_abi::OrtStatus* ROIALIGN_ORT_CALL RegisterCustomO
   using namespace roialign;  // NOLINT
   const ort_abi::OrtApi* api = base->GetApi(ort_abi::kApiVersion);
   if (api == nullptr) return too_old(*base);
-  static Registrations registrations;
   return guarded(*api, [&] {
-    registrations.add({api, shows_shapes(*base)}, options, read_opset(*api, options),
+    static Registrations registrations;
+    registrations.add({api, shape_api(*base)}, options, read_opset(*api, options), read_settings(*api, options),
                       config_entry(*api, options, kMarkerEntry));
   });
 }

@@ -1,7 +1,6 @@
 // One checked call: plans for a block of RoIs, then their pooling, both cut into tasks for the workers.
 #include <algorithm>
 #include <cstddef>
-#include <exception>
 #include <limits>
 #include <memory>
 #include <numeric>
@@ -13,6 +12,7 @@
 #include "few.h"
 #include "geometry.h"
 #include "memory.h"
+#include "parallel.h"
 #include "pool.h"
 #include "problem.h"
 #include "tiling.h"
@@ -32,33 +32,6 @@ constexpr int64_t kSmallCall = 4096;
 constexpr int64_t kPlannerShare = 128;
 // From here on RoIs are put in order and touched lines noted: fewer channels do not pay for it.
 constexpr int64_t kManyChannels = 16;
-
-// Runs body(i) for i in [0, count) on the workers; an exception of any of them is thrown here, after all have ended.
-template <class Body>
-void parallel(const Workers& workers, size_t count, const Body& body) {
-  if (count <= 1 || workers.threads <= 1) {
-    for (size_t i = 0; i < count; ++i) body(i);
-    return;
-  }
-  struct Shared {
-    const Body& body;
-    std::vector<std::exception_ptr> failures;
-  } shared{body, std::vector<std::exception_ptr>(count)};
-  workers.parallel_for(
-      workers.context,
-      [](void* user, size_t i) {
-        auto& work = *static_cast<Shared*>(user);
-        try {
-          work.body(i);
-        } catch (...) {
-          work.failures[i] = std::current_exception();
-        }
-      },
-      count, &shared);
-  for (const auto& failure : shared.failures) {
-    if (failure) std::rethrow_exception(failure);
-  }
-}
 
 Range share(int64_t count, size_t i, size_t parts) {
   const int64_t part = static_cast<int64_t>(i), all = static_cast<int64_t>(parts);

@@ -6,6 +6,7 @@ import ctypes
 import functools
 import importlib.metadata
 import importlib.resources
+import itertools
 import math
 import os
 import sys
@@ -15,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onnx_roialign.attributes import Attributes, check_arrays
-from onnx_roialign.errors import NativeLibraryError, RoiAlignError
+from onnx_roialign.attributes import Attributes, check_arrays, check_threads, enough_memory, new_output
+from onnx_roialign.errors import NativeLibraryError, RoiAlignError, shown
 from onnx_roialign.semantics import NUMBERS
 
 __all__ = ["active_isa", "available_isas", "library_path", "roi_align"]
@@ -25,10 +26,16 @@ Array = npt.NDArray[Any]
 
 # TensorProto.DataType's numbers.
 _TYPES = (("float32", 1), ("float16", 10), ("float64", 11), ("bfloat16", 16))
-_ISAS = ("avx512", "avx2", "neon", "baseline")
-_OK, _INVALID_ARGUMENT, _NOT_SUPPORTED = 0, 1, 2
+_OK, _INVALID_ARGUMENT = 0, 1
 _MESSAGE_SIZE = 512
-_INT32_MAX = 2**31 - 1
+
+# The members that are 1 where a field of Semantics has this value.
+_FLAGS = (
+    ("adaptive_floor", "adaptive", "floor"),
+    ("empty_nan", "empty", "nan"),
+    ("max_samples", "max_rule", "samples"),
+    ("border_exclusive", "border", "exclusive"),
+)
 
 
 class _Arguments(ctypes.Structure):
@@ -46,11 +53,12 @@ class _Arguments(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("output_height", "output_width", "sampling_ratio")),
         ("spatial_scale", ctypes.c_double),
         ("mode_max", ctypes.c_int32),
-        *((name, ctypes.c_double) for name in NUMBERS),
-        *((name, ctypes.c_int32) for name in ("adaptive_floor", "empty_nan", "max_samples", "border_exclusive")),
+        *((name, ctypes.c_double) for name in ("offset", "min_size", "end_shift")),
+        *((name, ctypes.c_int32) for name, _, _ in _FLAGS),
         ("threads", ctypes.c_int32),
         ("isa", ctypes.c_char_p),
         ("ran", ctypes.c_char_p),
+        *((name, ctypes.c_double) for name in ("start_shift", "max_start")),
     )
 
 
@@ -87,7 +95,8 @@ def available_isas() -> tuple[str, ...]:
     Raises:
         NativeLibraryError: the library is missing or cannot be loaded.
     """
-    return tuple(isa for isa in _ISAS if _probe(isa.encode()).status != _NOT_SUPPORTED)
+    names = _library().onnx_roialign_isas()
+    return tuple(name.decode() for name in itertools.takewhile(lambda name: name is not None, names))
 
 
 def active_isa() -> str:
@@ -96,7 +105,7 @@ def active_isa() -> str:
     Raises:
         NativeLibraryError: the library is missing, or $ONNX_ROIALIGN_ISA names one that it or this CPU lacks.
     """
-    answer = _probe(None)
+    answer = _call(_arguments(Attributes()))  # without RoIs it computes nothing, but chooses the instruction set
     answer.check()
     return answer.ran
 
@@ -117,7 +126,7 @@ def roi_align(
         rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image, of any of these types.
         batch_indices: (num_rois,) image of each RoI, int64.
         attributes: everything else.
-        threads: how many to use; None: one per core that this process may run on.
+        threads: how many to use, at most 1024; None or 0: one per core that this process may run on.
         isa: instruction set, one of `available_isas()`; None: $ONNX_ROIALIGN_ISA, or the widest available.
 
     Returns:
@@ -127,40 +136,45 @@ def roi_align(
         RoiAlignError: an input breaks a rule; the text names it.
         NativeLibraryError: the library is missing or lacks the instruction set.
     """
-    check_arrays(X, rois, batch_indices, attributes)
-    if threads is not None and threads < 1:
-        raise RoiAlignError(f"threads must be at least 1, got {threads}")
-    X, rois, batch_indices = (np.ascontiguousarray(array) for array in (X, rois, batch_indices))
-    Y = np.empty((len(rois), X.shape[1], attributes.output_height, attributes.output_width), X.dtype)
     arguments = _arguments(attributes)
+    arguments.threads = check_threads(threads)
+    arguments.isa = None if isa is None else _name(isa)
+    check_arrays(X, rois, batch_indices, attributes)
+    with enough_memory("X, rois and batch_indices must fit into memory, got arrays that are copied and do not"):
+        X, rois, batch_indices = (
+            np.require(array, requirements=("C_CONTIGUOUS", "ALIGNED")) for array in (X, rois, batch_indices)
+        )
+    Y = new_output(X, len(rois), attributes)
     arguments.type, arguments.rois_type = (dict(_TYPES)[array.dtype.name] for array in (X, rois))
     arguments.X, arguments.rois, arguments.batch_indices, arguments.Y = (
         array.ctypes.data for array in (X, rois, batch_indices, Y)
     )
     arguments.N, arguments.C, arguments.H, arguments.W = X.shape
     arguments.num_rois = len(rois)
-    arguments.threads = 0 if threads is None else min(threads, _INT32_MAX)
-    arguments.isa = None if isa is None else isa.encode()
     _call(arguments).check()
     return Y
 
 
 def _arguments(attributes: Attributes) -> _Arguments:
-    semantics = attributes.semantics
-    numbers = {name: getattr(semantics, name) for name in NUMBERS}
-    return _Arguments(
-        struct_size=ctypes.sizeof(_Arguments),
-        output_height=attributes.output_height,
-        output_width=attributes.output_width,
-        sampling_ratio=attributes.sampling_ratio,
-        spatial_scale=attributes.spatial_scale,
-        mode_max=attributes.mode == "max",
-        **{name: -math.inf if value is None else value for name, value in numbers.items()},
-        adaptive_floor=semantics.adaptive == "floor",
-        empty_nan=semantics.empty == "nan",
-        max_samples=semantics.max_rule == "samples",
-        border_exclusive=semantics.border == "exclusive",
-    )
+    arguments = _Arguments(struct_size=ctypes.sizeof(_Arguments))
+    _library().onnx_roialign_defaults(ctypes.byref(arguments))
+    arguments.output_height = attributes.output_height
+    arguments.output_width = attributes.output_width
+    arguments.sampling_ratio = attributes.sampling_ratio
+    arguments.spatial_scale = attributes.spatial_scale
+    arguments.mode_max = attributes.mode == "max"
+    for name in NUMBERS:
+        number = getattr(attributes.semantics, name)
+        setattr(arguments, name, -math.inf if number is None else number)
+    for name, field, value in _FLAGS:
+        setattr(arguments, name, getattr(attributes.semantics, field) == value)
+    return arguments
+
+
+def _name(isa: str) -> bytes:
+    if not isinstance(isa, str) or "\0" in isa:
+        raise RoiAlignError(f"isa must be one of {', '.join(available_isas())}, got {shown(isa)}")
+    return isa.encode(errors="replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,15 +197,6 @@ def _call(arguments: _Arguments) -> _Answer:
     return _Answer(status, message.value.decode(errors="replace"), "" if ran is None else ran.decode())
 
 
-def _probe(isa: bytes | None) -> _Answer:
-    """A call without RoIs: computes nothing, but chooses the instruction set."""
-    arguments = _arguments(Attributes())
-    arguments.type = 1
-    arguments.threads = 1
-    arguments.isa = isa
-    return _call(arguments)
-
-
 @functools.cache
 def _library() -> ctypes.CDLL:
     path = library_path()
@@ -201,6 +206,14 @@ def _library() -> ctypes.CDLL:
         raise NativeLibraryError(
             f"the compiled library cannot be loaded ({error}): reinstall it on this machine (pip install .)"
         ) from error
-    library.onnx_roialign_call.argtypes = (ctypes.POINTER(_Arguments), ctypes.c_char_p, ctypes.c_size_t)
-    library.onnx_roialign_call.restype = ctypes.c_int
+    try:
+        library.onnx_roialign_call.argtypes = (ctypes.POINTER(_Arguments), ctypes.c_char_p, ctypes.c_size_t)
+        library.onnx_roialign_call.restype = ctypes.c_int
+        library.onnx_roialign_defaults.argtypes = (ctypes.POINTER(_Arguments),)
+        library.onnx_roialign_defaults.restype = ctypes.c_int
+        library.onnx_roialign_isas.restype = ctypes.POINTER(ctypes.c_char_p)
+    except AttributeError as error:
+        raise NativeLibraryError(
+            f"the compiled library is of another version ({error}): reinstall it on this machine (pip install .)"
+        ) from error
     return library

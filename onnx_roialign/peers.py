@@ -7,11 +7,9 @@ inference request on shared memory; torchvision, Paddle and MindSpore, whose fun
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
@@ -32,7 +30,7 @@ __all__ = ["OURS", "PEERS", "Engine", "Prepared", "find_engines", "session_on"]
 Array = NDArray[Any]
 
 OURS = "ours"
-_ISA_VARIABLE = "ONNX_ROIALIGN_ISA"  # read by the library where a session creates its kernels
+_ISA_ENTRY = "onnx_roialign.isa"  # read by the library when it is registered
 _OPSET = 16  # the newest that ONNX Runtime has a kernel of its own for
 _NO_LOG = 4
 _SIXTEEN_BIT = ("float16", "bfloat16")
@@ -107,22 +105,9 @@ def find_engines(peers: Sequence[str], isas: Sequence[str], mode: str) -> tuple[
 
 
 def session_on(model: onnx.ModelProto, isa: str, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-    """A session on our kernel with one instruction set."""
-    with _environment(_ISA_VARIABLE, isa):
-        return session(model, options)
-
-
-@contextlib.contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
+    """A session on our kernel with one instruction set; the options gain a session config entry."""
+    options.add_session_config_entry(_ISA_ENTRY, isa)
+    return session(model, options)
 
 
 def _ours(workload: Workload, threads: int, *, isa: str) -> Prepared:

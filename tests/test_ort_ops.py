@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +34,7 @@ from session_models import (
 )
 
 import onnx_roialign
+from onnx_roialign import native
 
 ENGINES = ("native", "reference")
 OPSETS = tuple(sorted({10, 11, 12, 13, 15, 16, 18, 20, 21, newest_opset()}))
@@ -337,11 +340,66 @@ def test_empty_input_is_answered_with_an_empty_output(feeds, shape, engine):
     assert run(quiet_session(model(), engine), FEEDS | feeds).shape == shape
 
 
-@pytest.mark.parametrize("name", ["avx1024", "sse"])
-def test_an_unknown_instruction_set_is_refused_at_session_creation(name, monkeypatch):
-    monkeypatch.setenv("ONNX_ROIALIGN_ISA", name)
-    with pytest.raises(Exception, match=f"ONNX_ROIALIGN_ISA must be one of .*, got {name}"):
-        quiet_session(model(), "native")
+def isa_options(name):
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.add_session_config_entry("onnx_roialign.isa", name)
+    return options
+
+
+@pytest.mark.parametrize("name", ["avx1024", "sse", ""])
+def test_an_unknown_instruction_set_is_refused_when_the_library_is_registered(name):
+    known = re.escape(", ".join(native.available_isas()))
+    with pytest.raises(Exception, match=f"onnx_roialign.isa must be one of {known}, got {name}$"):
+        onnx_roialign.session(model(), isa_options(name))
+
+
+def test_every_instruction_set_answers_in_a_session_that_asks_for_it():
+    want = run(quiet_session(model(), "reference"), FEEDS)
+    for name in native.available_isas():
+        Y = run(onnx_roialign.session(model(), isa_options(name)), FEEDS)
+        np.testing.assert_allclose(Y, want, rtol=0, atol=tolerances.FLOAT32 * np.abs(FEEDS["X"]).max())
+
+
+def test_registered_options_keep_their_instruction_set():
+    options = isa_options("baseline")
+    onnx_roialign.register(options, model())
+    options.add_session_config_entry("onnx_roialign.isa", native.available_isas()[0])
+    with pytest.raises(Exception, match=r"onnx_roialign.isa must not change on options that are registered"):
+        onnx_roialign.register(options, model())
+
+
+IN_A_PROCESS = """
+import os
+from onnx_roialign import native
+def answer():
+    try:
+        return native.active_isa()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+print(answer())
+os.environ["ONNX_ROIALIGN_ISA"] = "mmx"
+print(answer())
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("baseline", "baseline"),
+        ("", native.available_isas()[0]),
+        (
+            "avx1024",
+            f"NativeLibraryError: ONNX_ROIALIGN_ISA must be one of {', '.join(native.available_isas())}, got avx1024",
+        ),
+    ],
+)
+def test_the_environment_is_read_once_in_a_process(name, answer):
+    environment = {**os.environ, "ONNX_ROIALIGN_ISA": name}
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_PROCESS], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [answer, answer]
 
 
 # ---- threads ----
