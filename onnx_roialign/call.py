@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 
 from onnx_roialign import native, reference
-from onnx_roialign.attributes import Attributes
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.arrays import as_arrays
+from onnx_roialign.attributes import Attributes, check_threads
+from onnx_roialign.errors import RoiAlignError, shown
 from onnx_roialign.semantics import HALF_PIXEL_OPSET, Semantics, from_onnx, resolve
 
 __all__ = ["roi_align"]
@@ -34,19 +34,20 @@ def roi_align(
 
     Args:
         X: (N, C, H, W) feature maps, float32, float64, float16 or ml_dtypes.bfloat16.
-        rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image, float32, float64, float16 or bfloat16. What
-            is computed with them is computed in float32, or for float64 features in float64, to which they are rounded.
-        batch_indices: (num_rois,) image of each RoI in [0, N), int64.
-        output_height: bins along y.
-        output_width: bins along x.
-        sampling_ratio: samples per bin and axis; 0: adaptive, as many as the bin is pixels long.
+        rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image: float32, float64, float16, bfloat16, or lists of
+            numbers. They are computed in float32, or for float64 features in float64, to which they are rounded.
+        batch_indices: (num_rois,) image of each RoI in [0, N): integers of any type.
+        output_height: bins along y, 1 to 32768.
+        output_width: bins along x, 1 to 32768.
+        sampling_ratio: samples per bin and axis, 0 to 16384, at most 2^20 along an axis of all bins; 0: adaptive, as
+            many as the bin is pixels long.
         spatial_scale: pixels of the feature map per pixel of the image.
         mode: "avg" or "max" of the samples.
         coordinate_transformation_mode: "half_pixel" or "output_half_pixel", as in ONNX's RoiAlign-16.
         semantics: a Semantics or the name of one of PRESETS, instead of coordinate_transformation_mode.
         engine: "native", the compiled library, or "reference", NumPy.
-        threads: threads of the native engine, at least 1; None: one per core that this process may run on. The answer
-            does not depend on it. The reference runs on one.
+        threads: threads of the native engine, at most 1024; None or 0: one per core that this process may run on. The
+            answer does not depend on it. The reference runs on one.
 
     Returns:
         (num_rois, C, output_height, output_width), of X's type.
@@ -60,7 +61,7 @@ def roi_align(
     elif coordinate_transformation_mode != "half_pixel":
         raise RoiAlignError(
             "coordinate_transformation_mode must not be given together with semantics, "
-            f"got {coordinate_transformation_mode!r} and {semantics!r}"
+            f"got {shown(coordinate_transformation_mode)} and {shown(semantics)}"
         )
     else:
         meaning = resolve(semantics)
@@ -72,9 +73,10 @@ def roi_align(
         mode=mode,
         semantics=meaning,
     )
-    arrays = np.asarray(X), np.asarray(rois), np.asarray(batch_indices)
+    if not (isinstance(engine, str) and engine in ("native", "reference")):
+        raise RoiAlignError(f"engine must be 'native' or 'reference', got {shown(engine)}")
+    number = check_threads(threads)
+    arrays = as_arrays(X, rois, batch_indices)
     if engine == "reference":
         return reference.roi_align(*arrays, attributes)
-    if engine != "native":
-        raise RoiAlignError(f"engine must be 'native' or 'reference', got {engine!r}")
-    return native.roi_align(*arrays, attributes, threads=threads)
+    return native.roi_align(*arrays, attributes, threads=number)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import numbers
 from collections.abc import Iterator
 
-__all__ = ["ModelError", "NativeLibraryError", "RoiAlignError", "UnreadableModelError", "last_guard"]
+__all__ = ["ModelError", "NativeLibraryError", "RoiAlignError", "UnreadableModelError", "last_guard", "shown"]
+
+# Characters of a value that a message shows: kernels/checks.cpp has the same number.
+_MOST = 64
 
 
 class RoiAlignError(ValueError):
@@ -54,3 +58,18 @@ def last_guard(done: str) -> Iterator[None]:
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"model must be one that can be {done}, got {type(error).__name__}: {reason}") from error
+
+
+def shown(value: object) -> str:
+    """Returns a value as messages show it: in one line, cut where it is long; of whatever type it is."""
+    try:
+        if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
+            return f"{float(value):.9g}"
+        text = repr(value)
+    except Exception:  # an integer of more digits than Python prints, or a __repr__ that fails
+        text = f"a value of type {type(value).__name__}"
+    text = " ".join(text.split())
+    if len(text) <= _MOST:
+        return text
+    kept, quote = text[:_MOST], text[0] if text[0] in "'\"" else ""
+    return f"{kept}...{quote}"

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from onnx_roialign import attributes as common
 from onnx_roialign import geometry
-from onnx_roialign.attributes import Attributes, Given, check_values
+from onnx_roialign.attributes import Attributes, Given, check_values, new_output
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.geometry import Samples
 
@@ -29,6 +29,9 @@ __all__ = ["check", "check_attributes", "check_signature", "roi_align"]
 
 Array = npt.NDArray[Any]
 
+# A quantized bin costs the square of it, since torchvision's sums are not separable to the last bit. An adaptive grid
+# has no more samples than the map has pixels. kernels/qlinear.cpp has the same bound.
+MAX_SAMPLING_RATIO = 32
 # Samples per bin from which on positions coincide in float32, far from zero.
 _COINCIDING = 65536
 
@@ -37,12 +40,17 @@ def check_attributes(attributes: Attributes) -> None:
     """Refuses what a quantized answer cannot say.
 
     Raises:
-        RoiAlignError: mode "max", which torchvision does not have, or NaN for an empty bin.
+        RoiAlignError: mode "max", which torchvision does not have, NaN for an empty bin, or a sampling_ratio above 32.
     """
     if attributes.mode != "avg":
         raise RoiAlignError(f"mode must be 'avg', got {attributes.mode!r}")
     if attributes.semantics.empty != "zero":
         raise RoiAlignError(f"empty must be 'zero' where the answer is quantized, got {attributes.semantics.empty!r}")
+    if attributes.sampling_ratio > MAX_SAMPLING_RATIO:
+        raise RoiAlignError(
+            f"sampling_ratio must be at most {MAX_SAMPLING_RATIO} where the answer is quantized, "
+            f"got {attributes.sampling_ratio}"
+        )
 
 
 def roi_align(
@@ -65,7 +73,7 @@ def roi_align(
         RoiAlignError: an input is not as described; the text says which and why.
     """
     scale, zero_point = check(X, x_scale, x_zero_point, rois, batch_indices, attributes)
-    Y = np.empty((len(rois), X.shape[1], attributes.output_height, attributes.output_width), X.dtype)
+    Y = new_output(X, len(rois), attributes)
     if Y.size == 0:
         return Y
     limits = np.iinfo(X.dtype)

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnx_roialign import geometry
-from onnx_roialign.attributes import Attributes, check_arrays, coordinate_type
+from onnx_roialign.attributes import Attributes, check_arrays, coordinate_type, new_output
 from onnx_roialign.geometry import Samples, Taps
 
 __all__ = ["roi_align"]
@@ -88,7 +88,7 @@ def roi_align(X: Array, rois: Array, batch_indices: Array, attributes: Attribute
         RoiAlignError: an input is not as described; the text says which and why.
     """
     check_arrays(X, rois, batch_indices, attributes)
-    Y = np.empty((len(rois), X.shape[1], attributes.output_height, attributes.output_width), X.dtype)
+    Y = new_output(X, len(rois), attributes)
     if Y.size == 0:
         return Y
     # Where features are infinite or NaN, the answers are: that is no reason for a warning. Nor is it that the position

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.errors import RoiAlignError, shown
 
 __all__ = ["CHOICES", "NUMBERS", "PRESETS", "Semantics", "from_onnx", "resolve"]
 
@@ -52,15 +52,22 @@ class Semantics:
 
     def __post_init__(self) -> None:
         for name in NUMBERS:
-            number = getattr(self, name)
-            if number is None and name in _OPTIONAL:
-                continue
-            if not isinstance(number, numbers.Real) or not math.isfinite(number):
-                raise RoiAlignError(f"{name} must be a finite number, got {number!r}")
+            value = getattr(self, name)
+            if value is not None or name not in _OPTIONAL:
+                object.__setattr__(self, name, _finite(name, value))
         for name, choices in CHOICES.items():
             value = getattr(self, name)
-            if value not in choices:
-                raise RoiAlignError(f"{name} must be {choices[0]!r} or {choices[1]!r}, got {value!r}")
+            if not (isinstance(value, str) and value in choices):
+                raise RoiAlignError(f"{name} must be {choices[0]!r} or {choices[1]!r}, got {shown(value)}")
+
+
+def _finite(name: str, value: object) -> float:
+    try:
+        if isinstance(value, numbers.Real) and math.isfinite(number := float(value)):
+            return number
+    except OverflowError:  # an integer or a fraction beyond float64
+        pass
+    raise RoiAlignError(f"{name} must be a finite number, got {shown(value)}")
 
 
 # The fields that take one of a few texts, with those texts, the default first; and the fields that are numbers.
@@ -112,7 +119,7 @@ def resolve(semantics: Semantics | str) -> Semantics:
         return semantics
     preset = PRESETS.get(semantics) if isinstance(semantics, str) else None
     if preset is None:
-        raise RoiAlignError(f"semantics must be a Semantics or one of {', '.join(PRESETS)}, got {semantics!r}")
+        raise RoiAlignError(f"semantics must be a Semantics or one of {', '.join(PRESETS)}, got {shown(semantics)}")
     return preset
 
 
@@ -130,9 +137,9 @@ def from_onnx(opset: int, coordinate_transformation_mode: str | None) -> Semanti
         raise RoiAlignError(f"opset must be at least {FIRST_OPSET} for RoiAlign, got {opset}")
     if coordinate_transformation_mode is None:
         coordinate_transformation_mode = "half_pixel" if opset >= HALF_PIXEL_OPSET else "output_half_pixel"
-    if coordinate_transformation_mode not in ("half_pixel", "output_half_pixel"):
+    if not (isinstance(coordinate_transformation_mode, str) and f"onnx_{coordinate_transformation_mode}" in PRESETS):
         raise RoiAlignError(
             "coordinate_transformation_mode must be 'half_pixel' or 'output_half_pixel', "
-            f"got {coordinate_transformation_mode!r}"
+            f"got {shown(coordinate_transformation_mode)}"
         )
     return PRESETS[f"onnx_{coordinate_transformation_mode}"]

@@ -7,12 +7,16 @@ import re
 import ml_dtypes
 import numpy as np
 import pytest
+import tolerances
 
 import onnx_roialign
 from onnx_roialign import NativeLibraryError, RoiAlignError, native
 from onnx_roialign.attributes import Attributes
+from onnx_roialign.semantics import NUMBERS
 
 NAN, INF = np.nan, np.inf
+OTHER_TYPES = "float64, float16 or bfloat16"
+ENGINES = ("reference", "native")
 
 
 def good_call():
@@ -48,7 +52,8 @@ def test_the_call_that_the_others_spoil_is_answered(public_roi_align):
         (np.zeros((1, 1, 3, 4, 1), np.float32), "X must have rank 4 (N, C, H, W), got shape (1, 1, 3, 4, 1)"),
         (np.zeros((2, 3, 8, 9), np.int32), "X must be float32, float64, float16 or bfloat16, got int32"),
         (np.zeros((2, 3, 8, 9), np.complex64), "X must be float32, float64, float16 or bfloat16, got complex64"),
-        (np.zeros((2, 3, 8, 9), ">f4"), "X must be float32, float64, float16 or bfloat16, got >f4"),
+        (np.zeros((2, 3, 8, 9), np.longdouble), f"X must be float32, {OTHER_TYPES}, got {np.dtype(np.longdouble)}"),
+        (np.zeros((2, 3, 8, 9), bool), f"X must be float32, {OTHER_TYPES}, got bool"),
         (np.zeros((2, 3, 0, 9), np.float32), "X must have H and W of at least 1, got shape (2, 3, 0, 9)"),
         (np.zeros((2, 3, 8, 0), np.float32), "X must have H and W of at least 1, got shape (2, 3, 8, 0)"),
     ],
@@ -63,7 +68,6 @@ def test_feature_maps_of_the_wrong_rank_type_or_size_are_refused(public_roi_alig
         (np.zeros((2, 5), np.float32), "rois must have shape (num_rois, 4), got shape (2, 5)"),
         (np.zeros(4, np.float32), "rois must have shape (num_rois, 4), got shape (4,)"),
         (np.zeros((3, 4), np.int64), "rois must be float32, float64, float16 or bfloat16, got int64"),
-        (np.zeros((3, 4), ">f4"), "rois must be float32, float64, float16 or bfloat16, got >f4"),
         (np.zeros((2, 4), np.float32), "rois and batch_indices must have the same count, got 2 and 3"),
     ],
 )
@@ -75,8 +79,10 @@ def test_rois_of_the_wrong_shape_type_or_count_are_refused(public_roi_align, roi
     ("batch_indices", "message"),
     [
         (np.zeros((3, 1), np.int64), "batch_indices must have shape (num_rois,), got shape (3, 1)"),
-        (np.zeros(3, np.int32), "batch_indices must be int64, got int32"),
+        (np.zeros(3, bool), "batch_indices must be int64, got bool"),
         (np.zeros(3, np.float32), "batch_indices must be int64, got float32"),
+        ([0.0, 0.0, 0.0], "batch_indices must be int64, got float64"),
+        (np.uint64([0, 2**63, 0]), "batch_indices must fit into int64, got 9223372036854775808 at row 1"),
         (np.zeros(5, np.int64), "rois and batch_indices must have the same count, got 3 and 5"),
         (np.array([0, 1, 2]), "batch_indices must be in [0, 2), got 2 at row 2"),
         (np.array([0, -1, 9]), "batch_indices must be in [0, 2), got -1 at row 1"),
@@ -158,6 +164,23 @@ def test_a_float64_coordinate_is_as_large_as_float64_holds(public_roi_align):
         ("spatial_scale", NAN, "spatial_scale must be finite and > 0, got nan"),
         ("spatial_scale", INF, "spatial_scale must be finite and > 0, got inf"),
         ("spatial_scale", "1", "spatial_scale must be a number, got a str"),
+        ("spatial_scale", -NAN, "spatial_scale must be finite and > 0, got nan"),
+        ("spatial_scale", np.float16(NAN), "spatial_scale must be finite and > 0, got nan"),
+        ("spatial_scale", 10**400, f"spatial_scale must be finite and > 0, got 1{'0' * 63}..."),
+        pytest.param(
+            *("spatial_scale", 10**5000, "spatial_scale must be finite and > 0, got a value of type int"),
+            id="huge scale",
+        ),
+        ("output_height", 32769, "output_height must be at most 32768, got 32769"),
+        ("output_width", 2**62, "output_width must be at most 32768, got 4611686018427387904"),
+        pytest.param(
+            *("output_width", 10**5000, "output_width must be at most 32768, got a value of type int"), id="huge width"
+        ),
+        ("sampling_ratio", -(2**70), "sampling_ratio must be in [0, 16384], got -1180591620717411303424"),
+        pytest.param("mode", "x" * 10**6, f"mode must be 'avg' or 'max', got '{'x' * 63}...'", id="huge mode"),
+        ("mode", "a\nb", r"mode must be 'avg' or 'max', got 'a\nb'"),
+        ("mode", np.zeros(3), "mode must be 'avg' or 'max', got array([0., 0., 0.])"),
+        ("mode", "", "mode must be 'avg' or 'max', got ''"),
     ],
 )
 def test_an_attribute_of_the_wrong_type_or_out_of_range_is_refused(public_roi_align, attribute, value, message):
@@ -194,6 +217,169 @@ def test_semantics_replaces_the_coordinate_mode(public_roi_align):
     assert not np.array_equal(public_roi_align(*arrays), by_mode)
 
 
+def test_the_samples_of_a_roi_along_an_axis_are_bounded(public_roi_align):
+    refused(
+        public_roi_align,
+        "sampling_ratio must leave at most 1048576 samples along an axis, got 16384 in each of 65 bins",
+        output_height=2,
+        output_width=65,
+        sampling_ratio=16384,
+    )
+    Y = public_roi_align(*good_call().values(), output_width=64, sampling_ratio=16384)
+    assert Y.shape == (3, 3, 1, 64)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(NAN, "nan"), (INF, "inf"), (-INF, "-inf"), ("1", "'1'"), (10**400, f"1{'0' * 63}..."), (1j, "1j")],
+)
+def test_a_number_of_a_semantics_is_finite(name, value, text):
+    with pytest.raises(RoiAlignError, match=f"^{re.escape(f'{name} must be a finite number, got {text}')}$"):
+        onnx_roialign.Semantics(**{name: value})
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", [1e39, -1e39, 1e300, 3.4028235677973366e38])
+def test_a_number_that_is_infinite_in_float32_is_refused_where_coordinates_are(public_roi_align, dtype, name, value):
+    for mode in ("avg", "max"):
+        for sampling_ratio in (0, 1, 2):
+            refused(
+                public_roi_align,
+                f"{name} must be finite in float32, got {value:.9g}",
+                X=good_call()["X"].astype(dtype),
+                rois=np.zeros((3, 4), dtype),
+                semantics=onnx_roialign.Semantics(**{name: value}),
+                mode=mode,
+                sampling_ratio=sampling_ratio,
+            )
+
+
+@pytest.mark.parametrize("value", [1e39, 1e300, 1e-50, 1e-320])
+def test_a_scale_that_is_infinite_or_zero_in_float32_is_refused(public_roi_align, value):
+    message = f"spatial_scale must be finite and > 0 in float32, got {value:.9g}"
+    refused(public_roi_align, message, rois=np.zeros((3, 4), np.float32), spatial_scale=value)
+
+
+@pytest.mark.parametrize("change", [{"spatial_scale": 1e39}, {"spatial_scale": 1e-50}, *({n: 1e39} for n in NUMBERS)])
+def test_the_same_numbers_are_right_in_float64(change):
+    X = np.random.default_rng(1).standard_normal((1, 1, 5, 6))
+    attributes = dict(change)
+    scale = {"spatial_scale": attributes.pop("spatial_scale")} if "spatial_scale" in attributes else {}
+    answers = [
+        onnx_roialign.roi_align(
+            X,
+            [[0, 0, 0, 0]],
+            [0],
+            output_width=2,
+            semantics=onnx_roialign.Semantics(**attributes),
+            engine=engine,
+            **scale,
+        )
+        for engine in ENGINES
+    ]
+    assert np.isfinite(answers[0]).all()
+    np.testing.assert_allclose(answers[1], answers[0], rtol=0, atol=tolerances.FLOAT64 * np.abs(X).max())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"output_height": 0, "spatial_scale": NAN, "mode": "x", "threads": -1},
+            "output_height must be at least 1, got 0",
+        ),
+        ({"spatial_scale": NAN, "mode": "x"}, "spatial_scale must be finite and > 0, got nan"),
+        ({"mode": "x", "threads": -1}, "mode must be 'avg' or 'max', got 'x'"),
+        ({"threads": -1, "X": np.zeros(3)}, "threads must be in [0, 1024], got -1"),
+        (
+            {"X": np.zeros((2, 3, 0, 9), np.float32), "rois": np.zeros((3, 5), np.float32), "spatial_scale": 1e39},
+            "rois must have shape (num_rois, 4), got shape (3, 5)",
+        ),
+        (
+            {"X": np.zeros((2, 3, 0, 9), np.float32), "spatial_scale": 1e39},
+            "spatial_scale must be finite and > 0 in float32, got 1e+39",
+        ),
+        (
+            {"X": np.zeros((2, 3, 0, 9), np.float32), "batch_indices": [0, 9, 0]},
+            "X must have H and W of at least 1, got shape (2, 3, 0, 9)",
+        ),
+        (
+            {"batch_indices": [0, 0, 9], "rois": np.full((3, 4), NAN, np.float32)},
+            "batch_indices must be in [0, 2), got 9 at row 2",
+        ),
+        (
+            {"rois": np.float32([[0, 0, 3e38, 1], [NAN, 0, 1, 1], [0, 0, 1, 1]]), "spatial_scale": 1e10},
+            "rois must stay finite when scaled by 1e+10, got 3.00000001e+38 at row 0, column 2 (x2)",
+        ),
+    ],
+)
+def test_of_two_faults_both_engines_name_the_same_one(public_roi_align, changes, message):
+    refused(public_roi_align, message, **changes)
+
+
+@pytest.mark.parametrize("size", [2**27 + 1, 2**31])
+def test_a_map_whose_taps_could_not_be_counted_is_refused(public_roi_align, size):
+    X = np.broadcast_to(np.float32(1), (1, 1, 1, size))
+    message = f"X must have H and W of at most 134217728, got shape {X.shape}"
+    refused(public_roi_align, message, X=X, rois=np.zeros((1, 4), np.float32), batch_indices=[0])
+
+
+def test_an_output_that_cannot_be_addressed_or_held_is_refused(public_roi_align):
+    X = np.broadcast_to(np.float32(1), (1, 2**40, 1, 1))
+    call = {"X": X, "rois": np.zeros((1, 4), np.float32), "batch_indices": [0]}
+    message = f"rois must leave an output that can be addressed, got 1 rois of {2**40} channels"
+    refused(public_roi_align, message, **call, output_height=2**15, output_width=2**15)
+
+
+def test_without_memory_for_the_answer_the_call_is_refused(public_roi_align, monkeypatch):
+    def no_memory(*_):
+        raise MemoryError
+
+    arrays = tuple(good_call().values())
+    monkeypatch.setattr(np, "empty", no_memory)
+    with pytest.raises(RoiAlignError, match=r"^rois must leave an output that fits into memory, got 3 rois of 3 chan"):
+        public_roi_align(*arrays)
+
+
+def test_what_loses_nothing_when_it_is_converted_is_converted(public_roi_align):
+    call = good_call()
+    X = np.random.default_rng(0).standard_normal(call["X"].shape).astype(np.float32)
+    rois, indices = call["rois"], call["batch_indices"]
+    want = public_roi_align(X, rois, indices)
+    assert np.ptp(want) > 0
+    big_endian = X.astype(">f4"), rois.astype(">f4"), indices.astype(">i8")
+    unaligned = np.frombuffer(b"." + rois.tobytes(), np.float32, offset=1).reshape(rois.shape)
+    for arrays in (
+        big_endian,
+        (X, rois.tolist(), indices.tolist()),
+        (X, [[int(x) for x in row] for row in rois], tuple(indices)),
+        (X, unaligned, indices),
+        *((X, rois, indices.astype(kind)) for kind in (np.int8, np.uint8, np.int32, np.uint32, np.uint64, ">u2")),
+    ):
+        assert np.array_equal(public_roi_align(*arrays), want)
+    assert public_roi_align(X, np.zeros((0, 4), np.float32), []).shape == (0, 3, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "text"),
+    [(np.float32, 1e39, "1e+39"), (np.float16, 1e39, "1e+39"), (np.float32, -1e300, "-1e+300")],
+)
+def test_a_number_in_a_list_that_is_too_large_for_the_type_of_x_is_named(public_roi_align, dtype, value, text):
+    rois = good_call()["rois"].tolist()
+    rois[1][2] = value
+    message = f"rois must be finite in float32, got {text} at row 1, column 2 (x2)"
+    refused(public_roi_align, message, X=good_call()["X"].astype(dtype), rois=rois)
+
+
+@pytest.mark.parametrize("name", ["X", "rois", "batch_indices"])
+def test_lists_that_make_no_array_are_refused(public_roi_align, name):
+    arrays = good_call() | {name: [[1, 2], [3]]}
+    with pytest.raises(RoiAlignError, match=f"^{name} must be an array, got what NumPy makes none of: .*inhomogeneous"):
+        public_roi_align(*arrays.values())
+
+
 def test_lists_are_taken_for_the_arrays_that_numpy_makes_of_them(public_roi_align):
     X = [[[[1.0, 2.0], [3.0, 4.0]]]]
     assert public_roi_align(X, [[0.0, 0.0, 2.0, 2.0]], [0]).tolist() == [[[[2.5]]]]
@@ -205,10 +391,25 @@ def test_an_unknown_engine_is_refused():
         onnx_roialign.roi_align(*arrays, engine="cuda")
 
 
-def test_fewer_than_one_thread_is_refused():
-    arrays = good_call().values()
-    with pytest.raises(RoiAlignError, match=r"^threads must be at least 1, got 0$"):
-        onnx_roialign.roi_align(*arrays, threads=0)
+@pytest.mark.parametrize(
+    ("threads", "message"),
+    [
+        (-1, "threads must be in [0, 1024], got -1"),
+        (1025, "threads must be in [0, 1024], got 1025"),
+        (2**62, "threads must be in [0, 1024], got 4611686018427387904"),
+        (2.0, "threads must be an integer, got a float"),
+        ("2", "threads must be an integer, got a str"),
+    ],
+)
+def test_a_number_of_threads_that_makes_no_sense_is_refused(public_roi_align, threads, message):
+    refused(public_roi_align, message, threads=threads)
+
+
+def test_no_number_of_threads_and_0_mean_one_per_core(public_roi_align):
+    arrays = tuple(good_call().values())
+    want = public_roi_align(*arrays, threads=1)
+    for threads in (None, 0, np.int32(3), 1024):
+        assert np.array_equal(public_roi_align(*arrays, threads=threads), want)
 
 
 def test_without_a_compiled_library_the_reference_works_and_native_says_what_to_install(monkeypatch):
