@@ -20,11 +20,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import onnx
 from onnx import helper
 
 from onnx_roialign.attributes import Attributes
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.errors import RoiAlignError, shown
 from onnx_roialign.semantics import CHOICES, NUMBERS, Semantics
 
 __all__ = [
@@ -63,7 +64,12 @@ _SEMANTICS = tuple(field.name for field in dataclasses.fields(Semantics))
 
 
 def attributes_of(attributes: Attributes) -> dict[str, Any]:
-    """Every attribute of a node that means this; min_size and max_start only where there is one."""
+    """Every attribute of a node that means this; min_size and max_start only where there is one.
+
+    Raises:
+        RoiAlignError: a number that a node cannot say, since its floats are float32.
+    """
+    attributes.check_in(np.dtype(np.float32))
     values = {name: getattr(attributes, name) for name in _PLAIN}
     values |= {name: getattr(attributes.semantics, name) for name in _SEMANTICS}
     for name, kind in ATTRIBUTE_TYPES:
@@ -84,7 +90,7 @@ def read_attributes(values: Mapping[str, Any]) -> Attributes:
     known = (*_PLAIN, *_SEMANTICS)
     if unknown := [name for name in values if name not in known]:
         raise RoiAlignError(
-            f"an attribute of {DOMAIN}::{OP_TYPE} must be one of {', '.join(known)}, got {unknown[0]!r}"
+            f"an attribute of {DOMAIN}::{OP_TYPE} must be one of {', '.join(known)}, got {shown(unknown[0])}"
         )
     semantics = Semantics(**{name: values[name] for name in _SEMANTICS if name in values})
     return Attributes(**{name: values[name] for name in _PLAIN if name in values}, semantics=semantics)
