@@ -19,7 +19,8 @@ def as_arrays(X: npt.ArrayLike, rois: npt.ArrayLike, batch_indices: npt.ArrayLik
     """Returns the inputs of one call as arrays; their types and shapes are still to be checked.
 
     Any byte order becomes the machine's own. batch_indices of any integer type become int64. Numbers in lists have no
-    type that the caller chose: rois given so get the type that coordinates are computed in. An array of another type stays what it is.
+    type that the caller chose: rois given so get the type that coordinates are computed in. An array of another type
+    stays what it is.
 
     Raises:
         RoiAlignError: NumPy makes no array of it, or a number in rois or batch_indices is too large.
