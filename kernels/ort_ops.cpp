@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <limits>
 
-#include "cpu_features.h"
 #include "dispatch.h"
 #include "ort_attributes.h"
 #include "ort_status.h"
@@ -38,7 +37,7 @@ OrtStatus* ROIALIGN_ORT_CALL create_kernel(const OrtCustomOp* op, const OrtApi* 
     const auto type = static_cast<ElementType>(self->type), rois_type = static_cast<ElementType>(self->rois_type);
     require_none(check_types(attributes, type, rois_type), reader.node());
     const Isa* const isa = self->settings.isa == nullptr ? &choose_isa(nullptr, "") : self->settings.isa;
-    *out = new Kernel{self->runtime, type, rois_type, attributes, reader.node(), isa, usable_cores()};
+    *out = new Kernel{self->runtime, type, rois_type, attributes, reader.node(), isa, self->settings.threads};
   });
 }
 

@@ -15,8 +15,9 @@ namespace roialign {
 // What session config entries say, the opset aside.
 struct Settings {
   const Isa* isa;  // null: the one of $ONNX_ROIALIGN_ISA, or else the widest
+  int threads;     // of the session's pool: the work is cut for that many
 
-  bool operator==(const Settings& other) const { return isa == other.isa; }
+  bool operator==(const Settings& other) const { return isa == other.isa && threads == other.threads; }
 };
 
 // One op for one element type. ONNX Runtime keeps a pointer to it for as long as a session that uses it lives.

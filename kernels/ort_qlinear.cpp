@@ -2,7 +2,6 @@
 #include <stdexcept>
 #include <string>
 
-#include "cpu_features.h"
 #include "ort_attributes.h"
 #include "ort_ops.h"
 #include "ort_status.h"
@@ -35,8 +34,8 @@ OrtStatus* ROIALIGN_ORT_CALL create_kernel(const OrtCustomOp* op, const OrtApi* 
     const std::string problem = check_qlinear_attributes(attributes);
     if (!problem.empty()) reader.refuse(problem);
     require_none(check_types(attributes, ElementType::kFloat32, ElementType::kFloat32), reader.node());
-    *out = new Kernel{static_cast<const Op*>(op)->runtime, static_cast<const Op*>(op)->type, attributes, reader.node(),
-                      usable_cores()};
+    const auto* self = static_cast<const Op*>(op);
+    *out = new Kernel{self->runtime, self->type, attributes, reader.node(), self->settings.threads};
   });
 }
 

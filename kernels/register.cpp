@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "cpu_features.h"
 #include "dispatch.h"
 #include "ort_ops.h"
 #include "ort_status.h"
@@ -27,6 +28,7 @@ using namespace ort_abi;  // NOLINT: this file is ONNX Runtime's side of the lib
 
 constexpr char kOpsetEntry[] = "onnx_roialign.opset";
 constexpr char kIsaEntry[] = "onnx_roialign.isa";
+constexpr char kThreadsEntry[] = "onnx_roialign.threads";
 constexpr char kMarkerEntry[] = "onnx_roialign.registration";
 
 // One domain of ops, to which ONNX Runtime keeps pointers.
@@ -86,8 +88,9 @@ class Registration {
   // Unique in the process, so that another copy of this library does not take it for its own.
   std::string marker() const { return std::to_string(reinterpret_cast<uintptr_t>(this)); }
 
+  // The threads stay those of the first registration: they change no answer.
   void require_same(const Settings& settings) const {
-    if (settings == settings_) return;
+    if (settings.isa == settings_.isa) return;
     throw std::invalid_argument(
         "onnx_roialign.isa must not change on options that are registered, got another one; register on new options");
   }
@@ -166,22 +169,29 @@ std::string config_entry(const OrtApi& api, const OrtSessionOptions* options, co
 }
 
 // 0 where the entry is absent.
-int64_t read_opset(const OrtApi& api, const OrtSessionOptions* options) {
+int64_t read_number(const OrtApi& api, const OrtSessionOptions* options, const char* key) {
   int present = 0;
-  check(api.HasSessionConfigEntry(options, kOpsetEntry, &present));
+  check(api.HasSessionConfigEntry(options, key, &present));
   if (present == 0) return 0;
-  const std::string text = config_entry(api, options, kOpsetEntry);
+  const std::string text = config_entry(api, options, key);
   const bool digits = !text.empty() && text.size() <= 9 && text.find_first_not_of("0123456789") == std::string::npos;
-  const int64_t opset = digits ? std::atoll(text.c_str()) : 0;
-  if (opset < 1)
-    throw std::invalid_argument("onnx_roialign.opset must be an integer of at least 1, got '" + text + "'");
-  return opset;
+  const int64_t number = digits ? std::atoll(text.c_str()) : 0;
+  if (number < 1) {
+    throw std::invalid_argument(std::string(key) + " must be an integer of at least 1, got '" + text + "'");
+  }
+  return number;
 }
+
+// Where nothing tells how many threads a session has: more than that gain little, and cutting for many more than there
+// are costs one thread three times the work (64 channels).
+constexpr int kThreadsUntold = 8;
 
 Settings read_settings(const OrtApi& api, const OrtSessionOptions* options) {
   int present = 0;
   check(api.HasSessionConfigEntry(options, kIsaEntry, &present));
-  return {present == 0 ? nullptr : &choose_isa(config_entry(api, options, kIsaEntry).c_str(), kIsaEntry)};
+  const Isa* isa = present == 0 ? nullptr : &choose_isa(config_entry(api, options, kIsaEntry).c_str(), kIsaEntry);
+  const int64_t threads = read_number(api, options, kThreadsEntry);
+  return {isa, threads == 0 ? std::min(usable_cores(), kThreadsUntold) : static_cast<int>(threads)};
 }
 
 // Null where the runtime is older. Its version is read first: GetApi complains on stderr of one that it does not have.
@@ -210,7 +220,7 @@ extern "C" ROIALIGN_EXPORT ort_abi::OrtStatus* ROIALIGN_ORT_CALL RegisterCustomO
   if (api == nullptr) return too_old(*base);
   return guarded(*api, [&] {
     static Registrations registrations;
-    registrations.add({api, shape_api(*base)}, options, read_opset(*api, options), read_settings(*api, options),
-                      config_entry(*api, options, kMarkerEntry));
+    registrations.add({api, shape_api(*base)}, options, read_number(*api, options, kOpsetEntry),
+                      read_settings(*api, options), config_entry(*api, options, kMarkerEntry));
   });
 }

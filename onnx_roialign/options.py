@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from onnx.external_data_helper import load_external_data_for_model
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError
 from onnx_roialign.model import PROTOBUF_LIMIT, external_data_size, has_external_data, to_bytes
 
-__all__ = ["Source", "check_version", "config_entry", "looking_in", "packed", "version"]
+__all__ = ["Source", "check_version", "config_entry", "looking_in", "packed", "usable_cores", "version"]
 
 _OLDEST = (1, 20)
 
@@ -48,6 +49,13 @@ def config_entry(options: onnxruntime.SessionOptions, key: str) -> str | None:
         return str(options.get_session_config_entry(key))
     except RuntimeError:
         return None
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on: as many threads as onnxruntime gives a session at the most."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class Source(NamedTuple):

@@ -14,7 +14,7 @@ from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.model import Model, OpsetConflictError
 from onnx_roialign.native import library_path
 from onnx_roialign.node_rules import check_nodes
-from onnx_roialign.options import Source, check_version, config_entry, packed
+from onnx_roialign.options import Source, check_version, config_entry, packed, usable_cores
 from onnx_roialign.own_session import OwnSession, RemadeSession
 from onnx_roialign.providers import CPU, Providers, has_providers, may_run_more_than_cpu, record
 from onnx_roialign.rewrite import with_private_ops
@@ -24,8 +24,10 @@ __all__ = ["ENGINES", "register", "session"]
 
 ENGINES = ("native", "reference", "builtin")
 
-# The keys of kernels/register.cpp: the first tells the kernels the opset, the second is the library's own mark.
+# The keys of kernels/register.cpp: the first two tell the kernels the opset, and how many threads the session has; the
+# last is the library's own mark.
 _OPSET_ENTRY = "onnx_roialign.opset"
+_THREADS_ENTRY = "onnx_roialign.threads"
 _LIBRARY_ENTRY = "onnx_roialign.registration"
 
 
@@ -36,6 +38,8 @@ def register(sess_options: onnxruntime.SessionOptions, model: Model) -> None:
     coordinate_transformation_mode depends. A kernel cannot see the opset: **use the options for sessions of this model
     only**, or of models that say the mode in every node. Options can be registered again for a model whose opset means
     the same.
+
+    The work is cut for the threads that the options have now (intra_op_num_threads): set them before.
 
     Which providers the session will have is not known here, and one that takes RoiAlign, as OpenVINO's takes the whole
     graph, goes before the library without a word. Use `session()` where there is a provider beside the CPU's.
@@ -182,4 +186,6 @@ def _register(options: onnxruntime.SessionOptions, proto: onnx.ModelProto) -> No
             f"coordinate_transformation_mode, got options registered for opset {told} and a model of opset {opset}; "
             "pass new ones"
         )
+    if options.use_per_session_threads and config_entry(options, _THREADS_ENTRY) is None:
+        options.add_session_config_entry(_THREADS_ENTRY, str(options.intra_op_num_threads or usable_cores()))
     options.register_custom_ops_library(path)

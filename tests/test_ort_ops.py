@@ -127,6 +127,21 @@ def test_an_entry_that_is_no_opset_is_refused(text):
         options.register_custom_ops_library(onnx_roialign.library_path())
 
 
+@pytest.mark.parametrize("text", ["0", "-1", "two", "", "1e3", "99999999999"])
+def test_an_entry_that_is_no_number_of_threads_is_refused(text):
+    options = quiet_options(onnx_roialign__threads=text)
+    with pytest.raises(Exception, match=f"onnx_roialign.threads must be an integer of at least 1, got '{text}'"):
+        options.register_custom_ops_library(onnx_roialign.library_path())
+
+
+@pytest.mark.parametrize("threads", ["1", "3", "64", "999999999"])
+def test_the_number_of_threads_changes_no_answer(threads):
+    options = quiet_options(onnx_roialign__threads=threads, onnx_roialign__opset="16")
+    options.register_custom_ops_library(onnx_roialign.library_path())
+    told = onnxruntime.InferenceSession(model(16).SerializeToString(), options)
+    np.testing.assert_array_equal(run(told), run(bare_session(model(16), 16)))
+
+
 def test_the_bare_library_registered_twice_takes_the_newer_entry_and_leaves_sessions_alone():
     options = bare_options(10)
     old = onnxruntime.InferenceSession(model(10).SerializeToString(), options)

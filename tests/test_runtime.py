@@ -296,6 +296,20 @@ def test_builtin_is_onnxruntimes_own_kernel():
     assert run(quiet_session(proto, "builtin")).shape == (4, 5, 3, 2)
 
 
+@pytest.mark.parametrize("call", [onnx_roialign.register, lambda options, proto: onnx_roialign.session(proto, options)])
+def test_the_work_is_cut_for_the_threads_of_the_session(call):
+    one, default, pooled = quiet_options(), quiet_options(), quiet_options()
+    one.intra_op_num_threads, pooled.use_per_session_threads = 1, False
+    for options in (one, default):
+        call(options, model(16))
+    onnx_roialign.register(pooled, model(16))
+    key = "onnx_roialign.threads"
+    assert one.get_session_config_entry(key) == "1"
+    assert int(default.get_session_config_entry(key)) >= 1
+    with pytest.raises(RuntimeError):  # there is no such entry: the pool is not the session's
+        pooled.get_session_config_entry(key)
+
+
 def test_register_serves_those_who_build_their_own_session():
     for opset in (10, 16):
         proto, chosen = model(opset), quiet_options()
