@@ -2,6 +2,7 @@
 #ifndef ONNX_ROIALIGN_BIN_SAMPLES_H_
 #define ONNX_ROIALIGN_BIN_SAMPLES_H_
 
+#include <algorithm>
 #include <cfloat>
 #include <cmath>
 #include <cstdint>
@@ -151,6 +152,27 @@ class OneSample : public PlainTaps<C> {
   using PlainTaps<C>::last_;
 };
 
+// The max: a sample is a pair of taps. Both rules are monotone in the weight, so among the samples between the same two
+// pixels the first and the last decide, however many there are.
+template <class C>
+class MaxTaps : public PlainTaps<C> {
+ public:
+  static constexpr int kSamples = 0;
+
+  using PlainTaps<C>::PlainTaps;
+
+  void add(int32_t low, C low_weight, C high_weight, double) {
+    if (end_ - begin_ >= 4 && end_[-2].position == low && end_[-4].position == low) end_ -= 2;
+    *end_++ = {low, low_weight};
+    *end_++ = {std::min(low + 1, last_), high_weight};
+  }
+
+ private:
+  using PlainTaps<C>::begin_;
+  using PlainTaps<C>::end_;
+  using PlainTaps<C>::last_;
+};
+
 // Adds what a sample takes of its two pixels, however often it counts; false where it lies outside the map.
 template <class C, class Taps>
 bool add_sample(const BinSamples<C>& samples, C at, int32_t last, double times, Taps& taps) {
@@ -169,6 +191,29 @@ bool walk(const BinSamples<C>& samples, int32_t last, Taps& taps) {
   C index = upwards ? C{0} : samples.count - 1;
   for (int32_t left = static_cast<int32_t>(samples.count); left > 0; --left, index += step) {
     inside &= add_sample(samples, samples.position(index), last, 1.0, taps);
+  }
+  return inside;
+}
+
+// The same of a grid so large that its samples inside the map are looked for.
+template <class C, class Taps>
+bool leap(const BinSamples<C>& samples, int32_t last, Taps& taps) {
+  const bool upwards = samples.bin >= 0;
+  const auto before = [&](C at) { return upwards ? samples.below(at) : samples.above(at); };
+  const auto beyond = [&](C at) { return upwards ? samples.above(at) : samples.below(at); };
+  const double count = static_cast<double>(samples.count);
+  const double from = samples.first_index(0, [&](C at) { return !before(at); });
+  const double to = samples.first_index(from, beyond);
+  bool inside = from == 0 && to == count;
+  for (double i = upwards ? from : to - 1; i >= from && i < to;) {
+    const C at = samples.position(i);
+    double times = 1;
+    if (count > kCoinciding) {
+      const double end = upwards ? samples.first_index(i, [&](C other) { return other > at; }) : i + 1;
+      times = std::max(1.0, std::min(end, to) - i);
+    }
+    i += upwards ? times : -times;
+    inside &= add_sample(samples, at, last, times, taps);
   }
   return inside;
 }

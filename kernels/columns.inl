@@ -13,7 +13,7 @@ struct Scratch {
 // fewer.
 template <class V, class Rule, bool kListed, int B, class T>
 inline void sweep_rows(const RoiPlan<typename V::Scalar>& plan, const View<T>& view, const Bin* first, int32_t round,
-                       typename V::Scalar* swept, int64_t stride) {
+                       typename V::Scalar* swept, int64_t stride, typename V::Reg& seen) {
   const Tap<typename V::Scalar>* rows[B];
   each<B>([&](auto b) ROIALIGN_INLINE { rows[b] = taps_of_round<Rule>(plan, first[b], round).taps; });
   const int32_t count = taps_of_round<Rule>(plan, *first, round).count;
@@ -21,7 +21,7 @@ inline void sweep_rows(const RoiPlan<typename V::Scalar>& plan, const View<T>& v
   const auto take = [&](auto number) ROIALIGN_INLINE {
     constexpr int kVectors = decltype(number)::value;
     typename V::Reg taken[B][kVectors];
-    sweep<V, Rule, kListed>(plan.window, view, rows, count, column, taken);
+    sweep<V, Rule, kListed>(plan.window, view, rows, count, column, taken, seen);
     each<B * kVectors>([&](auto i) ROIALIGN_INLINE {
       V::store(swept + i / kVectors * stride + column + i % kVectors * V::kLanes, taken[i / kVectors][i % kVectors]);
     });
@@ -37,15 +37,15 @@ inline void sweep_rows(const RoiPlan<typename V::Scalar>& plan, const View<T>& v
 // The first step for a group of rows.
 template <class V, class Rule, bool kListed, class T>
 inline void sweep_group(const RoiPlan<typename V::Scalar>& plan, const View<T>& view, int64_t first, int rows,
-                        int32_t round, const Scratch<typename V::Scalar>& scratch) {
+                        int32_t round, const Scratch<typename V::Scalar>& scratch, typename V::Reg& seen) {
   int i = 0;
   for (; plan.rows.full && i + 2 <= rows; i += 2) {
     sweep_rows<V, Rule, kListed, 2>(plan, view, plan.rows.bins + first + i, round, scratch.swept + i * scratch.stride,
-                                    scratch.stride);
+                                    scratch.stride, seen);
   }
   for (; i < rows; ++i) {
     sweep_rows<V, Rule, kListed, 1>(plan, view, plan.rows.bins + first + i, round, scratch.swept + i * scratch.stride,
-                                    scratch.stride);
+                                    scratch.stride, seen);
   }
 }
 
@@ -123,28 +123,35 @@ inline void store_group(const typename V::Scalar* pooled, const Target<T>& targe
   }
 }
 
+// False where the RoI touches an infinite or NaN feature; now and then where another before it did.
 template <class V, class Rule, class T>
-inline void pool_columns(const PoolTask<typename V::Scalar>& task, const RoiPlan<typename V::Scalar>& plan,
+inline bool pool_columns(const PoolTask<typename V::Scalar>& task, const RoiPlan<typename V::Scalar>& plan,
                          const View<T>& view, const Target<T>& target) {
   using S = typename V::Scalar;
   constexpr int kLanes = V::kLanes;
   const int64_t stride = (plan.window.columns + kLanes - 1) / kLanes * kLanes;
+  auto seen = V::zero();
   const Scratch<S> scratch{stride, task.scratch, task.scratch + kLanes * stride, task.scratch + 2 * kLanes * stride};
   for (int64_t first = 0; first < task.output_height; first += kLanes) {
     const int rows = static_cast<int>(task.output_height - first < kLanes ? task.output_height - first : kLanes);
     const int32_t rounds = rounds_of<Rule>(plan.rows.bins + first, rows);
     for (int32_t round = 0; round < rounds; ++round) {
       if (plan.window.list != nullptr) {
-        sweep_group<V, Rule, true>(plan, view, first, rows, round, scratch);
+        sweep_group<V, Rule, true>(plan, view, first, rows, round, scratch, seen);
       } else {
-        sweep_group<V, Rule, false>(plan, view, first, rows, round, scratch);
+        sweep_group<V, Rule, false>(plan, view, first, rows, round, scratch, seen);
       }
       for (int64_t c = 0; c < stride; c += kLanes) {
         V::transpose(scratch.swept + c, stride, scratch.turned + c * kLanes, kLanes);
       }
       pool_turned<V, Rule>(plan, task.output_width, round == 0, scratch);
     }
-    if constexpr (Rule::kMax) finish_max<V>(task, plan, first, rows, scratch.pooled);
+    if constexpr (Rule::kMax) {
+      finish_max<V>(task, plan, first, rows, scratch.pooled);
+    } else {
+      for (int64_t b = 0; b < task.output_width; ++b) seen = V::add(seen, V::load(scratch.pooled + b * kLanes));
+    }
     store_group<V>(scratch.pooled, target, first * task.output_width, task.output_width, rows);
   }
+  return V::all_finite(seen);
 }

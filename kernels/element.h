@@ -37,10 +37,15 @@ inline float to_compute(Half value) {
   return float_from_bits(bits_from_float(float_from_bits(magnitude << 13) * 0x1p112f) | sign);
 }
 
-// NaN where either is.
+// b where either is NaN.
 template <class S>
 inline S larger(S a, S b) {
-  return a != a || a > b ? a : b;
+  return a > b ? a : b;
+}
+
+template <class S>
+inline bool is_finite(S a) {
+  return a - a == 0;
 }
 
 inline void from_compute(float value, float& out) { out = value; }

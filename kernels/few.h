@@ -10,6 +10,7 @@
 #include "element.h"
 #include "geometry.h"
 #include "problem.h"
+#include "special.h"
 
 namespace roialign {
 
@@ -72,6 +73,7 @@ __attribute__((noinline)) bool pool_few(const Attributes& attributes, const Arra
   const T* const first =
       static_cast<const T*>(arrays.X) + (arrays.batch_indices[roi] * arrays.C + channels.first) * plane;
   T* to = static_cast<T*>(arrays.Y) + (roi * arrays.C + channels.first) * bins;
+  C seen = 0;  // not finite where some feature is infinite or NaN
   Tap<C> rows[2 * kFewOfCall], columns[2 * kFewOfCall];
   for (int64_t p = 0; p < height; ++p) {
     const Tap<C>* const rows_end = rows + y.take(p, rows);
@@ -88,9 +90,11 @@ __attribute__((noinline)) bool pool_few(const Attributes& attributes, const Arra
           }
         }
         from_compute(sum, *bin);
+        seen += sum;
       }
     }
   }
+  if (!is_finite(seen)) pool_special<T, C>(attributes, arrays, roi, channels);
   return true;
 }
 

@@ -17,50 +17,6 @@ constexpr double kListing = 200;
 // Of an axis: 7 bins of 2 samples have no more.
 constexpr int64_t kUsualTaps = 28;
 
-// The max: a sample is a pair of taps. Both rules are monotone in the weight, so among the samples between the same two
-// pixels the first and the last decide, however many there are.
-template <class C>
-class MaxTaps : public PlainTaps<C> {
- public:
-  static constexpr int kSamples = 0;
-
-  using PlainTaps<C>::PlainTaps;
-
-  void add(int32_t low, C low_weight, C high_weight, double) {
-    if (end_ - begin_ >= 4 && end_[-2].position == low && end_[-4].position == low) end_ -= 2;
-    *end_++ = {low, low_weight};
-    *end_++ = {std::min(low + 1, last_), high_weight};
-  }
-
- private:
-  using PlainTaps<C>::begin_;
-  using PlainTaps<C>::end_;
-  using PlainTaps<C>::last_;
-};
-
-// The same of a grid so large that its samples inside the map are looked for.
-template <class C, class Taps>
-bool leap(const BinSamples<C>& samples, int32_t last, Taps& taps) {
-  const bool upwards = samples.bin >= 0;
-  const auto before = [&](C at) { return upwards ? samples.below(at) : samples.above(at); };
-  const auto beyond = [&](C at) { return upwards ? samples.above(at) : samples.below(at); };
-  const double count = static_cast<double>(samples.count);
-  const double from = samples.first_index(0, [&](C at) { return !before(at); });
-  const double to = samples.first_index(from, beyond);
-  bool inside = from == 0 && to == count;
-  for (double i = upwards ? from : to - 1; i >= from && i < to;) {
-    const C at = samples.position(i);
-    double times = 1;
-    if (count > kCoinciding) {
-      const double end = upwards ? samples.first_index(i, [&](C other) { return other > at; }) : i + 1;
-      times = std::max(1.0, std::min(end, to) - i);
-    }
-    i += upwards ? times : -times;
-    inside &= add_sample(samples, at, last, times, taps);
-  }
-  return inside;
-}
-
 template <class C>
 AxisTaps<C> axis_taps(int64_t length, int64_t bins, Memory& memory) {
   AxisTaps<C> axis;

@@ -40,8 +40,10 @@ struct F32 : Stream {
   static Reg broadcast(float value) { return _mm256_set1_ps(value); }
   static Reg multiply(Reg a, Reg b) { return _mm256_mul_ps(a, b); }
   static Reg multiply_add(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }
-  static Reg max(Reg a, Reg b) {  // vmaxps answers its second operand where either is NaN: a's NaN is put back
-    return _mm256_blendv_ps(_mm256_max_ps(a, b), a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+  static Reg add(Reg a, Reg b) { return _mm256_add_ps(a, b); }
+  static Reg max(Reg a, Reg b) { return _mm256_max_ps(a, b); }
+  static bool all_finite(Reg a) {
+    return _mm256_movemask_ps(_mm256_cmp_ps(_mm256_sub_ps(a, a), zero(), _CMP_NEQ_UQ)) == 0;
   }
   static Reg keep(Reg a, const float* mask) { return _mm256_and_ps(a, _mm256_loadu_ps(mask)); }
 
@@ -174,7 +176,11 @@ struct F64 : Stream {
   static Reg broadcast(double value) { return _mm256_set1_pd(value); }
   static Reg multiply(Reg a, Reg b) { return _mm256_mul_pd(a, b); }
   static Reg multiply_add(Reg a, Reg b, Reg c) { return _mm256_fmadd_pd(a, b, c); }
-  static Reg max(Reg a, Reg b) { return _mm256_blendv_pd(_mm256_max_pd(a, b), a, _mm256_cmp_pd(a, a, _CMP_UNORD_Q)); }
+  static Reg add(Reg a, Reg b) { return _mm256_add_pd(a, b); }
+  static Reg max(Reg a, Reg b) { return _mm256_max_pd(a, b); }
+  static bool all_finite(Reg a) {
+    return _mm256_movemask_pd(_mm256_cmp_pd(_mm256_sub_pd(a, a), zero(), _CMP_NEQ_UQ)) == 0;
+  }
   static Reg keep(Reg a, const double* mask) { return _mm256_and_pd(a, _mm256_loadu_pd(mask)); }
 
   static __m256i first(int count) {

@@ -24,6 +24,8 @@ struct Stream {
   static void fence() { _mm_sfence(); }
 };
 
+constexpr int kInfiniteOrNaN = 0x99;  // classes of vfpclass: quiet NaN, +infinity, -infinity, signalling NaN
+
 struct F32 : Stream {
   using Scalar = float;
   using Reg = __m512;
@@ -35,9 +37,9 @@ struct F32 : Stream {
   static Reg broadcast(float value) { return _mm512_set1_ps(value); }
   static Reg multiply(Reg a, Reg b) { return _mm512_mul_ps(a, b); }
   static Reg multiply_add(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }
-  static Reg max(Reg a, Reg b) {  // vmaxps answers its second operand where either is NaN: a's NaN is put back
-    return _mm512_mask_mov_ps(_mm512_max_ps(a, b), _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), a);
-  }
+  static Reg add(Reg a, Reg b) { return _mm512_add_ps(a, b); }
+  static Reg max(Reg a, Reg b) { return _mm512_max_ps(a, b); }
+  static bool all_finite(Reg a) { return _mm512_fpclass_ps_mask(a, kInfiniteOrNaN) == 0; }
   static Reg keep(Reg a, const float* mask) { return _mm512_and_ps(a, _mm512_loadu_ps(mask)); }
 
   static __mmask16 first(int count) { return static_cast<__mmask16>((1u << count) - 1u); }
@@ -167,9 +169,9 @@ struct F64 : Stream {
   static Reg broadcast(double value) { return _mm512_set1_pd(value); }
   static Reg multiply(Reg a, Reg b) { return _mm512_mul_pd(a, b); }
   static Reg multiply_add(Reg a, Reg b, Reg c) { return _mm512_fmadd_pd(a, b, c); }
-  static Reg max(Reg a, Reg b) {
-    return _mm512_mask_mov_pd(_mm512_max_pd(a, b), _mm512_cmp_pd_mask(a, a, _CMP_UNORD_Q), a);
-  }
+  static Reg add(Reg a, Reg b) { return _mm512_add_pd(a, b); }
+  static Reg max(Reg a, Reg b) { return _mm512_max_pd(a, b); }
+  static bool all_finite(Reg a) { return _mm512_fpclass_pd_mask(a, kInfiniteOrNaN) == 0; }
   static Reg keep(Reg a, const double* mask) { return _mm512_and_pd(a, _mm512_loadu_pd(mask)); }
 
   static __mmask8 first(int count) { return static_cast<__mmask8>((1u << count) - 1u); }

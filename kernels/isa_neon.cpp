@@ -35,7 +35,9 @@ struct F32 : Stream {
   static Reg broadcast(float value) { return vdupq_n_f32(value); }
   static Reg multiply(Reg a, Reg b) { return vmulq_f32(a, b); }
   static Reg multiply_add(Reg a, Reg b, Reg c) { return vfmaq_f32(c, a, b); }
-  static Reg max(Reg a, Reg b) { return vmaxq_f32(a, b); }  // FMAX answers NaN where either is
+  static Reg add(Reg a, Reg b) { return vaddq_f32(a, b); }
+  static Reg max(Reg a, Reg b) { return vmaxq_f32(a, b); }
+  static bool all_finite(Reg a) { return vminvq_u32(vceqzq_f32(vsubq_f32(a, a))) != 0; }
   static Reg keep(Reg a, const float* mask) {
     return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(vld1q_f32(mask))));
   }
@@ -109,7 +111,12 @@ struct F64 : Stream {
   static Reg broadcast(double value) { return vdupq_n_f64(value); }
   static Reg multiply(Reg a, Reg b) { return vmulq_f64(a, b); }
   static Reg multiply_add(Reg a, Reg b, Reg c) { return vfmaq_f64(c, a, b); }
+  static Reg add(Reg a, Reg b) { return vaddq_f64(a, b); }
   static Reg max(Reg a, Reg b) { return vmaxq_f64(a, b); }
+  static bool all_finite(Reg a) {
+    const uint64x2_t finite = vceqzq_f64(vsubq_f64(a, a));
+    return (vgetq_lane_u64(finite, 0) & vgetq_lane_u64(finite, 1)) != 0;
+  }
   static Reg keep(Reg a, const double* mask) {
     return vreinterpretq_f64_u64(vandq_u64(vreinterpretq_u64_f64(a), vreinterpretq_u64_f64(vld1q_f64(mask))));
   }

@@ -18,7 +18,9 @@ struct Pair {
   static Reg multiply_add(Reg a, Reg b, Reg c) {
     return {One::multiply_add(a.low, b.low, c.low), One::multiply_add(a.high, b.high, c.high)};
   }
+  static Reg add(Reg a, Reg b) { return {One::add(a.low, b.low), One::add(a.high, b.high)}; }
   static Reg max(Reg a, Reg b) { return {One::max(a.low, b.low), One::max(a.high, b.high)}; }
+  static bool all_finite(Reg a) { return One::all_finite(One::add(a.low, a.high)); }
   static Reg keep(Reg a, const Scalar* mask) { return {One::keep(a.low, mask), One::keep(a.high, mask + kHalf)}; }
 
   template <class T>

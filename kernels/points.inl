@@ -11,19 +11,25 @@ struct BinTotals {
 
   template <class T>
   ROIALIGN_INLINE void add(const T* pixel, int64_t plane, S weight) {
+    S sum = 0;
     each<kChannels>([&](auto i) ROIALIGN_INLINE {
-      const S value = weight * to_compute(pixel[i * plane]);
-      totals[i] = Rule::kMax ? larger(totals[i], value) : totals[i] + value;
+      const S value = to_compute(pixel[i * plane]);
+      totals[i] = Rule::kMax ? larger(totals[i], weight * value) : totals[i] + weight * value;
+      if (Rule::kMax) sum += value;
     });
+    if (Rule::kMax) seen += sum;
   }
 
   template <class T>
-  ROIALIGN_INLINE void write(S least, T* to, int64_t bins) const {
-    each<kChannels>(
-        [&](auto i) ROIALIGN_INLINE { from_compute(Rule::kMax ? larger(totals[i], least) : totals[i], to[i * bins]); });
+  ROIALIGN_INLINE void write(S least, T* to, int64_t bins) {
+    each<kChannels>([&](auto i) ROIALIGN_INLINE {
+      from_compute(Rule::kMax ? larger(totals[i], least) : totals[i], to[i * bins]);
+      if (!Rule::kMax) seen += totals[i];
+    });
   }
 
   S totals[kChannels];
+  S seen = 0;
 };
 
 // f(offset, weight) for each touched pixel of a bin: the product of a row's tap and a column's.
@@ -40,12 +46,13 @@ inline ROIALIGN_INLINE void for_points(const RoiPlan<S>& plan, const Bin& row, c
 }
 
 template <class V, class Rule, int kChannels, class T>
-inline void pool_taps(const PoolTask<typename V::Scalar>& task, const RoiPlan<typename V::Scalar>& plan,
-                      int64_t channel) {
+inline typename V::Scalar pool_taps(const PoolTask<typename V::Scalar>& task, const RoiPlan<typename V::Scalar>& plan,
+                                    int64_t channel) {
   using S = typename V::Scalar;
   const int64_t bins = task.output_height * task.output_width;
   const T* const x = view_of<V, T>(task, plan, channel).plane;
   T* y = target_of<T>(task, plan, channel).bins;
+  S seen = 0;
   for (int64_t p = 0; p < task.output_height; ++p) {
     const Bin& row = plan.rows.bins[p];
     for (int64_t q = 0; q < task.output_width; ++q, ++y) {
@@ -54,8 +61,10 @@ inline void pool_taps(const PoolTask<typename V::Scalar>& task, const RoiPlan<ty
       for_points(plan, row, column, task.width,
                  [&](int64_t offset, S weight) ROIALIGN_INLINE { totals.add(x + offset, task.plane, weight); });
       totals.write(least_of(task, row, column), y, bins);
+      seen += totals.seen;
     }
   }
+  return seen;
 }
 
 template <class S>
@@ -92,20 +101,24 @@ inline void list_points(const PoolTask<S>& task, const RoiPlan<S>& plan, PointLi
 // What is done anew for so many channels is kept small: the more of them the processor sees at once, the more lines it
 // reads at once.
 template <class Rule, int kChannels, class T, class S>
-inline void pool_listed(const PointList<S>& list, int64_t bins, int64_t plane, const T* x, T* y) {
+inline S pool_listed(const PointList<S>& list, int64_t bins, int64_t plane, const T* x, T* y) {
+  S seen = 0;
   const Point<S>* point = list.points;
   for (int64_t b = 0; b < bins; ++b) {
     const Point<S>* const end = point + list.bins[b].point_count;
     BinTotals<Rule, kChannels, S> totals(point < end);
     for (; point < end; ++point) totals.add(x + point->offset, plane, point->weight);
     totals.write(list.bins[b].least, y + b, bins);
+    seen += totals.seen;
   }
+  return seen;
 }
 
 // Of the channels from c on as many as are pooled together; answers the first that is left.
 template <class V, class Rule, class T>
 __attribute__((noinline)) int64_t pool_from_list(const PoolTask<typename V::Scalar>& task,
-                                                 const RoiPlan<typename V::Scalar>& plan, int64_t c) {
+                                                 const RoiPlan<typename V::Scalar>& plan, int64_t c,
+                                                 typename V::Scalar& seen) {
   constexpr int kTogether = 8;
   const int64_t bins = task.output_height * task.output_width;
   const int64_t points = int64_t{plan.rows.tap_count} * plan.columns.tap_count;
@@ -115,19 +128,23 @@ __attribute__((noinline)) int64_t pool_from_list(const PoolTask<typename V::Scal
   const T* x = view_of<V, T>(task, plan, c).plane;
   T* y = target_of<T>(task, plan, c).bins;
   for (; c + kTogether <= task.last_channel; c += kTogether, x += kTogether * task.plane, y += kTogether * bins) {
-    pool_listed<Rule, kTogether>(list, bins, task.plane, x, y);
+    seen += pool_listed<Rule, kTogether>(list, bins, task.plane, x, y);
   }
   return c;
 }
 
+// Answers what was seen.
 template <class V, class Rule, class T>
-inline void pool_points(const PoolTask<typename V::Scalar>& task, const RoiPlan<typename V::Scalar>& plan) {
+inline typename V::Scalar pool_points(const PoolTask<typename V::Scalar>& task,
+                                      const RoiPlan<typename V::Scalar>& plan) {
   constexpr int64_t kMany = 16;  // channels for which listing pays
   int64_t c = task.first_channel;
-  if (task.last_channel - c >= kMany) c = pool_from_list<V, Rule, T>(task, plan, c);
-  for (; c + 4 <= task.last_channel; c += 4) pool_taps<V, Rule, 4, T>(task, plan, c);
+  typename V::Scalar seen = 0;
+  if (task.last_channel - c >= kMany) c = pool_from_list<V, Rule, T>(task, plan, c, seen);
+  for (; c + 4 <= task.last_channel; c += 4) seen += pool_taps<V, Rule, 4, T>(task, plan, c);
   const int64_t left = task.last_channel - c;
-  if (left == 3) pool_taps<V, Rule, 3, T>(task, plan, c);
-  if (left == 2) pool_taps<V, Rule, 2, T>(task, plan, c);
-  if (left == 1) pool_taps<V, Rule, 1, T>(task, plan, c);
+  if (left == 3) seen += pool_taps<V, Rule, 3, T>(task, plan, c);
+  if (left == 2) seen += pool_taps<V, Rule, 2, T>(task, plan, c);
+  if (left == 1) seen += pool_taps<V, Rule, 1, T>(task, plan, c);
+  return seen;
 }

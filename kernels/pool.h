@@ -33,6 +33,9 @@ struct PoolTask {
   S least_dropped;  // max: nor is a bin less of which some sample lies past the cut, and counts as 0
   const RoiPlan<S>* plans;
   size_t plan_count;
+  // Set for each plan whose RoI touches an infinite or NaN feature, and now and then for another: pool_special() is to
+  // pool it again.
+  bool* special;
   const void* X;
   void* Y;
   int64_t x_elements;  // of the whole X: no vector load may pass its end

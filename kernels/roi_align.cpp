@@ -15,6 +15,7 @@
 #include "parallel.h"
 #include "pool.h"
 #include "problem.h"
+#include "special.h"
 #include "tiling.h"
 
 namespace roialign {
@@ -133,6 +134,8 @@ class Driver {
     Planner<S> planner(attributes_, arrays_.C, arrays_.H, arrays_.W, shape_, false, memory);
     RoiPlan<S> plan;
     PoolTask<S> task = describe(&plan, 1, channels);
+    bool special;
+    task.special = &special;
     size_t size = 0;
     for (int64_t r = rois.first; r < rois.last; ++r) {
       if (r > rois.first && pooled_by_samples(r, channels)) continue;  // the first has just been refused
@@ -143,7 +146,17 @@ class Driver {
         size = std::max(needed, 2 * size);
         task.scratch = zeros(memory, size, size);
       }
-      pool_(task);
+      pool(task);
+    }
+  }
+
+  // What an instruction set makes of finite features, and where others are touched, what all of them make of those.
+  void pool(PoolTask<S>& task) const {
+    std::fill_n(task.special, task.plan_count, false);
+    pool_(task);
+    const Range channels{task.first_channel, task.last_channel};
+    for (size_t r = 0; r < task.plan_count; ++r) {
+      if (task.special[r]) pool_special<T, S>(attributes_, arrays_, task.plans[r].roi, channels);
     }
   }
 
@@ -238,7 +251,8 @@ class Driver {
         add_group(group, task);
         task.most_columns = most_columns;
         task.scratch = scratch;
-        pool_(task);
+        task.special = memory.take<bool>(task.plan_count);
+        pool(task);
       }
     });
   }

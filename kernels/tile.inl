@@ -107,7 +107,7 @@ class TileWriter {
 // One row of bins, or of its samples the one that round asks for, down to one row of pixels.
 template <class V, class Rule, class T>
 inline void tile_down(const RoiPlan<typename V::Scalar>& plan, const Tile<V, T>& tile, const Bin& row, int32_t round,
-                      typename V::Scalar* swept) {
+                      typename V::Scalar* swept, typename V::Reg& seen) {
   using S = typename V::Scalar;
   const RoundTaps<S> of_round = taps_of_round<Rule>(plan, row, round);
   const Tap<S>* taps = of_round.taps;
@@ -123,14 +123,22 @@ inline void tile_down(const RoiPlan<typename V::Scalar>& plan, const Tile<V, T>&
     });
     const int32_t* const touched = plan.touched;
     const int32_t touched_count = plan.touched_count;
+    auto total = seen;
     for (int32_t k = 0; k < touched_count; ++k) {
       const int64_t from = int64_t{touched[k]} * V::kLanes;
       S* const to = swept + (listed ? k * V::kLanes : from);
       typename V::Reg sum = Rule::start();
       if constexpr (!decltype(first)::value) sum = V::load(to);
-      each<kTaps>([&](auto t) ROIALIGN_INLINE { sum = Rule::step(sum, weights[t], V::load(rows[t] + from)); });
+      auto features = V::zero();
+      each<kTaps>([&](auto t) ROIALIGN_INLINE {
+        const auto value = V::load(rows[t] + from);
+        sum = Rule::step(sum, weights[t], value);
+        if constexpr (Rule::kMax) features = V::add(features, value);
+      });
       V::store(to, sum);
+      if constexpr (Rule::kMax) total = V::add(total, features);
     }
+    seen = total;
     taps += kTaps;
     count -= kTaps;
   };
@@ -157,8 +165,10 @@ inline void tile_down(const RoiPlan<typename V::Scalar>& plan, const Tile<V, T>&
 // B rows of bins across; pooled holds what earlier rounds left there.
 template <class V, class Rule, int B>
 inline ROIALIGN_INLINE void tile_across(const RoiPlan<typename V::Scalar>& plan, int64_t width, bool first_round,
-                                        const typename V::Scalar* swept, int64_t stride, typename V::Scalar* pooled) {
+                                        const typename V::Scalar* swept, int64_t stride, typename V::Scalar* pooled,
+                                        typename V::Reg& seen) {
   using S = typename V::Scalar;
+  auto total = seen;
   for (int64_t q = 0; q < width; ++q) {
     const Bin& column = plan.columns.bins[q];
     const Tap<S>* taps = plan.columns.taps + column.first_tap;
@@ -182,8 +192,14 @@ inline ROIALIGN_INLINE void tile_across(const RoiPlan<typename V::Scalar>& plan,
         each<B>([&](auto b) ROIALIGN_INLINE { bins[b] = Rule::step(bins[b], weight, V::load(from + b * stride)); });
       }
     }
-    each<B>([&](auto b) ROIALIGN_INLINE { V::store(to + b * width * V::kLanes, bins[b]); });
+    auto sum = V::zero();
+    each<B>([&](auto b) ROIALIGN_INLINE {
+      V::store(to + b * width * V::kLanes, bins[b]);
+      if constexpr (!Rule::kMax) sum = V::add(sum, bins[b]);
+    });
+    if constexpr (!Rule::kMax) total = V::add(total, sum);
   }
+  seen = total;
 }
 
 // The max's last word: no bin is less than least_of(). Where a row of bins has no sample inside, what was swept is
@@ -209,7 +225,7 @@ inline void tile_finish_max(const PoolTask<typename V::Scalar>& task, const RoiP
 template <class V, class Rule, class T, class Step>
 inline void pool_from_tile(const PoolTask<typename V::Scalar>& task, const RoiPlan<typename V::Scalar>& plan,
                            const Tile<V, T>& tile, int64_t first, int64_t last, typename V::Scalar* swept,
-                           typename V::Scalar* pooled, const Step& step) {
+                           typename V::Scalar* pooled, typename V::Reg& seen, const Step& step) {
   const int64_t width = task.output_width;
   const int64_t stride = int64_t{plan.window.columns} * V::kLanes;
   for (int64_t p = first; p < last; p += kTileRows) {
@@ -217,14 +233,14 @@ inline void pool_from_tile(const PoolTask<typename V::Scalar>& task, const RoiPl
     const int32_t rounds = rounds_of<Rule>(plan.rows.bins + p, rows);
     for (int32_t round = 0; round < rounds; ++round) {
       for (int b = 0; b < rows; ++b) {
-        tile_down<V, Rule>(plan, tile, plan.rows.bins[p + b], round, swept + b * stride);
+        tile_down<V, Rule>(plan, tile, plan.rows.bins[p + b], round, swept + b * stride, seen);
         step();
       }
       typename V::Scalar* const to = pooled + (p - first) * width * V::kLanes;
-      if (rows == 4) tile_across<V, Rule, 4>(plan, width, round == 0, swept, stride, to);
-      if (rows == 3) tile_across<V, Rule, 3>(plan, width, round == 0, swept, stride, to);
-      if (rows == 2) tile_across<V, Rule, 2>(plan, width, round == 0, swept, stride, to);
-      if (rows == 1) tile_across<V, Rule, 1>(plan, width, round == 0, swept, stride, to);
+      if (rows == 4) tile_across<V, Rule, 4>(plan, width, round == 0, swept, stride, to, seen);
+      if (rows == 3) tile_across<V, Rule, 3>(plan, width, round == 0, swept, stride, to, seen);
+      if (rows == 2) tile_across<V, Rule, 2>(plan, width, round == 0, swept, stride, to, seen);
+      if (rows == 1) tile_across<V, Rule, 1>(plan, width, round == 0, swept, stride, to, seen);
     }
   }
   if constexpr (Rule::kMax) tile_finish_max<V>(task, plan, first, last, pooled);
@@ -291,11 +307,13 @@ __attribute__((noinline)) void pool_tiled(const PoolTask<typename V::Scalar>& ta
         ahead.step(turned_before + tile.turned());
         writer.step(lines_per_step);
       };
+      auto seen = V::zero();
       for (int64_t p = 0; p < height; p += part) {
         const int64_t end = p + part < height ? p + part : height;
-        pool_from_tile<V, Rule>(task, plan, tile, p, end, swept, pooled, step);
+        pool_from_tile<V, Rule>(task, plan, tile, p, end, swept, pooled, seen, step);
         turn_back<V>(pooled, (end - p) * width, bins, channels, lines + p * width);
       }
+      if (!V::all_finite(seen)) task.special[r] = true;
       writer.finish();
       writer.start(lines, target_of<T>(task, plan, first).bins, channels * bins);
       std::swap(lines, other_lines);

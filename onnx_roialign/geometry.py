@@ -77,6 +77,7 @@ class Samples:
         bins: P, bins per RoI.
         length: N, pixels of the feature map along this axis.
         count: (K,) g, samples per bin, those outside included; <= 0: there are none. A float: up to 3e38.
+        begins: (K, P) whether the first sample of the bin lies inside.
         complete: (K, P) whether all samples of the bin lie inside.
         bin: (S,) which bin, ``k * P + p``; ascending.
         position: (S,) in pixels of the feature map, before it is moved onto the border.
@@ -89,6 +90,7 @@ class Samples:
     bins: int
     length: int
     count: Array
+    begins: Array
     complete: Array
     bin: Array
     position: Array
@@ -171,6 +173,7 @@ def axis_samples(
         bins=bins,
         length=length,
         count=count,
+        begins=(first == 0) & (last > 0),
         complete=(first == 0) & (last == _index_count(count)[:, None]),
         bin=bin_,
         position=position,

@@ -11,7 +11,8 @@ All three pooling rules read as "weigh the pixels of each bin, then fold them to
     max over samples  max over samples of the interpolation    interpolates along both axes before it folds
 
 Matrices would multiply every pixel of the map, most of them by zero, and 0 * NaN is NaN: so each bin gathers the pixels
-that its own samples touch, and no others. The two neighbours of a sample are touched even where one has weight 0.
+that its own samples touch, and no others. The two neighbours of a sample are touched even where one has weight 0. All
+three rules are of finite pixels; where a bin touches others, the order in which they meet decides: see `special`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import numpy.typing as npt
 from onnx_roialign import geometry
 from onnx_roialign.attributes import Attributes, check_arrays, coordinate_type, new_output
 from onnx_roialign.geometry import Samples, Taps
+from onnx_roialign.special import pool_special
 
 __all__ = ["roi_align"]
 
@@ -95,9 +97,14 @@ def roi_align(X: Array, rois: Array, batch_indices: Array, attributes: Attribute
     # of a sample 1e20 pixels away overflows: it lies outside the map either way.
     with np.errstate(all="ignore"):
         for block in _blocks(X, len(rois), attributes):
-            rows, columns = _axes(rois[block].astype(coordinate_type(X.dtype)), X.shape[2:], attributes)
-            for k, y, x in zip(range(len(rois))[block], rows, columns, strict=True):
-                Y[k] = _pool(X[batch_indices[k]], y, x, attributes)
+            corners = rois[block].astype(coordinate_type(X.dtype))
+            rows, columns = _axes(corners, X.shape[2:], attributes)
+            for k, roi, y, x in zip(range(len(rois))[block], corners, rows, columns, strict=True):
+                features = X[batch_indices[k]]
+                pooled = _pool(features, y, x, attributes)
+                if not _finite(features, y, x):
+                    pool_special(features, roi, attributes, pooled)
+                Y[k] = pooled
     return Y
 
 
@@ -170,6 +177,14 @@ def _pool(features: Array, y: _Axis, x: _Axis, attributes: Attributes) -> Array:
         if attributes.semantics.max_start is not None:
             pooled = np.maximum(pooled, pooled.dtype.type(attributes.semantics.max_start))
     return pooled
+
+
+def _finite(features: Array, y: _Axis, x: _Axis) -> bool:
+    """Whether all features are from the first that the RoI touches to the last."""
+    if y.bins.size == 0 or x.bins.size == 0:
+        return True
+    rows, columns = (slice(int(axis.pixel.min()), int(axis.pixel.max()) + 1) for axis in (y, x))
+    return bool(np.isfinite(features[:, rows, columns]).all())
 
 
 def _without_samples(y: _Axis, x: _Axis, attributes: Attributes) -> float:

@@ -46,19 +46,26 @@ def taps(position, length, semantics: Semantics):
 
 
 def corners(plane, y, x, semantics: Semantics):
-    """The four weighted neighbours of a sample at (y, x), as float; a sample outside the map is a single 0."""
+    """The four weighted neighbours of a sample at (y, x), as float; a sample outside the map is a single 0.
+
+    A weight of 0 takes part: 0 * infinity is NaN.
+    """
     rows, columns = taps(y, plane.shape[0], semantics), taps(x, plane.shape[1], semantics)
     if rows is None or columns is None:
         return [0.0]
     return [
-        float(row_weight) * float(column_weight) * float(plane[row, column])
+        float(row_weight * column_weight) * float(plane[row, column])
         for row, row_weight in rows
         for column, column_weight in columns
     ]
 
 
 def maximum(values):
-    return math.nan if any(map(math.isnan, values)) else max(values)
+    """std::max of one after the other: a NaN stays where it comes first, and is passed over where it comes later."""
+    best = values[0]
+    for value in values[1:]:
+        best = value if best < value else best
+    return best
 
 
 def pool_bin(plane, ys, xs, divisor, mode, semantics: Semantics) -> float:
@@ -69,10 +76,8 @@ def pool_bin(plane, ys, xs, divisor, mode, semantics: Semantics) -> float:
         return math.nan if semantics.empty == "nan" and divisor == 0 else 0.0
     samples = [corners(plane, y, x, semantics) for y in ys for x in xs]
     if mode == "avg":
-        return math.fsum(map(math.fsum, samples)) / divisor
-    if semantics.max_rule == "corners":
-        return maximum(start + [value for sample in samples for value in sample])
-    return maximum(start + [math.fsum(sample) for sample in samples])
+        return sum(map(sum, samples)) / divisor
+    return maximum(start + [(maximum if semantics.max_rule == "corners" else sum)(sample) for sample in samples])
 
 
 def roi_align(X, rois, batch_indices, attributes: Attributes) -> np.ndarray:

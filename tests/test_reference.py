@@ -157,14 +157,20 @@ def test_pixels_that_no_sample_of_a_bin_touches_do_not_reach_it(engine, mode, ma
     assert np.array_equal(Y[0][:, good], clean[0][:, good])
 
 
-@pytest.mark.parametrize("mode", ["avg", "max"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("pixel", [(4, 4), (4, 5), (5, 4), (5, 5)])
-def test_a_neighbour_of_weight_zero_is_touched(engine, mode, pixel):
-    X = features(1, 1, 9, 9)
-    X[(0, 0, *pixel)] = np.nan
+def test_a_neighbour_of_weight_zero_makes_nan_of_a_mean_and_nothing_of_a_maximum(engine, bad, pixel):
+    X = features(1, 1, 9, 9) - 3
+    X[(0, 0, *pixel)] = bad
     rois = np.float32([[3, 3, 5, 5]])  # one sample, exactly on (4, 4)
-    Y = engine(X, rois, ZERO, sampling_ratio=1, mode=mode, semantics="onnx_output_half_pixel")
-    assert np.isnan(Y).all()
+    mean = engine(X, rois, ZERO, sampling_ratio=1, semantics="onnx_output_half_pixel")
+    largest = engine(X, rois, ZERO, sampling_ratio=1, mode="max", semantics="onnx_output_half_pixel")
+    if pixel == (4, 4):
+        assert np.array_equal(mean.ravel(), [bad], equal_nan=True)
+        assert np.array_equal(largest.ravel(), [max(bad, 0)], equal_nan=True)
+    else:
+        assert np.isnan(mean).all()
+        assert (largest == 0).all()  # 0 * the finite neighbours
 
 
 @pytest.mark.parametrize("max_rule", ["corners", "samples"])
