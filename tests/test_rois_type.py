@@ -18,6 +18,7 @@ from session_models import DTYPES, FEEDS, SHAPE, TYPES, make_model, roi_align_no
 import onnx_roialign
 from onnx_roialign import PRESETS, RoiAlignError, native, private_op, reference
 from onnx_roialign.attributes import Attributes
+from onnx_roialign.graph import validate
 from onnx_roialign.private_schema import known_to_onnx
 
 PAIRS = list(itertools.product(TYPES, TYPES))
@@ -139,6 +140,13 @@ def test_onnxs_own_roi_align_takes_rois_of_xs_type_only(engine):
     own_words = r"rois must have X's type float32, got float16 \(node 'pool'\)"
     with pytest.raises(Exception, match="no kernel def matches" if engine == "native" else own_words):
         run_model(model, feeds_of(*arrays_of("float32", "float16")), engine)
+
+
+@pytest.mark.parametrize(("dtype", "rois_dtype"), PAIRS)
+def test_validate_finds_nothing_wrong_with_it(dtype, rois_dtype):
+    assert "invalid-input" not in {one.code for one in validate(mixed_model(dtype, rois_dtype))}
+    own = mixed_model(dtype, rois_dtype, roi_align_node("features", "boxes", "batch_indices", "pooled"))
+    assert ("invalid-input" in {one.code for one in validate(own)}) == (dtype != rois_dtype)
 
 
 def test_the_schema_says_so():

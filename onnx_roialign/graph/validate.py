@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -138,7 +139,9 @@ def _read(proto: onnx.ModelProto, source: str | Semantics | None, wanted: Semant
 def _wrong_types(site: Site, known: Known) -> Iterator[Finding]:
     """What is known of the inputs, held to the rules that arrays are held to, one input at a time."""
     names = private_op.QLINEAR_INPUTS if site.quantized else private_op.INPUTS
-    check = quantized.check_signature if site.quantized else rules.check_signature
+    check: Callable[..., None] = quantized.check_signature if site.quantized else rules.check_signature
+    if site.private and not site.quantized:
+        check = partial(check, rois_types=rules.TYPES)
     given = [_given(site.input(name), known) for name in names]
     nothing = [Given(None, None)] * len(names)
     messages = []
