@@ -7,7 +7,7 @@ PYTEST = $(BIN)/pytest --numprocesses=auto --dist=loadgroup
 
 .PHONY: demo test test-all lint clean
 demo: $(VENV)
-	$(BIN)/pip install --quiet .
+	$(BIN)/pip install --quiet '.[all]'
 	$(BIN)/onnx-roialign demo
 
 test: $(VENV)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
 from onnx_roialign.call import roi_align
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError
-from onnx_roialign.evaluator import RoiAlign, reference_evaluator
+from onnx_roialign.extras import imported_for
+
+# Here, not below: the module has the function's name, so importing it later would put it in the function's place.
 from onnx_roialign.identify import identify
 from onnx_roialign.native import library_path
-from onnx_roialign.runtime import register, session
 from onnx_roialign.semantics import PRESETS, Semantics
+
+if TYPE_CHECKING:
+    from onnx_roialign.evaluator import RoiAlign, reference_evaluator
+    from onnx_roialign.runtime import register, session
 
 __all__ = [
     "PRESETS",
@@ -25,3 +34,21 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+# Imported when they are asked for (PEP 562): onnx.reference is slow to import, and onnxruntime may not be installed.
+_MODULES = MappingProxyType(
+    {"RoiAlign": "evaluator", "reference_evaluator": "evaluator", "register": "runtime", "session": "runtime"}
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    with imported_for(f"onnx_roialign.{name}"):
+        value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from onnx_roialign import bench_report as report
 from onnx_roialign.bench import Race, race
 from onnx_roialign.bench_share import ENGINES, measure_shares
 from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.extras import imported_for
 from onnx_roialign.floor import copy_bandwidth
 from onnx_roialign.inputs import given_inputs, made_inputs, read_model
 from onnx_roialign.machine import describe_machine
@@ -77,6 +79,9 @@ def bench(
     _check_together(sweep=sweep, model=model, inputs=inputs, plot=plot, against=against, workload=workload)
     _check_writable(json, "--json")
     _check_writable(plot, "--plot")
+    if plot is not None:
+        with imported_for("--plot"):
+            importlib.import_module("matplotlib")  # now, not after minutes of racing
     if repeat is not None and repeat < 1:
         raise RoiAlignError(f"--repeat must be at least 1, got {repeat}")
     default_repeat = _REPEAT_MODEL if model is not None else _REPEAT_SWEEP if sweep else _REPEAT

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -29,6 +29,7 @@ from onnx_roialign.apart import try_engine_apart
 from onnx_roialign.bench_command import bench
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError, UnreadableModelError
 from onnx_roialign.inputs import given_inputs, made_inputs, read_model
+from onnx_roialign.native import active_isa, available_isas, library_path
 from onnx_roialign.runtime import ENGINES
 from onnx_roialign.trial import Trial, largest_difference, one_line
 
@@ -37,6 +38,7 @@ __all__ = ["app", "main"]
 Array = NDArray[Any]
 
 _UNREADABLE = 3  # the exit code where MODEL is no model
+_MISSING = 4  # the exit code where the installation lacks what a command needs
 
 
 class _OneLineErrors(typer.core.TyperGroup):
@@ -47,6 +49,8 @@ class _OneLineErrors(typer.core.TyperGroup):
             sys.exit(super().main(*args, **{**options, "standalone_mode": False}))
         except UnreadableModelError as error:
             _stop(one_line(error), _UNREADABLE)
+        except NativeLibraryError as error:
+            _stop(one_line(error), _MISSING)
         except RoiAlignError as error:
             _stop(one_line(error))
         except Exception as error:
@@ -67,7 +71,7 @@ app = typer.Typer(
     help=(
         "RoiAlign in ONNX: run a model on our kernel, check and repair what a converter wrote, explain a RoI. "
         "Exit codes: 0 all is well, 1 something is wrong with the model, 2 with the arguments, 3 MODEL is no ONNX "
-        "model that can be read."
+        "model that can be read, 4 the installation lacks what the command needs."
     ),
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -147,7 +151,7 @@ def _difference(got: Any, want: Any) -> str:
 
 @app.command()
 def info() -> int:
-    """Print versions, the compiled library and the instruction sets of this machine."""
+    """Print versions, the compiled library and the instruction sets of this machine; exit code 1 if it cannot run."""
     table = Table(show_header=False)
     table.add_column()
     table.add_column(overflow="fold")
@@ -155,10 +159,16 @@ def info() -> int:
     for name in ("onnxruntime", "onnxruntime-extensions", "onnx", "numpy"):
         table.add_row(name, _version(name))
     table.add_row("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
-    for what, value in _library():
-        table.add_row(what, escape(value))
+    broken = None
+    try:
+        for what, value in _library():
+            table.add_row(what, escape(value))
+    except NativeLibraryError as error:
+        broken = one_line(error)
     Console().print(table)
-    return 0
+    if broken is not None:
+        Console(stderr=True, soft_wrap=True).print(f"onnx-roialign: {broken}", markup=False, highlight=False)
+    return 0 if broken is None else 1
 
 
 def _version(package: str) -> str:
@@ -168,17 +178,10 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _library() -> tuple[tuple[str, str], ...]:
-    from onnx_roialign.native import active_isa, available_isas, library_path
-
-    try:
-        return (
-            ("library", library_path()),
-            ("instruction sets", ", ".join(available_isas())),
-            ("runs on", active_isa()),
-        )
-    except NativeLibraryError as error:
-        return (("library", one_line(error)),)
+def _library() -> Iterator[tuple[str, str]]:
+    yield "library", library_path()
+    yield "instruction sets", ", ".join(available_isas())
+    yield "runs on", active_isa()
 
 
 @app.command()

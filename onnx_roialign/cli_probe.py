@@ -31,6 +31,7 @@ from rich.table import Table
 from onnx_roialign.attributes import Attributes
 from onnx_roialign.cli_graph import JSON, write_json
 from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.extras import imported_for
 from onnx_roialign.identified import FIELDS
 from onnx_roialign.inputs import read_model
 from onnx_roialign.sources import parse
@@ -172,7 +173,9 @@ def explain(
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Draw where a RoI is sampled under two meanings of RoiAlign, and how far their answers differ."""
-    from onnx_roialign.explain import explain as work_out
+    with imported_for("the picture"):
+        from onnx_roialign.explain import explain as work_out
+        from onnx_roialign.explain_picture import draw_explanation
 
     box = _box(roi)
     height, width = _size("--feature", feature)
@@ -181,8 +184,6 @@ def explain(
     if picture.suffix.lower() != ".png" or not picture.resolve().parent.is_dir():
         raise RoiAlignError(f"-o must be a .png file in a folder that exists, got {str(picture)!r}")
     shown = work_out(box, (height, width), attributes, parse(versus))
-    from onnx_roialign.explain_picture import draw_explanation
-
     try:
         draw_explanation(picture, shown, (semantics, versus))
     except OSError as error:

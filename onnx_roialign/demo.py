@@ -20,6 +20,7 @@ from rich.table import Table
 
 from onnx_roialign.attributes import Attributes
 from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.extras import imported_for
 from onnx_roialign.geometry import axis_samples, scaled_ends
 from onnx_roialign.model import is_roi_align, read_attributes
 from onnx_roialign.runtime import ENGINES
@@ -71,7 +72,8 @@ def run_demo(output: Path, console: Console) -> None:
     Raises:
         RoiAlignError: the folder cannot be written, or the package came without its models.
     """
-    from onnx_roialign.picture import draw  # here, not above: matplotlib takes longer to import than all else together
+    with imported_for("the demo's picture"):  # matplotlib takes longer to import than all else together
+        from onnx_roialign.picture import draw
 
     _make_writable(output)
     image, expected = make_image(), expected_outputs()
@@ -85,7 +87,8 @@ def run_demo(output: Path, console: Console) -> None:
     console.print(_table(trials, expected))
     for line in _remarks(trials):
         console.print(line, markup=False, highlight=False)
-    draw(output / PICTURE, *what_to_draw(image))
+    opset = next((opset for opset, trial in trials if trial.engine == "native" and trial.refusal is None), OPSETS[-1])
+    draw(output / PICTURE, *what_to_draw(image, opset))
     console.print(f"Picture: {output / PICTURE}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -134,14 +137,14 @@ def _remarks(trials: Sequence[tuple[int, Trial]]) -> Iterator[str]:
     yield f"RoiAlign's time: all 8 RoiAlign nodes of one run by ONNX Runtime's profiler, median of {REPEAT} runs."
 
 
-def what_to_draw(image: Array) -> tuple[Detections, SampledRoi]:
-    """Runs the model at opset 22 on the compiled kernel and returns its detections, and how the first was sampled.
+def what_to_draw(image: Array, opset: int) -> tuple[Detections, SampledRoi]:
+    """Runs the model at `opset` on the compiled kernel and returns its detections, and how the first was sampled.
 
     The feature map and the RoI are those that the mask head's RoiAlign got: both are made outputs of the model.
     """
     from onnx_roialign.picture import Detections, SampledRoi
 
-    model = mask_rcnn(OPSETS[0])
+    model = mask_rcnn(opset)
     node = next(node for node in model.graph.node if is_roi_align(node) and "mask" in node.name)
     tapped = {"X": node.input[0], "rois": node.input[1]}
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tapped.values())
@@ -149,7 +152,7 @@ def what_to_draw(image: Array) -> tuple[Detections, SampledRoi]:
     if trial.refusal is not None:
         raise RoiAlignError(f"the picture must have an answer to show, got none: {trial.refusal}")
     X, rois = (trial.outputs[name] for name in tapped.values())
-    attributes = read_attributes(node, OPSETS[0])
+    attributes = read_attributes(node, opset)
     channel = int(np.argmax(np.std(X[0], axis=(1, 2))))
     sampled = SampledRoi(
         feature=X[0, channel],

@@ -6,7 +6,15 @@ import contextlib
 import numbers
 from collections.abc import Iterator
 
-__all__ = ["ModelError", "NativeLibraryError", "RoiAlignError", "UnreadableModelError", "last_guard", "shown"]
+__all__ = [
+    "MissingPackageError",
+    "ModelError",
+    "NativeLibraryError",
+    "RoiAlignError",
+    "UnreadableModelError",
+    "last_guard",
+    "shown",
+]
 
 # Characters of a value that a message shows: kernels/checks.cpp has the same number.
 _MOST = 64
@@ -40,6 +48,10 @@ class UnreadableModelError(ModelError):
 
 class NativeLibraryError(RuntimeError):
     """The compiled library is missing, cannot be loaded or lacks what was asked of it; the text says what to do."""
+
+
+class MissingPackageError(ModuleNotFoundError, NativeLibraryError):
+    """A package that is installed only where it is asked for; the text says by which command."""
 
 
 @contextlib.contextmanager

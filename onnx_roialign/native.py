@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import importlib.metadata
 import importlib.resources
 import itertools
 import math
@@ -83,6 +82,8 @@ def library_path() -> str:
 
 def _installed(name: str) -> str:
     """Where pip put the file, for when a checkout in the current folder hides the installed package."""
+    import importlib.metadata  # 20 ms, seldom needed
+
     try:
         return str(importlib.metadata.distribution("onnx_roialign").locate_file(f"onnx_roialign/{name}"))
     except importlib.metadata.PackageNotFoundError:

@@ -11,6 +11,8 @@ import onnxruntime
 
 from onnx_roialign import model as models
 from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.extras import imported_for
+from onnx_roialign.installed import opset_explained
 from onnx_roialign.model import Model, OpsetConflictError
 from onnx_roialign.native import library_path
 from onnx_roialign.node_rules import check_nodes
@@ -107,13 +109,15 @@ def session(
     check_version()
     made: OwnSession
     if engine == "reference":
-        from onnx_roialign import python_op  # the one engine that needs onnxruntime-extensions
-
-        proto = models.parse(model)
-        check_nodes(proto)
-        made = python_op.session(proto, _folder(model), *making)
-    else:
-        made = OwnSession(_Native(model), *making)
+        with imported_for("engine 'reference'"):
+            from onnx_roialign import python_op
+    with opset_explained(lambda: models.default_opset(models.parse(model).opset_import)):
+        if engine == "reference":
+            proto = models.parse(model)
+            check_nodes(proto)
+            made = python_op.session(proto, _folder(model), *making)
+        else:
+            made = OwnSession(_Native(model), *making)
     made.warn_of_neighbours(stacklevel=3)
     return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 import onnx_roialign
-from onnx_roialign import trial
+from onnx_roialign import native, trial
 from onnx_roialign.cli import app
 from onnx_roialign.inputs import check_inputs, declared_inputs, made_inputs
 from onnx_roialign.native import active_isa, available_isas
@@ -123,10 +124,34 @@ def test_info_says_what_to_do_without_a_library(monkeypatch):
     def missing():
         raise onnx_roialign.NativeLibraryError("the compiled library is missing: reinstall")
 
-    monkeypatch.setattr("onnx_roialign.native.library_path", missing)
+    monkeypatch.setattr("onnx_roialign.cli.library_path", missing)
     result = invoke("info")
-    assert result.exit_code == 0
-    assert "the compiled library is missing: reinstall" in result.stdout
+    assert result.exit_code == 1
+    assert result.stderr == "onnx-roialign: the compiled library is missing: reinstall\n"
+
+
+def test_info_says_that_the_instruction_set_asked_for_is_none():
+    # In a process of its own: the library reads the variable once.
+    command = [sys.executable, "-m", "onnx_roialign", "info"]
+    environment = {**os.environ, "ONNX_ROIALIGN_ISA": "sse9"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert re.fullmatch(r"onnx-roialign: ONNX_ROIALIGN_ISA must be one of [a-z0-9, ]+, got sse9\n", result.stderr)
+
+
+@pytest.mark.parametrize("arguments", [["bench", "--dtype", "float32"]])
+def test_what_needs_the_library_says_in_one_line_that_there_is_none(monkeypatch, arguments):
+    def missing():
+        raise onnx_roialign.NativeLibraryError("the compiled library is missing: reinstall")
+
+    monkeypatch.setattr("onnx_roialign.native.library_path", missing)
+    native._library.cache_clear()
+    try:
+        result = invoke(*arguments)
+    finally:
+        native._library.cache_clear()
+    assert result.exit_code == 4
+    assert result.stderr == "onnx-roialign: the compiled library is missing: reinstall\n"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from onnx_roialign.conformance.backends import Backend, Unsupported, all_backends
 from onnx_roialign.conformance.cases import Case, literal_tolerance, onnx_cases
-from onnx_roialign.conformance.known_failures import KNOWN_FAILURES, KnownFailure
+from onnx_roialign.conformance.known_failures import KnownFailure, known_failures
 from onnx_roialign.conformance.report import exit_code, remarks, table
 from onnx_roialign.conformance.runner import Status, compare, run
 from onnx_roialign.native import available_isas
@@ -23,7 +23,7 @@ def cases():
 
 @pytest.fixture(scope="module")
 def results(cases):
-    return run(cases, all_backends(), KNOWN_FAILURES)
+    return run(cases, all_backends(), known_failures())
 
 
 def made_case(expected, tolerance=1e-6, name="made/case"):
@@ -182,7 +182,7 @@ def test_no_tolerance_is_looser_than_the_literals_force_it_to_be(cases):
 def test_the_module_prints_the_table_and_exits_0(monkeypatch, capsys, cases):
     from onnx_roialign.conformance import __main__ as command
 
-    monkeypatch.setattr(command, "onnx_cases", lambda: cases)
+    monkeypatch.setattr("onnx_roialign.conformance.cases.onnx_cases", lambda: cases)
     monkeypatch.setenv("COLUMNS", "160")
     assert command.main() == 0
     printed = capsys.readouterr().out
@@ -193,7 +193,7 @@ def test_the_module_prints_the_table_and_exits_0(monkeypatch, capsys, cases):
 def test_the_module_exits_1_where_a_backend_is_wrong(monkeypatch, capsys, cases):
     from onnx_roialign.conformance import __main__ as command
 
-    monkeypatch.setattr(command, "onnx_cases", lambda: cases)
-    monkeypatch.setattr(command, "all_backends", lambda: (refusing("evaluator"),))
+    monkeypatch.setattr("onnx_roialign.conformance.cases.onnx_cases", lambda: cases)
+    monkeypatch.setattr("onnx_roialign.conformance.backends.all_backends", lambda: (refusing("evaluator"),))
     assert command.main() == 1
     assert "unsupported: there is no kernel" in capsys.readouterr().out.replace("\n", " ")

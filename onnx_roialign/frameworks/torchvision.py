@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 
 from onnx_roialign import quantized
 from onnx_roialign.attributes import Attributes
 from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.extras import imported_for
 from onnx_roialign.frameworks.door import (
     Array,
     Engine,
@@ -34,9 +35,11 @@ from onnx_roialign.frameworks.door import (
     split_images,
 )
 from onnx_roialign.multiscale import MultiScaleRoIAlign
-from onnx_roialign.runtime import session
 from onnx_roialign.semantics import PRESETS
 from onnx_roialign.writer import GraphWriter
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 __all__ = ["MultiScaleRoIAlign", "RoIAlign", "roi_align", "roi_align_quantized"]
 
@@ -280,4 +283,6 @@ def roi_align_quantized(
 @functools.lru_cache(maxsize=16)
 def _quantized_session(attributes: Attributes, dtype: str) -> onnxruntime.InferenceSession:
     """The library's direct call takes floats only."""
+    with imported_for("roi_align_quantized() on engine 'native'"):
+        from onnx_roialign.runtime import session
     return session(_quantized_model(attributes, dtype, 16))

@@ -1,0 +1,74 @@
+"""What the installed onnxruntime can do, asked of itself: every release is another, and so may be the next."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Sequence
+
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper
+
+from onnx_roialign.errors import NativeLibraryError, RoiAlignError
+
+__all__ = ["has_builtin_kernel", "loads_opset", "opset_explained"]
+
+_NO_LOG = 4  # onnxruntime's severity "fatal": a refusal is the answer
+_IR_VERSION = 8  # read by every onnxruntime that runs here
+
+
+@functools.cache
+def has_builtin_kernel(opset: int) -> bool:
+    """Whether onnxruntime's CPU provider has a kernel of its own for ONNX's RoiAlign (float32) at this opset."""
+    inputs = [
+        helper.make_tensor_value_info("X", TensorProto.FLOAT, [1, 1, 2, 2]),
+        helper.make_tensor_value_info("rois", TensorProto.FLOAT, [1, 4]),
+        helper.make_tensor_value_info("batch_indices", TensorProto.INT64, [1]),
+    ]
+    return _loads("RoiAlign", inputs, [1, 1, 1, 1], opset)
+
+
+@functools.cache
+def loads_opset(opset: int) -> bool:
+    """Whether onnxruntime knows this opset of ONNX's own operators."""
+    return _loads("Identity", [helper.make_tensor_value_info("X", TensorProto.FLOAT, [1])], [1], opset)
+
+
+@contextlib.contextmanager
+def opset_explained(read_opset: Callable[[], int | None]) -> Iterator[None]:
+    """Around the creation of a session of a model: says so where onnxruntime is too old for the model's opset.
+
+    Args:
+        read_opset: reads it from the model; called only where onnxruntime refuses.
+
+    Raises:
+        RoiAlignError: onnxruntime refused the model and does not know its opset.
+    """
+    try:
+        yield
+    except (RoiAlignError, NativeLibraryError):
+        raise
+    except Exception as error:  # onnxruntime's have no common base
+        opset = read_opset()
+        if opset is None or loads_opset(opset):
+            raise
+        newest = next(known for known in range(min(opset, onnx.defs.onnx_opset_version()), 0, -1) if loads_opset(known))
+        raise RoiAlignError(
+            f"model must be of opset {newest} at most for onnxruntime {onnxruntime.__version__}, got opset {opset}: "
+            f"upgrade onnxruntime, or convert the model (onnx_roialign.graph.convert_opset(model, {newest}))"
+        ) from error
+
+
+def _loads(op_type: str, inputs: Sequence[onnx.ValueInfoProto], shape: Sequence[int], opset: int) -> bool:
+    node = helper.make_node(op_type, [value.name for value in inputs], ["Y"])
+    output = helper.make_tensor_value_info("Y", TensorProto.FLOAT, shape)
+    graph = helper.make_graph([node], "probe", inputs, [output])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=_IR_VERSION)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _NO_LOG
+    try:
+        onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    except Exception:  # whatever it raises, it has no such kernel
+        return False
+    return True

@@ -1,0 +1,184 @@
+"""What must be installed: numpy, onnx and any build of onnxruntime. The rest comes by extras, when it is needed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+
+import onnx
+import pytest
+import session_models
+
+import onnx_roialign
+from onnx_roialign import extras, installed, options
+
+OPTIONAL = ("matplotlib", "onnx.reference", "onnx_ir", "onnxruntime_extensions", "rich", "typer")
+
+
+def run_without(packages: Iterable[str], code: str) -> subprocess.CompletedProcess[str]:
+    """Runs the code where these packages cannot be imported, as if they were not installed."""
+    start = f"import sys; sys.modules.update(dict.fromkeys({tuple(packages)!r}))\n"
+    return subprocess.run([sys.executable, "-c", start + code], capture_output=True, text=True, timeout=120)
+
+
+def requirements(extra: str) -> dict[str, str]:
+    """Package -> version of what an extra ("" for none) asks for, those of extras in it too."""
+    found: dict[str, str] = {}
+    for line in importlib.metadata.requires("onnx_roialign") or ():
+        what, _, marker = line.partition(";")
+        condition = re.search(r"extra == ['\"](.+)['\"]", marker)
+        if (condition[1] if condition else "") != extra:
+            continue
+        if inner := re.match(r"onnx[-_]roialign\[(.+)\]", what):
+            for name in inner[1].split(","):
+                found |= requirements(name)
+        else:
+            name, version = re.match(r"([\w-]+)[ (]*([^)]*)", what).groups()
+            found[name.replace("-", "_")] = version.strip()
+    return found
+
+
+def test_only_numpy_and_onnx_are_installed_with_the_package():
+    assert sorted(requirements("")) == ["numpy", "onnx"]
+
+
+def test_all_brings_what_every_other_extra_brings():
+    everything = requirements("all")
+    for name in ("runtime", "reference", "graph", "cli", "plot"):
+        brought = requirements(name)
+        assert brought
+        assert brought.items() <= everything.items()
+
+
+@pytest.mark.parametrize("package", sorted(extras._BROUGHT_BY))
+def test_the_extra_that_a_message_names_brings_the_package(package):
+    named = re.search(r"onnx_roialign\[(\w+)\]", extras._BROUGHT_BY[package])
+    assert package in requirements(named[1] if named else "runtime")
+
+
+def test_the_oldest_onnxruntime_is_the_one_that_is_declared():
+    assert requirements("runtime")["onnxruntime"] == ">=" + ".".join(map(str, options._OLDEST))
+
+
+def test_importing_the_package_imports_nothing_that_is_slow_or_optional():
+    late = (*OPTIONAL, "onnx", "onnxruntime")
+    code = f"import onnx_roialign; print([name for name in {late} if name in sys.modules])"
+    done = run_without((), code)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_a_native_session_and_the_arrays_need_nothing_optional():
+    code = f"""
+import numpy as np, onnx, onnx_roialign
+from onnx_roialign.frameworks import torchvision
+X, rois = np.ones((1, 1, 8, 8), np.float32), np.array([[0, 0, 4, 4]], np.float32)
+for engine in ("native", "reference"):
+    print(onnx_roialign.roi_align(X, rois, np.zeros(1, np.int64), engine=engine).shape)
+model = torchvision.RoIAlign(2, 1.0, 2).to_onnx(opset=16)
+onnx_roialign.register(__import__("onnxruntime").SessionOptions(), model)
+print(len(onnx_roialign.session(model).get_outputs()))
+print([name for name in {OPTIONAL} if sys.modules.get(name) is not None])
+"""
+    done = run_without((name for name in OPTIONAL if "." not in name), code)
+    assert done.stderr == ""
+    assert done.stdout == "(1, 1, 1, 1)\n(1, 1, 1, 1)\n1\n[]\n"
+
+
+ARRAYS = "np.zeros((1, 1, 4, 4), np.uint8), 1.0, 0, [np.zeros((1, 4), np.float32)], 2"
+
+
+@pytest.mark.parametrize(
+    ("package", "code", "message"),
+    [
+        ("onnxruntime", "import onnx_roialign; onnx_roialign.session('m')", "onnx_roialign.session needs onnxruntime"),
+        ("onnxruntime", "from onnx_roialign import register", "onnx_roialign.register needs onnxruntime"),
+        (
+            "onnxruntime",
+            "import numpy as np; from onnx_roialign.frameworks import torchvision\n"
+            f"torchvision.roi_align_quantized({ARRAYS})",
+            "roi_align_quantized() on engine 'native' needs onnxruntime",
+        ),
+        (
+            "onnxruntime_extensions",
+            "import onnx_roialign; from onnx_roialign.frameworks import torchvision as t\n"
+            "onnx_roialign.session(t.RoIAlign(2, 1.0, 2).to_onnx(opset=16), engine='reference')",
+            "engine 'reference' needs onnxruntime_extensions",
+        ),
+        ("onnx_ir", "from onnx_roialign.graph import validate", "onnx_roialign.graph needs onnx_ir"),
+    ],
+)
+def test_what_needs_a_package_says_how_to_install_it(package, code, message):
+    done = run_without([package], code)
+    assert done.returncode == 1
+    error = f"onnx_roialign.errors.MissingPackageError: {message}, which is not installed: "
+    assert done.stderr.splitlines()[-1] == error + extras._BROUGHT_BY[package]
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments", "message"),
+    [
+        ("typer", ["info"], "the command line needs typer"),
+        ("rich", ["info"], "the command line needs rich"),
+        ("onnxruntime", ["info"], "the command line needs onnxruntime"),
+        ("matplotlib", ["demo", "--output", "{tmp}"], "the demo's picture needs matplotlib"),
+        (
+            "matplotlib",
+            ["explain", "--roi", "1,1,4,4", "--feature", "8x8", "--scale", "1", "-o", "{tmp}/roi.png"],
+            "the picture needs matplotlib",
+        ),
+        ("matplotlib", ["bench", "--plot", "{tmp}/bench.png"], "--plot needs matplotlib"),
+        ("onnx_ir", ["validate", "{tmp}/model.onnx"], "onnx_roialign.graph needs onnx_ir"),
+    ],
+)
+def test_a_command_says_in_one_line_what_it_needs(package, arguments, message, tmp_path):
+    onnx.save(session_models.model(16), tmp_path / "model.onnx")
+    words = ["onnx-roialign", *(word.format(tmp=tmp_path) for word in arguments)]
+    code = f"import runpy; sys.argv = {words!r}; runpy.run_module('onnx_roialign', run_name='__main__')"
+    done = run_without([package], code)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == f"onnx-roialign: {message}, which is not installed: {extras._BROUGHT_BY[package]}\n"
+
+
+def test_the_conformance_suite_says_in_one_line_what_it_needs():
+    done = run_without(["rich"], "import runpy; runpy.run_module('onnx_roialign.conformance', run_name='__main__')")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"the conformance suite needs rich, which is not installed: {extras._BROUGHT_BY['rich']}\n"
+
+
+def test_another_missing_module_stays_what_it_is():
+    with pytest.raises(ModuleNotFoundError, match="No module named 'nobody_has_this'"), extras.imported_for("a test"):
+        __import__("nobody_has_this")
+
+
+def test_the_names_that_are_imported_late_are_there():
+    code = """
+import onnx_roialign, onnx_roialign.identify, onnx_roialign.recorded
+assert callable(onnx_roialign.identify) and onnx_roialign.identify.__module__ == "onnx_roialign.identify"
+assert set(onnx_roialign.__all__) <= set(dir(onnx_roialign))
+for name in onnx_roialign.__all__:
+    exec(f"from onnx_roialign import {name}")
+assert vars(onnx_roialign)["session"] is session
+onnx_roialign.nothing
+"""
+    done = run_without((), code)
+    assert done.stderr.splitlines()[-1] == "AttributeError: module 'onnx_roialign' has no attribute 'nothing'"
+
+
+def test_what_the_installed_onnxruntime_has_is_asked_of_it():
+    assert [installed.has_builtin_kernel(opset) for opset in (9, 10, 16, 1000)] == [False, True, True, False]
+    assert [installed.loads_opset(opset) for opset in (9, 16, 1000)] == [True, True, False]
+
+
+def test_an_opset_that_onnxruntime_does_not_know_is_named_with_the_newest_that_it_does():
+    newest = max(filter(installed.loads_opset, range(16, onnx.defs.onnx_opset_version() + 1)))
+    model = session_models.cast_model(16, onnx.TensorProto.FLOAT16)
+    model.opset_import[0].version = 1000
+    message = (
+        rf"model must be of opset {newest} at most for onnxruntime \d\S+, got opset 1000: upgrade onnxruntime, "
+        rf"or convert the model \(onnx_roialign.graph.convert_opset\(model, {newest}\)\)"
+    )
+    with pytest.raises(onnx_roialign.RoiAlignError, match=message):
+        onnx_roialign.session(model)
