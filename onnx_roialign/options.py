@@ -15,7 +15,16 @@ from onnx.external_data_helper import load_external_data_for_model
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError
 from onnx_roialign.model import PROTOBUF_LIMIT, external_data_size, has_external_data, to_bytes
 
-__all__ = ["Source", "check_version", "config_entry", "looking_in", "packed", "usable_cores", "version"]
+__all__ = [
+    "Source",
+    "check_version",
+    "config_entry",
+    "has_own_threads",
+    "looking_in",
+    "packed",
+    "usable_cores",
+    "version",
+]
 
 _OLDEST = (1, 20)
 
@@ -41,6 +50,11 @@ def check_version() -> None:
             f"onnxruntime must be {_OLDEST[0]}.{_OLDEST[1]} or newer, got {onnxruntime.__version__}: "
             "pip install -U onnxruntime"
         )
+
+
+def has_own_threads(options: onnxruntime.SessionOptions) -> bool:
+    """Whether a session of these options has a thread pool of its own; onnxruntime 1.20 has no other from Python."""
+    return bool(getattr(options, "use_per_session_threads", True))
 
 
 def config_entry(options: onnxruntime.SessionOptions, key: str) -> str | None:

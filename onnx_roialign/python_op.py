@@ -24,7 +24,7 @@ import onnxruntime_extensions
 
 from onnx_roialign import quantized, reference
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.options import Source, config_entry, packed
+from onnx_roialign.options import Source, config_entry, has_own_threads, packed
 from onnx_roialign.own_session import OwnSession
 from onnx_roialign.providers import CPU, record
 from onnx_roialign.rewrite import DOMAIN, OP_TYPE, QLINEAR_OP_TYPE, TEXTS, attributes_from_texts, rewrite
@@ -182,7 +182,7 @@ def session(
         if options is not None and (reason := _why_nothing_loads(options)):
             # One cause that the reason does not explain: the library is there already.
             registers = "; engine 'reference' registers onnxruntime-extensions' library itself: pass options without it"
-            hint = registers if options.use_per_session_threads else ""
+            hint = registers if has_own_threads(options) else ""
             raise RoiAlignError(
                 f"sess_options must load a model, got options that load none ({reason}){hint}"
             ) from error

@@ -16,7 +16,7 @@ from onnx_roialign.installed import opset_explained
 from onnx_roialign.model import Model, OpsetConflictError
 from onnx_roialign.native import library_path
 from onnx_roialign.node_rules import check_nodes
-from onnx_roialign.options import Source, check_version, config_entry, packed, usable_cores
+from onnx_roialign.options import Source, check_version, config_entry, has_own_threads, packed, usable_cores
 from onnx_roialign.own_session import OwnSession, RemadeSession
 from onnx_roialign.providers import CPU, Providers, has_providers, may_run_more_than_cpu, record
 from onnx_roialign.rewrite import with_private_ops
@@ -190,6 +190,6 @@ def _register(options: onnxruntime.SessionOptions, proto: onnx.ModelProto) -> No
             f"coordinate_transformation_mode, got options registered for opset {told} and a model of opset {opset}; "
             "pass new ones"
         )
-    if options.use_per_session_threads and config_entry(options, _THREADS_ENTRY) is None:
+    if has_own_threads(options) and config_entry(options, _THREADS_ENTRY) is None:
         options.add_session_config_entry(_THREADS_ENTRY, str(options.intra_op_num_threads or usable_cores()))
     options.register_custom_ops_library(path)
