@@ -343,15 +343,19 @@ def test_providers_that_take_nothing_are_not_warned_of(engine, providers, recwar
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_options_of_the_providers_reach_onnxruntime(engine):
+def test_options_of_the_providers_reach_onnxruntime(engine, capsys):
     arena = {"arena_extend_strategy": "kSameAsRequested"}
     for how in (
         {"providers": [("CPUExecutionProvider", arena)]},
         {"providers": ["CPUExecutionProvider"], "provider_options": [arena]},
     ):
         assert_close(run(quiet_session(model(16), engine, **how)), expected(16))
-    with pytest.raises(ValueError, match="same length"):
+    said = ""  # onnxruntime 1.20 prints the error and goes on without the options, whatever enable_fallback says
+    try:
         quiet_session(model(16), engine, provider_options=[{}, {}], enable_fallback=0)
+    except ValueError as error:
+        said = str(error)
+    assert "same length" in said + capsys.readouterr().out
 
 
 @pytest.mark.parametrize("engine", ENGINES)
