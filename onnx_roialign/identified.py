@@ -20,12 +20,14 @@ Verdict = Literal["decided", "hidden", "odd"]
 # border), in the order in which they are tried.
 FIELDS: Mapping[str, tuple[Value, ...]] = MappingProxyType(
     {
+        "start_shift": (0.0, 0.5),
         "offset": (0.0, 0.5),
-        "end_shift": (0.0, 1.0),
+        "end_shift": (0.0, 1.0, 0.5),
         "min_size": (None, 1.0),
         "adaptive": ("ceil", "floor"),
         "empty": ("zero", "nan"),
         "max_rule": ("corners", "samples"),
+        "max_start": (None, 0.0, -10000.0),
         "border": ("inclusive", "exclusive"),
     }
 )

@@ -2,7 +2,7 @@
 
 Live, each field of Semantics has a probe (see `probes`), whose answers are read as lengths and compared with what each
 value of the field would give. Calls of which every other thing than the fields could be wrong follow (`CHECKS`): they
-find behaviour that is no field's, such as a maximum that starts from 0.
+find behaviour that is no field's, such as coordinates that are rounded first.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ Subject = Callable[[Array, Array, Array, Attributes], npt.ArrayLike]
 TOLERANCE = 2e-3
 
 
+# The fields that say where a RoI lies on the map, whatever its size.
+_PLACES = ("start_shift", "offset", "end_shift")
+
+
 class _NoAnswerError(Exception):
     """The call has no usable answer; `odd` tells a wrong one from one that was refused."""
 
@@ -40,7 +44,7 @@ class _NoAnswerError(Exception):
 
 
 def identify(fn: Subject) -> Identified:
-    """Finds out by 18 small calls, each made twice, what a RoIAlign means.
+    """Finds out by 20 small calls, each made twice, what a RoIAlign means.
 
     Args:
         fn: called as ``fn(X, rois, batch_indices, attributes)`` and answers Y. X is (N, C, H, W) float32, rois
@@ -72,8 +76,11 @@ def _semantics(found: dict[str, Value]) -> Semantics:
 
 
 def _blind(probe: Probe, found: dict[str, Value]) -> Evidence | None:
-    needed = [field for field in ("offset", "end_shift") if field != probe.field]
-    if probe.field in ("offset", "end_shift") or all(field in found for field in needed):
+    if probe.field in _PLACES:
+        return None
+    if probe.field == "max_start" and "max_rule" not in found:
+        return Evidence(probe.field, "hidden", None, probe.asks, (), (), "not probed: max_rule is not known")
+    if all(field in found for field in _PLACES):
         return None
     return Evidence(probe.field, "hidden", None, probe.asks, (), (), "not probed: where RoIs lie is not understood")
 
@@ -84,7 +91,7 @@ def _probe(fn: Subject, probe: Probe, found: Semantics) -> Evidence:
         seen = probe.read([_answer(fn, call) for call in calls])
     except _NoAnswerError as error:
         return Evidence(probe.field, "odd" if error.odd else "hidden", None, probe.asks, (), (), str(error))
-    expected = [(value, _expected(probe, calls, found, value)) for value in _values(probe, seen)]
+    expected = [(value, _expected(probe, calls, found, value)) for value in _values(probe, seen, found)]
     fitting = [value for value, reading in expected if _fits(reading, seen)]
     listed = set(FIELDS[probe.field])
     if any(value in listed for value in fitting):
@@ -124,10 +131,10 @@ def _no_value(probe: Probe, calls: tuple[Call, ...], found: Semantics, seen: Arr
     return "no value fits"
 
 
-def _values(probe: Probe, seen: Array) -> Iterator[Value]:
+def _values(probe: Probe, seen: Array, found: Semantics) -> Iterator[Value]:
     yield from FIELDS[probe.field]
     if probe.measure is not None and np.all(np.isfinite(seen)):
-        measured = probe.measure(seen)
+        measured = probe.measure(seen, found)
         if measured not in FIELDS[probe.field]:
             yield measured
 

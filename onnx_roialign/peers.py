@@ -270,7 +270,8 @@ def _openvino(workload: Workload, threads: int) -> Prepared:
                 sampling_ratio=attributes.sampling_ratio,
                 spatial_scale=attributes.spatial_scale,
                 mode=attributes.mode,
-                aligned_mode="half_pixel" if call.half_pixel else "asymmetric",
+                # Its own "half_pixel" is another thing: (x + 0.5) * spatial_scale - 0.5.
+                aligned_mode="half_pixel_for_nn" if call.half_pixel else "asymmetric",
             )
         )
     # Without the precision hint it computes in bfloat16 where the CPU has instructions for it.

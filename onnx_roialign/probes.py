@@ -14,7 +14,7 @@ them. None asks for an adaptive grid over a mirrored RoI, as Paddle 3.3.1 with a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,7 @@ class Probe:
         calls: makes them, from the Semantics found so far.
         read: turns their answers into a few numbers that mean something.
         hidden_by: why readings of different values can coincide.
-        measure: from the reading to the field's value, where it is a length.
+        measure: from the reading and the Semantics found so far to the field's value, where it is a length.
     """
 
     field: str
@@ -72,7 +72,7 @@ class Probe:
     calls: Callable[[Semantics], tuple[Call, ...]]
     read: Callable[[Sequence[Array]], Array]
     hidden_by: str
-    measure: Callable[[Array], Value] | None = None
+    measure: Callable[[Array, Semantics], Value] | None = None
 
 
 def ruler() -> Array:
@@ -89,9 +89,10 @@ def _call(boxes: Sequence[Box], side: int = 1, **attributes: Any) -> Call:
 
 def _around(centre: tuple[float, float], size: tuple[float, float], found: Semantics) -> Box:
     """The box, at scale 1, that the Semantics found so far puts there; both in (x, y)."""
-    (x, y), (width, height), shift = centre, size, found.end_shift
+    (x, y), (width, height) = centre, size
     x1, y1 = x + found.offset - width / 2, y + found.offset - height / 2
-    return x1, y1, x1 + width - shift, y1 + height - shift
+    first, last = found.start_shift, found.end_shift
+    return x1 - first, y1 - first, x1 + width - last, y1 + height - last
 
 
 # Boxes of the position probes, at scale 1 and 0.5: fractions that differ show coordinates that were rounded first.
@@ -108,6 +109,12 @@ def _corner_calls(_: Semantics) -> tuple[Call, ...]:
 def _starts(answers: Sequence[Array]) -> Array:
     # Two bins of one sample each lie a quarter and three quarters of the RoI's size from its start.
     return np.concatenate([1.5 * _near(Y) - 0.5 * _far(Y) for Y in answers])
+
+
+def _shifts(answers: Sequence[Array]) -> Array:
+    # In where RoIs start at scales 1 and 0.5 the offset is the same, but of the shift there is half at scale 0.5.
+    at_one, at_half = np.split(_starts(answers), 2)
+    return np.asarray(2 * (at_one - at_half))
 
 
 def _sizes(answers: Sequence[Array]) -> Array:
@@ -158,6 +165,21 @@ def _maxima(answers: Sequence[Array]) -> Array:
     return np.array([answers[0][0, ONE, 0, 0], answers[1][0, X, 0, 0], answers[1][0, Y, 0, 0]])
 
 
+# So far below 0 that over corners, a quarter of a pixel each, a maximum from -10000 shows.
+_DEEP = 80000.0
+
+
+def _start_calls(found: Semantics) -> tuple[Call, ...]:
+    box = _around((MIDDLE_X + 0.5, MIDDLE_Y + 0.5), (2.0, 2.0), found)
+    call = _call([box], sampling_ratio=1, mode="max")
+    return (replace(call, X=np.full_like(call.X, -_DEEP)),)
+
+
+def _deep(answers: Sequence[Array]) -> Array:
+    # So that a start of -2 is as easily told from 0 as one of -10000 from none.
+    return np.asarray(np.arcsinh(answers[0][:, ONE, 0, 0]))
+
+
 def _border_calls(found: Semantics) -> tuple[Call, ...]:
     xs = [(at, MIDDLE_Y) for at in (-1.25, -1, -0.5, WIDTH - 0.5, WIDTH, WIDTH + 0.25)]
     ys = [(MIDDLE_X, at) for at in (-1.25, -1, -0.5, HEIGHT - 0.5, HEIGHT, HEIGHT + 0.25)]
@@ -166,20 +188,30 @@ def _border_calls(found: Semantics) -> tuple[Call, ...]:
 
 FIELD_PROBES: tuple[Probe, ...] = (
     Probe(
+        field="start_shift",
+        asks="twice the distance between where a RoI starts on the map at scale 1 and where one does at scale 0.5: "
+        "the offset falls out, a shift before scaling stays",
+        calls=_corner_calls,
+        read=_shifts,
+        hidden_by="",
+        measure=lambda seen, _: round(float(seen[0]) - (2 * _AT_ONE[0] - _AT_HALF[0]), 3),
+    ),
+    Probe(
         field="offset",
         asks="x and y where a RoI starts on the map, at scales 1 and 0.5: the scaled corner less the offset",
         calls=_corner_calls,
         read=_starts,
         hidden_by="",
-        measure=lambda seen: round(_AT_ONE[0] - float(seen[0]), 3),
+        measure=lambda seen, found: round(_AT_ONE[0] + found.start_shift - float(seen[0]), 3),
     ),
     Probe(
         field="end_shift",
-        asks="width and height of the same RoIs on the map: a shift of the ends adds itself times the scale",
+        asks="width and height of the same RoIs on the map: a shift of the ends adds itself times the scale, one of "
+        "the starts takes itself off",
         calls=_corner_calls,
         read=_sizes,
         hidden_by="",
-        measure=lambda seen: round(float(seen[0]) - (_AT_ONE[2] - _AT_ONE[0]), 3),
+        measure=lambda seen, found: round(float(seen[0]) - (_AT_ONE[2] - _AT_ONE[0]) + found.start_shift, 3),
     ),
     Probe(
         field="min_size",
@@ -188,7 +220,7 @@ FIELD_PROBES: tuple[Probe, ...] = (
         calls=_tiny_calls,
         read=_sizes,
         hidden_by="",
-        measure=lambda seen: round(float(seen[0]), 3),
+        measure=lambda seen, _: round(float(seen[0]), 3),
     ),
     Probe(
         field="adaptive",
@@ -213,6 +245,15 @@ FIELD_PROBES: tuple[Probe, ...] = (
         calls=_max_calls,
         read=_maxima,
         hidden_by="",
+    ),
+    Probe(
+        field="max_start",
+        asks="asinh of mode 'max' over a map of -80000, one sample amid four pixels: no less than what the maximum "
+        "starts from",
+        calls=_start_calls,
+        read=_deep,
+        hidden_by="",
+        measure=lambda seen, _: round(float(np.sinh(seen[0])), 3),
     ),
     Probe(
         field="border",
@@ -275,7 +316,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "maxima of negatives",
-        "mode 'max' over negative features: the maximum starts from the samples, not from 0",
+        "mode 'max' over negative features: no sample counts as 0 inside",
         _check(_INSIDE, low=-1.5, output_height=2, output_width=2, sampling_ratio=2, mode="max"),
     ),
 )

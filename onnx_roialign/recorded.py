@@ -153,7 +153,7 @@ def _shown(semantics: Semantics, attributes: Attributes) -> Semantics:
     """The semantics with the default in every field that a call with these attributes cannot show."""
     default = Semantics()
     if attributes.mode == "avg":
-        semantics = replace(semantics, max_rule=default.max_rule)
+        semantics = replace(semantics, max_rule=default.max_rule, max_start=default.max_start)
     if attributes.sampling_ratio > 0:
         semantics = replace(semantics, adaptive=default.adaptive, empty=default.empty)
     return semantics
@@ -164,7 +164,7 @@ def _steady(call: RecordedCall, semantics: Semantics) -> Array:
     attributes = call.attributes
     start, end = scaled_ends(corners[:, :2], corners[:, 2:], attributes.spatial_scale, semantics)
     # Equal corners make a size of exactly 0 in any order of operations.
-    point = (corners[:, :2] == corners[:, 2:]) & (semantics.end_shift == 0)
+    point = (corners[:, :2] == corners[:, 2:]) & (semantics.end_shift == semantics.start_shift)
     steady = []
     for axis, length, bins in ((1, 2, attributes.output_height), (0, 3, attributes.output_width)):
         first, last = start[:, axis], end[:, axis]
@@ -192,12 +192,17 @@ def _steady(call: RecordedCall, semantics: Semantics) -> Array:
 
 def _weigh(field: str, alive: Sequence[Semantics], table: Sequence[_Table]) -> Evidence:
     """What the calls show of one field, all fields before it being settled as far as they can be."""
-    chosen, other = FIELDS[field]
     kept = {getattr(semantics, field) for semantics in alive}
     base = alive[0]
-    pair = [replace(base, **{field: chosen}), replace(base, **{field: other})]  # type: ignore[arg-type]
-    telling, votes, best = _vote(pair, table)
-    if best is None:
+    # A value that is still open against another one that is; where none is, against those that are not.
+    first, *others = sorted(FIELDS[field], key=lambda value: value not in kept)
+    for second in others[: len(kept) - 1] or others:
+        chosen, other = sorted((first, second), key=FIELDS[field].index)
+        pair = [replace(base, **{field: chosen}), replace(base, **{field: other})]  # type: ignore[arg-type]
+        telling, votes, best = _vote(pair, table)
+        if best is not None:
+            break
+    else:
         return Evidence(field, "hidden", None, "all recorded calls", (), (), _why_hidden(field, base, table))
     one, place = best
     expected = tuple(
@@ -236,10 +241,12 @@ def _vote(
 
 def _why_hidden(field: str, base: Semantics, table: Sequence[_Table]) -> str:
     attributes = [one.call.attributes for one in table]
-    if field == "max_rule" and all(each.mode == "avg" for each in attributes):
+    if field in ("max_rule", "max_start") and all(each.mode == "avg" for each in attributes):
         return "no call has mode 'max'"
     if field in ("adaptive", "empty") and all(each.sampling_ratio > 0 for each in attributes):
         return "no call has an adaptive grid"
+    if field == "max_start":
+        return "no call has a maximum less than what it could start from"
     if field == "empty":
         return "no call has a bin without samples" + _never_empty(base)
     if field == "border":

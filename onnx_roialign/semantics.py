@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -85,11 +85,11 @@ def _legacy_and_aligned(**fields: Any) -> tuple[Semantics, Semantics]:
 
 _LEGACY, _ALIGNED = _legacy_and_aligned()
 _LEGACY_NAN, _ALIGNED_NAN = _legacy_and_aligned(empty="nan")
-_LEGACY_SAMPLES, _ALIGNED_SAMPLES = _legacy_and_aligned(max_rule="samples")
-_LEGACY_OPENVINO, _ALIGNED_OPENVINO = _legacy_and_aligned(empty="nan", max_rule="samples")
+_LEGACY_MMCV, _ALIGNED_MMCV = _legacy_and_aligned(max_rule="samples", max_start=-10000.0)
+_LEGACY_OPENVINO, _ALIGNED_OPENVINO = _legacy_and_aligned(empty="nan", max_rule="samples", max_start=0.0)
 
-# Checked against recorded answers of the real thing (tests/data/golden), detectron2, openvino_* and mmcv_* against
-# vectors that those projects publish.
+# Checked against recorded answers of the real thing (tests/data/golden); openvino_* against OpenVINO itself
+# (tests/test_peers.py); detectron2 and mmcv_* against vectors that those projects publish.
 PRESETS: Mapping[str, Semantics] = MappingProxyType(
     {
         "onnx_output_half_pixel": _LEGACY,
@@ -102,9 +102,11 @@ PRESETS: Mapping[str, Semantics] = MappingProxyType(
         "mindspore_0": Semantics(offset=0.0, min_size=1.0, adaptive="floor", empty="nan"),
         "mindspore_1": Semantics(offset=0.0, end_shift=1.0, adaptive="floor", empty="nan"),
         "openvino_asymmetric": _LEGACY_OPENVINO,
-        "openvino_half_pixel": _ALIGNED_OPENVINO,
-        "mmcv_legacy": _LEGACY_SAMPLES,
-        "mmcv_aligned": _ALIGNED_SAMPLES,
+        # OpenVINO's half_pixel_for_nn is ONNX's half_pixel; its own half_pixel is (x + 0.5) * spatial_scale - 0.5.
+        "openvino_half_pixel_for_nn": _ALIGNED_OPENVINO,
+        "openvino_half_pixel": replace(_ALIGNED_OPENVINO, start_shift=0.5, end_shift=0.5),
+        "mmcv_legacy": _LEGACY_MMCV,
+        "mmcv_aligned": _ALIGNED_MMCV,
     }
 )
 

@@ -43,7 +43,7 @@ _CALLS: Mapping[str, _Call] = MappingProxyType(
         "openvino": _Call(
             "aligned_mode",
             "asymmetric",
-            MappingProxyType({"asymmetric": "openvino_asymmetric", "half_pixel": "openvino_half_pixel"}),
+            MappingProxyType({mode: f"openvino_{mode}" for mode in ("asymmetric", "half_pixel_for_nn", "half_pixel")}),
         ),
     }
 )

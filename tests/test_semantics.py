@@ -12,6 +12,8 @@ from onnx_roialign.semantics import from_onnx, resolve
 LEGACY = Semantics(offset=0.0, min_size=1.0)
 ALIGNED = Semantics(offset=0.5, min_size=None)
 
+OPENVINO = {"empty": "nan", "max_rule": "samples", "max_start": 0.0}
+
 
 def test_the_presets_are_those_of_the_design():
     assert dict(PRESETS) == {
@@ -24,10 +26,11 @@ def test_the_presets_are_those_of_the_design():
         "paddle_aligned": dataclasses.replace(ALIGNED, empty="nan"),
         "mindspore_0": Semantics(offset=0.0, min_size=1.0, adaptive="floor", empty="nan"),
         "mindspore_1": Semantics(offset=0.0, end_shift=1.0, adaptive="floor", empty="nan"),
-        "openvino_asymmetric": dataclasses.replace(LEGACY, empty="nan", max_rule="samples"),
-        "openvino_half_pixel": dataclasses.replace(ALIGNED, empty="nan", max_rule="samples"),
-        "mmcv_legacy": dataclasses.replace(LEGACY, max_rule="samples"),
-        "mmcv_aligned": dataclasses.replace(ALIGNED, max_rule="samples"),
+        "openvino_asymmetric": dataclasses.replace(LEGACY, **OPENVINO),
+        "openvino_half_pixel_for_nn": dataclasses.replace(ALIGNED, **OPENVINO),
+        "openvino_half_pixel": dataclasses.replace(ALIGNED, **OPENVINO, start_shift=0.5, end_shift=0.5),
+        "mmcv_legacy": dataclasses.replace(LEGACY, max_rule="samples", max_start=-10000.0),
+        "mmcv_aligned": dataclasses.replace(ALIGNED, max_rule="samples", max_start=-10000.0),
     }
 
 

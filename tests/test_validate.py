@@ -208,6 +208,7 @@ def test_a_source_that_is_none_is_refused(source, message):
         ("paddle:aligned=False", "paddle_legacy"),
         ("mindspore", "mindspore_1"),
         ("mindspore:roi_end_mode=0", "mindspore_0"),
+        ("openvino:aligned_mode=half_pixel_for_nn", "openvino_half_pixel_for_nn"),
         ("openvino:aligned_mode=half_pixel", "openvino_half_pixel"),
         ("onnx:15", "onnx_output_half_pixel"),
         ("onnx:16", "onnx_half_pixel"),
