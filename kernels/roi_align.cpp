@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <limits>
 #include <memory>
-#include <numeric>
 #include <vector>
 
 #include "corners.h"
@@ -12,6 +11,7 @@
 #include "few.h"
 #include "geometry.h"
 #include "memory.h"
+#include "order.h"
 #include "parallel.h"
 #include "pool.h"
 #include "problem.h"
@@ -72,34 +72,13 @@ class Driver {
               shape_.tile_pixel};
     tiles_ = sizes_.fit();
     if (!tiles_ && arrays_.C < kManyChannels) return run_each();
-    const std::vector<int64_t> order = sorted();
+    const std::vector<int64_t> order = pooling_order<T>(attributes_, arrays_);
     for (int64_t first = 0; first < arrays_.num_rois; first += kRoiBlock) {
       run_block(order.data() + first, std::min(kRoiBlock, arrays_.num_rois - first));
     }
   }
 
   using Plans = std::vector<RoiPlan<S>>;
-
-  // RoIs of one image together, so that its planes stay in the second-level cache, and from its top to its bottom, so
-  // that the rows that neighbours share stay in the first.
-  std::vector<int64_t> sorted() const {
-    std::vector<int64_t> order(static_cast<size_t>(arrays_.num_rois));
-    std::iota(order.begin(), order.end(), int64_t{0});
-    std::stable_sort(order.begin(), order.end(), [this](int64_t a, int64_t b) {
-      const int64_t image_a = arrays_.batch_indices[a], image_b = arrays_.batch_indices[b];
-      return image_a != image_b ? image_a < image_b : top(a) < top(b);
-    });
-    return order;
-  }
-
-  // About where the RoI's first sample lies: a large RoI with few samples begins far below its upper edge.
-  S top(int64_t roi) const {
-    const Corners<S> corners = corners_of<S, T>(arrays_, roi);
-    const S low = std::min(corners[1], corners[3]);
-    const S size = std::max(corners[1], corners[3]) - low;
-    const int64_t samples = attributes_.output_height * attributes_.sampling_ratio;
-    return samples == 0 ? low : low + size / static_cast<S>(2 * samples);
-  }
 
   // Few values or few channels: each RoI is pooled as soon as it is planned, and an ordinary one allocates nothing.
   void run_each() {
