@@ -14,6 +14,11 @@ namespace {
 
 // Levelled rows and columns take about so many nanoseconds, once for all channels.
 constexpr double kListing = 200;
+// So many nanoseconds a RoI takes longer whose plan is kept until those of its block are made: its lists are written to
+// memory, and read from there. A tile must save more.
+constexpr double kKeeping = 150;
+// RoIs that take longer than this many nanoseconds are cheap to keep, and threads can share their channels.
+constexpr double kLong = 2000;
 // Of an axis: 7 bins of 2 samples have no more.
 constexpr int64_t kUsualTaps = 28;
 
@@ -67,13 +72,14 @@ std::pair<int32_t, int32_t> ends_of(const AxisTaps<C>& axis) {
 
 template <class C>
 Planner<C>::Planner(const Attributes& attributes, int64_t channels, int64_t height, int64_t width, const Shape& shape,
-                    bool for_tile, Memory& memory)
+                    const TileSizes* tile, Memory& memory)
     : attributes_(attributes),
       scale_(attributes),
       shape_(shape),
+      channels_(static_cast<double>(channels)),
       per_plane_(1.0 / static_cast<double>(channels)),
       least_columns_(shape.columns + kListing * per_plane_),
-      for_tile_(for_tile),
+      tile_(tile),
       scratch_(memory),
       y_(axis_taps<C>(height, attributes.output_height, memory)),
       x_(axis_taps<C>(width, attributes.output_width, memory)) {}
@@ -175,6 +181,15 @@ double Planner<C>::cost_of_points() const {
   return 2.5 + (shape_.point + per_plane_) * points;
 }
 
+// Of a RoI that is cheap to pool point by point.
+template <class C>
+bool Planner<C>::worth_keeping(double cost_of_points) const {
+  if (cost_of_points * channels_ > kLong) return true;
+  if (tile_ == nullptr) return false;
+  const double from_tile = tile_->cost(tile_->lanes, y_.tap_count, x_.tap_count, x_.tap_count);
+  return (cost_of_points - from_tile) * channels_ > kKeeping;
+}
+
 template <class C>
 double Planner<C>::cost_of_columns(const Window& window) const {
   const int32_t vectors = (window.columns + shape_.lanes - 1) / shape_.lanes;
@@ -215,13 +230,13 @@ void Planner<C>::choose_window(Memory& memory, RoiPlan<C>& plan) const {
 }
 
 template <class C>
-void Planner<C>::plan(const Corners<C>& corners, bool keep, Memory& memory, RoiPlan<C>& plan) {
+bool Planner<C>::plan(const Corners<C>& corners, bool may_keep, Memory& memory, RoiPlan<C>& plan) {
   sample_axis(corners[1], corners[3], y_);
   sample_axis(corners[0], corners[2], x_);
   if (y_.count <= 0 || x_.count <= 0) {
     plan.way = Way::kConstant;
     plan.fill = without_samples();
-    return;
+    return false;
   }
   plan.way = Way::kPoints;
   plan.cost = cost_of_points();
@@ -229,7 +244,8 @@ void Planner<C>::plan(const Corners<C>& corners, bool keep, Memory& memory, RoiP
   plan.touched_count = 0;
   // So few that rows and columns need not be looked at.
   const bool few = plan.cost < least_columns_;
-  if (!few || for_tile_) choose_window(memory, plan);
+  const bool keep = may_keep && (!few || worth_keeping(plan.cost)), for_tile = keep && tile_ != nullptr;
+  if (!few || for_tile) choose_window(memory, plan);
   if (!few) {
     const double cost = cost_of_columns(plan.window);
     if (cost < plan.cost) plan.way = Way::kColumns;
@@ -240,7 +256,7 @@ void Planner<C>::plan(const Corners<C>& corners, bool keep, Memory& memory, RoiP
     plan.window.columns = plan.touched[plan.touched_count - 1] + 1;
   }
   place_in(plan.window, x_);
-  const bool level = plan.way == Way::kColumns || for_tile_;
+  const bool level = plan.way == Way::kColumns || for_tile;
   if (level || keep) {
     list_taps(y_, level, memory, plan.rows);
     list_taps(x_, level, memory, plan.columns);
@@ -249,6 +265,7 @@ void Planner<C>::plan(const Corners<C>& corners, bool keep, Memory& memory, RoiP
     plan.columns = {x_.taps, x_.tap_count, x_.bins, false};
   }
   if (level) std::tie(plan.first_row, plan.last_row) = ends_of(y_);
+  return keep;
 }
 
 template class Planner<float>;

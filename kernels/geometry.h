@@ -9,6 +9,7 @@
 #include "memory.h"
 #include "plan.h"
 #include "problem.h"
+#include "tiling.h"
 
 namespace roialign {
 
@@ -90,13 +91,15 @@ struct Shape {
 template <class C>
 class Planner {
  public:
-  // Scratch lies in memory; shape is kept. for_tile: each plan is to be fit for Way::kTile.
+  // Scratch lies in memory; shape and tile are kept. tile: each plan that is kept is to be fit for Way::kTile; null:
+  // none is pooled from a tile.
   Planner(const Attributes& attributes, int64_t channels, int64_t height, int64_t width, const Shape& shape,
-          bool for_tile, Memory& memory);
+          const TileSizes* tile, Memory& memory);
 
-  // corners: already checked to be finite when scaled. What the plan points to lies in memory or,
-  // where it need not outlive the next plan, is scratch.
-  void plan(const Corners<C>& corners, bool keep, Memory& memory, RoiPlan<C>& plan);
+  // corners: already checked to be finite when scaled. may_keep: the plan may be for later. Where
+  // it is, the answer is true, and what it points to lies in memory; else the RoI is to be pooled before the next is
+  // planned, as what the plan points to may be scratch.
+  bool plan(const Corners<C>& corners, bool may_keep, Memory& memory, RoiPlan<C>& plan);
 
  private:
   void sample_axis(C roi_start, C roi_end, AxisTaps<C>& axis) const;
@@ -104,6 +107,7 @@ class Planner {
   void sample_bins(C start, C bin, AxisTaps<C>& axis) const;
   C without_samples() const;
   double cost_of_points() const;
+  bool worth_keeping(double cost_of_points) const;
   double cost_of_columns(const Window& window) const;
   void choose_window(Memory& memory, RoiPlan<C>& plan) const;
   void list_taps(const AxisTaps<C>& axis, bool level, Memory& memory, AxisPlan<C>& plan) const;
@@ -111,9 +115,10 @@ class Planner {
   const Attributes& attributes_;
   const Scaling<C> scale_;
   const Shape& shape_;
+  const double channels_;
   const double per_plane_;      // what is done once for all channels costs a plane this part of it
   const double least_columns_;  // what pooling in columns costs, whatever is swept
-  const bool for_tile_;
+  const TileSizes* const tile_;
   Memory& scratch_;
   AxisTaps<C> y_;
   AxisTaps<C> x_;

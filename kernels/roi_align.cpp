@@ -72,7 +72,7 @@ class Driver {
               shape_.tile_pixel};
     tiles_ = sizes_.fit();
     if (!tiles_ && arrays_.C < kManyChannels) return run_each();
-    const std::vector<int64_t> order = pooling_order<T>(attributes_, arrays_);
+    const std::vector<int64_t> order = pooling_order<S, T>(attributes_, arrays_);
     for (int64_t first = 0; first < arrays_.num_rois; first += kRoiBlock) {
       run_block(order.data() + first, std::min(kRoiBlock, arrays_.num_rois - first));
     }
@@ -110,7 +110,7 @@ class Driver {
   // By itself its frame is small, and its code too: an offset in a large one takes 4 bytes.
   __attribute__((noinline)) void pool_planned(const Range& rois, const Range& channels, Memory& memory,
                                               Memory& plan_memory) const {
-    Planner<S> planner(attributes_, arrays_.C, arrays_.H, arrays_.W, shape_, false, memory);
+    Planner<S> planner(attributes_, arrays_.C, arrays_.H, arrays_.W, shape_, nullptr, memory);
     RoiPlan<S> plan;
     PoolTask<S> task = describe(&plan, 1, channels);
     bool special;
@@ -146,21 +146,44 @@ class Driver {
         static_cast<size_t>(std::min<int64_t>(workers_.threads, (count + kPlannerShare - 1) / kPlannerShare));
     std::vector<std::unique_ptr<Memory>> memories;
     while (memories.size() + 1 < planners) memories.push_back(std::make_unique<Memory>());
+    std::vector<size_t> kept(planners);
     parallel(workers_, planners, [&](size_t i) {
       const Range range = share(count, i, planners);
-      Memory& own = i == 0 ? memory : *memories[i - 1];
-      Planner<S> planner(attributes_, arrays_.C, arrays_.H, arrays_.W, shape_, tiles_, own);
-      for (int64_t r = range.first; r < range.last; ++r) {
-        plan_roi(planner, rois[r], true, own, plans[static_cast<size_t>(r)]);
-      }
+      kept[i] = plan_or_pool(rois, range, i == 0 ? memory : *memories[i - 1], plans.data() + range.first);
     });
-    pool_block(plans);
+    auto end = plans.begin() + static_cast<std::ptrdiff_t>(kept[0]);
+    for (size_t i = 1; i < planners; ++i) {
+      const auto first = plans.begin() + share(count, i, planners).first;
+      end = std::copy_n(first, kept[i], end);
+    }
+    plans.erase(end, plans.end());
+    if (!plans.empty()) pool_block(plans);
   }
 
-  void plan_roi(Planner<S>& planner, int64_t roi, bool keep, Memory& memory, RoiPlan<S>& plan) const {
+  // Plans RoIs, and pools at once those whose plans are not worth keeping; answers how many plans it has left.
+  size_t plan_or_pool(const int64_t* rois, const Range& range, Memory& memory, RoiPlan<S>* plans) const {
+    const Range channels{0, arrays_.C};
+    Planner<S> planner(attributes_, arrays_.C, arrays_.H, arrays_.W, shape_, tiles_ ? &sizes_ : nullptr, memory);
+    PoolTask<S> task = describe(plans, 1, channels);
+    bool special;
+    task.special = &special;
+    size_t kept = 0;
+    for (int64_t r = range.first; r < range.last; ++r) {
+      if (pooled_by_samples(rois[r], channels)) continue;
+      task.plans = plans + kept;
+      if (plan_roi(planner, rois[r], true, memory, plans[kept])) {
+        ++kept;
+      } else {
+        pool(task);
+      }
+    }
+    return kept;
+  }
+
+  bool plan_roi(Planner<S>& planner, int64_t roi, bool may_keep, Memory& memory, RoiPlan<S>& plan) const {
     plan.roi = roi;
     plan.image = arrays_.batch_indices[roi];
-    planner.plan(corners_of<S, T>(arrays_, roi), keep, memory, plan);
+    return planner.plan(corners_of<S, T>(arrays_, roi), may_keep, memory, plan);
   }
 
   // The RoIs of one image.

@@ -16,12 +16,9 @@ constexpr int64_t kMostUnits = int64_t{1} << 19;
 
 int64_t blocks_of(const TileSizes& sizes) { return (sizes.width + kUnit - 1) / kUnit; }
 
-// Nanoseconds per plane, like RoiPlan::cost and for the same purpose.
 template <class S>
 double cost_of_tile(const TileSizes& sizes, int32_t lanes, const RoiPlan<S>& plan) {
-  const double down = static_cast<double>(plan.rows.tap_count) * plan.touched_count;
-  const double across = static_cast<double>(plan.columns.tap_count) * static_cast<double>(sizes.output_height);
-  return 64.0 / lanes + sizes.pixel_cost * (down + across) + 0.2 * static_cast<double>(sizes.bins());
+  return sizes.cost(lanes, plan.rows.tap_count, plan.columns.tap_count, plan.touched_count);
 }
 constexpr double kTurnCost = 1.5;  // of one unit
 
@@ -56,6 +53,12 @@ bool touches(const RoiPlan<S>& plan) {
 
 bool TileSizes::fit() const {
   return channels >= lanes && bins() <= kMostBins && height * blocks_of(*this) <= kMostUnits;
+}
+
+double TileSizes::cost(int32_t tile_lanes, int32_t row_taps, int32_t column_taps, int32_t touched) const {
+  const double down = static_cast<double>(row_taps) * touched;
+  const double across = static_cast<double>(column_taps) * static_cast<double>(output_height);
+  return 64.0 / tile_lanes + pixel_cost * (down + across) + 0.2 * static_cast<double>(bins());
 }
 
 template <class S>

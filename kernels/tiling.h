@@ -25,6 +25,9 @@ struct TileSizes {
   int64_t bins() const { return output_height * output_width; }
   // Whether any RoI can be pooled from a tile.
   bool fit() const;
+  // Nanoseconds per plane, like RoiPlan::cost and for the same purpose, without the turning. The taps are an axis's,
+  // touched: columns.
+  double cost(int32_t tile_lanes, int32_t row_taps, int32_t column_taps, int32_t touched) const;
 };
 
 struct Tiling {

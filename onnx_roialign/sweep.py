@@ -5,6 +5,8 @@ The full product of the values below has 5,760 cases; what runs by default is
 - three covering subsets: in each, any two values of two different parameters meet in at least one case. Cases are drawn
   at random and the one that covers most new pairs is taken, until none is left; those of more than 1.3 GB or about 6e8
   reads, which would take the time of all others together, are passed over (every pair is met below that);
+- one covering subset of thousands of RoIs of 1 to 4 values with 1 to 64 channels (`MANY_AXES`), where what is done once
+  per RoI costs more than its values;
 - the small corners: 1 RoI of 1 image on a 7x7 map with few channels, where a call costs more than its work.
 """
 
@@ -20,7 +22,7 @@ from onnx_roialign.bench import Race, race
 from onnx_roialign.peers import Engine
 from onnx_roialign.workloads import Workload, converted, random_workload
 
-__all__ = ["AXES", "Case", "all_cases", "corner_cases", "covering_cases", "pairs", "run_sweep"]
+__all__ = ["AXES", "MANY_AXES", "Case", "all_cases", "corner_cases", "covering_cases", "pairs", "run_sweep"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,15 @@ AXES: tuple[tuple[object, ...], ...] = (
     (1, 2, 4, 0),
     (1, 4),
 )
+# Channels on both sides of each vector's lanes; a map that the second-level cache holds, and one that it does not.
+MANY_AXES: tuple[tuple[object, ...], ...] = (
+    (1, 3, 8, 15, 16, 17, 24, 32, 33, 48, 64),
+    ((20, 30), (200, 304)),
+    ((1, 1), (2, 1), (1, 2), (2, 2)),
+    (1000, 5000, 30000),
+    (1, 2, 0),
+    (1, 4),
+)
 _MOST_BYTES, _MOST_READS = 1.3e9, 6e8
 _TRIES = 200  # cases drawn per case taken
 _SUBSETS = 3
@@ -85,18 +96,23 @@ def pairs(case: Case) -> set[Pair]:
     return set(itertools.combinations(values, 2))
 
 
-def covering_cases(seed: int = 0) -> tuple[Case, ...]:
-    """Cases in which every pair of values meets at least once, none of them beyond the bounds on bytes and reads."""
+def covering_cases(seed: int = 0, axes: Sequence[tuple[object, ...]] = AXES) -> tuple[Case, ...]:
+    """Cases in which every pair of values meets at least once, none of them beyond the bounds on bytes and reads.
+
+    Args:
+        seed: of what is drawn.
+        axes: the values of each field of Case.
+    """
     rng = random.Random(seed)
     missing: list[Pair] = [
         ((i, a), (j, b))
-        for (i, first), (j, second) in itertools.combinations(enumerate(AXES), 2)
+        for (i, first), (j, second) in itertools.combinations(enumerate(axes), 2)
         for a, b in itertools.product(first, second)
     ]
     cases = []
     while missing:
         wanted, left = missing[0], set(missing)
-        candidates = [case for case in _drawn_with(wanted, rng) if _affordable(case)]
+        candidates = [case for case in _drawn_with(wanted, axes, rng) if _affordable(case)]
         if not candidates:
             raise RuntimeError(f"no affordable case has {wanted}")
         # A new pair is worth 0.1 GB: without that price the maps of all cases take 13 GB together, with it 6.
@@ -107,9 +123,9 @@ def covering_cases(seed: int = 0) -> tuple[Case, ...]:
     return tuple(cases)
 
 
-def _drawn_with(pair: Pair, rng: random.Random) -> Iterator[Case]:
+def _drawn_with(pair: Pair, axes: Sequence[tuple[object, ...]], rng: random.Random) -> Iterator[Case]:
     for _ in range(_TRIES):
-        values = [rng.choice(axis) for axis in AXES]
+        values = [rng.choice(axis) for axis in axes]
         for i, value in pair:
             values[i] = value
         yield Case(*values)  # type: ignore[arg-type]
@@ -130,8 +146,8 @@ def corner_cases() -> tuple[Case, ...]:
 
 
 def all_cases() -> tuple[Case, ...]:
-    """The covering subsets and the small corners, each case once, the smallest first."""
-    cases = {*corner_cases(), *itertools.chain.from_iterable(map(covering_cases, range(_SUBSETS)))}
+    """The covering subsets, those of many RoIs too, and the small corners, each case once, the smallest first."""
+    cases = {*corner_cases(), *covering_cases(0, MANY_AXES), *itertools.chain.from_iterable(map(covering_cases, range(_SUBSETS)))}
     return tuple(sorted(cases, key=lambda case: (case.cost(), case.name)))
 
 

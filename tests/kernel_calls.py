@@ -136,6 +136,29 @@ def crowded_calls(dtype: np.dtype, mode: str, semantics: str) -> Iterator[Call]:
         yield make_call(X.astype(dtype), rois.astype(dtype), rng.integers(0, 2, len(rois)), attributes)
 
 
+def many_calls(dtype: np.dtype, mode: str, semantics: str) -> Iterator[Call]:
+    """So many RoIs of few bins that most are pooled as soon as they are planned, and large ones among them are not.
+
+    Their number is about that of a block of plans (1024) and of one thread's share of it (128).
+    """
+    rng = np.random.default_rng(SEED + 5)
+    counts, outputs = (1023, 1024, 1025, 127, 128, 129, 2049), ((1, 1), (2, 2), (2, 1), (1, 2), (3, 3))
+    for i, channels in enumerate((0, 1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 65)):
+        X = rng.standard_normal((3, channels, 40, 50))
+        if channels % 2:
+            places = rng.random(X.shape) < 0.0003
+            X[places] = rng.choice((np.nan, np.inf), places.sum())
+        count = counts[i % len(counts)]
+        start = rng.uniform(-3, 1, (count, 2)) + rng.uniform(0, 1, (count, 2)) * (50, 40)
+        side = rng.uniform(-1, 4, (count, 2)) * np.where(rng.random((count, 1)) < 0.1, 8, 1)
+        attributes = Attributes(
+            *outputs[i % len(outputs)], sampling_ratio=(1, 2, 0)[i % 3], mode=mode, semantics=PRESETS[semantics]
+        )
+        yield make_call(
+            X.astype(dtype), np.hstack([start, start + side]).astype(dtype), rng.integers(0, 3, count), attributes
+        )
+
+
 def large_calls(dtype: np.dtype, mode: str, semantics: str) -> Iterator[Call]:
     """So many bins that a RoI's are turned back in parts: the last of one row, of few bins, or of many."""
     rng = np.random.default_rng(SEED + 2)
@@ -185,7 +208,7 @@ def every_value_call(dtype: np.dtype, channels: int, height: int) -> Call:
 
 def all_calls() -> list[Call]:
     drawn = ((dtype, *rule) for dtype in DTYPES for rule in RULES)
-    makers = (tail_calls, crowded_calls, large_calls, wide_calls)
+    makers = (tail_calls, crowded_calls, many_calls, large_calls, wide_calls)
     calls = [call for one in drawn for make in makers for call in make(*one)]
     calls += [call for dtype in DTYPES for call in few_calls(dtype)]
     # The first shape is pooled pixel by pixel, the second from a tile.
