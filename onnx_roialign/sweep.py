@@ -147,7 +147,11 @@ def corner_cases() -> tuple[Case, ...]:
 
 def all_cases() -> tuple[Case, ...]:
     """The covering subsets, those of many RoIs too, and the small corners, each case once, the smallest first."""
-    cases = {*corner_cases(), *covering_cases(0, MANY_AXES), *itertools.chain.from_iterable(map(covering_cases, range(_SUBSETS)))}
+    cases = {
+        *corner_cases(),
+        *covering_cases(0, MANY_AXES),
+        *itertools.chain.from_iterable(map(covering_cases, range(_SUBSETS))),
+    }
     return tuple(sorted(cases, key=lambda case: (case.cost(), case.name)))
 
 

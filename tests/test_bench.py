@@ -240,7 +240,7 @@ def test_the_scratch_memory_of_a_run_is_its_peak():
 # The sweep
 
 
-@pytest.mark.parametrize("axes", (sweep.AXES, sweep.MANY_AXES), ids=("all", "many"))
+@pytest.mark.parametrize("axes", [sweep.AXES, sweep.MANY_AXES], ids=("all", "many"))
 def test_each_subset_covers_every_pair_of_values_within_the_bounds(axes):
     wanted = {
         ((i, a), (j, b))
