@@ -1,4 +1,5 @@
 // AVX2 with FMA and F16C: 8 floats or 4 doubles.
+#if defined(__x86_64__)
 #include <immintrin.h>
 
 #include <algorithm>
@@ -227,3 +228,5 @@ constexpr Isa kAvx2 = {"avx2",
 
 }  // namespace roialign
 ROIALIGN_TARGET_END
+
+#endif  // __x86_64__

@@ -1,4 +1,5 @@
 // AVX-512 (F, BW, DQ, VL): 16 floats or 8 doubles, masked tails.
+#if defined(__x86_64__)
 #include <immintrin.h>
 
 #include <algorithm>
@@ -223,3 +224,5 @@ constexpr Isa kAvx512 = {"avx512",
 
 }  // namespace roialign
 ROIALIGN_TARGET_END
+
+#endif  // __x86_64__

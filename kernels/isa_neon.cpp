@@ -1,4 +1,5 @@
 // NEON, which every aarch64 has: 4 floats or 2 doubles.
+#if defined(__aarch64__)
 #include <arm_neon.h>
 
 #include <algorithm>
@@ -159,3 +160,5 @@ constexpr Isa kNeon = {"neon",
                        neon::pool<neon::F64, neon::F64, double>};
 
 }  // namespace roialign
+
+#endif  // __aarch64__

@@ -15,8 +15,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(_WIN32)
-#define ONNX_ROIALIGN_API
+#if defined(_WIN32) && defined(onnx_roialign_EXPORTS) /* by CMake, while the library is built */
+#define ONNX_ROIALIGN_API __declspec(dllexport)
+#elif defined(_WIN32)
+#define ONNX_ROIALIGN_API __declspec(dllimport)
 #else
 #define ONNX_ROIALIGN_API __attribute__((visibility("default")))
 #endif

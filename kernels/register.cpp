@@ -210,6 +210,13 @@ OrtStatus* too_old(const OrtApiBase& base) {
   return api->CreateStatus(ORT_NOT_IMPLEMENTED, text);
 }
 
+// Made by the first call, and deleted when the library is unloaded. A static object would be destroyed by a call that
+// the C++ runtime has on its list, and stays there, after the library is gone, where the linker wrote no DT_FINI_ARRAY
+// (zig).
+Registrations* registrations = nullptr;
+
+__attribute__((destructor)) void delete_registrations() { delete registrations; }
+
 }  // namespace
 }  // namespace roialign
 
@@ -219,8 +226,8 @@ extern "C" ROIALIGN_EXPORT ort_abi::OrtStatus* ROIALIGN_ORT_CALL RegisterCustomO
   const ort_abi::OrtApi* api = base->GetApi(ort_abi::kApiVersion);
   if (api == nullptr) return too_old(*base);
   return guarded(*api, [&] {
-    static Registrations registrations;
-    registrations.add({api, shape_api(*base)}, options, read_number(*api, options, kOpsetEntry),
-                      read_settings(*api, options), config_entry(*api, options, kMarkerEntry));
+    static Registrations* const made = registrations = new Registrations;
+    made->add({api, shape_api(*base)}, options, read_number(*api, options, kOpsetEntry), read_settings(*api, options),
+              config_entry(*api, options, kMarkerEntry));
   });
 }
