@@ -185,7 +185,7 @@ std::string shown(const char* text) {
   while (length > kMost && kept > 0 && (text[kept] & 0xc0) == 0x80) --kept;  // not inside a character of UTF-8
   std::string result(text, kept);
   for (char& c : result) {
-    if (c >= 0 && c < ' ') c = '?';
+    if (static_cast<unsigned char>(c) < ' ') c = '?';
   }
   return length > kMost ? result + "..." : result;
 }
