@@ -136,11 +136,15 @@ def through_evaluator(arrays, attributes):
 
 
 def through_c(arrays, attributes):
-    """None where C cannot say the call: it has no names for modes and rules, nor ranks and types of each array."""
+    """None where C cannot say the call: it has no names for modes and rules, nor ranks and types of each array.
+
+    Nor has it a minimum size of -inf, which is how it says that there is none.
+    """
     X, rois, batch_indices = (np.ascontiguousarray(array) for array in arrays.values())
     texts = {"mode": "max", **SECOND}
     firsts = {"mode": "avg", **{name: getattr(Semantics(), name) for name in CHOICES}}
     sayable = all(attributes[name] in (texts[name], firsts[name]) for name in texts if name in attributes)
+    sayable &= attributes.get("min_size") != -np.inf
     typed = X.dtype.name in DTYPES and X.dtype == rois.dtype and batch_indices.dtype == np.int64
     if not (sayable and typed and X.ndim == 4 and rois.ndim == 2 and rois.shape[1] == 4):
         return None
