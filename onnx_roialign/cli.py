@@ -27,16 +27,18 @@ from rich.table import Table
 from onnx_roialign import __version__, cli_graph, cli_probe
 from onnx_roialign.apart import try_engine_apart
 from onnx_roialign.bench_command import bench
-from onnx_roialign.errors import NativeLibraryError, RoiAlignError, UnreadableModelError
+from onnx_roialign.errors import ModelError, NativeLibraryError, RoiAlignError, UnreadableModelError
 from onnx_roialign.inputs import given_inputs, made_inputs, read_model
 from onnx_roialign.native import active_isa, available_isas, library_path
 from onnx_roialign.runtime import ENGINES
+from onnx_roialign.soundness import sound
 from onnx_roialign.trial import Trial, largest_difference, one_line
 
 __all__ = ["app", "main"]
 
 Array = NDArray[Any]
 
+_WRONG_MODEL = 1  # where something is wrong with it
 _UNREADABLE = 3  # the exit code where MODEL is no model
 _MISSING = 4  # the exit code where the installation lacks what a command needs
 
@@ -49,6 +51,8 @@ class _OneLineErrors(typer.core.TyperGroup):
             sys.exit(super().main(*args, **{**options, "standalone_mode": False}))
         except UnreadableModelError as error:
             _stop(one_line(error), _UNREADABLE)
+        except ModelError as error:
+            _stop(one_line(error), _WRONG_MODEL)
         except NativeLibraryError as error:
             _stop(one_line(error), _MISSING)
         except RoiAlignError as error:
@@ -96,7 +100,7 @@ def run(
     engines = _chosen_engines(engine)
     if repeat < 1:
         raise RoiAlignError(f"--repeat must be at least 1, got {repeat}")
-    proto = read_model(model)
+    proto = sound(read_model(model))
     feeds, expected = (made_inputs(proto), {}) if inputs is None else given_inputs(proto, inputs)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         trials = []

@@ -94,9 +94,10 @@ def _subject(subject: str, engine: str | None, node: str | None) -> tuple[Subjec
     import onnxruntime
 
     from onnx_roialign.probed_node import find_node
+    from onnx_roialign.soundness import sound
 
     onnxruntime.set_default_logger_severity(_SILENT)
-    probed = find_node(read_model(Path(subject)), node, Path(subject))
+    probed = find_node(sound(read_model(Path(subject))), node, Path(subject))
     engine = "builtin" if engine is None else engine
     return probed.on(engine), probed, engine
 

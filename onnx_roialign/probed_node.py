@@ -19,7 +19,6 @@ from onnx_roialign.evaluator import reference_evaluator
 from onnx_roialign.identify import Subject
 from onnx_roialign.model import Scope, is_private, is_roi_align, read_attributes, scopes
 from onnx_roialign.private_op import DOMAIN
-from onnx_roialign.private_op import read_attributes as read_private
 from onnx_roialign.runtime import ENGINES, session
 from onnx_roialign.semantics import Semantics
 
@@ -51,17 +50,7 @@ class ProbedNode:
         self._private = is_private(node)
         self._op_type = node.op_type
         self._kept = [a for a in node.attribute if a.name not in _SET_BY_PROBES]
-        self.meant: Semantics = self._meaning(node)
-
-    def _meaning(self, node: onnx.NodeProto) -> Semantics:
-        if not self._private:
-            return read_attributes(node, self.opset).semantics
-        given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-        plain = {name: value.decode() if isinstance(value, bytes) else value for name, value in given.items()}
-        try:
-            return read_private(plain).semantics
-        except RoiAlignError as error:
-            raise error.in_node(node.name) from None
+        self.meant: Semantics = read_attributes(node, opset).semantics
 
     def on(self, engine: str) -> Subject:
         """The node on this engine; what the engine raises, the function raises.

@@ -18,20 +18,22 @@ import onnx.checker
 from google.protobuf.descriptor import FieldDescriptor  # type: ignore[import-untyped]
 from google.protobuf.message import Message  # type: ignore[import-untyped]
 
+from onnx_roialign import private_op
 from onnx_roialign.errors import ModelError
 from onnx_roialign.model import ONNX_DOMAINS, Model, bodies, is_ours, parse
+from onnx_roialign.tensor_data import sizes
 
-__all__ = ["Defect", "defects", "refusal", "sound", "weightless"]
+__all__ = ["Defect", "defects", "refusal", "sound"]
 
-# Messages inside messages, which protobuf reads: about 33 bodies inside each other.
-_DEEPEST = 100
+_DEEPEST = 100  # messages inside messages, which protobuf reads: about 33 bodies inside each other
+
+_MOST_NUMBERS = 2**40  # in one declared value: terabytes, which a session may ask for as soon as it is made
 
 # Nodes of a model whose functions are written out, as runtimes do: a few that call each other twice are more than any
 # memory holds.
 _MOST_NODES = 500_000
 
-# Defects that are told of one model: the first is the cause of most of the others.
-_MOST_DEFECTS = 10
+_MOST_DEFECTS = 10  # that are told of one model: the first is the cause of most of the others
 
 _Attribute, _Tensor = onnx.AttributeProto, onnx.TensorProto
 
@@ -56,18 +58,6 @@ _LISTS = ("floats", "ints", "strings", "tensors", "graphs", "sparse_tensors", "t
 _NO_VALUE = ("name", "type", "doc_string", "ref_attr_name")
 
 _ELEMENT_TYPES = frozenset(_Tensor.DataType.values()) - {_Tensor.UNDEFINED}
-
-# The field that holds a tensor's numbers where raw_data does not, and how many of its items make one number.
-_DATA_FIELDS: dict[int, tuple[str, int]] = {
-    _Tensor.FLOAT: ("float_data", 1),
-    _Tensor.COMPLEX64: ("float_data", 2),
-    _Tensor.DOUBLE: ("double_data", 1),
-    _Tensor.COMPLEX128: ("double_data", 2),
-    _Tensor.INT64: ("int64_data", 1),
-    _Tensor.UINT32: ("uint64_data", 1),
-    _Tensor.UINT64: ("uint64_data", 1),
-    _Tensor.STRING: ("string_data", 1),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +86,21 @@ def defects(model: onnx.ModelProto) -> tuple[Defect, ...]:
     message = _unwritable(model)  # what follows may go down into every body, and compare every name
     if message is not None:
         return (Defect(message),)
-    found = itertools.chain(_graph_defects(model.graph, _Names()), *map(_function_defects, model.functions))
-    return tuple(itertools.islice(itertools.chain(found, _call_defects(model)), _MOST_DEFECTS))
+    found = itertools.chain(
+        _import_defects(model),
+        _graph_defects(model.graph, _Names()),
+        *map(_function_defects, model.functions),
+        _call_defects(model),
+        _argument_defects(model),
+    )
+    return tuple(itertools.islice(found, _MOST_DEFECTS))
+
+
+def _import_defects(model: onnx.ModelProto) -> Iterator[Defect]:
+    for entry in itertools.chain(model.opset_import, *(function.opset_import for function in model.functions)):
+        if entry.domain == private_op.DOMAIN and entry.version != private_op.OPSET_VERSION:
+            rule = f"domain {private_op.DOMAIN} must be imported at version {private_op.OPSET_VERSION}"
+            yield Defect(f"{rule}, got {entry.version}")
 
 
 def _unwritable(model: onnx.ModelProto) -> str | None:
@@ -185,6 +188,10 @@ def _node_defects(nodes: Sequence[onnx.NodeProto], names: _Names) -> Iterator[De
         where = _name(node)
         if not node.op_type:
             yield Defect("a node must have an op_type, got none", where)
+        if node.domain == private_op.DOMAIN and not is_ours(node):
+            names_of_ours = ", ".join((*private_op.OP_TYPES, private_op.QLINEAR_OP_TYPE))
+            text = f"an operator of domain {private_op.DOMAIN} must be one of {names_of_ours}, got {node.op_type!r}"
+            yield Defect(text, where)
         for name in node.input:
             if name and name not in names:
                 if coming is None:
@@ -247,7 +254,7 @@ def _attribute_defects(attribute: onnx.AttributeProto, where: str, names: _Names
 
 def _sparse_defects(sparse: onnx.SparseTensorProto, where: str) -> Iterator[Defect]:
     yield from _tensor_defects(sparse.indices, where)
-    if any(dim < 1 for dim in sparse.dims):
+    if min(sparse.dims, default=1) < 1:
         yield Defect(f"a sparse tensor must have dimensions of at least 1, got {_listed(sparse.dims)}", where)
 
 
@@ -264,31 +271,10 @@ def _tensor_defects(tensor: onnx.TensorProto, where: str) -> Iterator[Defect]:
         if not any(entry.key == "location" and entry.value for entry in tensor.external_data):
             yield Defect(f"tensor {name!r} must say in which file its data is, got none", where)
         return
-    got, wanted = _sizes(tensor, numbers)
-    if got != wanted and got:  # none at all: a skeleton, which can be read, see `weightless`
+    got, wanted = sizes(tensor)
+    if got != wanted and got:  # none at all: a skeleton, which can be read
         text = f"tensor {name!r} of shape {_listed(tensor.dims)} must have data for {numbers} numbers"
         yield Defect(f"{text}, got {got} {'bytes' if tensor.HasField('raw_data') else 'items'}", where)
-
-
-def _sizes(tensor: onnx.TensorProto, numbers: int) -> tuple[int, int]:
-    """How many bytes or items a tensor has, and must have."""
-    kind = tensor.data_type
-    bits = _bits(kind)
-    if tensor.HasField("raw_data") and kind != _Tensor.STRING:
-        return len(tensor.raw_data), (numbers * bits + 7) // 8
-    data_field, items = _DATA_FIELDS.get(kind, ("int32_data", 1))
-    packed = 8 // bits if bits < 8 and kind != _Tensor.STRING else 1
-    return len(getattr(tensor, data_field)), -(-numbers // packed) * items
-
-
-def _bits(kind: int) -> int:
-    """The size of one number; 8 for text, which has none."""
-    if kind == _Tensor.STRING:
-        return 8
-    name = _Tensor.DataType.Name(kind)
-    if name.endswith(("INT4", "FLOAT4E2M1")):
-        return 4
-    return 2 if name.endswith("INT2") else 8 * onnx.helper.tensor_dtype_to_np_dtype(kind).itemsize
 
 
 def _type_defects(value: onnx.ValueInfoProto) -> Iterator[Defect]:
@@ -304,22 +290,16 @@ def _type_defects(value: onnx.ValueInfoProto) -> Iterator[Defect]:
             yield Defect(f"value {value.name!r} must be of tensors, got a {which}, which onnx-ir does not hold")
         elif which in ("tensor_type", "sparse_tensor_type"):
             element = getattr(kind, which).elem_type
-            if element not in _ELEMENT_TYPES and element != _Tensor.UNDEFINED:
+            dims = [dim.dim_value for dim in getattr(kind, which).shape.dim]
+            numbers = math.prod(dim for dim in dims if dim > 0)
+            if numbers > _MOST_NUMBERS:
+                yield Defect(f"value {value.name!r} must be at most {_MOST_NUMBERS} numbers, got shape {_listed(dims)}")
+            if element not in _ELEMENT_TYPES:
                 yield Defect(f"value {value.name!r} must have one of ONNX's element types, got type {element}")
 
 
 def _listed(dims: Iterable[int]) -> str:
     return f"({', '.join(map(str, dims))})"
-
-
-def weightless(model: onnx.ModelProto) -> list[str]:
-    """The initializers of the model's graph that have no data: a skeleton, which is passed on for its structure."""
-    names = []
-    for tensor in model.graph.initializer:
-        got, wanted = _sizes(tensor, math.prod(tensor.dims))
-        if not got and wanted and tensor.data_location != _Tensor.EXTERNAL:
-            names.append(tensor.name)
-    return names
 
 
 # Functions
@@ -354,6 +334,23 @@ def _call_defects(model: onnx.ModelProto) -> Iterator[Defect]:
     total = sum(sizes.get(one, 1) for one in _called(model.graph.node))
     if calls and total > _MOST_NODES:
         yield Defect(f"functions must be at most {_MOST_NODES} nodes when they are written out, got more")
+
+
+def _argument_defects(model: onnx.ModelProto) -> Iterator[Defect]:
+    """Calls that leave out an input, as they may, that a RoiAlign of the function reads, which may not."""
+    needed = {}
+    for function in model.functions:
+        read = {name for node in function.node if is_ours(node) for name in node.input}
+        key = _domain(function.domain), function.name, function.overload
+        needed[key] = [(place, name) for place, name in enumerate(function.input) if name in read]
+    pending = [model.graph.node, *(function.node for function in model.functions)] if model.functions else []
+    while pending:
+        for node in pending.pop():
+            pending.extend(body.node for body in bodies(node))
+            for place, name in needed.get((_domain(node.domain), node.op_type, node.overload), ()):
+                if place >= len(node.input) or not node.input[place]:
+                    text = f"a call of {node.op_type!r} must give {name!r}, which a RoiAlign in it reads, got none"
+                    yield Defect(text, _name(node))
 
 
 def _called(nodes: Iterable[onnx.NodeProto]) -> Iterator[tuple[str, str, str]]:

@@ -239,6 +239,12 @@ def with_weights(*, data: bool) -> onnx.ModelProto:
     return made
 
 
+def typed(output: int) -> onnx.ModelProto:
+    made = model()
+    made.graph.output[0].type.tensor_type.elem_type = output
+    return made
+
+
 def mode_twice() -> onnx.ModelProto:
     made = model()
     made.graph.node[0].attribute.extend([helper.make_attribute("mode", "avg")] * 2)
@@ -329,6 +335,8 @@ CASES: tuple[tuple[str, str, Make, Make, str | Semantics | None], ...] = (
     ("broken-model", "rois from nowhere", lambda: rois_from("nowhere"), lambda: rois_from("rois"), None),
     ("broken-model", "mode twice", mode_twice, model, None),
     ("broken-model", "an attribute of another node", no_such_attribute, lambda: shifted(16, [0.0]), None),
+    ("inconsistent-types", "an output of another type", lambda: typed(INT64), lambda: typed(FLOAT), None),
+    ("opset-too-new", "999", lambda: imports(("", 999)), lambda: imports(("", 16)), None),
     ("missing-weights", "one", lambda: with_weights(data=False), lambda: with_weights(data=True), None),
     (
         "conflicting-opsets",

@@ -297,7 +297,8 @@ def test_a_difference_that_is_no_number_is_a_string_in_json(tmp_path):
 )
 def test_a_wrong_argument_gets_one_line_on_stderr_and_exit_code_2(arguments, message, tmp_path):
     y = onnx.helper.make_tensor_value_info("Y", onnx.TensorProto.FLOAT, [1])
-    empty = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["Y0"], ["Y"])], "g", [], [y])
+    y0 = onnx.helper.make_tensor_value_info("Y0", onnx.TensorProto.FLOAT, [1])
+    empty = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["Y0"], ["Y"])], "g", [y0], [y])
     onnx.save(onnx.helper.make_model(empty), tmp_path / "empty.onnx")
     (tmp_path / "folder.png").mkdir()
     result = invoke(*(str(argument).replace("{tmp}", str(tmp_path)) for argument in arguments))

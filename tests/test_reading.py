@@ -146,3 +146,14 @@ def test_two_versions_of_onnx_s_own_operators_are_refused(domains, versions):
         RoiAlignError, match=f"one version of ONNX's own operators .* got {versions[0]} and {versions[1]}:"
     ):
         default_opset(imports(*zip(domains, versions, strict=True)))
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"bench"}))
+def test_a_command_exits_with_1_where_its_model_is_broken(command, tmp_path):
+    broken = make_model([roi_align_node("X", "nowhere", "batch_indices", "Y")], 16)
+    onnx.save(broken, tmp_path / "broken.onnx")
+    more = [argument.replace("{tmp}", str(tmp_path)) for argument in COMMANDS[command]]
+    result = CliRunner().invoke(app, [command, str(tmp_path / "broken.onnx"), *more])
+    assert result.exit_code == 1, result.output
+    assert "'nowhere', which" in result.output
+    assert not (tmp_path / "out.onnx").exists()

@@ -43,6 +43,8 @@ CODES: Mapping[str, tuple[Severity, str]] = MappingProxyType(
     {
         # What no model may have.
         "broken-model": ("error", "runtimes refuse the model"),
+        "inconsistent-types": ("error", "runtimes refuse the model, or take other shapes than it declares"),
+        "opset-too-new": ("warning", "runtimes refuse the model, unless they are newer than the installed onnx"),
         "missing-weights": ("error", "runtimes refuse the model until it has them"),
         "conflicting-opsets": (
             "error",

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import onnx
+import onnx.shape_inference
 import onnx_ir as ir
 
 from onnx_roialign.model import bodies, infer
+from onnx_roialign.private_schema import known_to_onnx
 
-__all__ = ["Known", "Shape", "graphs", "known"]
+__all__ = ["Known", "Shape", "graphs", "known", "misfit_of_types"]
 
 Shape = tuple[int | str, ...]
 
 # Larger tensors are weights, which shape inference does not read: the copy it works on goes without them.
 _SMALL = 1024
+
+# Longer dimensions are open to shape inference, which goes through the values of a shape one by one.
+_LONGEST = 65536
 
 
 class Known:
@@ -53,8 +58,10 @@ def known(model: onnx.ModelProto, graph: ir.Model) -> Known:
     found = Known()
     types: dict[str, set[int]] = {}
     shapes: dict[str, set[Shape]] = {}
-    for proto, scope in zip(_protos(inferred.graph), _scopes(graph.graph), strict=True):
+    scopes = zip(_protos(inferred.graph), _protos(model.graph), _scopes(graph.graph), strict=True)
+    for proto, original, scope in scopes:
         here_types, here_shapes = _declared(proto)
+        here_shapes |= {name: shape for name, shape in _declared(original)[1].items() if _is_long(shape)}
         values = (*scope.inputs, *scope.initializers.values(), *(one for node in scope for one in node.outputs))
         for value in values:
             name = value.name or ""
@@ -69,6 +76,16 @@ def known(model: onnx.ModelProto, graph: ir.Model) -> Known:
     found.types = {name: next(iter(kinds)) for name, kinds in types.items() if len(kinds) == 1}
     found.shapes = {name: next(iter(several)) for name, several in shapes.items() if len(several) == 1}
     return found
+
+
+def misfit_of_types(model: onnx.ModelProto) -> str | None:
+    """Why ONNX's types and shapes do not go through the whole model; None where they do, or are not known."""
+    try:
+        with known_to_onnx():
+            onnx.shape_inference.infer_shapes(_without_weights(model), check_type=True, strict_mode=True)
+    except Exception as error:  # what a broken model makes onnx raise has no common base
+        return " ".join(str(error).split())
+    return None
 
 
 def graphs(node: ir.Node) -> list[ir.Graph]:
@@ -109,9 +126,18 @@ def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
         else:
             graph.initializer.add(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
     graph.name = model.graph.name
+    for scope in _protos(graph):
+        for value in (*scope.input, *scope.output, *scope.value_info):
+            for dim in value.type.tensor_type.shape.dim if value.type.HasField("tensor_type") else ():
+                if dim.dim_value > _LONGEST:
+                    dim.Clear()
     return onnx.ModelProto(
         ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions, graph=graph
     )
+
+
+def _is_long(shape: Shape) -> bool:
+    return any(isinstance(dim, int) and dim > _LONGEST for dim in shape)
 
 
 def _declared(graph: onnx.GraphProto) -> tuple[dict[str, int], dict[str, Shape]]:

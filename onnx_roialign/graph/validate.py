@@ -19,16 +19,17 @@ from onnx_roialign.attributes import Given
 from onnx_roialign.errors import RoiAlignError, last_guard
 from onnx_roialign.graph.batch import always_first_image, counts_for
 from onnx_roialign.graph.finding import Finding, found
-from onnx_roialign.graph.known import Known
+from onnx_roialign.graph.known import Known, misfit_of_types
 from onnx_roialign.graph.known import known as infer_known
 from onnx_roialign.graph.meaning import differences, seen_from
 from onnx_roialign.graph.sites import Site, resolved, sites
 from onnx_roialign.graph.stride import Strides, extent
 from onnx_roialign.model import Model, default_opset, parse, session_opset
 from onnx_roialign.semantics import HALF_PIXEL_OPSET, Semantics
-from onnx_roialign.soundness import defects, refusal, weightless
+from onnx_roialign.soundness import defects, refusal
 from onnx_roialign.sources import parse as parse_source
 from onnx_roialign.standard import relevant
+from onnx_roialign.tensor_data import weightless
 
 __all__ = ["validate"]
 
@@ -83,6 +84,8 @@ def validate(
         if broken:
             return broken
         findings = list(_read(resolved(proto), source, wanted))
+        if not any(one.severity == "error" for one in findings):
+            findings += _types(proto)
     if inputs is None:
         return findings
     from onnx_roialign.graph.trace import run_findings  # the one part that needs the engines
@@ -107,10 +110,23 @@ def _complete(model: Model) -> onnx.ModelProto:
     return onnx.inliner.inline_local_functions(proto) if proto.functions else proto
 
 
+def _types(model: onnx.ModelProto) -> list[Finding]:
+    """What does not fit anywhere in the model: asked last, because what is wrong with a RoiAlign is said better."""
+    reason = misfit_of_types(model)
+    if reason is None:
+        return []
+    message = f"the types and shapes of a model must fit, got from ONNX's inference: {reason}"
+    return [found("inconsistent-types", "", message, repairable=False)]
+
+
 def _read(proto: onnx.ModelProto, source: str | Semantics | None, wanted: Semantics | None) -> Iterator[Finding]:
     refused = refusal(proto)
     if refused is not None:
         yield found("broken-model", "", f"model must pass ONNX's checker, got: {refused}", repairable=False)
+    newest, opset = onnx.defs.onnx_opset_version(), default_opset(proto.opset_import)
+    if opset is not None and opset > newest:
+        message = f"opset must be at most {newest}, the newest that the installed onnx knows, got {opset}"
+        yield found("opset-too-new", "", message, repairable=False)
     missing = weightless(proto)
     if missing:
         message = f"initializers must have data, got {len(missing)} without any, {missing[0]!r} the first"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import onnx
+import onnx.checker
 import onnx_ir as ir
 from onnx import version_converter
 
@@ -81,6 +82,7 @@ class ConvertNodes(ir.passes.InPlacePass):
     def _converted(self, node: ir.Node, current: int) -> onnx.GraphProto:
         """The graph that the converter makes of the node, its inputs, and constants with the values they have here."""
         graph = onnx.GraphProto(name="node", node=[ir.to_proto(node)])
+        _check(graph.node[0], current)
         for value in dict.fromkeys(one for one in node.inputs if one is not None and one.name):
             numbers = constant(value)
             if numbers is not None and numbers.size <= _SMALL:
@@ -132,6 +134,17 @@ class ConvertNodes(ir.passes.InPlacePass):
         )
         for value in before:
             remove_unread(value)
+
+
+def _check(node: onnx.NodeProto, opset: int) -> None:
+    """Refuses what ONNX's checker refuses: on an attribute of a wrong type the converter ends the process."""
+    context = onnx.checker.C.CheckerContext()
+    context.ir_version = _IR_VERSION
+    context.opset_imports = {"": opset}
+    try:
+        onnx.checker.check_node(node, context)
+    except Exception as error:  # the checker's own, and protobuf's
+        raise RoiAlignError(" ".join(str(error).split())) from error
 
 
 def _meant(op_type: str, before: ir.Node, current: int, target: int) -> list[ir.Attr]:

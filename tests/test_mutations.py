@@ -1,0 +1,141 @@
+"""Whatever is wrong with a model, only RoiAlignError comes out; and what has no error in it, our session loads."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import onnx
+import pytest
+from mutations import BYTE_DAMAGES, PROTO_DAMAGES, mutants, nodes_of
+
+from onnx_roialign import RoiAlignError
+from onnx_roialign.errors import ModelError
+from onnx_roialign.graph import convert_opset, make_explicit, repair, validate
+from onnx_roialign.model import parse
+from onnx_roialign.probed_node import find_node
+from onnx_roialign.soundness import sound
+
+SOURCES = ("torchvision:aligned=True", "paddle", "mindspore", "onnx:16")
+TARGETS = (10, 11, 16, 18, 22)
+CHUNK, CHUNKS = 100, 20
+SHORT = 3  # chunks that every run tries
+
+# What the last guard says of what nobody foresaw: none of the mutants may need it.
+UNFORESEEN = "model must be one that can be"
+
+
+def calls(seed):
+    return {
+        "validate": validate,
+        "validate with a source": lambda model: validate(model, SOURCES[seed % len(SOURCES)]),
+        "repair": lambda model: repair(model, SOURCES[seed % len(SOURCES)]),
+        "convert_opset": lambda model: convert_opset(model, TARGETS[seed % len(TARGETS)], private_op=seed % 2 == 0),
+        "make_explicit": make_explicit,
+        "identify": lambda model: find_node(sound(model), None, Path("model.onnx")),
+    }
+
+
+def as_bytes(model):
+    return model if isinstance(model, bytes) else model.SerializeToString()
+
+
+def is_refused(finding):
+    return finding.severity == "error" or finding.code == "opset-too-new"
+
+
+def is_foreign(model):
+    """Whether it has operators that are neither ONNX's nor ours nor the model's: only their owner knows them."""
+    proto = parse(model)
+    known = {(function.domain, function.name) for function in proto.functions}
+    return any(
+        node.domain not in ("", "ai.onnx", "onnx_roialign") and (node.domain, node.op_type) not in known
+        for node in nodes_of(proto)
+    )
+
+
+def chunks():
+    return [pytest.param(i, marks=() if i < SHORT else pytest.mark.long) for i in range(CHUNKS)]
+
+
+@pytest.mark.parametrize("chunk", chunks())
+def test_only_our_errors_come_out_of_a_damaged_model(chunk):
+    right = {}
+    outcomes = Counter()
+    for seed, model in mutants(range(chunk * CHUNK, (chunk + 1) * CHUNK)):
+        for name, call in calls(seed).items():
+            before = model if isinstance(model, bytes) else None
+            try:
+                result = call(model)
+            except RoiAlignError as error:
+                if "\n" in str(error) or UNFORESEEN in str(error):
+                    pytest.fail(f"seed {seed}: {name}: {error}")
+                outcomes[name, "refused"] += 1
+            except Exception as error:
+                pytest.fail(f"seed {seed}: {name} raised {type(error).__name__}: {error}")
+            else:
+                outcomes[name, "done"] += 1
+                if name == "validate" and not any(is_refused(one) for one in result) and not is_foreign(model):
+                    right[seed] = as_bytes(model)
+            assert before is None or before == model
+    assert outcomes["validate", "done"] > CHUNK / 3  # most are read, and what is wrong is found
+    assert outcomes["repair", "done"] > CHUNK / 20
+    assert outcomes["convert_opset", "done"] > CHUNK / 20
+    assert refused_by_our_session(right) == {}
+
+
+LOAD = """
+import pickle, sys
+import onnxruntime, onnx_roialign
+onnxruntime.set_default_logger_severity(4)
+for seed, model in pickle.load(sys.stdin.buffer).items():
+    print("begins", seed, flush=True)
+    try:
+        onnx_roialign.session(model)
+    except Exception as error:
+        print("refused", seed, " ".join(str(error).split())[:300], flush=True)
+"""
+
+
+def refused_by_our_session(models):
+    """Of models by seed, what our session refuses, in a process of its own: what does not load may crash."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD], input=pickle.dumps(models), capture_output=True, timeout=100, check=False
+    )
+    lines = done.stdout.decode().splitlines()
+    refused = {line.split()[1]: line for line in lines if line.startswith("refused")}
+    if done.returncode:
+        refused["crash"] = f"{done.returncode} after {lines[-1] if lines else 'nothing'}"
+    return refused
+
+
+def test_a_session_that_is_refused_would_be_seen():
+    assert "5" in refused_by_our_session({5: b"no model"})
+
+
+def test_there_are_20_kinds_of_damage_and_each_changes_a_model():
+    import random
+
+    from mutations import bases, copied
+
+    assert len(PROTO_DAMAGES) + len(BYTE_DAMAGES) >= 20
+    for damage in PROTO_DAMAGES:
+        changed = 0
+        for seed, base in enumerate(bases()):
+            model = copied(base)
+            damage(random.Random(seed), model)
+            changed += model != base
+        assert changed > len(bases()) / 20, damage.__name__
+
+
+def test_the_last_guard_is_no_way_out_of_a_model_without_a_defect(monkeypatch):
+    def unforeseen(model):
+        raise IndexError("list index out of range")
+
+    monkeypatch.setattr(sys.modules["onnx_roialign.graph.validate"], "resolved", unforeseen)
+    text = "model must be one that can be read, got IndexError: list index out of range"
+    with pytest.raises(ModelError, match=text):
+        validate(onnx.helper.make_model(onnx.helper.make_graph([], "g", [], [])))
