@@ -33,6 +33,7 @@ __all__ = [
     "is_private",
     "is_quantized",
     "is_roi_align",
+    "name_domain_once",
     "parse",
     "read_attributes",
     "scopes",
@@ -220,6 +221,13 @@ def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
         if attribute.HasField("g"):
             yield attribute.g
         yield from attribute.graphs
+
+
+def name_domain_once(model: onnx.ModelProto) -> None:
+    """Gives ONNX's own domain its first name in the model and its graph, as runtimes do before they read on."""
+    for named in (*model.opset_import, *model.graph.node):
+        if named.domain in ONNX_DOMAINS:
+            named.domain = ONNX_DOMAINS[0]
 
 
 def infer(model: onnx.ModelProto, *, data_prop: bool = False) -> onnx.ModelProto:

@@ -1,8 +1,7 @@
 """Whether a model can be read at all: what every later step relies on, looked at once, in one place.
 
-Two depths. `defects` finds what would make reading fail or lead nowhere: names, graphs, attributes, tensors, functions.
-`refusal` is what ONNX's own checker says of a model without such defects, of all but its RoiAligns, which
-`onnx_roialign.graph.sites` reads more closely.
+`defects` finds what would make reading fail or lead nowhere: names, graphs, attributes, tensors, functions. What else
+ONNX has to say of a model, `validate` asks it.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import onnx
-import onnx.checker
 from google.protobuf.descriptor import FieldDescriptor  # type: ignore[import-untyped]
 from google.protobuf.message import Message  # type: ignore[import-untyped]
 
@@ -23,7 +21,7 @@ from onnx_roialign.errors import ModelError
 from onnx_roialign.model import ONNX_DOMAINS, Model, bodies, is_ours, parse
 from onnx_roialign.tensor_data import sizes
 
-__all__ = ["Defect", "defects", "refusal", "sound"]
+__all__ = ["Defect", "defects", "sound"]
 
 _DEEPEST = 100  # messages inside messages, which protobuf reads: about 33 bodies inside each other
 
@@ -133,6 +131,11 @@ class _Names:
     here: set[str] = field(default_factory=set)
     attributes: frozenset[str] | None = None  # of the function; None outside of functions
 
+    @property
+    def of_the_model(self) -> bool:
+        """Whether it is the model's own graph, and no body or function."""
+        return self.outer is None and self.attributes is None
+
     def __contains__(self, name: str) -> bool:
         scope: _Names | None = self
         while scope is not None:
@@ -168,6 +171,8 @@ def _graph_defects(graph: onnx.GraphProto, names: _Names) -> Iterator[Defect]:
 
 
 def _function_defects(function: onnx.FunctionProto) -> Iterator[Defect]:
+    if any(entry.domain in ONNX_DOMAINS[1:] for entry in function.opset_import):
+        yield Defect(f"ONNX's own domain must be '' in bodies and functions, got 'ai.onnx' in {function.name!r}")
     attributes = frozenset((*function.attribute, *(one.name for one in function.attribute_proto)))
     names = _Names(attributes=attributes)
     for name in function.input:
@@ -188,6 +193,8 @@ def _node_defects(nodes: Sequence[onnx.NodeProto], names: _Names) -> Iterator[De
         where = _name(node)
         if not node.op_type:
             yield Defect("a node must have an op_type, got none", where)
+        if node.domain in ONNX_DOMAINS[1:] and not names.of_the_model:
+            yield Defect(f"ONNX's own domain must be '' in bodies and functions, got {node.domain!r}", where)
         if node.domain == private_op.DOMAIN and not is_ours(node):
             names_of_ours = ", ".join((*private_op.OP_TYPES, private_op.QLINEAR_OP_TYPE))
             text = f"an operator of domain {private_op.DOMAIN} must be one of {names_of_ours}, got {node.op_type!r}"
@@ -364,39 +371,3 @@ def _called(nodes: Iterable[onnx.NodeProto]) -> Iterator[tuple[str, str, str]]:
 
 def _domain(domain: str) -> str:
     return "" if domain in ONNX_DOMAINS else domain
-
-
-# ONNX's checker
-
-_HIDDEN = "onnx_roialign.unchecked"
-
-
-def refusal(model: onnx.ModelProto) -> str | None:
-    """What ONNX's checker says of a model without defects, all but its RoiAligns; None where it passes.
-
-    It looks at a copy without weights, in which every RoiAlign is an operator that the checker does not know.
-    """
-    copy = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
-    copy.functions.extend(model.functions)
-    graph = copy.graph
-    for name in ("node", "input", "output", "value_info", "sparse_initializer"):
-        getattr(graph, name).extend(getattr(model.graph, name))
-    graph.name = model.graph.name
-    for tensor in model.graph.initializer:
-        graph.initializer.add(name=tensor.name, data_type=tensor.data_type, dims=[0])
-    for owner in (copy, *copy.functions):
-        owner.opset_import.add(domain=_HIDDEN, version=1)
-    for value in (*graph.input, *graph.output):
-        if value.type.HasField("tensor_type"):
-            value.type.tensor_type.shape.SetInParent()  # runtimes load a model that leaves even the rank open
-    pending = [graph.node, *(function.node for function in copy.functions)]
-    while pending:
-        for node in pending.pop():
-            if is_ours(node):
-                node.domain = _HIDDEN
-            pending.extend(body.node for body in bodies(node))
-    try:
-        onnx.checker.check_model(copy)
-    except Exception as error:  # the checker's own, and protobuf's on a model that is too large
-        return " ".join(str(error).split())
-    return None

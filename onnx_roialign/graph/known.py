@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import onnx
-import onnx.shape_inference
 import onnx_ir as ir
 
-from onnx_roialign.model import bodies, infer
-from onnx_roialign.private_schema import known_to_onnx
+from onnx_roialign.model import bodies, infer, name_domain_once
 
-__all__ = ["Known", "Shape", "graphs", "known", "misfit_of_types"]
+__all__ = ["Known", "Shape", "graphs", "known", "without_weights"]
 
 Shape = tuple[int | str, ...]
 
@@ -54,7 +52,7 @@ def known(model: onnx.ModelProto, graph: ir.Model) -> Known:
         model: the model.
         graph: the same model in onnx-ir, whose values are asked for.
     """
-    inferred = infer(_without_weights(model), data_prop=True)
+    inferred = infer(without_weights(model), data_prop=True)
     found = Known()
     types: dict[str, set[int]] = {}
     shapes: dict[str, set[Shape]] = {}
@@ -76,16 +74,6 @@ def known(model: onnx.ModelProto, graph: ir.Model) -> Known:
     found.types = {name: next(iter(kinds)) for name, kinds in types.items() if len(kinds) == 1}
     found.shapes = {name: next(iter(several)) for name, several in shapes.items() if len(several) == 1}
     return found
-
-
-def misfit_of_types(model: onnx.ModelProto) -> str | None:
-    """Why ONNX's types and shapes do not go through the whole model; None where they do, or are not known."""
-    try:
-        with known_to_onnx():
-            onnx.shape_inference.infer_shapes(_without_weights(model), check_type=True, strict_mode=True)
-    except Exception as error:  # what a broken model makes onnx raise has no common base
-        return " ".join(str(error).split())
-    return None
 
 
 def graphs(node: ir.Node) -> list[ir.Graph]:
@@ -116,7 +104,8 @@ def _protos(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
             yield from _protos(body)
 
 
-def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy for shape inference: small, and without what it would take long over."""
     graph = onnx.GraphProto()
     for field in ("node", "input", "output", "value_info"):
         getattr(graph, field).extend(getattr(model.graph, field))
@@ -131,9 +120,11 @@ def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
             for dim in value.type.tensor_type.shape.dim if value.type.HasField("tensor_type") else ():
                 if dim.dim_value > _LONGEST:
                     dim.Clear()
-    return onnx.ModelProto(
+    light = onnx.ModelProto(
         ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions, graph=graph
     )
+    name_domain_once(light)
+    return light
 
 
 def _is_long(shape: Shape) -> bool:

@@ -19,14 +19,15 @@ from onnx_roialign.attributes import Given
 from onnx_roialign.errors import RoiAlignError, last_guard
 from onnx_roialign.graph.batch import always_first_image, counts_for
 from onnx_roialign.graph.finding import Finding, found
-from onnx_roialign.graph.known import Known, misfit_of_types
+from onnx_roialign.graph.known import Known
 from onnx_roialign.graph.known import known as infer_known
 from onnx_roialign.graph.meaning import differences, seen_from
+from onnx_roialign.graph.onnx_says import misfit_of_types, refusal
 from onnx_roialign.graph.sites import Site, resolved, sites
 from onnx_roialign.graph.stride import Strides, extent
 from onnx_roialign.model import Model, default_opset, parse, session_opset
 from onnx_roialign.semantics import HALF_PIXEL_OPSET, Semantics
-from onnx_roialign.soundness import defects, refusal
+from onnx_roialign.soundness import defects
 from onnx_roialign.sources import parse as parse_source
 from onnx_roialign.standard import relevant
 from onnx_roialign.tensor_data import weightless
