@@ -31,6 +31,8 @@ _MOST_NUMBERS = 2**40  # in one declared value: terabytes, which a session may a
 # memory holds.
 _MOST_NODES = 500_000
 
+_NEWEST_VERSION = 2**31 - 1  # of a domain, as ONNX's own functions take it
+
 _MOST_DEFECTS = 10  # that are told of one model: the first is the cause of most of the others
 
 _Attribute, _Tensor = onnx.AttributeProto, onnx.TensorProto
@@ -96,7 +98,10 @@ def defects(model: onnx.ModelProto) -> tuple[Defect, ...]:
 
 def _import_defects(model: onnx.ModelProto) -> Iterator[Defect]:
     for entry in itertools.chain(model.opset_import, *(function.opset_import for function in model.functions)):
-        if entry.domain == private_op.DOMAIN and entry.version != private_op.OPSET_VERSION:
+        if not 0 < entry.version <= _NEWEST_VERSION:
+            rule = f"domain {entry.domain!r} must be imported at a version from 1 to {_NEWEST_VERSION}"
+            yield Defect(f"{rule}, got {entry.version}")
+        elif entry.domain == private_op.DOMAIN and entry.version != private_op.OPSET_VERSION:
             rule = f"domain {private_op.DOMAIN} must be imported at version {private_op.OPSET_VERSION}"
             yield Defect(f"{rule}, got {entry.version}")
 

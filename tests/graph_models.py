@@ -333,6 +333,7 @@ CASES: tuple[tuple[str, str, Make, Make, str | Semantics | None], ...] = (
     ("invalid-output", "two", lambda: outputs("Y", "Z"), model, None),
     ("invalid-output", "none", lambda: outputs(), model, None),
     ("broken-model", "rois from nowhere", lambda: rois_from("nowhere"), lambda: rois_from("rois"), None),
+    ("broken-model", "opset 2**40", lambda: imports(("", 2**40)), lambda: imports(("", 16)), None),
     ("broken-model", "mode twice", mode_twice, model, None),
     ("broken-model", "an attribute of another node", no_such_attribute, lambda: shifted(16, [0.0]), None),
     ("inconsistent-types", "an output of another type", lambda: typed(INT64), lambda: typed(FLOAT), None),
