@@ -35,6 +35,7 @@ __all__ = [
     "is_roi_align",
     "name_domain_once",
     "parse",
+    "private_types",
     "read_attributes",
     "scopes",
     "session_opset",
@@ -238,10 +239,15 @@ def infer(model: onnx.ModelProto, *, data_prop: bool = False) -> onnx.ModelProto
         data_prop: whether the values of shapes are computed too, which shows more of what depends on them.
     """
     try:
-        with known_to_onnx():
+        with known_to_onnx(private_types(model)):
             return onnx.shape_inference.infer_shapes(model, data_prop=data_prop)
     except Exception:  # what a broken model makes onnx raise has no common base
         return model
+
+
+def private_types(model: onnx.ModelProto) -> set[str]:
+    """The types of the private ops that stand in the model."""
+    return {node.op_type for scope in scopes(model) for node in scope.nodes if is_private(node) or is_quantized(node)}
 
 
 def default_opset(imports: Sequence[onnx.OperatorSetIdProto]) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 import onnx
@@ -14,11 +13,9 @@ from onnx_roialign.attributes import Given
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.model import Scope, infer, is_ours, is_quantized, is_roi_align, read_attributes, scopes
 from onnx_roialign.private_op import INPUTS, QLINEAR_INPUTS
+from onnx_roialign.tensor_data import without_weights
 
 __all__ = ["check_form", "check_nodes", "wrong_inputs", "wrong_outputs"]
-
-# Larger tensors are weights, whose values no shape depends on: types are inferred on a copy without them.
-_SMALL = 1024
 
 _UNKNOWN = Given(None, None)
 
@@ -35,7 +32,7 @@ def check_nodes(model: onnx.ModelProto) -> None:
     for scope, node in found:
         check_form(node, scope.opset)
     if found:
-        for scope in scopes(infer(_without_weights(model))):
+        for scope in scopes(infer(without_weights(model))):
             nodes = [node for node in scope.nodes if is_ours(node)]
             values = _values(scope) if nodes else {}
             for node in nodes:
@@ -116,28 +113,3 @@ def _type_name(element_type: int) -> str | None:
         return helper.tensor_dtype_to_np_dtype(element_type).name
     except KeyError:  # a number that is no type: for onnxruntime to refuse
         return None
-
-
-def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy that shares no weights with the model, which may be larger than memory holds twice."""
-    light = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions)
-    graph = light.graph
-    graph.name = model.graph.name
-    for field in ("input", "output", "value_info"):
-        getattr(graph, field).extend(getattr(model.graph, field))
-    graph.initializer.extend(map(_light_tensor, model.graph.initializer))
-    for node in model.graph.node:
-        tensors = [a for a in node.attribute if a.HasField("t") and math.prod(a.t.dims) > _SMALL]
-        if tensors:  # a large Constant
-            made = helper.make_node(node.op_type, node.input, node.output, node.name, domain=node.domain)
-            made.attribute.add(name=tensors[0].name, type=tensors[0].type, t=_light_tensor(tensors[0].t))
-            graph.node.append(made)
-        else:
-            graph.node.append(node)
-    return light
-
-
-def _light_tensor(tensor: onnx.TensorProto) -> onnx.TensorProto:
-    if math.prod(tensor.dims) <= _SMALL:
-        return tensor
-    return onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)

@@ -35,6 +35,7 @@ __all__ = [
     "OPSET_VERSION",
     "OP_TYPE",
     "OP_TYPES",
+    "PRIVATE_OP_TYPES",
     "QLINEAR_INPUTS",
     "QLINEAR_OP_TYPE",
     "attributes_of",
@@ -47,6 +48,7 @@ OPSET_VERSION = 1
 OP_TYPES = ("AnyRoiAlign", "RoiAlign")  # what the op is called in models: today, and before
 OP_TYPE = OP_TYPES[0]
 QLINEAR_OP_TYPE = "QLinearRoiAlign"
+PRIVATE_OP_TYPES = (*OP_TYPES, QLINEAR_OP_TYPE)
 
 # The inputs by name, in order.
 INPUTS = ("X", "rois", "batch_indices")

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import onnx
 from onnx import defs
 
-from onnx_roialign.private_op import ATTRIBUTE_TYPES, DOMAIN, OP_TYPE, OP_TYPES, OPSET_VERSION, QLINEAR_OP_TYPE
+from onnx_roialign.private_op import (
+    ATTRIBUTE_TYPES,
+    DOMAIN,
+    OP_TYPE,
+    OP_TYPES,
+    OPSET_VERSION,
+    PRIVATE_OP_TYPES,
+    QLINEAR_OP_TYPE,
+)
 
-__all__ = ["known_to_onnx", "qlinear_schema", "schema"]
+__all__ = ["known_to_onnx", "qlinear_schema", "register_schemas", "schema"]
 
 _FLOATS = ["tensor(float)", "tensor(double)", "tensor(float16)", "tensor(bfloat16)"]
 _QUANTIZED = ["tensor(uint8)", "tensor(int8)"]
@@ -21,8 +30,6 @@ _ATTRIBUTE_KINDS: tuple[tuple[int, Any], ...] = (
     (onnx.AttributeProto.FLOAT, defs.OpSchema.AttrType.FLOAT),
     (onnx.AttributeProto.STRING, defs.OpSchema.AttrType.STRING),
 )
-
-_lock = threading.Lock()
 
 
 def schema(name: str = OP_TYPE) -> Any:
@@ -79,20 +86,57 @@ def _inference(rois_input: int) -> Callable[[Any], None]:
     return infer
 
 
-@contextlib.contextmanager
-def known_to_onnx() -> Iterator[None]:
-    """Lets onnx.checker and onnx.shape_inference know the private ops for a while.
+class _Registration:
+    """The private schemas in onnx's registry, which is one for the process: each there while somebody needs it."""
 
-    Not for good: onnx.reference cannot be imported while two domains share an operator's name.
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users: collections.Counter[str] = collections.Counter()
+
+    def enter(self, names: Collection[str]) -> None:
+        if not set(names).isdisjoint(OP_TYPES[1:]):
+            # cannot be imported once two domains share an operator's name, and the older one is ONNX's
+            import onnx.reference  # noqa: F401
+
+        with self._lock:
+            for name in names:
+                if not self._users[name]:
+                    defs.register_schema(qlinear_schema() if name == QLINEAR_OP_TYPE else schema(name))
+                self._users[name] += 1
+
+    def leave(self, names: Collection[str]) -> None:
+        with self._lock:
+            for name in names:
+                self._users[name] -= 1
+                if not self._users[name]:
+                    defs.deregister_schema(name, OPSET_VERSION, DOMAIN)
+
+
+_registration = _Registration()
+
+
+def register_schemas() -> None:
+    """Makes the private ops known to onnx in this process, for good.
+
+    onnx's registry is one for the process: from then on onnx.checker checks nodes of the domain ``onnx_roialign``, and
+    onnx.shape_inference, and the tools that use it (quantizers, float16 converters, simplifiers), see through them.
+    May be called several times, from any thread. It imports onnx.reference, which could not be imported afterwards.
     """
-    with _lock:
-        registered = []
-        try:
-            for made in (*map(schema, OP_TYPES), qlinear_schema()):
-                if not defs.has(made.name, made.domain):
-                    defs.register_schema(made)
-                    registered.append(made)
-            yield
-        finally:
-            for made in registered:
-                defs.deregister_schema(made.name, made.since_version, made.domain)
+    _registration.enter(PRIVATE_OP_TYPES)
+
+
+@contextlib.contextmanager
+def known_to_onnx(names: Collection[str] = PRIVATE_OP_TYPES) -> Iterator[None]:
+    """Makes the private ops known to onnx while the block runs, as `register_schemas` does for good.
+
+    Blocks may lie in each other and run in several threads: a schema goes when the last one ends, and with it what
+    another thread without a block of its own saw of it.
+
+    Args:
+        names: which of them; all unless told otherwise.
+    """
+    _registration.enter(names)
+    try:
+        yield
+    finally:
+        _registration.leave(names)

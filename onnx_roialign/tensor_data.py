@@ -1,4 +1,4 @@
-"""How much data a tensor of a model has, and how much its shape and type ask for."""
+"""The data of a model's tensors: how much there is, how much there must be, and the model without it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import math
 
 import onnx
 
-__all__ = ["sizes", "weightless"]
+__all__ = ["sizes", "weightless", "without_weights"]
 
 _Tensor = onnx.TensorProto
+
+# Larger tensors are weights, whose values no shape depends on.
+_SMALL = 1024
 
 # The field that holds a tensor's numbers where raw_data does not, and how many of its items make one number.
 _DATA_FIELDS: dict[int, tuple[str, int]] = {
@@ -52,3 +55,32 @@ def weightless(model: onnx.ModelProto) -> list[str]:
         if not got and wanted and tensor.data_location != _Tensor.EXTERNAL:
             names.append(tensor.name)
     return names
+
+
+def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy to infer types and shapes with: no weights are copied, which may be larger than memory holds twice."""
+    light = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions)
+    graph = light.graph
+    graph.name = model.graph.name
+    for field in ("input", "output", "value_info"):
+        getattr(graph, field).extend(getattr(model.graph, field))
+    graph.initializer.extend(map(_light, model.graph.initializer))
+    for node in model.graph.node:
+        if any(a.HasField("t") and _is_large(a.t) for a in node.attribute):  # a Constant
+            made = graph.node.add(op_type=node.op_type, domain=node.domain, name=node.name)
+            made.input.extend(node.input)
+            made.output.extend(node.output)
+            for a in node.attribute:
+                large = a.HasField("t") and _is_large(a.t)
+                made.attribute.append(onnx.AttributeProto(name=a.name, type=a.type, t=_light(a.t)) if large else a)
+        else:
+            graph.node.append(node)
+    return light
+
+
+def _is_large(tensor: onnx.TensorProto) -> bool:
+    return bool(math.prod(tensor.dims) > _SMALL or tensor.ByteSize() > 64 * _SMALL)
+
+
+def _light(tensor: onnx.TensorProto) -> onnx.TensorProto:
+    return _Tensor(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims) if _is_large(tensor) else tensor

@@ -15,6 +15,7 @@ from onnx_roialign.attributes import Attributes
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.semantics import FIRST_OPSET, HALF_PIXEL_OPSET
 from onnx_roialign.standard import coordinate_mode
+from onnx_roialign.value_info import add_value_info
 
 __all__ = ["GraphWriter"]
 
@@ -155,6 +156,7 @@ class GraphWriter:
             imports.append(helper.make_opsetid(private_op.DOMAIN, private_op.OPSET_VERSION))
         version = helper.find_min_ir_version_for(imports, True)
         model = helper.make_model(graph, opset_imports=imports, ir_version=version, producer_name="onnx_roialign")
+        add_value_info(model)
         onnx.checker.check_model(model)
         return model
 

@@ -10,7 +10,7 @@ from session_models import make_model, model, quiet_options, roi_align_node, val
 from test_runtime import with_function
 
 import onnx_roialign
-from onnx_roialign import RoiAlignError, node_rules, reference_evaluator
+from onnx_roialign import RoiAlignError, node_rules, reference_evaluator, tensor_data
 
 DOMAIN = "onnx_roialign"
 
@@ -189,7 +189,7 @@ def test_weights_are_not_copied_to_infer_types():
     proto = make_model(nodes, 16)
     proto.graph.initializer.append(onnx.numpy_helper.from_array(weights, "w"))
     proto.graph.initializer.append(onnx.numpy_helper.from_array(np.array([300, 300]), "shape"))
-    light = node_rules._without_weights(proto)
+    light = tensor_data.without_weights(proto)
     assert proto.ByteSize() > 2 * weights.nbytes
     assert light.ByteSize() < 1000
     refused(native, proto, r"^X must have rank 4 \(N, C, H, W\), got shape \(300, 300\) \(node 'pool'\)$")

@@ -9,5 +9,14 @@ with imported_for("onnx_roialign.graph"):
     from onnx_roialign.graph.opset import convert_opset, make_explicit
     from onnx_roialign.graph.repair import repair
     from onnx_roialign.graph.validate import validate
+    from onnx_roialign.private_schema import known_to_onnx, register_schemas
 
-__all__ = ["Finding", "convert_opset", "make_explicit", "repair", "validate"]
+__all__ = [
+    "Finding",
+    "convert_opset",
+    "known_to_onnx",
+    "make_explicit",
+    "register_schemas",
+    "repair",
+    "validate",
+]

@@ -8,13 +8,11 @@ import onnx
 import onnx_ir as ir
 
 from onnx_roialign.model import bodies, infer, name_domain_once
+from onnx_roialign.tensor_data import without_weights
 
-__all__ = ["Known", "Shape", "graphs", "known", "without_weights"]
+__all__ = ["Known", "Shape", "graphs", "inferable", "known"]
 
 Shape = tuple[int | str, ...]
-
-# Larger tensors are weights, which shape inference does not read: the copy it works on goes without them.
-_SMALL = 1024
 
 # Longer dimensions are open to shape inference, which goes through the values of a shape one by one.
 _LONGEST = 65536
@@ -52,7 +50,7 @@ def known(model: onnx.ModelProto, graph: ir.Model) -> Known:
         model: the model.
         graph: the same model in onnx-ir, whose values are asked for.
     """
-    inferred = infer(without_weights(model), data_prop=True)
+    inferred = infer(inferable(model), data_prop=True)
     found = Known()
     types: dict[str, set[int]] = {}
     shapes: dict[str, set[Shape]] = {}
@@ -104,25 +102,14 @@ def _protos(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
             yield from _protos(body)
 
 
-def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+def inferable(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy for shape inference: small, and without what it would take long over."""
-    graph = onnx.GraphProto()
-    for field in ("node", "input", "output", "value_info"):
-        getattr(graph, field).extend(getattr(model.graph, field))
-    for tensor in model.graph.initializer:
-        if tensor.ByteSize() <= _SMALL:
-            graph.initializer.append(tensor)
-        else:
-            graph.initializer.add(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
-    graph.name = model.graph.name
-    for scope in _protos(graph):
+    light = without_weights(model)
+    for scope in _protos(light.graph):
         for value in (*scope.input, *scope.output, *scope.value_info):
             for dim in value.type.tensor_type.shape.dim if value.type.HasField("tensor_type") else ():
                 if dim.dim_value > _LONGEST:
                     dim.Clear()
-    light = onnx.ModelProto(
-        ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions, graph=graph
-    )
     name_domain_once(light)
     return light
 

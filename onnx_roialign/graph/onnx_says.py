@@ -6,8 +6,8 @@ import onnx
 import onnx.checker
 import onnx.shape_inference
 
-from onnx_roialign.graph.known import without_weights
-from onnx_roialign.model import bodies, is_ours, name_domain_once
+from onnx_roialign.graph.known import inferable
+from onnx_roialign.model import bodies, is_ours, name_domain_once, private_types
 from onnx_roialign.private_schema import known_to_onnx
 
 __all__ = ["misfit_of_types", "refusal"]
@@ -50,8 +50,8 @@ def refusal(model: onnx.ModelProto) -> str | None:
 def misfit_of_types(model: onnx.ModelProto) -> str | None:
     """Why ONNX's types and shapes do not go through the whole model; None where they do, or are not known."""
     try:
-        with known_to_onnx():
-            onnx.shape_inference.infer_shapes(without_weights(model), check_type=True, strict_mode=True)
+        with known_to_onnx(private_types(model)):
+            onnx.shape_inference.infer_shapes(inferable(model), check_type=True, strict_mode=True)
     except Exception as error:  # what a broken model makes onnx raise has no common base
         return " ".join(str(error).split())
     return None

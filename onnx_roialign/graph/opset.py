@@ -17,6 +17,7 @@ from onnx_roialign.graph.sites import resolved
 from onnx_roialign.model import Model, default_opset, is_explicit, is_roi_align, scopes
 from onnx_roialign.semantics import FIRST_OPSET, HALF_PIXEL_OPSET
 from onnx_roialign.soundness import sound
+from onnx_roialign.value_info import add_value_info
 
 __all__ = ["convert_opset", "converted", "make_explicit"]
 
@@ -100,7 +101,9 @@ def make_explicit(model: Model) -> onnx.ModelProto:
         ready = resolved(proto)
         graph = read(ready)
         MakeExplicit(None, known(ready, graph), private=True)(graph)
-        return restored(ready, ir.to_proto(graph))
+        result = restored(ready, ir.to_proto(graph))
+        add_value_info(result)
+        return result
 
 
 def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -118,6 +121,7 @@ def _converted(model: onnx.ModelProto, target: int, explicit: dict[str, Any]) ->
     imports = [entry for owner in (result, *result.functions) for entry in owner.opset_import]
     oldest = onnx.helper.find_min_ir_version_for(imports, True)
     result.ir_version = max(result.ir_version, oldest)
+    add_value_info(result)
     return result
 
 

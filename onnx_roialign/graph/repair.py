@@ -19,6 +19,7 @@ from onnx_roialign.model import Model
 from onnx_roialign.semantics import HALF_PIXEL_OPSET, Semantics
 from onnx_roialign.soundness import sound
 from onnx_roialign.sources import parse as parse_source
+from onnx_roialign.value_info import add_value_info
 
 __all__ = ["repair"]
 
@@ -66,7 +67,11 @@ def repair(
                 graph, modified = read(raised), True
         types = dict(known(ir.to_proto(graph) if modified else proto, graph).types)
         modified |= StateMeaning(wanted, types, exact=exact, private=private_op)(graph).modified
-        return restored(proto, ir.to_proto(graph)) if modified else _copy(original)
+        if not modified:
+            return _copy(original)
+        result = restored(proto, ir.to_proto(graph))
+        add_value_info(result)
+        return result
 
 
 def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
