@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bin_samples.h"
+#include "corners.h"
 #include "element.h"
 #include "geometry.h"
 
@@ -165,11 +166,11 @@ class SpecialBins {
 
 template <class T, class S>
 void pool_special(const Attributes& attributes, const Arrays& arrays, int64_t roi, const Range& channels) {
-  const T* const corners = static_cast<const T*>(arrays.rois) + roi * 4;
+  const Corners<S> corners = corners_of<S, T>(arrays, roi);
   const Scaling<S> scale(attributes);
   const int64_t height = attributes.output_height, width = attributes.output_width;
-  const SampledAxis<S> y(attributes, scale(to_compute(corners[1]), to_compute(corners[3])), height, arrays.H);
-  const SampledAxis<S> x(attributes, scale(to_compute(corners[0]), to_compute(corners[2])), width, arrays.W);
+  const SampledAxis<S> y(attributes, scale(corners[1], corners[3]), height, arrays.H);
+  const SampledAxis<S> x(attributes, scale(corners[0], corners[2]), width, arrays.W);
   if (y.count() <= 0 || x.count() <= 0) return;
   const int64_t first = arrays.batch_indices[roi] * arrays.C;
   for (int64_t c = channels.first; c < channels.last; ++c) {

@@ -46,7 +46,7 @@ coordinates = st.floats(-6, 14, width=16) | st.integers(-3, 12).map(float) | st.
 
 @st.composite
 def calls(draw):
-    """Of all types, meanings and modes, on maps as small as a pixel; half of the coordinates on whole pixels."""
+    """Of all types, rois of any, meanings and modes, on maps as small as a pixel; half of the coordinates whole."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     shape = draw(st.integers(1, 2)), draw(st.sampled_from([1, 3, 17])), draw(st.integers(1, 7)), draw(st.integers(1, 7))
     X = rng.standard_normal(shape) - draw(st.sampled_from([0.0, 4.0]))
@@ -61,7 +61,8 @@ def calls(draw):
         mode=draw(st.sampled_from(["avg", "max"])),
         semantics=draw(any_semantics),
     )
-    return X.astype(dtype), rois.astype(dtype), rng.integers(0, shape[0], len(rois)), attributes
+    rois_dtype = draw(st.sampled_from([dtype, *DTYPES]))
+    return X.astype(dtype), rois.astype(rois_dtype), rng.integers(0, shape[0], len(rois)), attributes
 
 
 @settings(max_examples=300, deadline=None)
@@ -93,15 +94,15 @@ SHAPES = {
         ("max", PRESETS["openvino_half_pixel"]),
     ],
 )
-@pytest.mark.parametrize("part", [0.002, 0.05])
-def test_large_calls_are_answered_alike_by_every_engine(dtype, shape, mode, semantics, part):
+@pytest.mark.parametrize(("part", "rois_dtype"), [(0.002, None), (0.05, None), (0.05, np.float64), (0.05, np.float16)])
+def test_large_calls_are_answered_alike_by_every_engine(dtype, shape, mode, semantics, part, rois_dtype):
     size, count, output, ratio, sides = SHAPES[shape]
     rng = np.random.default_rng(20261127)
     X = sprinkle(rng.standard_normal(size) - 1, rng, part).astype(dtype)
     start = rng.uniform(-0.1, 0.8, (count, 2)) * (size[3], size[2])
     rois = np.hstack([start, start + rng.uniform(*sides, (count, 2))])
     rois[::3] = np.round(rois[::3])
-    call = X, rois.astype(dtype), rng.integers(0, size[0], count)
+    call = X, rois.astype(rois_dtype or dtype), rng.integers(0, size[0], count)
     attributes = Attributes(*output, ratio, mode=mode, semantics=semantics)
     want = reference.roi_align(*call, attributes)
     assert not np.isfinite(want).all()
