@@ -24,7 +24,7 @@ lint: $(VENV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/clang-format --dry-run -Werror kernels/*.h kernels/*.cpp kernels/*.inl tests/*.cpp
+	$(BIN)/clang-format --dry-run -Werror kernels/*.h kernels/*.cpp kernels/*.inl tests/*.c tests/*.cpp
 
 $(VENV):
 	$(PYTHON) -m venv $(VENV)
