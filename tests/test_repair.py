@@ -20,6 +20,7 @@ import onnx_roialign
 from onnx_roialign import RoiAlignError, private_op, reference
 from onnx_roialign.attributes import Attributes
 from onnx_roialign.graph import repair, validate
+from onnx_roialign.graph.known import known
 from onnx_roialign.graph.passes import StateMeaning
 from onnx_roialign.semantics import PRESETS, resolve
 from onnx_roialign.trial import largest_difference
@@ -262,8 +263,9 @@ def test_attributes_are_tidied():
 
 def test_a_meaning_to_be_had_to_the_last_bit_is_said_by_the_private_op():
     for always, domain in ((False, ""), (True, private_op.DOMAIN)):
-        graph = ir.from_proto(model(16))
-        StateMeaning(PRESETS["mindspore_1"], {"X": onnx.TensorProto.FLOAT}, always_private=always)(graph)
+        given = model(16)
+        graph = ir.from_proto(given)
+        StateMeaning(PRESETS["mindspore_1"], known(given, graph), always_private=always)(graph)
         assert {node.domain for node in graph.graph if node.op_type in ("RoiAlign", private_op.OP_TYPE)} == {domain}
 
 

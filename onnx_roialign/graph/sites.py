@@ -105,9 +105,13 @@ class Site:
         """Whether it is the private op of quantized features."""
         return is_quantized(self.node)
 
+    def position(self, name: str) -> int:
+        """The place of an input in the operator's schema."""
+        return _inputs(self.node).index(name)
+
     def input(self, name: str) -> ir.Value | None:
         """The input of that name in the operator's schema; None where the node does not have it."""
-        inputs, position = self.node.inputs, _inputs(self.node).index(name)
+        inputs, position = self.node.inputs, self.position(name)
         return inputs[position] if position < len(inputs) else None
 
     @property

@@ -149,7 +149,7 @@ def _variant(model: onnx.ModelProto, meaning: Semantics, *, wired: bool) -> onnx
     seen = known(model, graph)
     if wired and not WireBatchIndices(None, seen.shapes)(graph).modified:
         return None
-    StateMeaning(meaning, dict(seen.types), exact=True, always_private=True)(graph)
+    StateMeaning(meaning, seen, exact=True, always_private=True)(graph)
     return ir.to_proto(graph)
 
 

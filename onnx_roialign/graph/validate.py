@@ -19,6 +19,7 @@ from onnx_roialign.attributes import Given
 from onnx_roialign.errors import RoiAlignError, last_guard
 from onnx_roialign.graph.batch import always_first_image, counts_for
 from onnx_roialign.graph.finding import Finding, found
+from onnx_roialign.graph.input_types import fit, given
 from onnx_roialign.graph.known import Known
 from onnx_roialign.graph.known import known as infer_known
 from onnx_roialign.graph.meaning import differences, seen_from
@@ -156,26 +157,31 @@ def _read(proto: onnx.ModelProto, source: str | Semantics | None, wanted: Semant
 def _wrong_types(site: Site, known: Known) -> Iterator[Finding]:
     """What is known of the inputs, held to the rules that arrays are held to, one input at a time."""
     names = private_op.QLINEAR_INPUTS if site.quantized else private_op.INPUTS
-    check: Callable[..., None] = quantized.check_signature if site.quantized else rules.check_signature
-    if site.private and not site.quantized:
-        check = partial(check, rois_types=rules.TYPES)
-    given = [_given(site.input(name), known) for name in names]
-    nothing = [Given(None, None)] * len(names)
-    messages = []
-    for position in range(len(names)):
+    every = {name: given(site.input(name), known) for name in names}
+    mend = fit(site, known)
+    messages: dict[str, bool] = {}
+    for name in names:
         # the types of the others depend on X's
-        alone = [Given(given[0].dtype, None), *nothing[1:]]
-        alone[position] = given[position]
-        try:
-            check(*alone)
-        except RoiAlignError as error:
-            messages.append(error.rule)
-    yield from (found("invalid-input", site.name, one, repairable=False) for one in dict.fromkeys(messages))
+        alone = {"X": Given(every["X"].dtype, None), name: every[name]}
+        rule = _broken_rule(site, alone)
+        if rule is not None and rule not in messages:
+            mended = alone | {name: Given(mend.casts.get(name, every[name].dtype), every[name].shape)}
+            messages[rule] = _broken_rule(site, mended, private=mend.private) is None
+    for rule, repairable in messages.items():
+        yield found("invalid-input", site.name, rule, repairable=repairable)
 
 
-def _given(value: ir.Value | None, known: Known) -> Given:
-    kind = known.type(value)
-    return Given(str(onnx.helper.tensor_dtype_to_np_dtype(kind)) if kind else None, known.shape(value))
+def _broken_rule(site: Site, known: Mapping[str, Given], *, private: bool = False) -> str | None:
+    """The first rule on types and shapes that what is known of a node's inputs breaks; None where it breaks none."""
+    names = private_op.QLINEAR_INPUTS if site.quantized else private_op.INPUTS
+    check: Callable[..., None] = quantized.check_signature if site.quantized else rules.check_signature
+    if private or (site.private and not site.quantized):
+        check = partial(check, rois_types=rules.TYPES)
+    try:
+        check(*(known.get(name, Given(None, None)) for name in names))
+    except RoiAlignError as error:
+        return error.rule
+    return None
 
 
 def _indices(site: Site, known: Known, counts: ir.Value | None) -> Iterator[Finding]:

@@ -25,6 +25,9 @@ _MOVES = (
 )
 
 
+_FLOATS = (ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column of a matrix: column ``index`` of ``root``, plus ``shift``."""
@@ -141,8 +144,8 @@ class Values:
         node = value.producer()
         if node is None or node.domain != "" or self._constant(value) is not None:
             return None
-        if node.op_type == "Identity":
-            return _from(node, 0, index)
+        if node.op_type == "Identity" or (node.op_type == "Cast" and _integer(node, "to") in _FLOATS):
+            return _from(node, 0, index)  # a shift of integers is none that is followed
         if node.op_type in ("Add", "Sub"):
             return self._shifted(node, index)
         cut = _cut(node, value, index)
@@ -258,11 +261,11 @@ def _slice_start(node: ir.Node) -> int | None:
 
 
 def _summands(value: ir.Value) -> list[ir.Value]:
-    """The inputs of an addition or an Identity: each may say how many columns the sum has."""
+    """The inputs of an addition, an Identity or a Cast: each may say how many columns the result has."""
     node = value.producer()
     if _own_width(value) is not None or node is None or node.domain != "":
         return []
-    return [one for one in node.inputs if one is not None] if node.op_type in ("Add", "Sub", "Identity") else []
+    return [one for one in node.inputs if one is not None] if node.op_type in ("Add", "Sub", "Identity", "Cast") else []
 
 
 def _own_width(value: ir.Value) -> int | None:

@@ -12,6 +12,7 @@ from onnx import version_converter
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.known import Known
 from onnx_roialign.graph.passes.dead import remove_unread
+from onnx_roialign.graph.passes.fresh import Names
 from onnx_roialign.graph.passes.lower_inputs import lower_inputs
 from onnx_roialign.graph.same_operator import has_bodies, is_same
 from onnx_roialign.graph.sites import is_standard
@@ -50,6 +51,7 @@ class ConvertNodes(ir.passes.InPlacePass):
         """Applies the rules; modified tells whether any node or opset changed."""
         functions = {(function.domain, function.name) for function in model.functions.values()}
         modified = False
+        self._names = Names(model)
         owners: list[ir.Graph | ir.Function] = [model.graph, *model.functions.values()]
         for owner in owners:
             current = owner.opset_imports.get("")
@@ -128,7 +130,7 @@ class ConvertNodes(ir.passes.InPlacePass):
         for index, one in enumerate(nodes):
             one.name = node.name if one is main else f"{base}/{index}"
             for position, value in enumerate(one.outputs):
-                value.name = f"{base}/{index}/output_{position}"
+                value.name = self._names.fresh(f"{base}/{index}/output_{position}")
         ir.convenience.replace_nodes_and_values(
             node.graph, node, [node], nodes, list(outputs.values()), [values[name] for name in outputs]
         )

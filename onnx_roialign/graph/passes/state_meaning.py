@@ -10,8 +10,11 @@ import onnx_ir as ir
 from onnx_roialign import private_op
 from onnx_roialign.attributes import Attributes
 from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.graph.input_types import needs_private
+from onnx_roialign.graph.known import Known
 from onnx_roialign.graph.meaning import Standard, differences, say, seen_from
 from onnx_roialign.graph.passes.dead import remove_unread
+from onnx_roialign.graph.passes.fresh import Names
 from onnx_roialign.graph.sites import Site, sites
 from onnx_roialign.semantics import HALF_PIXEL_OPSET, Semantics
 
@@ -36,14 +39,14 @@ class StateMeaning(ir.passes.InPlacePass):
        boxes that emulated it is taken out; one that has become necessary, another offset or an end shift, is put in
        front. That holds in real numbers: the addition is rounded once more, in the last bit of a coordinate, and so is
        not used where the boxes are of a 16-bit type.
-    3. Where it cannot, the node becomes onnx_roialign::AnyRoiAlign, which says everything by its attributes; without
-       ``private``, this is an error.
+    3. Where it cannot, or where it cannot read the boxes, the node becomes onnx_roialign::AnyRoiAlign, which says
+       everything by its attributes; without ``private``, this is an error.
 
     Nodes whose attributes cannot be read (`validate` names them) are left as they are.
 
     Args:
         wanted: the meaning.
-        types: element type (TensorProto.DataType) of the model's values by name, where known.
+        known: element types, where known.
         exact: whether NaN in bins without samples, where ONNX answers 0, must be kept.
         private: whether the private op may be used.
         always_private: whether it must be, for every node that is not right: so that the answer is the wanted one to
@@ -53,14 +56,14 @@ class StateMeaning(ir.passes.InPlacePass):
     def __init__(
         self,
         wanted: Semantics,
-        types: dict[str, int],
+        known: Known,
         *,
         exact: bool = False,
         private: bool = True,
         always_private: bool = False,
     ) -> None:
         self._wanted = wanted
-        self._types = types
+        self._known = known
         self._exact = exact
         self._private = private
         self._always_private = always_private
@@ -68,13 +71,14 @@ class StateMeaning(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Applies the rules; modified tells whether any node changed."""
         modified = False
+        names = Names(model)
         for site in [seen_from(one, self._wanted) for one in sites(model)]:
             if not site.readable or is_right(site, self._wanted, exact=self._exact):
                 continue
             modified = True
             standard = None if self._always_private else self._standard(site)
             if standard is not None:
-                _write_standard(site, standard, self._types)
+                _write_standard(site, standard, self._known, names)
             elif self._private:
                 write_private(site, self._wanted)
             else:
@@ -88,10 +92,17 @@ class StateMeaning(ir.passes.InPlacePass):
 
     def _standard(self, site: Site) -> Standard | None:
         wanted = replace(site.attributes, semantics=self._wanted)
-        standard = None if site.opset is None else say(wanted, site.opset, exact=self._exact)
-        if standard is not None and _extra(site, standard) != (0.0, 0.0) and _type(site, self._types) not in _MOVABLE:
+        if site.opset is None or (self._private and not self._takes_boxes(site)):
+            return None
+        standard = say(wanted, site.opset, exact=self._exact)
+        if standard is not None and _extra(site, standard) != (0.0, 0.0) and _type(site, self._known) not in _MOVABLE:
             return None
         return standard
+
+    def _takes_boxes(self, site: Site) -> bool:
+        """Whether ONNX's RoiAlign can read the node's boxes: those of the private op may be of any float type."""
+        known = all(self._known.type(site.input(name)) for name in ("X", "rois"))
+        return not needs_private(site, self._known) and (known or not site.private)
 
 
 def _extra(site: Site, standard: Standard) -> tuple[float, float]:
@@ -101,13 +112,13 @@ def _extra(site: Site, standard: Standard) -> tuple[float, float]:
     return standard.start - site.shift.start, standard.end - site.shift.end
 
 
-def _type(site: Site, types: dict[str, int]) -> ir.DataType | None:
-    """The type of the boxes: X has the same, and one of them is often declared where the other is not."""
-    names = [value.name for value in site.node.inputs[:2] if value is not None]
-    return next((ir.DataType(types[name]) for name in names if name in types), None)
+def _type(site: Site, known: Known) -> ir.DataType | None:
+    """The type of the boxes, where it is not known that of X: where it should be another, `FitInputs` sees to it."""
+    kinds = [known.type(site.input(name)) for name in ("rois", "X")]
+    return next((ir.DataType(kind) for kind in kinds if kind), None)
 
 
-def _write_standard(site: Site, standard: Standard, types: dict[str, int]) -> None:
+def _write_standard(site: Site, standard: Standard, known: Known, names: Names) -> None:
     node = site.node
     if site.private:
         _write(
@@ -121,14 +132,14 @@ def _write_standard(site: Site, standard: Standard, types: dict[str, int]) -> No
     before = node.inputs[1]
     boxes = before if site.shift.root is None else site.shift.root
     if (start, end) != (0.0, 0.0):
-        kind = _type(site, types)
+        kind = _type(site, known)
         assert kind is not None  # or the shift would not have been allowed
         assert node.graph is not None
         tape = ir.tape.Tape()
         shift = tape.op("Constant", [], {"value": ir.tensor(np.array([start, start, end, end], kind.numpy()))})
         boxes = tape.op("Add", [boxes, shift])
         for made, suffix in zip(tape.nodes, ("shift", "shifted_rois"), strict=True):
-            made.name = made.outputs[0].name = f"{site.name}/{suffix}"
+            made.name = made.outputs[0].name = names.fresh(f"{site.name}/{suffix}")
         node.graph.insert_before(node, tape.nodes)
     if boxes is not before:
         node.replace_input_with(1, boxes)

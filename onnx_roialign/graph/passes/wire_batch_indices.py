@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from onnx_roialign.graph.batch import always_first_image, counts_for, images_of, named_counts
 from onnx_roialign.graph.passes.dead import remove_unread
+from onnx_roialign.graph.passes.fresh import Names
 from onnx_roialign.graph.sites import Site, sites
 
 __all__ = ["WireBatchIndices"]
@@ -44,10 +45,11 @@ class WireBatchIndices(ir.passes.InPlacePass):
         if counts is None or not wrong:
             return ir.passes.PassResult(model, False)
         made: dict[tuple[ir.Graph | None, ir.Value | None], ir.Value] = {}
+        names = Names(model)
         for site in wrong:
             key = (site.node.graph, site.node.inputs[1])
             if key not in made:
-                made[key] = _indices(site, counts)
+                made[key] = _indices(site, counts, names)
             before = site.node.inputs[2]
             site.node.replace_input_with(2, made[key])
             remove_unread(before)
@@ -57,7 +59,7 @@ class WireBatchIndices(ir.passes.InPlacePass):
         return always_first_image(site) and images_of(site, self._shapes) != 1
 
 
-def _indices(site: Site, counts: ir.Value) -> ir.Value:
+def _indices(site: Site, counts: ir.Value, names: Names) -> ir.Value:
     """Inserts the nodes that make the indices before the RoiAlign, and answers their result."""
     tape = ir.tape.Tape()
 
@@ -72,7 +74,7 @@ def _indices(site: Site, counts: ir.Value) -> ir.Value:
     indices = tape.op("Gather", [places, constant(0)])
     for index, node in enumerate(tape.nodes):
         node.name = f"{site.name}/batch_indices/{index}"
-        node.outputs[0].name = f"{site.name}/batch_indices/{index}_output"
+        node.outputs[0].name = names.fresh(f"{node.name}_output")
     assert site.node.graph is not None
     site.node.graph.insert_before(site.node, tape.nodes)
     return indices
