@@ -9,12 +9,13 @@ Two limits of onnxruntime-extensions (0.15.2) shape this module:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import uuid
 import weakref
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,12 +30,20 @@ from onnx_roialign.own_session import OwnSession
 from onnx_roialign.providers import CPU, record
 from onnx_roialign.rewrite import DOMAIN, OP_TYPE, QLINEAR_OP_TYPE, TEXTS, attributes_from_texts, rewrite
 
-__all__ = ["session"]
+__all__ = ["Recorded", "recording", "session"]
 
 Array = npt.NDArray[Any]
 
 # Says that the options carry onnxruntime-extensions' library, which cannot be registered twice.
 _MARKER_ENTRY = "onnx_roialign.reference"
+
+
+class Recorded(NamedTuple):
+    """One call of a RoiAlign in a session: the node's name, its inputs in the op's order, and what it answered."""
+
+    node: str
+    inputs: tuple[Array, ...]
+    Y: Array
 
 
 class _Call:
@@ -43,6 +52,7 @@ class _Call:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.error: BaseException | None = None
+        self.recorded: list[Recorded] | None = None  # where calls are kept; None: nowhere
 
     def __call__(self, run: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         with self._lock:
@@ -81,6 +91,21 @@ class _ReferenceSession(OwnSession):
         raise RoiAlignError("engine 'reference' must be run with run(), got run_async()")
 
 
+@contextlib.contextmanager
+def recording(session: onnxruntime.InferenceSession) -> Iterator[list[Recorded]]:
+    """Keeps every call of a RoiAlign that runs of a session of this engine make meanwhile.
+
+    Features of 16 bits, and what they answer, are float32 there.
+    """
+    assert isinstance(session, _ReferenceSession)
+    calls: list[Recorded] = []
+    session._roi_align_call.recorded = calls
+    try:
+        yield calls
+    finally:
+        session._roi_align_call.recorded = None
+
+
 class _Answer(np.ndarray[Any, Any]):
     """An array that onnxruntime-extensions reads as it is: a list costs 32 bytes an element, and most of the time."""
 
@@ -103,6 +128,8 @@ def _answer(roi_align: Callable[..., Array], arrays: Sequence[Array], texts: Map
     call = _shared().calls[json.loads(texts["session"])]
     try:
         answer = roi_align(*arrays, attributes_from_texts(texts))
+        if call.recorded is not None:  # the arrays' memory is onnxruntime's
+            call.recorded.append(Recorded(json.loads(texts["node"]), tuple(map(np.array, arrays)), answer))
     except RoiAlignError as error:
         call.error = error.in_node(json.loads(texts["node"]))
     except BaseException as error:  # past here it would end the process

@@ -14,7 +14,17 @@ from onnx import NodeProto, TensorProto, helper
 from onnx_roialign import private_op, quantized
 from onnx_roialign.attributes import Attributes
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.model import Scope, infer, is_ours, is_private, is_quantized, is_roi_align, read_attributes, scopes
+from onnx_roialign.model import (
+    Scope,
+    function_scopes,
+    infer,
+    is_ours,
+    is_private,
+    is_quantized,
+    is_roi_align,
+    read_attributes,
+    scopes,
+)
 from onnx_roialign.semantics import Semantics
 
 __all__ = [
@@ -66,7 +76,7 @@ def with_private_ops(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _copy(model: onnx.ModelProto, domain: str, version: int) -> onnx.ModelProto:
     """A copy that imports the domain, RoiAligns in functions being laid bare where onnx can inline them."""
-    if any(is_ours(node) for function in model.functions for node in function.node):
+    if any(is_ours(node) for scope in function_scopes(model) for node in scope.nodes):
         copy = onnx.inliner.inline_local_functions(model)
     else:
         copy = onnx.ModelProto()
@@ -91,7 +101,7 @@ def rewrite(model: onnx.ModelProto, session: str) -> onnx.ModelProto:
         RoiAlignError: an attribute of the wrong type or value; the text names it and the node.
     """
     copy = _copy(model, DOMAIN, 1)
-    inferred = infer(copy)
+    inferred = infer(with_private_ops(copy))  # of whose outputs onnx knows the rank, whatever is known of the inputs
     found = 0
     for scope, typed in zip(tuple(scopes(copy)), scopes(inferred), strict=True):
         if scope.graph is not None and typed.graph is not None:

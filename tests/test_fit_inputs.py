@@ -71,7 +71,7 @@ def is_16_bit(dtype):
     ("X", "rois"), [pair for pair in itertools.product(TYPES, (*TYPES, *INTEGERS)) if pair[0] != pair[1]]
 )
 def test_rois_of_another_type_are_mended(X, rois, source):
-    given = mixed(X, rois, opset=22)
+    given = mixed(X, rois)
     (finding,) = [one for one in validate(given, source) if one.code == "invalid-input"]
     assert (finding.message, finding.repairable) == (f"rois must have X's type {X}, got {rois}", True)
     repaired = repair(given, source)
@@ -105,7 +105,7 @@ def test_wide_boxes_of_16_bit_features_need_the_private_op(X):
     with pytest.raises(
         RoiAlignError, match=rf"rois must have X's type {X}, or the private op be allowed, got float32 \(node 'pool'\)"
     ):
-        repair(mixed(X, opset=22), "onnx:16", private_op=False)
+        repair(mixed(X), "onnx:16", private_op=False)
 
 
 def test_a_private_op_with_wide_boxes_does_not_become_onnxs_own():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import exports
 import graph_models
 import numpy as np
@@ -17,7 +19,7 @@ from test_validate import codes, source_of
 from tolerances import EXPORTS, FLOAT32
 
 import onnx_roialign
-from onnx_roialign import RoiAlignError, private_op, reference
+from onnx_roialign import RoiAlignError, private_op, quantized, reference
 from onnx_roialign.attributes import Attributes
 from onnx_roialign.graph import repair, validate
 from onnx_roialign.graph.known import known
@@ -297,3 +299,21 @@ def test_external_data_stays_where_it_is(tmp_path):
     legacy = repair(tmp_path / "model.onnx", "torchvision")
     assert {entry.value for tensor in legacy.graph.initializer for entry in tensor.external_data} >= {"weights"}
     assert LEGACY["coordinate_transformation_mode"].encode() in {a.s for a in legacy.graph.node[-1].attribute}
+
+
+def test_the_quantized_op_stays_that_op():
+    given = graph_models.qlinear()
+    for source in ("torchvision", "mindspore:roi_end_mode=0"):
+        for private in (True, False):
+            repaired = repair(given, source, private_op=private, exact=True)
+            (node,) = repaired.graph.node
+            assert (node.op_type, node.input) == (private_op.QLINEAR_OP_TYPE, given.graph.node[0].input)
+            assert set(codes(validate(repaired, source))) <= {"empty-bins"}  # no NaN in 8 bits
+            assert repair(repaired, source, exact=True) == repaired
+            X_, rois = np.arange(2 * 5 * 9 * 11).reshape(2, 5, 9, 11) % 251, FEEDS["rois"]
+            feeds = {"X": X_.astype(np.uint8), "x_scale": np.array(0.5, np.float32)}
+            feeds["x_zero_point"] = np.array(3, np.uint8)
+            feeds |= {"rois": rois, "batch_indices": FEEDS["batch_indices"]}
+            meaning = dataclasses.replace(onnx_roialign.sources.parse(source), empty="zero")
+            want = quantized.roi_align(*feeds.values(), Attributes(**SHAPE, semantics=meaning))
+            np.testing.assert_array_equal(run(repaired, feeds)[0], want)

@@ -14,6 +14,8 @@ __all__ = ["Known", "Shape", "graphs", "inferable", "known"]
 
 Shape = tuple[int | str, ...]
 
+_COMPOUND = ("sequence_type", "optional_type")
+
 # Longer dimensions are open to shape inference, which goes through the values of a shape one by one.
 _LONGEST = 65536
 
@@ -31,6 +33,7 @@ class Known:
     def __init__(self) -> None:
         self._types: dict[ir.Value, int] = {}
         self._shapes: dict[ir.Value, Shape] = {}
+        self._compound: dict[ir.Value, onnx.TypeProto] = {}
         self.types: Mapping[str, int] = {}
         self.shapes: Mapping[str, Shape] = {}
 
@@ -41,6 +44,10 @@ class Known:
     def shape(self, value: ir.Value | None) -> Shape | None:
         """The shape of a value; None where not even its rank is known."""
         return None if value is None else self._shapes.get(value)
+
+    def compound(self, value: ir.Value | None) -> onnx.TypeProto | None:
+        """The type of a sequence or an optional; None for a tensor, and where it is not known."""
+        return None if value is None else self._compound.get(value)
 
 
 def known(model: onnx.ModelProto, graph: ir.Model) -> Known:
@@ -57,6 +64,7 @@ def known(model: onnx.ModelProto, graph: ir.Model) -> Known:
     scopes = zip(_protos(inferred.graph), _protos(model.graph), _scopes(graph.graph), strict=True)
     for proto, original, scope in scopes:
         here_types, here_shapes = _declared(proto)
+        compound = {value.name: value.type for value in _values(proto) if value.type.WhichOneof("value") in _COMPOUND}
         here_shapes |= {name: shape for name, shape in _declared(original)[1].items() if _is_long(shape)}
         values = (*scope.inputs, *scope.initializers.values(), *(one for node in scope for one in node.outputs))
         for value in values:
@@ -65,6 +73,8 @@ def known(model: onnx.ModelProto, graph: ir.Model) -> Known:
                 found._types[value] = here_types[name]
             if name in here_shapes:
                 found._shapes[value] = here_shapes[name]
+            if name in compound:
+                found._compound[value] = compound[name]
         for name, kind in here_types.items():
             types.setdefault(name, set()).add(kind)
         for name, shape in here_shapes.items():
@@ -118,11 +128,17 @@ def _is_long(shape: Shape) -> bool:
     return any(isinstance(dim, int) and dim > _LONGEST for dim in shape)
 
 
+def _values(graph: onnx.GraphProto) -> Iterator[onnx.ValueInfoProto]:
+    yield from graph.input
+    yield from graph.value_info
+    yield from graph.output
+
+
 def _declared(graph: onnx.GraphProto) -> tuple[dict[str, int], dict[str, Shape]]:
     """Types and shapes by name, of this graph alone."""
     types: dict[str, int] = {}
     shapes: dict[str, Shape] = {}
-    for value in (*graph.input, *graph.value_info, *graph.output):
+    for value in _values(graph):
         tensor = value.type.tensor_type
         if value.type.HasField("tensor_type") and tensor.elem_type:
             types[value.name] = tensor.elem_type

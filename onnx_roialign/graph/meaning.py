@@ -45,7 +45,7 @@ def seen_from(site: Site, wanted: Semantics) -> Site:
     """
     moved = site.shift.start != 0.0 and site.shift.start == site.shift.end
     if moved and wanted.offset == 0.0 and not set(differences(site.attributes, wanted)) - {"empty"}:
-        return replace(site, shift=Shift(0.0, 0.0, site.node.inputs[1]))
+        return replace(site, shift=Shift(0.0, 0.0, site.input("rois")))
     return site
 
 

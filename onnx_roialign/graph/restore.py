@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import onnx
 import onnx_ir as ir
+from google.protobuf.message import Message  # type: ignore[import-untyped]
 
-from onnx_roialign.model import ONNX_DOMAINS
+from onnx_roialign.graph.values import LARGEST
+from onnx_roialign.model import ONNX_DOMAINS, scopes
 
 __all__ = ["read", "restored"]
 
 _GRAPH, _GRAPHS = onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS
 
 
-def read(model: onnx.ModelProto) -> ir.Model:
+def read(model: onnx.ModelProto, *, weights: bool = False) -> ir.Model:
     """The model for passes, what they change to be brought back by `restored`.
 
-    It is a copy: onnx-ir writes names into the tensors that it reads. Sparse initializers, which it does not read, are
-    left out, and ONNX's own domain is imported as "".
+    It is a copy: onnx-ir writes names into the tensors that it reads. What no pass looks at is left out: the data of
+    large initializers, unless ``weights``; sparse initializers, which onnx-ir does not read; and the devices that nodes
+    are for, of which it writes lines to stderr. ONNX's own domain is imported as "".
     """
     copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    for one in _graphs(copy.graph):
-        del one.sparse_initializer[:]
+    if weights:
+        copy.CopyFrom(model)
+    else:
+        _merge(copy, model, but="graph")
+        _merge(copy.graph, model.graph, but="initializer")
+        copy.graph.initializer.extend(map(_light, model.graph.initializer))
+    copy.ClearField("configuration")
+    for scope in scopes(copy):
+        if scope.graph is not None:
+            del scope.graph.sparse_initializer[:]
+        for node in scope.nodes:
+            node.ClearField("device_configurations")
     graph = ir.from_proto(copy)
     owners: list[ir.Graph | ir.Function] = [graph.graph, *graph.functions.values()]
     for owner in owners:
@@ -33,12 +46,21 @@ def read(model: onnx.ModelProto) -> ir.Model:
     return graph
 
 
-def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for body in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
-                yield from _graphs(body)
+def _merge(copy: Message, message: Message, *, but: str) -> None:
+    """Copies every field of a message but one."""
+    for descriptor, value in message.ListFields():
+        if descriptor.name == but:
+            continue
+        if hasattr(value, "MergeFrom"):  # a message, or several of anything
+            getattr(copy, descriptor.name).MergeFrom(value)
+        else:
+            setattr(copy, descriptor.name, value)
+
+
+def _light(tensor: onnx.TensorProto) -> onnx.TensorProto:
+    if tensor.data_location == onnx.TensorProto.EXTERNAL or math.prod(tensor.dims) <= LARGEST:
+        return tensor
+    return onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
 
 
 def restored(original: onnx.ModelProto, changed: onnx.ModelProto) -> onnx.ModelProto:

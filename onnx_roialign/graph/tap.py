@@ -11,8 +11,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 
-from onnx_roialign import evaluator, private_evaluator
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.errors import MissingPackageError, RoiAlignError
 from onnx_roialign.feeding import run_session
 from onnx_roialign.runtime import session
 from onnx_roialign.trial import one_line
@@ -26,13 +25,13 @@ _NO_LOG = 4
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """One call of one RoiAlign: the node's first output names it, and a body of a Loop makes several."""
+    """One call of one RoiAlign: the name of the node, and its inputs and output. A body of a Loop makes several."""
 
+    node: str
     X: Array
     rois: Array
     batch_indices: Array
     Y: Array
-    output: str
 
 
 def outputs(model: onnx.ModelProto, inputs: Mapping[str, Array], names: Sequence[str] | None = None) -> list[Array]:
@@ -41,32 +40,40 @@ def outputs(model: onnx.ModelProto, inputs: Mapping[str, Array], names: Sequence
     Raises:
         RoiAlignError: the model does not load, or does not run on these inputs.
     """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _NO_LOG
     try:
-        return [np.asarray(one) for one in run_session(session(model, options), inputs, names)]
+        return [np.asarray(one) for one in run_session(session(model, _options()), inputs, names)]
     except Exception as error:  # onnxruntime's exceptions have no common base
         raise RoiAlignError(f"model must run on the inputs, got {one_line(error)}") from error
 
 
+def _options() -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _NO_LOG
+    return options
+
+
 def tapped(model: onnx.ModelProto, inputs: Mapping[str, Array], nodes: Sequence[onnx.NodeProto]) -> list[Tap]:
-    """Every call of these nodes, in the order of the graph.
+    """Every call of these nodes, in their order.
 
     Where all of them lie in the model's graph, it runs once, with their inputs and outputs as outputs of its own. The
-    values of a body are no outputs of a graph: with nodes in bodies the model runs in onnx.reference.
+    values of a body are no outputs of a graph: with nodes in bodies the model runs on engine "reference", which sees
+    the arrays.
 
     Args:
         model: without functions.
         inputs: array by name of the graph's inputs.
-        nodes: RoiAligns, ONNX's or the private op.
+        nodes: RoiAligns, ONNX's or the private op, each of a name that no other RoiAlign has.
 
     Raises:
         RoiAlignError: the model does not run on these inputs.
+        MissingPackageError: there is a node in a body, and engine "reference" is not installed.
     """
-    there = {output for node in model.graph.node for output in node.output}
-    if all(node.output[0] in there for node in nodes):
+    there = {node.name for node in model.graph.node}
+    if all(node.name in there for node in nodes):
         return _tapped_in_graph(model, inputs, nodes)
-    return _recorded(model, inputs)
+    taps = _recorded(model, inputs)
+    order = {node.name: position for position, node in enumerate(nodes)}
+    return sorted((tap for tap in taps if tap.node in order), key=lambda tap: order[tap.node])
 
 
 def _tapped_in_graph(model: onnx.ModelProto, inputs: Mapping[str, Array], nodes: Sequence[onnx.NodeProto]) -> list[Tap]:
@@ -78,44 +85,21 @@ def _tapped_in_graph(model: onnx.ModelProto, inputs: Mapping[str, Array], nodes:
     del copy.graph.output[:]
     copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
     values = known | dict(zip(wanted, outputs(copy, inputs, list(wanted)), strict=True))
-    taps = []
-    for node in nodes:
-        X, rois, batch_indices = (values[name] for name in node.input)
-        taps.append(Tap(X, rois, batch_indices, values[node.output[0]], output=node.output[0]))
-    return taps
+    return [Tap(node.name, *(values[name] for name in (*node.input, node.output[0]))) for node in nodes]
 
 
 def _recorded(model: onnx.ModelProto, inputs: Mapping[str, Array]) -> list[Tap]:
-    taps: list[Tap] = []
-
-    def recording(op: type[Any]) -> type[Any]:
-        def run(self: Any, *arrays: Array, **attributes: Any) -> Any:
-            answer = op._run(self, *arrays, **attributes)
-            X, rois, batch_indices = (np.asarray(one) for one in arrays[:3])
-            taps.append(Tap(X, rois, batch_indices, np.asarray(answer[0]), output=self.onnx_node.output[0]))
-            return answer
-
-        return type(op.__name__, (op,), {"_run": run})  # onnx finds an op by the name of its class
-
-    kinds: tuple[type[Any], ...] = (evaluator.RoiAlign, *private_evaluator.PRIVATE_OPS)
-    ops = [recording(op) for op in kinds]
+    options = _options()
+    # A node of constants would run when the session is made, before anything is recorded.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        onnx.reference.ReferenceEvaluator(_with_conditions(model), new_ops=ops).run(None, dict(inputs))
-    except Exception as error:  # nor have those of onnx.reference
+        running = session(model, options, engine="reference")
+        from onnx_roialign.python_op import recording  # it needs onnxruntime-extensions, which is there by now
+
+        with recording(running) as calls:
+            run_session(running, inputs)
+    except MissingPackageError:
+        raise
+    except Exception as error:
         raise RoiAlignError(f"model must run on the inputs, got {one_line(error)}") from error
-    return taps
-
-
-def _with_conditions(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with a condition in every Loop: onnx.reference 1.23 never enters one without."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    name = "onnx_roialign.true"
-    copy.graph.initializer.append(onnx.numpy_helper.from_array(np.array(True), name))
-    graphs = [copy.graph]
-    while graphs:
-        for node in graphs.pop().node:
-            if node.op_type == "Loop" and len(node.input) > 1 and not node.input[1]:
-                node.input[1] = name
-            graphs.extend(attribute.g for attribute in node.attribute if attribute.HasField("g"))
-    return copy
+    return [Tap(call.node, *call.inputs, call.Y) for call in calls if len(call.inputs) == 3]

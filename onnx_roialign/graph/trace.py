@@ -18,6 +18,7 @@ from onnx_roialign.graph.finding import Finding, found
 from onnx_roialign.graph.known import known
 from onnx_roialign.graph.meaning import seen_from, source_names
 from onnx_roialign.graph.passes import StateMeaning, WireBatchIndices
+from onnx_roialign.graph.restore import read
 from onnx_roialign.graph.sites import Site, sites
 from onnx_roialign.graph.tap import Tap, outputs, tapped
 from onnx_roialign.semantics import PRESETS, Semantics
@@ -143,9 +144,7 @@ def _explanations(
 
 def _variant(model: onnx.ModelProto, meaning: Semantics, *, wired: bool) -> onnx.ModelProto | None:
     """The model with this meaning, and batch indices from the counts that nothing reads; None where there are none."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    graph = ir.from_proto(copy)
+    graph = read(model, weights=True)
     seen = known(model, graph)
     if wired and not WireBatchIndices(None, seen.shapes)(graph).modified:
         return None
@@ -175,20 +174,21 @@ def _explained(explanations: Sequence[_Explanation]) -> Finding:
 
 def _departing(model: onnx.ModelProto, feeds: Mapping[str, Array], wanted: Semantics) -> Finding | None:
     """The first node whose answer is not what its source answers to the same inputs."""
-    graph = ir.from_proto(model)
-    every = [site for site in sites(graph) if site.readable]
-    by_output = {site.node.outputs[0].name or "": site for site in every}
-    nodes = [ir.to_proto(site.node) for site in every]
+    graph = read(model, weights=True)
+    every = [site for site in sites(graph) if site.readable and not site.quantized]
     counts = counts_for(graph, every)
     given = None if counts is None or counts.name is None else feeds.get(counts.name)
-    for tap in tapped(model, feeds, nodes):
-        site = by_output.get(tap.output)
-        if site is None:
-            continue
+    names = [site.name for site in every]
+    for number, site in enumerate(every):
+        site.node.name = f"onnx_roialign.{number}"  # nodes may lack names, or share them
+    nodes = {f"onnx_roialign.{number}": ir.to_proto(site.node) for number, site in enumerate(every)}
+    by_node = dict(zip(nodes, zip(every, names, strict=True), strict=True))
+    for tap in tapped(ir.to_proto(graph), feeds, list(nodes.values())):
+        site, name = by_node[tap.node]
         want = _answer(site, tap, wanted, given)
         if not _same(tap.Y, want):
             text = f"Y must be what the source answers, got it off by up to {_far(tap.Y, want)}"
-            return found("wrong-answer", site.name, text, repairable=True)
+            return found("wrong-answer", name, text, repairable=True)
     return None
 
 

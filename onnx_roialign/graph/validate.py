@@ -24,6 +24,7 @@ from onnx_roialign.graph.known import Known
 from onnx_roialign.graph.known import known as infer_known
 from onnx_roialign.graph.meaning import differences, seen_from
 from onnx_roialign.graph.onnx_says import misfit_of_types, refusal
+from onnx_roialign.graph.restore import read
 from onnx_roialign.graph.sites import Site, resolved, sites
 from onnx_roialign.graph.stride import Strides, extent
 from onnx_roialign.model import Model, default_opset, parse, session_opset
@@ -137,7 +138,7 @@ def _read(proto: onnx.ModelProto, source: str | Semantics | None, wanted: Semant
         session_opset(proto)
     except RoiAlignError as error:
         yield found("undecided-meaning", error.node or "", error.rule, repairable=False)
-    model = ir.from_proto(proto)
+    model = read(proto)
     known = infer_known(proto, model)
     every = list(sites(model))
     counts = counts_for(model, every)

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-__all__ = ["Column", "Values", "constant", "settle"]
+__all__ = ["LARGEST", "Column", "Values", "constant", "settle"]
 
 Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
 
 # Nothing that says how boxes are laid out is larger; weights are, and need not be read from their file.
-_LARGEST = 65536
+LARGEST = 65536
 
 # Operators that only move, repeat or retype the elements of their first input: zeros stay zeros.
 _MOVES = (
@@ -67,7 +67,7 @@ def constant(value: ir.Value | None) -> npt.NDArray[Any] | None:
         return None
     try:
         tensor = _tensor(value)
-        return None if tensor is None or tensor.size > _LARGEST else np.asarray(tensor.numpy())
+        return None if tensor is None or tensor.size > LARGEST else np.asarray(tensor.numpy())
     except (ValueError, TypeError, OSError):  # a Constant of text, or data that is not there
         return None
 
@@ -284,7 +284,7 @@ def _own_width(value: ir.Value) -> int | None:
     if node.op_type == "Slice":
         start = _slice_start(node)
         end = None if start is None else constant(node.inputs[2])
-        return None if start is None or end is None or not 0 <= end[0] < _LARGEST else int(end[0]) - start
+        return None if start is None or end is None or not 0 <= end[0] < LARGEST else int(end[0]) - start
     return None
 
 

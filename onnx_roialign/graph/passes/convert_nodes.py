@@ -102,7 +102,7 @@ class ConvertNodes(ir.passes.InPlacePass):
     def _typed(self, value: ir.Value) -> onnx.ValueInfoProto:
         name, kind, dims = value.name or "", self._known.type(value), self._known.shape(value)
         if not kind:
-            return onnx.ValueInfoProto(name=name)
+            return onnx.ValueInfoProto(name=name, type=self._known.compound(value))
         shape = None if dims is None else [dim if dim != "" else None for dim in dims]
         return onnx.helper.make_tensor_value_info(name, kind, shape)
 

@@ -41,6 +41,7 @@ class StateMeaning(ir.passes.InPlacePass):
        not used where the boxes are of a 16-bit type.
     3. Where it cannot, or where it cannot read the boxes, the node becomes onnx_roialign::AnyRoiAlign, which says
        everything by its attributes; without ``private``, this is an error.
+    4. The private op of quantized features says everything but NaN too, and stays that op.
 
     Nodes whose attributes cannot be read (`validate` names them) are left as they are.
 
@@ -73,13 +74,13 @@ class StateMeaning(ir.passes.InPlacePass):
         modified = False
         names = Names(model)
         for site in [seen_from(one, self._wanted) for one in sites(model)]:
-            if not site.readable or is_right(site, self._wanted, exact=self._exact):
+            if not site.readable or is_right(site, self._wanted, exact=self._exact and not site.quantized):
                 continue
             modified = True
             standard = None if self._always_private else self._standard(site)
             if standard is not None:
                 _write_standard(site, standard, self._known, names)
-            elif self._private:
+            elif self._private or site.quantized:
                 write_private(site, self._wanted)
             else:
                 raise RoiAlignError(
@@ -92,7 +93,7 @@ class StateMeaning(ir.passes.InPlacePass):
 
     def _standard(self, site: Site) -> Standard | None:
         wanted = replace(site.attributes, semantics=self._wanted)
-        if site.opset is None or (self._private and not self._takes_boxes(site)):
+        if site.opset is None or site.quantized or (self._private and not self._takes_boxes(site)):
             return None
         standard = say(wanted, site.opset, exact=self._exact)
         if standard is not None and _extra(site, standard) != (0.0, 0.0) and _type(site, self._known) not in _MOVABLE:
@@ -155,14 +156,17 @@ def as_private(site: Site) -> None:
 
 
 def write_private(site: Site, wanted: Semantics) -> None:
-    """Makes the node the private op, which means ``wanted`` on the boxes before their shift."""
+    """Makes a node mean ``wanted`` on the boxes before their shift: the private op, or the quantized one that it is."""
     node, root = site.node, site.shift.root
     meaning = wanted if root is not None else site.wanted_here(wanted)
+    if site.quantized:  # whose types have no NaN
+        meaning = replace(meaning, empty="zero")
     attributes: Attributes = replace(site.attributes, semantics=meaning)
-    _write(node, (private_op.DOMAIN, private_op.OP_TYPE), private_op.attributes_of(attributes))
-    before = node.inputs[1]
+    op_type = private_op.QLINEAR_OP_TYPE if site.quantized else private_op.OP_TYPE
+    _write(node, (private_op.DOMAIN, op_type), private_op.attributes_of(attributes))
+    before = site.input("rois")
     if root is not None and root is not before:
-        node.replace_input_with(1, root)
+        node.replace_input_with(site.position("rois"), root)
         remove_unread(before)
 
 

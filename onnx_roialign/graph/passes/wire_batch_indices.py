@@ -47,11 +47,11 @@ class WireBatchIndices(ir.passes.InPlacePass):
         made: dict[tuple[ir.Graph | None, ir.Value | None], ir.Value] = {}
         names = Names(model)
         for site in wrong:
-            key = (site.node.graph, site.node.inputs[1])
+            key = (site.node.graph, site.input("rois"))
             if key not in made:
                 made[key] = _indices(site, counts, names)
-            before = site.node.inputs[2]
-            site.node.replace_input_with(2, made[key])
+            before = site.input("batch_indices")
+            site.node.replace_input_with(site.position("batch_indices"), made[key])
             remove_unread(before)
         return ir.passes.PassResult(model, True)
 
@@ -67,7 +67,7 @@ def _indices(site: Site, counts: ir.Value, names: Names) -> ir.Value:
         return tape.op("Constant", [], {"value": ir.tensor(np.array(numbers, np.int64))})
 
     column = tape.op("Reshape", [tape.op("Cast", [counts], {"to": ir.DataType.INT64.value}), constant([-1, 1])])
-    number = tape.op("Gather", [tape.op("Shape", [site.node.inputs[1]]), constant([0])])
+    number = tape.op("Gather", [tape.op("Shape", [site.input("rois")]), constant([0])])
     ones = tape.op("ConstantOfShape", [number], {"value": ir.tensor(np.array([1], np.int64))})
     row = tape.op("NonZero", [ones])  # (1, k): 0, 1, ..., k - 1
     places = tape.op("NonZero", [tape.op("Less", [row, column])])
