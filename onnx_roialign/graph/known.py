@@ -37,6 +37,11 @@ class Known:
         self.types: Mapping[str, int] = {}
         self.shapes: Mapping[str, Shape] = {}
 
+    @property
+    def kinds(self) -> frozenset[int]:
+        """The element types that values of the model have."""
+        return frozenset(self._types.values())
+
     def type(self, value: ir.Value | None) -> int:
         """The element type of a value, 0 where it is not known."""
         return 0 if value is None else self._types.get(value, 0)

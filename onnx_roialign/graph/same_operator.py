@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 import onnx_ir as ir
 
-from onnx_roialign.graph.known import Known
+from onnx_roialign.graph.known import Known, Shape, graphs
 from onnx_roialign.graph.values import constant
 
 __all__ = ["has_bodies", "is_same"]
@@ -31,7 +31,7 @@ _LATER_VALUES = (("Pad", "mode", "wrap", 19), ("Resize", "coordinate_transformat
 _ONCE_REQUIRED = (("Resize", 1, 13), ("Resize", 2, 13))
 # Of these a later opset asks what an earlier one had a default for, bounds, or the number of outputs, or means another.
 _CHANGES_UP = frozenset(("Clip", "Resize", "Split"))
-_NEGATIVE_OPSET = 11
+_NEGATIVE_OPSET = 11  # from which on the branches of an If may have results of other shapes, too
 
 
 def is_same(node: ir.Node, current: int, target: int, known: Known) -> bool:
@@ -54,7 +54,7 @@ def is_same(node: ir.Node, current: int, target: int, known: Known) -> bool:
         return False
     if not _fits(node, here, there) or _later(node, target) or not _typed(node, there, known):
         return False
-    return target >= _NEGATIVE_OPSET or not _negative(node)
+    return target >= _NEGATIVE_OPSET or not (_negative(node) or _branches_differ(node, known))
 
 
 def has_bodies(node: ir.Node) -> bool:
@@ -122,3 +122,18 @@ def _negative(node: ir.Node) -> bool:
         if one is not None and (given is None or bool((given < 0).any())):
             return True
     return False
+
+
+def _branches_differ(node: ir.Node, known: Known) -> bool:
+    """Whether the branches of an If are known to have results of different shapes."""
+    if node.op_type != "If":
+        return False
+    branches = [[known.shape(value) for value in graph.outputs] for graph in graphs(node)]
+    return any(_differ(one, other) for one, other in zip(*branches, strict=True)) if len(branches) == 2 else True
+
+
+def _differ(one: Shape | None, other: Shape | None) -> bool:
+    if one is None or other is None:
+        return False
+    pairs = list(zip(one, other, strict=False))
+    return len(one) != len(other) or any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in pairs)

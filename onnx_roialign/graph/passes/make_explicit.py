@@ -45,6 +45,7 @@ class MakeExplicit(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Applies the rules; modified tells whether any node changed."""
+        self._may_be_bfloat16 = _mentions_bfloat16(model, self._known)
         roi_aligns = [site for site in sites(model) if is_standard(site.node)]
         modified = [self._write(site) for site in roi_aligns]
         import_private(model)
@@ -81,13 +82,34 @@ class MakeExplicit(ir.passes.InPlacePass):
                 f"a pixel taken off the boxes before, those of RoIs under 1 x 1 pixel by up to {emulated:.2g}; "
                 f"{way_out}"
             )
-        values = (*site.node.inputs[:2], *site.node.outputs)
-        bfloat16 = any(self._known.type(value) == onnx.TensorProto.BFLOAT16 for value in values)
-        if target < _BFLOAT16_OPSET <= current and bfloat16:
+        if target < _BFLOAT16_OPSET <= current and self._is_bfloat16(site):
             return (
                 f"opset must be at least {_BFLOAT16_OPSET} for a RoiAlign of bfloat16, got target {target}; {way_out}"
             )
         return None
+
+    def _is_bfloat16(self, site: Site) -> bool:
+        """Whether a node is of bfloat16, or may be: of a function's values the types show where it is called."""
+        kinds = {self._known.type(value) for value in (*site.node.inputs[:2], *site.node.outputs)}
+        return onnx.TensorProto.BFLOAT16 in kinds or (self._may_be_bfloat16 and site.in_function)
+
+
+def _mentions_bfloat16(model: ir.Model, known: Known) -> bool:
+    """Whether a value of the graph is of bfloat16, or something in a function makes one."""
+    if onnx.TensorProto.BFLOAT16 in known.kinds:
+        return True
+    attributes = (
+        attribute
+        for function in model.functions.values()
+        for node in ir.traversal.RecursiveGraphIterator(function)
+        for attribute in node.attributes.values()
+        if not attribute.is_ref()
+    )
+    return any(
+        (one.type == ir.AttributeType.INT and one.name in ("to", "dtype") and one.value == ir.DataType.BFLOAT16)
+        or (one.type == ir.AttributeType.TENSOR and one.value.dtype == ir.DataType.BFLOAT16)
+        for one in attributes
+    )
 
 
 def _set_mode(site: Site, target: int) -> bool:

@@ -1,0 +1,119 @@
+"""On random models, another opset or form keeps every output to the bit, and done twice changes no more."""
+
+from __future__ import annotations
+
+import random
+import re
+
+import numpy as np
+import onnx
+import pytest
+from right_models import FEEDS, RightModel
+from session_models import quiet_options
+
+import onnx_roialign
+from onnx_roialign import RoiAlignError, private_op
+from onnx_roialign.attributes import Attributes
+from onnx_roialign.graph import convert_opset, make_explicit, repair, validate
+from onnx_roialign.model import is_private, is_roi_align, read_attributes, scopes
+from onnx_roialign.sources import parse
+
+BATCH = 20
+BATCHES = 10  # in every run; under the marker long, ten times as many
+SOURCES = ("torchvision", "torchvision:aligned=True", "mindspore:roi_end_mode=1", "mindspore:roi_end_mode=0", "onnx:10")
+OPSETS = (10, 22)
+# What an older opset has otherwise or not at all. Nothing else of these models may be in the way.
+IN_THE_WAY = re.compile(
+    r"model must be convertible to opset \d+, got .*"
+    r"(Cast|If|Loop|Scan)"
+)
+
+
+def run(model):
+    return onnx_roialign.session(model, quiet_options()).run(None, FEEDS)
+
+
+def assert_same_bits(before, model, what):
+    for one, other in zip(before, run(model), strict=True):
+        np.testing.assert_array_equal(one, other, err_msg=what, strict=True)
+
+
+def batches():
+    marks = pytest.mark.long
+    return [i if i < BATCHES else pytest.param(i, marks=marks) for i in range(10 * BATCHES)]
+
+
+def converted(model, target):
+    """None where another operator is in the way of an older opset."""
+    try:
+        made = convert_opset(model, target, private_op=True)
+    except RoiAlignError as error:
+        if target < opset_of_any(model) and IN_THE_WAY.match(str(error)):
+            return None
+        raise
+    assert opset_of_any(made) == target
+    return made
+
+
+def opset_of_any(model):
+    return next(one.version for one in model.opset_import if one.domain in ("", "ai.onnx"))
+
+
+@pytest.mark.parametrize("batch", batches())
+def test_another_opset_and_back_keep_the_bits(batch):
+    done = 0
+    for seed in range(batch * BATCH, (batch + 1) * BATCH):
+        rng = random.Random(seed)
+        given = RightModel(seed).proto
+        before = run(given)
+        for target in (rng.randint(opset_of_any(given), OPSETS[1]), rng.randint(OPSETS[0], opset_of_any(given))):
+            made = converted(given, target)
+            if made is None:
+                continue
+            done += 1
+            what = f"seed {seed} from {opset_of_any(given)} to {target}"
+            assert_same_bits(before, made, what)
+            assert convert_opset(made, target) == made, what
+            back = converted(made, opset_of_any(given))
+            if back is not None:
+                assert_same_bits(before, back, f"{what} and back")
+    assert done > 1.4 * BATCH  # of two each
+
+
+@pytest.mark.parametrize("batch", batches())
+def test_made_explicit_it_keeps_the_bits(batch):
+    for seed in range(batch * BATCH, (batch + 1) * BATCH):
+        given = RightModel(seed).proto
+        explicit = make_explicit(given)
+        assert make_explicit(explicit) == explicit
+        assert_same_bits(run(given), explicit, f"seed {seed}")
+
+
+def stated(model, meaning):
+    """The model with every RoiAlign written as the private op of this meaning: by hand, without a pass."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for scope in scopes(copy):
+        for node in scope.nodes:
+            if is_roi_align(node) or is_private(node):
+                given = read_attributes(node, scope.opset)
+                plain = (given.output_height, given.output_width, given.sampling_ratio, given.spatial_scale, given.mode)
+                made = private_op.make_node(*node.input, node.output[0], Attributes(*plain, semantics=meaning))
+                node.CopyFrom(made)
+    return copy
+
+
+@pytest.mark.parametrize("batch", batches())
+def test_repaired_it_means_its_source_and_a_right_one_is_left_alone(batch):
+    for seed in range(batch * BATCH, (batch + 1) * BATCH):
+        given = RightModel(seed).proto
+        source = random.Random(seed).choice(SOURCES)
+        what = f"seed {seed} as {source}"
+        repaired = repair(given, source, exact=True)
+        assert repair(repaired, source, exact=True) == repaired, what
+        wrong = [one for one in validate(repaired, source) if one.repairable]
+        assert wrong == [], what
+        answers = run(repaired)
+        for got, want in zip(answers, run(stated(given, parse(source))), strict=True):
+            np.testing.assert_allclose(got, want, rtol=0, atol=2e-5, err_msg=what)
+        assert_same_bits(answers, make_explicit(repaired), what)
