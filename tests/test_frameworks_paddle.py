@@ -26,8 +26,7 @@ from private_models import run_model
 from onnx_roialign import RoiAlignError
 from onnx_roialign.frameworks import paddle
 
-RNG = np.random.default_rng(0)
-X = RNG.standard_normal((3, 2, 12, 16)).astype(np.float32)
+X = np.random.default_rng(0).standard_normal((3, 2, 12, 16)).astype(np.float32)
 BOXES = np.float32([[1, 2, 30, 20], [0, 0, 8, 9.5], [5, 5, 5.5, 5.25], [-9, 3, 40, 8]])
 COUNTS = np.int32([1, 0, 3])
 LOD = [[0, 1, 1, 4]]
@@ -87,7 +86,7 @@ def test_fluid_boxes_are_grouped_by_lod_offsets(rois):
 
 def test_the_documented_example():
     rois = np.float32([[0, 0, 20, 30], [4, 4, 40, 20], [1, 1, 60, 60]])
-    data = RNG.random((2, 256, 32, 32), np.float32)
+    data = np.random.default_rng(0).random((2, 256, 32, 32), np.float32)
     pooled = paddle.fluid_roi_align(
         input=data, rois=rois, pooled_height=7, pooled_width=7, spatial_scale=0.5, sampling_ratio=-1,
         rois_num=np.int32([1, 2]),

@@ -24,8 +24,7 @@ from front_doors import (
 from onnx_roialign import RoiAlignError, roi_align
 from onnx_roialign.frameworks import torchvision
 
-RNG = np.random.default_rng(0)
-X = RNG.standard_normal((2, 3, 12, 16)).astype(np.float32)
+X = np.random.default_rng(0).standard_normal((2, 3, 12, 16)).astype(np.float32)
 BOXES = np.float32([[0, 1, 2, 30, 20], [1, 0, 0, 8, 9.5], [1, 5, 5, 5.5, 5.25], [0, -9, 3, 40, 8]])
 
 

@@ -19,8 +19,6 @@ from onnx_roialign.frameworks import torchvision
 from onnx_roialign.frameworks.torchvision import MultiScaleRoIAlign, roi_align
 from onnx_roialign.multiscale import LevelMapper, box_areas
 
-RNG = np.random.default_rng(0)
-
 # How the poolers of tests/data/exports were built (image 512 x 640).
 POOLERS = {
     "fpn4_7x7_s2": (7, 2, {}),
@@ -61,17 +59,19 @@ def test_a_pooler_written_as_a_model_answers_as_torchvision_answered(variant, op
 
 
 def pyramid(sizes, channels=5, images=1, dtype=np.float32):
-    maps = ((f"feat{i}", RNG.random((images, channels, size, size)).astype(dtype)) for i, size in enumerate(sizes))
+    rng = np.random.default_rng(0)
+    maps = ((f"feat{i}", rng.random((images, channels, size, size)).astype(dtype)) for i, size in enumerate(sizes))
     return OrderedDict(maps)
 
 
 def test_the_documented_example():
     pooler = torchvision.MultiScaleRoIAlign(["feat1", "feat3"], 3, 2)
+    rng = np.random.default_rng(0)
     maps = OrderedDict()
-    maps["feat1"] = RNG.random((1, 5, 64, 64), np.float32)
-    maps["feat2"] = RNG.random((1, 5, 32, 32), np.float32)  # not used
-    maps["feat3"] = RNG.random((1, 5, 16, 16), np.float32)
-    boxes = RNG.random((6, 4), np.float32) * np.float32(256)
+    maps["feat1"] = rng.random((1, 5, 64, 64), np.float32)
+    maps["feat2"] = rng.random((1, 5, 32, 32), np.float32)  # not used
+    maps["feat3"] = rng.random((1, 5, 16, 16), np.float32)
+    boxes = rng.random((6, 4), np.float32) * np.float32(256)
     boxes[:, 2:] += boxes[:, :2]
     output = pooler(maps, [boxes], [(512, 512)])
     assert output.shape == (6, 5, 3, 3)

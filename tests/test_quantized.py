@@ -20,13 +20,13 @@ from onnx_roialign.frameworks.torchvision import roi_align, roi_align_quantized
 from onnx_roialign.private_schema import known_to_onnx
 
 KINDS = {"uint8": TensorProto.UINT8, "int8": TensorProto.INT8}
-RNG = np.random.default_rng(0)
 BOXES = np.float32([[1, 2, 30, 20], [0, 0, 8, 9.5], [5, 5, 5.5, 5.25], [-9, 3, 40, 8], [9, 8, 2, 3], [50, 50, 60, 60]])
 
 
 def features(dtype, images=1, channels=3, height=12, width=16):
-    limits = np.iinfo(dtype)
-    return RNG.integers(limits.min, limits.max + 1, (images, channels, height, width)).astype(dtype)
+    """The same values at every call, whichever tests ran before."""
+    limits, rng = np.iinfo(dtype), np.random.default_rng(0)
+    return rng.integers(limits.min, limits.max + 1, (images, channels, height, width)).astype(dtype)
 
 
 def scalar_kernel(X, scale, zero_point, rois, batch_indices, size, spatial_scale, sampling_ratio, aligned):
@@ -87,7 +87,7 @@ def test_every_value_is_the_kernels(engine, dtype, aligned, sampling_ratio, spat
     X = features(dtype)
     arguments = (3, 2), spatial_scale, sampling_ratio, aligned
     want = scalar_kernel(X, scale, zero_point, BOXES, np.zeros(len(BOXES), int), *arguments)
-    assert len(np.unique(want)) > 50
+    assert len(np.unique(want)) > 40
     Y = roi_align_quantized(X, scale, zero_point, [BOXES], *arguments, engine=engine)
     assert Y.dtype == dtype
     assert np.array_equal(Y, want)
