@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-PYTEST = $(BIN)/pytest --numprocesses=auto --dist=loadgroup
+# Where a test's timeout ends a worker, xdist may wait for its replacement for ever: no replacement.
+PYTEST = $(BIN)/pytest --numprocesses=auto --dist=loadgroup --max-worker-restart=0
 
 .PHONY: demo test test-all lint clean
 demo: $(VENV)

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 from session_models import value
 
 from onnx_roialign import private_op
+from onnx_roialign.installed import has_builtin_kernel
 
 FLOAT, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
 FIRST_MODE_OPSET, BFLOAT16_OPSET = 16, 22
@@ -40,7 +41,7 @@ class RightModel:
         self.opset = self._rng.randint(10, 22)
         self._domain = self._rng.choice(NAMES)
         self._functions: list[onnx.FunctionProto] = []
-        self.warnings = {"no-builtin-kernel"} if self.opset >= BFLOAT16_OPSET else set()
+        self.warnings = set() if has_builtin_kernel(self.opset) else {"no-builtin-kernel"}
         self.pools = 0
         parts = [self._part(0, i) for i in range(self._rng.randint(1, 3))]
         opsets = [helper.make_opsetid(self._domain, self.opset), helper.make_opsetid(private_op.DOMAIN, 1)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import ml_dtypes
+import naive
 import numpy as np
 import pytest
 import tolerances
@@ -21,7 +22,7 @@ ENGINES = ("reference", "native")
 
 def good_call():
     return {
-        "X": np.zeros((2, 3, 8, 9), np.float32),
+        "X": np.arange(432, dtype=np.float32).reshape(2, 3, 8, 9),  # linear in x and y
         "rois": np.float32([[0, 0, 4, 4], [1, 1, 5, 5], [2, 2, 6, 6]]),
         "batch_indices": np.array([0, 1, 0]),
     }
@@ -42,7 +43,10 @@ def rois_with(row, column, value, dtype=np.float32):
 
 def test_the_call_that_the_others_spoil_is_answered(public_roi_align):
     arrays = good_call()
-    assert public_roi_align(*arrays.values()).shape == (3, 3, 1, 1)
+    want = naive.roi_align(*arrays.values(), Attributes())
+    Y = public_roi_align(*arrays.values())
+    assert Y.dtype == np.float32
+    np.testing.assert_allclose(Y, want, rtol=0, atol=tolerances.FLOAT32 * arrays["X"].max())
 
 
 @pytest.mark.parametrize(
@@ -137,8 +141,11 @@ def test_a_width_that_overflows_is_blamed_on_its_end(public_roi_align):
 
 def test_a_float64_coordinate_is_as_large_as_float64_holds(public_roi_align):
     call = good_call()
-    rois = rois_with(0, 2, 1e300, np.float64)
-    assert public_roi_align(call["X"].astype(np.float64), rois, call["batch_indices"]).shape == (3, 3, 1, 1)
+    rois, X = rois_with(0, 2, 1e300, np.float64), call["X"].astype(np.float64)
+    Y = public_roi_align(X, rois, call["batch_indices"])
+    others = public_roi_align(X, rois[1:], call["batch_indices"][1:])
+    np.testing.assert_array_equal(Y[1:], others, strict=True)
+    np.testing.assert_allclose(Y[0], 0, rtol=0, atol=1e-200)  # as good as all samples lie outside the map
 
 
 @pytest.mark.parametrize(
@@ -226,7 +233,10 @@ def test_the_samples_of_a_roi_along_an_axis_are_bounded(public_roi_align):
         sampling_ratio=16384,
     )
     Y = public_roi_align(*good_call().values(), output_width=64, sampling_ratio=16384)
-    assert Y.shape == (3, 3, 1, 64)
+    # The second RoI lies inside the map, where features that are linear have a bin's centre for their average.
+    centres = 0.5 + 4 * (np.arange(64) + 0.5) / 64
+    want = [[216 + 72 * channel + 9 * 2.5 + centres] for channel in range(3)]
+    np.testing.assert_allclose(Y[1], want, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -418,6 +428,7 @@ def test_without_a_compiled_library_the_reference_works_and_native_says_what_to_
 
     monkeypatch.setattr(native, "_library", missing)
     arrays = tuple(good_call().values())
-    assert onnx_roialign.roi_align(*arrays, engine="reference").shape == (3, 3, 1, 1)
+    want = naive.roi_align(*arrays, Attributes())
+    np.testing.assert_allclose(onnx_roialign.roi_align(*arrays, engine="reference"), want, rtol=1e-6, atol=0)
     with pytest.raises(NativeLibraryError, match="reinstall with a C"):
         onnx_roialign.roi_align(*arrays)

@@ -112,7 +112,10 @@ def test_a_box_from_which_paddle_never_returns_is_an_error(box, engine):
     with pytest.raises(RoiAlignError, match=re.escape(text)):
         paddle.roi_align(X[:1], boxes, [2], 3, engine=engine)
     for arguments in ({"sampling_ratio": 2}, {"aligned": False}):
-        assert paddle.roi_align(X[:1], boxes, [2], 3, engine=engine, **arguments).shape == (2, 2, 3, 3)
+        Y = paddle.roi_align(X[:1], boxes, [2], 3, engine=engine, **arguments)
+        assert Y.shape == (2, 2, 3, 3)
+        assert np.isfinite(Y).all()
+        assert np.array_equal(Y[:1], paddle.roi_align(X[:1], boxes[:1], [1], 3, engine=engine, **arguments))
 
 
 def test_a_box_turned_round_by_less_than_a_bin_answers_nan():

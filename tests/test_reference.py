@@ -11,6 +11,7 @@ import pytest
 import tolerances
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kernel_calls import ordinal
 from meanings import any_semantics
 
 from onnx_roialign import PRESETS, Semantics, reference
@@ -244,12 +245,6 @@ def test_sixteen_bit_types_are_computed_in_float32_and_rounded_once(engine, dtyp
     cancels = np.abs(loop.astype(np.float32)) < np.finfo(np.float32).eps * 2**12
     assert (steps[~cancels] <= tolerances.SIXTEEN_BIT_ULP).all()
     assert cancels.mean() < 0.1  # bins outside the map, zeros
-
-
-def ordinal(values):
-    """16-bit floats counted from zero, so that neighbours differ by 1."""
-    bits = values.view(np.int16).astype(int)
-    return np.where(bits < 0, -(bits & 0x7FFF), bits)
 
 
 def test_float64_is_not_rounded_to_float32_on_the_way(engine):

@@ -28,16 +28,13 @@ from onnx_roialign.graph.restore import read
 from onnx_roialign.graph.sites import Site, resolved, sites
 from onnx_roialign.graph.stride import Strides, extent
 from onnx_roialign.model import Model, default_opset, parse, session_opset
-from onnx_roialign.semantics import HALF_PIXEL_OPSET, Semantics
+from onnx_roialign.semantics import FIRST_OPSET, HALF_PIXEL_OPSET, Semantics
 from onnx_roialign.soundness import defects
 from onnx_roialign.sources import parse as parse_source
 from onnx_roialign.standard import relevant
 from onnx_roialign.tensor_data import weightless
 
 __all__ = ["validate"]
-
-# ONNX Runtime's CPU provider has kernels for RoiAlign(10) and RoiAlign(16), and none for the next version.
-NO_KERNEL_OPSET = 22
 
 # 16-bit types, and up to where they hold every whole number: 2 ** (bits of the fraction + 1).
 _COARSE = (
@@ -285,14 +282,21 @@ def _runtimes(site: Site) -> Iterator[Finding]:
     if site.private:
         return
     if site.attributes.mode == "max":
-        yield found(
-            "max-mode", site.name, "mode means different things to runtimes where it is 'max'", repairable=False
-        )
+        message = "mode must be 'avg' to mean the same to every runtime, got 'max'"
+        yield found("max-mode", site.name, message, repairable=False)
     if "sampling_ratio" not in site.given:
         yield found("sampling-ratio-omitted", site.name, "sampling_ratio must be written, got none", repairable=True)
-    if site.opset is not None and site.opset >= NO_KERNEL_OPSET:
-        message = f"opset must be below {NO_KERNEL_OPSET} for ONNX Runtime's own CPU kernel, got {site.opset}"
+    if site.opset is not None and site.opset >= FIRST_OPSET and _lacks_builtin_kernel(site.opset):
+        message = f"opset must be one whose RoiAlign the installed onnxruntime's CPU provider has, got {site.opset}"
         yield found("no-builtin-kernel", site.name, message, repairable=False)
+
+
+def _lacks_builtin_kernel(opset: int) -> bool:
+    try:
+        from onnx_roialign.installed import has_builtin_kernel
+    except ModuleNotFoundError:  # no onnxruntime to say this of
+        return False
+    return not has_builtin_kernel(opset)
 
 
 def _places(site: Site, known: Known, strides: Strides) -> Iterator[Finding]:
