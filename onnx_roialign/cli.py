@@ -199,6 +199,7 @@ def demo(
 
     if output.exists() and not output.is_dir():
         raise RoiAlignError(f"--output must be a folder, got {str(output)!r}")
+    library_path()  # without it there is nothing to show: one line, before anything runs
     run_demo(output, Console())
     return 0
 
