@@ -16,8 +16,8 @@ __all__ = ["FIELDS", "Evidence", "Identified", "Value", "Verdict", "conclude"]
 Value = float | str | None
 Verdict = Literal["decided", "hidden", "odd"]
 
-# The values of each field that a RoIAlign is known to have (the presets, and one published MindSpore vector for
-# border), in the order in which they are tried.
+# The values of each field that a RoIAlign is known to have (those of the presets), in the order in which they are
+# tried.
 FIELDS: Mapping[str, tuple[Value, ...]] = MappingProxyType(
     {
         "start_shift": (0.0, 0.5),

@@ -87,9 +87,10 @@ _LEGACY, _ALIGNED = _legacy_and_aligned()
 _LEGACY_NAN, _ALIGNED_NAN = _legacy_and_aligned(empty="nan")
 _LEGACY_MMCV, _ALIGNED_MMCV = _legacy_and_aligned(max_rule="samples", max_start=-10000.0)
 _LEGACY_OPENVINO, _ALIGNED_OPENVINO = _legacy_and_aligned(empty="nan", max_rule="samples", max_start=0.0)
+_LEGACY_TVM = Semantics(offset=0.0, min_size=1.0, max_rule="samples")
 
-# Checked against recorded answers of the real thing (tests/data/golden); openvino_* against OpenVINO itself
-# (tests/test_peers.py); detectron2 and mmcv_* against vectors that those projects publish.
+# Checked against recorded answers of the real thing (tests/data/golden); detectron2, mmcv_* and mindspore_half_pixel
+# against vectors that those projects publish (tests/test_published.py).
 PRESETS: Mapping[str, Semantics] = MappingProxyType(
     {
         "onnx_output_half_pixel": _LEGACY,
@@ -101,12 +102,19 @@ PRESETS: Mapping[str, Semantics] = MappingProxyType(
         "paddle_aligned": _ALIGNED_NAN,
         "mindspore_0": Semantics(offset=0.0, min_size=1.0, adaptive="floor", empty="nan"),
         "mindspore_1": Semantics(offset=0.0, end_shift=1.0, adaptive="floor", empty="nan"),
+        # What MindSpore's test of its GPU kernel expects where it gives no roi_end_mode; the fields that it cannot show
+        # are ONNX's.
+        "mindspore_half_pixel": Semantics(offset=0.5, border="exclusive"),
         "openvino_asymmetric": _LEGACY_OPENVINO,
         # OpenVINO's half_pixel_for_nn is ONNX's half_pixel; its own half_pixel is (x + 0.5) * spatial_scale - 0.5.
         "openvino_half_pixel_for_nn": _ALIGNED_OPENVINO,
         "openvino_half_pixel": replace(_ALIGNED_OPENVINO, start_shift=0.5, end_shift=0.5),
         "mmcv_legacy": _LEGACY_MMCV,
         "mmcv_aligned": _ALIGNED_MMCV,
+        # TVM's aligned=True has no minimum size, and takes no half pixel off either. A bin without samples it does not
+        # write: what was in the memory stays.
+        "tvm_legacy": _LEGACY_TVM,
+        "tvm_aligned": replace(_LEGACY_TVM, min_size=None),
     }
 )
 

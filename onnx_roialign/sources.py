@@ -32,13 +32,15 @@ def _aligned(legacy: str, aligned: str, default: str) -> _Call:
     return _Call("aligned", default, MappingProxyType(values))
 
 
-# The defaults are those of torchvision 0.27, Detectron2 0.6, mmcv 2, Paddle 3.3, MindSpore 2.10 and OpenVINO 2026.4.
+# The defaults are those of torchvision 0.27, Detectron2 0.6, mmcv 2, Paddle 3.3, MindSpore 2.10, OpenVINO 2026.4
+# and TVM 0.27.
 _CALLS: Mapping[str, _Call] = MappingProxyType(
     {
         "torchvision": _aligned("torchvision_legacy", "torchvision_aligned", "False"),
         "detectron2": _aligned("torchvision_legacy", "detectron2", "True"),
         "mmcv": _aligned("mmcv_legacy", "mmcv_aligned", "True"),
         "paddle": _aligned("paddle_legacy", "paddle_aligned", "True"),
+        "tvm": _aligned("tvm_legacy", "tvm_aligned", "False"),
         "mindspore": _Call("roi_end_mode", "1", MappingProxyType({"0": "mindspore_0", "1": "mindspore_1"})),
         "openvino": _Call(
             "aligned_mode",
@@ -53,7 +55,7 @@ def parse(source: str | Semantics) -> Semantics:
     """What the framework call that a source names means.
 
     A source is ``"FRAMEWORK"``, with the default of that framework's own call, or ``"FRAMEWORK:ARGUMENT=VALUE"``:
-    ``torchvision`` (aligned=False), ``detectron2``, ``mmcv`` and ``paddle`` (aligned=True), ``mindspore``
+    ``torchvision`` and ``tvm`` (aligned=False), ``detectron2``, ``mmcv`` and ``paddle`` (aligned=True), ``mindspore``
     (roi_end_mode=1), ``openvino`` (aligned_mode=asymmetric); or ``"onnx:OPSET"``, as a RoiAlign without
     coordinate_transformation_mode means at that opset, or with it, ``"onnx:16,output_half_pixel"``; or the name of a
     preset; or a Semantics, which comes back as it is.

@@ -1,4 +1,4 @@
-"""Reads the recorded answers of torchvision, Paddle, MindSpore and ONNX Runtime (tests/data/README.md)."""
+"""Reads the recorded answers of torchvision, Paddle, MindSpore, ONNX Runtime, OpenVINO, TVM (tests/data/README.md)."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ def preset(meta: dict[str, Any]) -> str:
         return f"onnx_{meta.get('coordinate_transformation_mode', 'output_half_pixel')}"
     if framework == "mindspore":
         return f"mindspore_{meta['roi_end_mode']}"
+    if framework == "openvino":
+        return f"openvino_{meta['aligned_mode']}"
     return f"{framework}_{'aligned' if meta['aligned'] else 'legacy'}"
 
 

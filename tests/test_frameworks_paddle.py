@@ -55,6 +55,36 @@ def test_every_recorded_case_is_answered_but_where_the_rounding_of_a_position_de
     assert ill_conditioned <= 5
 
 
+@pytest.mark.parametrize("engine", CALL_ENGINES)
+@pytest.mark.parametrize(
+    ("aligned", "recorded"),
+    [
+        (True, [9.419531606137742, 9.343749720603187, 8.85671797014773, 12.77187483273451]),
+        (False, [11.650468445681046, 9.393906242437659, 9.556250067800248, 9.184217303209017]),
+    ],
+)
+def test_a_scale_is_a_float32_in_float64_calls_too(engine, aligned, recorded):
+    """Recorded from Paddle 3.3.1: with 0.3 as a float64 the answers are off by 1e-7."""
+    X, boxes = (np.arange(36.0) ** 2 % 17).reshape(1, 1, 6, 6), np.array([[1.0, 2.0, 13.0, 17.0]])
+    Y = paddle.roi_align(X, boxes, [1], 2, 0.3, 2, aligned, engine=engine)
+    np.testing.assert_allclose(Y.ravel(), recorded, rtol=1e-14)
+    if not aligned:
+        fluid = paddle.fluid_roi_align(X, boxes, 2, 2, 0.3, 2, rois_num=[1], engine=engine)
+        np.testing.assert_allclose(fluid.ravel(), recorded, rtol=1e-14)
+    model = run_model(
+        paddle.roi_align.to_onnx(2, 0.3, 2, aligned, dtype=np.float64),
+        {"x": X, "boxes": boxes, "boxes_num": np.int32([1])},
+        "native",
+    )
+    np.testing.assert_allclose(model.ravel(), recorded, rtol=1e-14)
+
+
+@pytest.mark.parametrize("scale", [1e39, 1e-50])
+def test_a_scale_beyond_float32_is_refused(scale):
+    with pytest.raises(RoiAlignError, match=r"^spatial_scale must be finite and > 0 in float32, got "):
+        paddle.roi_align(X.astype(np.float64), BOXES.astype(np.float64), COUNTS, 2, scale)
+
+
 def test_the_signatures_are_paddles():
     assert front_doors.own_arguments(paddle.roi_align) == [
         "x", "boxes", "boxes_num", "output_size",

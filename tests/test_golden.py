@@ -1,4 +1,4 @@
-"""Both engines answer what torchvision, Paddle, MindSpore and ONNX Runtime answered, case by case."""
+"""Both engines answer what torchvision, Paddle, MindSpore, ONNX Runtime, OpenVINO and TVM answered, case by case."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ def difference(case, Y):
 
 
 @pytest.mark.parametrize(
-    ("framework", "count"), [("torchvision", 84), ("paddle", 81), ("mindspore", 84), ("onnxruntime", 210)]
+    ("framework", "count"),
+    [("torchvision", 84), ("paddle", 81), ("mindspore", 84), ("onnxruntime", 210), ("openvino", 276), ("tvm", 170)],
 )
 def test_every_recorded_case_is_here(framework, count):
     assert len(golden.cases(framework)) == count
     assert all(case.X.size and case.Y.size and len(case.rois) for case in golden.cases(framework))
 
 
-@pytest.mark.parametrize(("framework", "count"), [("torchvision", 0), ("paddle", 2), ("mindspore", 32)])
+@pytest.mark.parametrize(
+    ("framework", "count"), [("torchvision", 0), ("paddle", 2), ("mindspore", 32), ("openvino", 16), ("tvm", 0)]
+)
 def test_nan_was_answered_in_as_many_cases_as_recorded(framework, count):
     assert sum(bool(np.isnan(case.Y).any()) for case in golden.cases(framework)) == count
 
 
-@pytest.mark.parametrize("framework", ["torchvision", "mindspore", "onnxruntime"])
+@pytest.mark.parametrize("framework", ["torchvision", "mindspore", "onnxruntime", "openvino", "tvm"])
 def test_every_case_is_answered_as_the_framework_answered_it(engine, framework):
     wrong = {}
     for case in golden.cases(framework):

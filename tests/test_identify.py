@@ -410,7 +410,7 @@ def test_no_check_hangs_on_the_rounding_of_a_sample(check):
 
 @cache
 def recorded(preset):
-    framework = "onnxruntime" if preset.startswith("onnx") else preset.rpartition("_")[0]
+    framework = "onnxruntime" if preset.startswith("onnx") else preset.partition("_")[0]
     found = []
     for case in golden.cases(framework):
         if case.preset == preset:
@@ -430,6 +430,11 @@ def recorded(preset):
         ("mindspore_1", ("max_rule", "max_start", "border")),
         ("onnx_output_half_pixel", ("empty", "max_start", "border")),
         ("onnx_half_pixel", ()),
+        ("openvino_asymmetric", ("empty", "border")),
+        ("openvino_half_pixel_for_nn", ()),
+        ("openvino_half_pixel", ("border",)),
+        ("tvm_legacy", ("empty", "border")),
+        ("tvm_aligned", ("empty", "border")),
     ],
 )
 def test_each_frameworks_recorded_answers_are_named(preset, hidden):

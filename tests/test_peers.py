@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 
 from onnx_roialign import PRESETS, bench, identify, reference
 from onnx_roialign.attributes import Attributes
+from onnx_roialign.frameworks import paddle
 from onnx_roialign.peers import find_engines
 from onnx_roialign.sources import parse
 from onnx_roialign.workloads import WORKLOADS
@@ -66,6 +67,59 @@ def test_openvino_is_identified(ov, aligned_mode):
     found = identify(lambda X, r, i, attributes: roi_align(ov, (X, r, i), attributes, aligned_mode))
     assert found.fits, found.odd
     assert f"openvino_{aligned_mode}" in found.names
+
+
+def tvm_roi_align(X, rois, attributes, *, aligned, layout="NCHW", memory=0.0):
+    """TVM's own topi.vision.roi_align, built for llvm; `memory` fills the output before."""
+    tvm = pytest.importorskip("tvm", reason="TVM is not installed")
+    te, topi = importlib.import_module("tvm.te"), importlib.import_module("tvm.topi")
+    inputs = [X if layout == "NCHW" else np.ascontiguousarray(X.transpose(0, 2, 3, 1)), rois]
+    own = [te.placeholder(array.shape, "float32", name) for array, name in zip(inputs, ("data", "rois"), strict=True)]
+    bins = attributes.output_height, attributes.output_width
+    ratio = attributes.sampling_ratio or -1
+    node = topi.vision.roi_align(*own, bins, attributes.spatial_scale, attributes.mode, ratio, aligned, layout)
+    Y = tvm.runtime.tensor(np.full([int(length) for length in node.shape], memory, np.float32))
+    tvm.compile(te.create_prim_func([*own, node]), target="llvm")(*map(tvm.runtime.tensor, inputs), Y)
+    return Y.numpy() if layout == "NCHW" else Y.numpy().transpose(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("mode", ["avg", "max"])
+def test_tvms_presets_answer_what_tvm_answers(aligned, layout, mode):
+    rng = np.random.default_rng([20261201, aligned, len(layout), len(mode)])
+    semantics = parse(f"tvm:aligned={aligned}")
+    for ratio in (0, 2):
+        X = (rng.standard_normal((2, 3, 7, 9)) - ratio).astype(np.float32)
+        start = rng.uniform(-6, 30, (12, 2))
+        rois = np.hstack([rng.integers(0, 2, (12, 1)), start, start + rng.uniform(0.1, 24, (12, 2))]).astype(np.float32)
+        attributes = Attributes(2, 3, ratio, 0.3, mode, semantics)
+        want = tvm_roi_align(X, rois, attributes, aligned=aligned, layout=layout)
+        got = reference.roi_align(X, rois[:, 1:], rois[:, 0].astype(np.int64), attributes)
+        np.testing.assert_allclose(got, want, rtol=0, atol=tolerances.FLOAT32 * np.abs(X).max())
+
+
+def test_tvm_writes_nothing_to_a_bin_without_samples():
+    """What semantics.py says of it, and why no such call is recorded."""
+    X, point = np.full((1, 1, 6, 6), 3, np.float32), np.float32([[0, 2, 2, 2, 2]])
+    attributes = Attributes(1, 1, 0)
+    assert tvm_roi_align(X, point, attributes, aligned=True, memory=7.0).item() == 7
+    assert tvm_roi_align(X, point, attributes, aligned=False, memory=7.0).item() == 3
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+def test_paddles_scale_is_a_float32_in_float64_calls_too(aligned):
+    ops = pytest.importorskip("paddle.vision.ops", reason="Paddle is not installed")
+    tensor = importlib.import_module("paddle").to_tensor
+    rng = np.random.default_rng([20261202, aligned])
+    X, start = rng.standard_normal((1, 2, 9, 11)), rng.uniform(0, 20, (8, 2))
+    boxes, counts = np.hstack([start, start + rng.uniform(1, 15, (8, 2))]), np.int32([8])
+    for scale in (0.1, 0.3, 0.7):
+        want = ops.roi_align(tensor(X), tensor(boxes), tensor(counts), 3, scale, 2, aligned).numpy()
+        assert want.dtype == np.float64
+        np.testing.assert_allclose(
+            paddle.roi_align(X, boxes, counts, 3, scale, 2, aligned, engine="reference"), want, rtol=0, atol=1e-13
+        )
 
 
 def test_openvino_takes_an_omitted_sampling_ratio_for_1(ov):

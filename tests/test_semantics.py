@@ -26,11 +26,14 @@ def test_the_presets_are_those_of_the_design():
         "paddle_aligned": dataclasses.replace(ALIGNED, empty="nan"),
         "mindspore_0": Semantics(offset=0.0, min_size=1.0, adaptive="floor", empty="nan"),
         "mindspore_1": Semantics(offset=0.0, end_shift=1.0, adaptive="floor", empty="nan"),
+        "mindspore_half_pixel": Semantics(offset=0.5, border="exclusive"),
         "openvino_asymmetric": dataclasses.replace(LEGACY, **OPENVINO),
         "openvino_half_pixel_for_nn": dataclasses.replace(ALIGNED, **OPENVINO),
         "openvino_half_pixel": dataclasses.replace(ALIGNED, **OPENVINO, start_shift=0.5, end_shift=0.5),
         "mmcv_legacy": dataclasses.replace(LEGACY, max_rule="samples", max_start=-10000.0),
         "mmcv_aligned": dataclasses.replace(ALIGNED, max_rule="samples", max_start=-10000.0),
+        "tvm_legacy": Semantics(offset=0.0, min_size=1.0, max_rule="samples"),
+        "tvm_aligned": Semantics(offset=0.0, min_size=None, max_rule="samples"),
     }
 
 

@@ -8,6 +8,7 @@ Particular to Paddle (3.3, its CPU kernel):
 - A bin without samples (aligned, adaptive, a box of no width or height) answers NaN: 0 / 0.
 - With aligned=True and an adaptive grid, a box turned round (x2 < x1 or y2 < y1) has a negative number of samples,
   which Paddle counts up to as if it were 2 ** 64 and so never returns. Here that is an error.
+- `spatial_scale` is a float32 there, in a float64 call too, and rounded to one here.
 - A sample's position is added up in another order, so that one that lies exactly on the cut past the map's border may
   count there and not here, or the reverse.
 """
@@ -15,6 +16,7 @@ Particular to Paddle (3.3, its CPU kernel):
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -49,13 +51,17 @@ class LoDTensor(NamedTuple):
 
 
 def _attributes(size: tuple[int, int], spatial_scale: float, sampling_ratio: int, aligned: bool) -> Attributes:
-    return Attributes(
+    attributes = Attributes(
         output_height=size[0],
         output_width=size[1],
         sampling_ratio=adaptive_or(sampling_ratio),
         spatial_scale=spatial_scale,
         semantics=PRESETS["paddle_aligned" if aligned else "paddle_legacy"],
     )
+    attributes.check_in(np.dtype(np.float32))
+    return replace(
+        attributes, spatial_scale=float(np.float32(attributes.spatial_scale))
+    )  # as Paddle's attribute has it
 
 
 def _images(name: str, counts: npt.ArrayLike, num_boxes: int, num_images: int) -> Array:
@@ -121,7 +127,7 @@ def _to_onnx(
 
     Args:
         output_size: as in the call.
-        spatial_scale: as in the call; it becomes a float32, as every attribute of ONNX.
+        spatial_scale: as in the call.
         sampling_ratio: as in the call.
         aligned: as in the call.
         name: not used.
@@ -178,7 +184,7 @@ def roi_align(
         boxes: (K, 4) rows (x1, y1, x2, y2) in pixels of the image, image after image, of x's type.
         boxes_num: (N,) how many boxes each image has, int32 or int64.
         output_size: bins, one number for both axes or a pair (height, width).
-        spatial_scale: pixels of the feature map per pixel of the image.
+        spatial_scale: pixels of the feature map per pixel of the image; rounded to a float32, as Paddle does.
         sampling_ratio: samples per bin and axis; 0 or less: adaptive, as many as the bin is pixels long.
         aligned: takes half a pixel off the scaled coordinates, and leaves small boxes as they are.
         name: not used, as in Paddle without a graph.
@@ -217,7 +223,7 @@ def _fluid_to_onnx(
     Args:
         pooled_height: as in the call.
         pooled_width: as in the call.
-        spatial_scale: as in the call; it becomes a float32, as every attribute of ONNX.
+        spatial_scale: as in the call.
         sampling_ratio: as in the call.
         name: not used.
         opset: version of ONNX's own operators.
@@ -254,7 +260,7 @@ def fluid_roi_align(
             them and LoD offsets, such as ``(rois, [[0, 2, 5]])`` or a `LoDTensor`.
         pooled_height: bins along y.
         pooled_width: bins along x.
-        spatial_scale: pixels of the feature map per pixel of the image.
+        spatial_scale: pixels of the feature map per pixel of the image; rounded to a float32, as Paddle does.
         sampling_ratio: samples per bin and axis; 0 or less: adaptive, as many as the bin is pixels long.
         rois_num: (N,) how many boxes each image has; where it is given, LoD offsets do not count.
         name: not used.

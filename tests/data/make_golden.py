@@ -1,8 +1,10 @@
-"""Packs recorded answers of four frameworks into golden/golden.npz: each distinct array once, every case kept.
+"""Packs recorded answers of six frameworks into golden/golden.npz: each distinct array once, every case kept.
 
-    python tests/data/make_golden.py DIRECTORY     with torchvision.npz, paddle.npz, mindspore.npz and onnxruntime.npz
+    python tests/data/make_golden.py DIRECTORY     with torchvision.npz, paddle.npz, mindspore.npz, onnxruntime.npz,
+                                                  openvino.npz and tvm.npz
 
-The recordings hold 7.2 MB because every case carries its own copy of its feature maps: the same 42 over and over.
+The recordings are eight times as large because every case carries its own copy of its feature maps: the same ones
+over and over.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-FRAMEWORKS = ("torchvision", "paddle", "mindspore", "onnxruntime")
+FRAMEWORKS = ("torchvision", "paddle", "mindspore", "onnxruntime", "openvino", "tvm")
 PACKED = Path(__file__).parent / "golden" / "golden.npz"
 
 
