@@ -33,14 +33,18 @@ from onnx_roialign.semantics import Semantics
 
 __all__ = [
     "Grid",
+    "Ranges",
     "Samples",
     "Taps",
     "all_positions",
     "axis_grid",
+    "axis_ranges",
     "axis_samples",
     "corner_taps",
+    "first_taps",
     "mean_taps",
     "sample_taps",
+    "samples_in",
     "scaled_ends",
 ]
 
@@ -67,6 +71,27 @@ class Grid:
     step: Array
     count: Array
     base: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """Which samples of K RoIs lie inside the map along one axis.
+
+    Attributes:
+        grid: all of them.
+        length: N, pixels of the feature map along this axis.
+        first: (K, P) the first inside of each bin, a number for `_nth_index`.
+        begins: (K, P) whether the first sample of the bin lies inside.
+        complete: (K, P) whether all samples of the bin lie inside.
+        offsets: (K * P + 1,) how many samples inside the bins before each bin have.
+    """
+
+    grid: Grid
+    length: int
+    first: Array
+    begins: Array
+    complete: Array
+    offsets: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +168,10 @@ def all_positions(grid: Grid, roi: int) -> Array:
     return _position(grid.base[roi, :, None], np.arange(int(count)).astype(step.dtype), step, count)
 
 
-def axis_samples(
+def axis_ranges(
     start: Array, end: Array, *, length: int, bins: int, sampling_ratio: int, semantics: Semantics
-) -> Samples:
-    """Where K RoIs are sampled along one axis, and between which pixels each sample lies.
+) -> Ranges:
+    """Which samples of K RoIs lie inside the map along one axis.
 
     An adaptive grid has no bound (a RoI 1e9 pixels wide has 1e8 samples a bin), but positions grow with the index, so
     the samples inside the map are one range of indices, found by bisection: the cost follows the map, not the RoI.
@@ -162,26 +187,54 @@ def axis_samples(
     grid = axis_grid(start, end, bins=bins, sampling_ratio=sampling_ratio, semantics=semantics)
     step, count, base = grid.step, grid.count, grid.base
     first, last = _indices_inside(base, step[:, None], count[:, None], length, semantics)
-    inside = (last - first).ravel()
-    bin_ = np.repeat(np.arange(base.size), inside)
-    rank = np.arange(bin_.size) - np.repeat(np.cumsum(inside) - inside, inside)
-    index = _nth_index(first.ravel()[bin_] + rank, start.dtype.type)
-    roi = bin_ // bins
-    position = _position(base.ravel()[bin_], index, step[roi], count[roi])
-    low, high, fraction = _interpolate(position, length)
-    return Samples(
-        bins=bins,
+    return Ranges(
+        grid=grid,
         length=length,
-        count=count,
+        first=first,
         begins=(first == 0) & (last > 0),
         complete=(first == 0) & (last == _index_count(count)[:, None]),
+        offsets=np.concatenate([[0], np.cumsum(last - first)]),
+    )
+
+
+def axis_samples(
+    start: Array, end: Array, *, length: int, bins: int, sampling_ratio: int, semantics: Semantics
+) -> Samples:
+    """Where K RoIs are sampled along one axis, and between which pixels each sample lies: all of `axis_ranges`."""
+    ranges = axis_ranges(start, end, length=length, bins=bins, sampling_ratio=sampling_ratio, semantics=semantics)
+    return samples_in(ranges, 0, int(ranges.offsets[-1]))
+
+
+def samples_in(ranges: Ranges, begin: int, end: int) -> Samples:
+    """Those of all samples inside the map that have the numbers begin to end, less one, counted bin after bin."""
+    grid, bins = ranges.grid, ranges.first.shape[1]
+    bin_ = np.repeat(np.arange(ranges.first.size), np.diff(np.clip(ranges.offsets, begin, end)))
+    rank = np.arange(begin, end) - ranges.offsets[bin_]
+    index = _nth_index(ranges.first.ravel()[bin_] + rank, grid.start.dtype.type)
+    roi = bin_ // bins
+    position = _position(grid.base.ravel()[bin_], index, grid.step[roi], grid.count[roi])
+    low, high, fraction = _interpolate(position, ranges.length)
+    return Samples(
+        bins=bins,
+        length=ranges.length,
+        count=grid.count,
+        begins=ranges.begins,
+        complete=ranges.complete,
         bin=bin_,
         position=position,
-        share=_coinciding(index, count[roi]) / count[roi].astype(np.float64),
+        share=_coinciding(index, grid.count[roi]) / grid.count[roi].astype(np.float64),
         low=low,
         high=high,
         fraction=fraction,
     )
+
+
+def first_taps(ranges: Ranges, roi: int) -> tuple[Array, Array]:
+    """Of the first sample of each bin of a RoI, (2, P) pixels and weights; of pixel 0 where it lies outside the map."""
+    grid, zero = ranges.grid, ranges.grid.start.dtype.type(0)
+    position = _position(grid.base[roi], zero, grid.step[roi], grid.count[roi])
+    low, high, fraction = _interpolate(np.where(ranges.begins[roi], position, zero), ranges.length)
+    return np.stack([low, high]), np.stack([1 - fraction, fraction])
 
 
 def _position(base: Array, index: Array, step: Array, count: Array) -> Array:

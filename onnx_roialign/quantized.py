@@ -12,7 +12,9 @@ bit. The interpolation is that of `geometry`; samples past the cut add nothing t
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +25,8 @@ from onnx_roialign import attributes as common
 from onnx_roialign import geometry
 from onnx_roialign.attributes import Attributes, Given, check_values, new_output
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.geometry import Samples
+from onnx_roialign.geometry import Ranges, Samples
+from onnx_roialign.pieces import channels_at_once
 
 __all__ = ["check", "check_attributes", "check_signature", "roi_align"]
 
@@ -34,6 +37,9 @@ Array = npt.NDArray[Any]
 MAX_SAMPLING_RATIO = 32
 # Samples per bin from which on positions coincide in float32, far from zero.
 _COINCIDING = 65536
+# Samples along one axis in one table, and elements of one temporary array: they bound the memory of a call.
+_BLOCK = 1 << 9
+_CHUNK = 1 << 18
 
 
 def check_attributes(attributes: Attributes) -> None:
@@ -76,16 +82,25 @@ def roi_align(
     Y = new_output(X, len(rois), attributes)
     if Y.size == 0:
         return Y
-    limits = np.iinfo(X.dtype)
     with np.errstate(all="ignore"):
         start, end = geometry.scaled_ends(rois[:, :2], rois[:, 2:], attributes.spatial_scale, attributes.semantics)
         for k in range(len(rois)):
-            y, x = _axes(start[k], end[k], X.shape[2:], attributes)
-            values, weights = _sums(X[batch_indices[k]].astype(np.float32), y, x)
-            samples = np.float32(max(y.divisor * x.divisor, 1.0))
-            value = scale * (values - zero_point * weights) / samples
-            Y[k] = np.clip(np.rint(value * (np.float32(1) / scale)) + zero_point, limits.min, limits.max)
+            y, x = _ranges(start[k], end[k], X.shape[2:], attributes)
+            samples = np.float32(max(_divisor(y) * _divisor(x), 1.0))
+            Y[k] = x_zero_point  # bins without samples
+            for rows, columns in itertools.product(_groups(y), _groups(x)):
+                size = (rows[1] - rows[0]) * (columns[1] - columns[0])
+                for channels in channels_at_once(X.shape[1], size):
+                    values, weights = _sums(X[batch_indices[k], channels], y, x, rows, columns)
+                    means = scale * (values - zero_point * weights) / samples
+                    Y[k, channels, slice(*rows), slice(*columns)] = _quantize(means, scale, zero_point, X.dtype)
     return Y
+
+
+def _quantize(means: Array, scale: np.float32, zero_point: np.float32, dtype: np.dtype[Any]) -> Array:
+    limits = np.iinfo(dtype)
+    rounded = np.rint(means * (np.float32(1) / scale)) + zero_point
+    return np.clip(rounded, limits.min, limits.max).astype(dtype)
 
 
 def check(
@@ -122,12 +137,44 @@ def check_signature(X: Given, x_scale: Given, x_zero_point: Given, rois: Given, 
             raise RoiAlignError(f"{name} must be {dtype}, got {value.dtype}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Axis:
-    """One axis of one RoI: per bin P and place J in it, two pixels and their weights; missing places weigh 0.
+def _ranges(start: Array, end: Array, lengths: tuple[int, ...], attributes: Attributes) -> tuple[Ranges, Ranges]:
+    """The y and the x axis of one RoI."""
+    bins = attributes.output_height, attributes.output_width
+    y, x = (
+        geometry.axis_ranges(
+            np.ascontiguousarray(start[column : column + 1]),
+            np.ascontiguousarray(end[column : column + 1]),
+            length=length,
+            bins=number,
+            sampling_ratio=attributes.sampling_ratio,
+            semantics=attributes.semantics,
+        )
+        for column, length, number in ((1, lengths[0], bins[0]), (0, lengths[1], bins[1]))
+    )
+    return y, x
 
-    `times` is how often a sample counts, and `divisor` how many there are, or where that is more than _COINCIDING, what
-    part of them it is, and 1: so that their squares stay in float32's range.
+
+def _divisor(ranges: Ranges) -> float:
+    """Samples per bin; 1 where they are so many that each counts as its part of them: their squares stay in range."""
+    count = float(ranges.grid.count[0])
+    return 1.0 if count > _COINCIDING else count
+
+
+def _groups(ranges: Ranges) -> Iterator[tuple[int, int]]:
+    """Neighbouring bins with so few samples that a table has them all, or one bin of any number: first, and end."""
+    held = np.diff(ranges.offsets)
+    filled = np.flatnonzero(held)
+    if filled.size:
+        most = max(1, _BLOCK // int(held.max()))
+        end = int(filled[-1]) + 1
+        yield from ((first, min(first + most, end)) for first in range(int(filled[0]), end, most))
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Samples of some bins of one axis: per bin P and place J, two pixels and their weights; missing places weigh 0.
+
+    `times` is how often a sample counts, in the unit of `_divisor`.
     """
 
     low: Array  # (P, J)
@@ -135,60 +182,72 @@ class _Axis:
     low_weight: Array
     high_weight: Array
     times: Array
-    divisor: float
 
 
-def _axes(start: Array, end: Array, lengths: tuple[int, ...], attributes: Attributes) -> tuple[_Axis, _Axis]:
-    bins = attributes.output_height, attributes.output_width
-    y, x = (
-        _axis(
-            geometry.axis_samples(
-                np.ascontiguousarray(start[column : column + 1]),
-                np.ascontiguousarray(end[column : column + 1]),
-                length=length,
-                bins=number,
-                sampling_ratio=attributes.sampling_ratio,
-                semantics=attributes.semantics,
-            )
-        )
-        for column, length, number in ((1, lengths[0], bins[0]), (0, lengths[1], bins[1]))
-    )
-    return y, x
+def _tables(ranges: Ranges, bins: tuple[int, int], most: int) -> Iterator[_Places]:
+    """The samples of a group in the order of the grid: all of them, or those of one bin so many at a time."""
+    begin, end = ranges.offsets[list(bins)]
+    step = most if bins[1] - bins[0] == 1 else end - begin
+    for number in range(begin, end, step):
+        yield _table(geometry.samples_in(ranges, number, min(number + step, end)), bins)
 
 
-def _axis(samples: Samples) -> _Axis:
-    """The samples of each bin, in the order of the grid, side by side."""
+def _table(samples: Samples, bins: tuple[int, int]) -> _Places:
     count = float(samples.count[0])
-    held = np.bincount(samples.bin, minlength=samples.bins)
-    parts = count > _COINCIDING
-    times = samples.share if parts else np.rint(samples.share * count)
-    place = np.arange(samples.bin.size) - np.repeat(np.cumsum(held) - held, held)
+    times = samples.share if count > _COINCIDING else np.rint(samples.share * count)
+    bin_ = samples.bin - bins[0]
+    held = np.bincount(bin_, minlength=bins[1] - bins[0])
+    place = np.arange(bin_.size) - np.repeat(np.cumsum(held) - held, held)
 
     def table(values: Array) -> Array:
-        filled = np.zeros((samples.bins, int(held.max(initial=0))), values.dtype)
-        filled[samples.bin, place] = values
+        filled = np.zeros((held.size, int(held.max())), values.dtype)
+        filled[bin_, place] = values
         return filled
 
-    return _Axis(
+    return _Places(
         low=table(samples.low),
         high=table(samples.high),
         low_weight=table(1 - samples.fraction),
         high_weight=table(samples.fraction),
         times=table(times.astype(samples.fraction.dtype)),
-        divisor=1.0 if parts else count,
     )
 
 
-def _sums(features: Array, y: _Axis, x: _Axis) -> tuple[Array, Array]:
-    """The sums of w * q, (C, P, Q), and of w, (P, Q), of every bin."""
-    shape = len(y.low), len(x.low)
-    values, weights = np.zeros((len(features), *shape), np.float32), np.zeros(shape, np.float32)
-    for i in range(y.low.shape[1]):
-        rows = y.low[:, i, None], y.high[:, i, None]
-        for j in range(x.low.shape[1]):
-            w = [a[:, i, None] * b[:, j] for a in (y.low_weight, y.high_weight) for b in (x.low_weight, x.high_weight)]
-            q = [features[:, row, column[:, j]] for row in rows for column in (x.low, x.high)]
-            times = y.times[:, i, None] * x.times[:, j]
-            values += times * (w[0] * q[0] + w[1] * q[1] + w[2] * q[2] + w[3] * q[3])
-            weights += times * (w[0] + w[1] + w[2] + w[3])
+def _sums(
+    features: Array, y: Ranges, x: Ranges, rows: tuple[int, int], columns: tuple[int, int]
+) -> tuple[Array, Array]:
+    """The sums of w * q, (C, P, Q), and of w, (1, P, Q), of a group of bins."""
+    shape = rows[1] - rows[0], columns[1] - columns[0]
+    values, weights = np.zeros((len(features), *shape), np.float32), np.zeros((1, *shape), np.float32)
+    # A row's samples are added before the next row's: where they do not fit into one table, rows come one by one.
+    whole = x.offsets[columns[1]] - x.offsets[columns[0]] <= _BLOCK
+    for down in _tables(y, rows, _BLOCK if whole else 1):
+        for across in _tables(x, columns, _BLOCK):
+            _add(features, down, across, values, weights)
     return values, weights
+
+
+def _add(features: Array, y: _Places, x: _Places, values: Array, weights: Array) -> None:
+    """Adds the samples to both sums, one after the other in the order of the grid, many of them in one operation."""
+    number = y.low.shape[1] * x.low.shape[1]
+    together = max(1, _CHUNK // values.size)
+    for begin in range(0, number, together):
+        i, j = np.divmod(np.arange(begin, min(begin + together, number)), x.low.shape[1])
+        w = [
+            a[:, i].T[:, :, None] * b[:, j].T[:, None]
+            for a in (y.low_weight, y.high_weight)
+            for b in (x.low_weight, x.high_weight)
+        ]
+        q = [
+            features[:, row[:, i].T[:, :, None], column[:, j].T[:, None]]
+            for row in (y.low, y.high)
+            for column in (x.low, x.high)
+        ]
+        times = y.times[:, i].T[:, :, None] * x.times[:, j].T[:, None]
+        _accumulate(values, times * (w[0] * q[0] + w[1] * q[1] + w[2] * q[2] + w[3] * q[3]))
+        _accumulate(weights, (times * (w[0] + w[1] + w[2] + w[3]))[None])
+
+
+def _accumulate(sums: Array, terms: Array) -> None:
+    """sums, (C, P, Q), gain terms, (C, n, P, Q), one by one: NumPy's own sum would add pairs of them first."""
+    sums[...] = np.add.accumulate(np.concatenate([sums[:, None], terms], axis=1), axis=1)[:, -1]

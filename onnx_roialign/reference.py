@@ -11,8 +11,9 @@ All three pooling rules read as "weigh the pixels of each bin, then fold them to
     max over samples  max over samples of the interpolation    interpolates along both axes before it folds
 
 Matrices would multiply every pixel of the map, most of them by zero, and 0 * NaN is NaN: so each bin gathers the pixels
-that its own samples touch, and no others. The two neighbours of a sample are touched even where one has weight 0. All
-three rules are of finite pixels; where a bin touches others, the order in which they meet decides: see `special`.
+that its own samples touch, and no others, a bounded piece at a time (`pieces`). The two neighbours of a sample are
+touched even where one has weight 0. All three rules are of finite pixels; where a bin touches others, the order in
+which they meet decides: see `special`.
 """
 
 from __future__ import annotations
@@ -30,16 +31,12 @@ import numpy.typing as npt
 from onnx_roialign import geometry
 from onnx_roialign.attributes import Attributes, check_arrays, coordinate_type, new_output
 from onnx_roialign.geometry import Samples, Taps
+from onnx_roialign.pieces import Axis, Piece, axes_of, channels_at_once, piece_pairs, rois_at_once, rows_at_once
 from onnx_roialign.special import pool_special
 
 __all__ = ["roi_align"]
 
 Array = npt.NDArray[Any]
-
-# Elements of one temporary array: 1 MB of float32 stays in the second-level cache, and bounds the memory of a call.
-_CHUNK = 1 << 18
-# Samples along one axis for which geometry is computed at once.
-_BLOCK = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +46,17 @@ class _Rule:
     taps: Callable[[Samples], Taps]
     join: np.ufunc
     fold: np.ufunc
+    start: float  # changes nothing that is folded with it
     interpolates_first: bool = False
 
 
-_MEAN = _Rule(geometry.mean_taps, join=np.add, fold=np.add)
+_MEAN = _Rule(geometry.mean_taps, join=np.add, fold=np.add, start=0)
 _MAX: Mapping[str, _Rule] = MappingProxyType(
     {
-        "corners": _Rule(geometry.corner_taps, join=np.maximum, fold=np.maximum),
-        "samples": _Rule(geometry.sample_taps, join=np.add, fold=np.maximum, interpolates_first=True),
+        "corners": _Rule(geometry.corner_taps, join=np.maximum, fold=np.maximum, start=-math.inf),
+        "samples": _Rule(geometry.sample_taps, join=np.add, fold=np.maximum, start=-math.inf, interpolates_first=True),
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Axis:
-    """One axis of one RoI: its bins that have samples inside the map, what they read, and which bins are complete."""
-
-    bins: Array  # (B,) their numbers
-    starts: Array  # (B,) where each one's taps begin
-    pixel: Array  # (J, T)
-    weight: Array  # (J, T)
-    complete: Array  # (P,)
-    count: float  # g
 
 
 def roi_align(X: Array, rois: Array, batch_indices: Array, attributes: Attributes) -> Array:
@@ -86,6 +72,9 @@ def roi_align(X: Array, rois: Array, batch_indices: Array, attributes: Attribute
     Returns:
         (num_rois, C, output_height, output_width), of X's type.
 
+    Beside X, Y and the coordinates it needs less than 128 MB, whatever the sizes, and time in proportion to the pixels
+    that bins touch.
+
     Raises:
         RoiAlignError: an input is not as described; the text says which and why.
     """
@@ -99,12 +88,8 @@ def roi_align(X: Array, rois: Array, batch_indices: Array, attributes: Attribute
         for block in _blocks(X, len(rois), attributes):
             corners = rois[block].astype(coordinate_type(X.dtype))
             rows, columns = _axes(corners, X.shape[2:], attributes)
-            for k, roi, y, x in zip(range(len(rois))[block], corners, rows, columns, strict=True):
-                features = X[batch_indices[k]]
-                pooled = _pool(features, y, x, attributes)
-                if not _finite(features, y, x):
-                    pool_special(features, roi, attributes, pooled)
-                Y[k] = pooled
+            for k, y, x in zip(range(len(rois))[block], rows, columns, strict=True):
+                _pool(X[batch_indices[k]], y, x, attributes, Y[k])
     return Y
 
 
@@ -112,16 +97,16 @@ def _blocks(X: Array, num_rois: int, attributes: Attributes) -> Iterator[slice]:
     """Cuts the RoIs so that geometry's arrays stay small; adaptive samples are at least half a pixel apart."""
     bins = max(attributes.output_height, attributes.output_width)
     samples = bins * attributes.sampling_ratio if attributes.sampling_ratio else 2 * (max(X.shape[2:]) + bins)
-    size = max(1, _BLOCK // samples)
+    size = rois_at_once(samples)
     return (slice(begin, begin + size) for begin in range(0, num_rois, size))
 
 
-def _axes(corners: Array, lengths: tuple[int, ...], attributes: Attributes) -> tuple[Iterator[_Axis], Iterator[_Axis]]:
+def _axes(corners: Array, lengths: tuple[int, ...], attributes: Attributes) -> tuple[list[Axis], list[Axis]]:
     """The y and the x axis of each RoI of a block."""
     start, end = geometry.scaled_ends(corners[:, :2], corners[:, 2:], attributes.spatial_scale, attributes.semantics)
     (height, width), bins = lengths, (attributes.output_height, attributes.output_width)
     y, x = (
-        geometry.axis_samples(
+        geometry.axis_ranges(
             np.ascontiguousarray(start[:, column]),
             np.ascontiguousarray(end[:, column]),
             length=length,
@@ -131,63 +116,43 @@ def _axes(corners: Array, lengths: tuple[int, ...], attributes: Attributes) -> t
         )
         for column, length, number in ((1, height, bins[0]), (0, width, bins[1]))
     )
-    taps = _rule(attributes).taps
-    return _split(y, taps(y)), _split(x, taps(x))
+    return axes_of(y), axes_of(x)
 
 
 def _rule(attributes: Attributes) -> _Rule:
     return _MEAN if attributes.mode == "avg" else _MAX[attributes.semantics.max_rule]
 
 
-def _split(samples: Samples, taps: Taps) -> Iterator[_Axis]:
-    """One axis of a block of RoIs, RoI by RoI."""
-    for k, count in enumerate(samples.count):
-        offsets = taps.offsets[k * samples.bins : (k + 1) * samples.bins + 1]
-        own = slice(offsets[0], offsets[-1])
-        bins = np.flatnonzero(np.diff(offsets))
-        yield _Axis(
-            bins=bins,
-            starts=offsets[bins] - offsets[0],
-            pixel=taps.pixel[:, own],
-            weight=taps.weight[:, own],
-            complete=samples.complete[k],
-            count=float(count),
-        )
-
-
-def _pool(features: Array, y: _Axis, x: _Axis, attributes: Attributes) -> Array:
-    """One RoI: (C, H, W) features of its image -> (C, output_height, output_width), in the coordinate type."""
-    shape = len(features), attributes.output_height, attributes.output_width
+def _pool(features: Array, y: Axis, x: Axis, attributes: Attributes, out: Array) -> None:
+    """One RoI: (C, H, W) features of its image -> (C, output_height, output_width), rounded to the type of out."""
     if y.count <= 0 or x.count <= 0:
-        return np.full(shape, _without_samples(y, x, attributes), y.weight.dtype)
-    pooled = np.zeros(shape, y.weight.dtype)
-    if y.bins.size and x.bins.size:
-        # Columns are cut out before rows are gathered: a RoI is seldom as wide as its map.
-        left, right = int(x.pixel.min()), int(x.pixel.max()) + 1
-        elements = y.pixel.shape[1] * max(right - left, x.pixel.shape[1])
-        channels = max(1, _CHUNK // elements)
-        columns = replace(x, pixel=x.pixel - left)
-        for first in range(0, len(features), channels):
-            part = slice(first, first + channels)
-            pooled[part, y.bins[:, None], x.bins] = _fold(features[part, :, left:right], y, columns, _rule(attributes))
+        out[...] = _without_samples(y, x, attributes)
+        return
+    for channels in channels_at_once(len(features), attributes.output_width):
+        part = features[channels]
+        for rows in y.parts(rows_at_once(len(part) * attributes.output_width)):
+            out[channels, slice(*rows.bins)] = _pool_part(part, rows, x, attributes)
+
+
+def _pool_part(features: Array, y: Axis, x: Axis, attributes: Attributes) -> Array:
+    """Some channels and rows of bins of a RoI, in the coordinate type."""
+    rule, real = _rule(attributes), y.ranges.grid.start.dtype
+    pooled = np.full((len(features), len(y.complete), len(x.complete)), rule.start, real)
+    finite = True
+    for rows, columns in piece_pairs(y, x, rule.taps):
+        finite &= _add(features, rows, columns, rule, pooled)
     if attributes.mode == "max":
         # A sample outside the map has the value 0, and takes part in the maximum.
         partial = ~(y.complete[:, None] & x.complete)
         pooled[:, partial] = np.maximum(pooled[:, partial], 0)
         if attributes.semantics.max_start is not None:
             pooled = np.maximum(pooled, pooled.dtype.type(attributes.semantics.max_start))
+    if not finite:
+        pool_special(features, y, x, attributes, pooled)
     return pooled
 
 
-def _finite(features: Array, y: _Axis, x: _Axis) -> bool:
-    """Whether all features are from the first that the RoI touches to the last."""
-    if y.bins.size == 0 or x.bins.size == 0:
-        return True
-    rows, columns = (slice(int(axis.pixel.min()), int(axis.pixel.max()) + 1) for axis in (y, x))
-    return bool(np.isfinite(features[:, rows, columns]).all())
-
-
-def _without_samples(y: _Axis, x: _Axis, attributes: Attributes) -> float:
+def _without_samples(y: Axis, x: Axis, attributes: Attributes) -> float:
     """What every bin of a RoI is whose grid has no sample along an axis."""
     semantics = attributes.semantics
     if attributes.mode == "max" and semantics.max_start is not None:
@@ -196,9 +161,36 @@ def _without_samples(y: _Axis, x: _Axis, attributes: Attributes) -> float:
     return math.nan if semantics.empty == "nan" and (y.count == 0 or x.count == 0) else 0.0
 
 
-def _fold(features: Array, y: _Axis, x: _Axis, rule: _Rule) -> Array:
-    """The bins that have samples, of some channels: (C, H, W) features -> (C, B, B')."""
-    rows = _weigh([features[:, pixel] for pixel in y.pixel], y.weight[:, :, None], rule)
+def _add(features: Array, y: Piece, x: Piece, rule: _Rule, pooled: Array) -> bool:
+    """Folds one piece into what is pooled of the others; returns whether all features that it touches are finite."""
+    # Columns are cut out before rows are gathered: a RoI is seldom as wide as its map, nor its samples far apart.
+    left, right = int(x.pixel.min()), int(x.pixel.max()) + 1
+    columns: slice | Array
+    if right - left <= 4 * x.pixel.size:
+        columns, place = slice(left, right), x.pixel - left
+    else:
+        columns, place = np.unique(x.pixel, return_inverse=True)
+    across = replace(x, pixel=place.reshape(x.pixel.shape))
+    at = slice(None), y.bins[:, None], x.bins
+    finite = True
+    width = right - left if isinstance(columns, slice) else len(columns)
+    for part in channels_at_once(len(features), y.pixel.shape[1] * max(width, x.pixel.shape[1])):
+        rows = [_gather(features[part], pixel, columns) for pixel in y.pixel]
+        finite &= all(bool(np.isfinite(row).all()) for row in rows)
+        pooled[part][at] = rule.fold(pooled[part][at], _fold(rows, y, across, rule))
+    return finite
+
+
+def _gather(features: Array, rows: Array, columns: slice | Array) -> Array:
+    """(C, rows, columns) of (C, H, W)."""
+    if isinstance(columns, slice):
+        return features[:, :, columns][:, rows]
+    return features[:, rows[:, None], columns]
+
+
+def _fold(gathered: list[Array], y: Piece, x: Piece, rule: _Rule) -> Array:
+    """The bins of a piece, of some channels: J times (C, T, columns) features -> (C, B, B')."""
+    rows = _weigh(gathered, y.weight[:, :, None], rule)
     if not rule.interpolates_first:
         rows = rule.fold.reduceat(rows, y.starts, axis=1)
     cells = _weigh([rows[:, :, pixel] for pixel in x.pixel], x.weight, rule)

@@ -17,7 +17,6 @@ Of the samples between the same four pixels only those decide that have the leas
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
@@ -26,118 +25,81 @@ import numpy.typing as npt
 
 from onnx_roialign import geometry
 from onnx_roialign.attributes import Attributes
+from onnx_roialign.pieces import Axis, Piece, channels_at_once, piece_pairs
 
 __all__ = ["pool_special"]
 
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class _Taps:
-    """Samples along one axis: (2, S) pixels low and high of each, and their weights."""
-
-    pixel: Array
-    weight: Array
-
-
-@dataclass(frozen=True, slots=True)
-class _Bin:
-    """One bin along one axis.
-
-    Attributes:
-        samples: those inside the map that decide.
-        first: the first sample of the grid; None where it lies outside the map.
-        complete: whether all samples lie inside.
-    """
-
-    samples: _Taps
-    first: _Taps | None
-    complete: bool
-
-
-def pool_special(features: Array, roi: Array, attributes: Attributes, pooled: Array) -> None:
-    """Pools those bins of a RoI again that touch an infinite or NaN feature.
+def pool_special(features: Array, y: Axis, x: Axis, attributes: Attributes, pooled: Array) -> None:
+    """Pools those bins again that touch an infinite or NaN feature.
 
     Args:
-        features: (C, H, W) of its image.
-        roi: (4,) x1, y1, x2, y2 in the coordinate type.
+        features: (C, H, W), some channels of the RoI's image.
+        y: some of its rows of bins.
+        x: all of its columns of bins.
         attributes: of the call.
-        pooled: (C, output_height, output_width) in the coordinate type, changed in place.
+        pooled: (C, P, Q) these bins, in the coordinate type, changed in place.
     """
-    rows = _bins(roi[1::2], features.shape[1], attributes.output_height, attributes)
-    columns = _bins(roi[0::2], features.shape[2], attributes.output_width, attributes)
-    (top, bottom), (left, right) = _ends(rows), _ends(columns)
-    # (h, w) of what the RoI lies on: most bins of a large RoI touch nothing special.
-    special = np.logical_or.reduce(~np.isfinite(features[:, top:bottom, left:right]), axis=0)
-    every = np.arange(len(features))
-    pool = _mean if attributes.mode == "avg" else _maximum
-    for p, row in enumerate(rows):
-        across = special[row.samples.pixel.ravel() - top].any(axis=0)
-        for q, column in enumerate(columns):
-            if across[column.samples.pixel - left].any():
-                touched = _gather(features, every, row.samples, column.samples)
-                own = np.flatnonzero(~np.isfinite(touched).all(axis=(1, 2, 3, 4)))
-                pooled[own, p, q] = pool(features, own, row, column, attributes).astype(pooled.dtype)
+    mean = attributes.mode == "avg"
+    touched = np.zeros(pooled.shape, bool)
+    values = np.full(pooled.shape, 0 if mean else np.nan, pooled.dtype)
+    # Passes NaN over.
+    fold = np.add if mean else np.fmax
+    for rows, columns in piece_pairs(y, x, geometry.sample_taps):
+        at = slice(None), rows.bins[:, None], columns.bins
+        for part in channels_at_once(len(features), rows.pixel.shape[1] * columns.pixel.shape[1]):
+            taps = _taps(features[part], rows.pixel[:, :, None], columns.pixel[:, None])
+            special = reduce(np.logical_or, (~np.isfinite(tap) for tap in taps))
+            if mean and not special.any():
+                continue
+            products = _products(taps, rows.weight[:, :, None], columns.weight[:, None])
+            cells = _mean(products) if mean else reduce(_join(attributes), products)
+            touched[part][at] |= _by_bin(np.logical_or, special, rows, columns)
+            values[part][at] = fold(values[part][at], _by_bin(fold, cells, rows, columns))
+    if not mean:
+        values = _maximum(features, y, x, attributes, values)
+    pooled[touched] = values[touched]
 
 
-def _bins(corners: Array, length: int, bins: int, attributes: Attributes) -> list[_Bin]:
-    start, end = geometry.scaled_ends(corners[:1], corners[1:], attributes.spatial_scale, attributes.semantics)
-    samples = geometry.axis_samples(
-        start,
-        end,
-        length=length,
-        bins=bins,
-        sampling_ratio=attributes.sampling_ratio,
-        semantics=attributes.semantics,
-    )
-    taps = geometry.sample_taps(samples)
-    found = []
-    for p, own in enumerate(map(slice, taps.offsets[:-1], taps.offsets[1:])):
-        first = None
-        if samples.begins[0, p]:
-            i = np.searchsorted(samples.bin, [p])
-            fraction = samples.fraction[i]
-            first = _Taps(np.stack([samples.low[i], samples.high[i]]), np.stack([1 - fraction, fraction]))
-        found.append(_Bin(_Taps(taps.pixel[:, own], taps.weight[:, own]), first, bool(samples.complete[0, p])))
-    return found
+def _by_bin(fold: np.ufunc, cells: Array, y: Piece, x: Piece) -> Array:
+    """(C, S, S') samples -> (C, B, B') bins."""
+    down: Array = fold.reduceat(cells, y.starts, axis=1)
+    return np.asarray(fold.reduceat(down, x.starts, axis=2))
 
 
-def _ends(bins: list[_Bin]) -> tuple[int, int]:
-    """The first pixel that any bin touches, and the one after the last."""
-    pixels = np.concatenate([one.samples.pixel.ravel() for one in bins])
-    return int(pixels.min()), int(pixels.max()) + 1
+def _taps(features: Array, y: Array, x: Array) -> list[Array]:
+    """The four features of every sample, (C, S, S') each; y is (2, S, 1) pixels low and high, and x (2, 1, S')."""
+    return [features[:, y[a], x[b]] for a in range(2) for b in range(2)]
 
 
-def _gather(features: Array, channels: Array, y: _Taps, x: _Taps) -> Array:
-    """(C, 2, S, 2, S') features at low and high of each sample along y and along x."""
-    return features[channels[:, None, None, None, None], y.pixel[:, :, None, None], x.pixel]
+def _products(taps: list[Array], y: Array, x: Array) -> list[Array]:
+    """Their weight * feature, in the coordinate type."""
+    weights = (y[a] * x[b] for a in range(2) for b in range(2))
+    return [weight * tap.astype(weight.dtype) for weight, tap in zip(weights, taps, strict=True)]
 
 
-def _products(features: Array, channels: Array, y: _Taps, x: _Taps) -> list[Array]:
-    """The four taps of every sample, (C, S, S') each: weight * feature in the coordinate type."""
-    values = _gather(features, channels, y, x).astype(y.weight.dtype)
-    return [y.weight[a][:, None] * x.weight[b] * values[:, a, :, b] for a in range(2) for b in range(2)]
-
-
-def _mean(features: Array, channels: Array, row: _Bin, column: _Bin, attributes: Attributes) -> Array:
+def _mean(products: list[Array]) -> Array:
     # What is finite has no part beside what is not: no sum, and no division by the number of samples.
-    taps = np.stack(_products(features, channels, row.samples, column.samples))
-    return np.asarray(np.where(np.isfinite(taps), 0, taps).sum(axis=(0, 2, 3)))
+    return np.asarray(reduce(np.add, (np.where(np.isfinite(product), 0, product) for product in products)))
 
 
-def _maximum(features: Array, channels: Array, row: _Bin, column: _Bin, attributes: Attributes) -> Array:
-    semantics = attributes.semantics
-    join: Callable[[Array, Array], Array] = np.add if semantics.max_rule == "samples" else _std_max
-    values = reduce(join, _products(features, channels, row.samples, column.samples))
-    best: Array = np.fmax.reduce(values, axis=(1, 2))  # passes NaN over
-    if not (row.complete and column.complete):
-        best = np.fmax(best, 0)
-    if semantics.max_start is not None:
-        best = np.fmax(best, best.dtype.type(semantics.max_start))
-    elif row.first is not None and column.first is not None:
-        first = reduce(join, _products(features, channels, row.first, column.first))[:, 0, 0]
-        best = np.where(np.isnan(first), first, best)
-    return best
+def _maximum(features: Array, y: Axis, x: Axis, attributes: Attributes, best: Array) -> Array:
+    """The maximum of each bin, from that of its samples inside the map without those that are NaN."""
+    best = np.where(y.complete[:, None] & x.complete, best, np.fmax(best, 0))
+    if attributes.semantics.max_start is not None:
+        return np.asarray(np.fmax(best, best.dtype.type(attributes.semantics.max_start)))
+    (rows, row_weights), (columns, column_weights) = y.first_taps(), x.first_taps()
+    taps = _taps(features, rows[:, :, None], columns[:, None])
+    first = reduce(_join(attributes), _products(taps, row_weights[:, :, None], column_weights[:, None]))
+    begins = y.begins[:, None] & x.begins
+    return np.asarray(np.where(begins & np.isnan(first), first, best))
+
+
+def _join(attributes: Attributes) -> Callable[[Array, Array], Array]:
+    """Makes a sample's value of its four taps."""
+    return np.add if attributes.semantics.max_rule == "samples" else _std_max
 
 
 def _std_max(a: Array, b: Array) -> Array:

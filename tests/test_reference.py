@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from kernel_calls import ordinal
 from meanings import any_semantics
 
-from onnx_roialign import PRESETS, Semantics, reference
+from onnx_roialign import PRESETS, Semantics, pieces, reference
 from onnx_roialign.attributes import Attributes
 
 ZERO = np.zeros(1, np.int64)
@@ -270,9 +270,11 @@ def test_channels_cut_into_pieces_are_pooled_as_one(mode, semantics, monkeypatch
     X, rois = features(1, 7, 20, 20), np.float32([[1, 2, 17, 15], [3, 3, 9, 30]])
     attributes = Attributes(output_height=3, output_width=3, mode=mode, semantics=PRESETS[semantics])
     whole = reference.roi_align(X, rois, np.zeros(2, np.int64), attributes)
-    monkeypatch.setattr(reference, "_CHUNK", 1)
-    monkeypatch.setattr(reference, "_BLOCK", 1)
-    assert np.array_equal(reference.roi_align(X, rois, np.zeros(2, np.int64), attributes), whole)
+    for bound in ("_CHUNK", "_BLOCK", "_KEPT", "_ROWS", "_PAIRS"):
+        monkeypatch.setattr(pieces, bound, 1)
+    cut = reference.roi_align(X, rois, np.zeros(2, np.int64), attributes)
+    # The maximum is the same, the mean's sums are rounded in another order.
+    assert np.abs(cut - whole).max() <= (0 if mode == "max" else tolerances.FLOAT32) * np.abs(X).max()
 
 
 def test_attributes_are_plain_numbers_whatever_numbers_they_were_given():

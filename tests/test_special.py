@@ -13,7 +13,7 @@ from meanings import any_semantics
 from onnx import TensorProto, helper
 
 import onnx_roialign
-from onnx_roialign import PRESETS, Semantics, native, reference
+from onnx_roialign import PRESETS, Semantics, native, pieces, reference
 from onnx_roialign.attributes import Attributes
 
 SPECIAL = (np.nan, np.inf, -np.inf)
@@ -72,6 +72,20 @@ def test_every_engine_makes_of_special_features_what_a_loop_makes_of_them(call):
     assert_alike(reference.roi_align(*call), want, call[0])
     for isa in native.available_isas():
         assert_alike(native.roi_align(*call, isa=isa), want, call[0])
+
+
+@pytest.mark.parametrize(("mode", "max_rule"), [("avg", "corners"), ("max", "corners"), ("max", "samples")])
+def test_bins_cut_into_pieces_are_pooled_as_one(mode, max_rule, monkeypatch):
+    rng = np.random.default_rng(20261129)
+    X = sprinkle(rng.standard_normal((1, 3, 20, 20)) - 1, rng, 0.02).astype(np.float32)
+    rois = np.float32([[1, 2, 17, 15], [3, 3, 9, 30], [16, 12, 4, 3]])
+    attributes = Attributes(3, 4, mode=mode, semantics=Semantics(max_rule=max_rule))
+    whole = reference.roi_align(X, rois, np.zeros(3, np.int64), attributes)
+    assert not np.isfinite(whole).all()
+    assert np.isfinite(whole).any()
+    for bound in ("_CHUNK", "_BLOCK", "_KEPT", "_ROWS", "_PAIRS"):
+        monkeypatch.setattr(pieces, bound, 1)
+    assert_alike(reference.roi_align(X, rois, np.zeros(3, np.int64), attributes), whole, X)
 
 
 # What the vectors of each way of pooling do not see by themselves: points, columns, a tile, and all of them mixed.
