@@ -13,6 +13,7 @@
 #include "element.h"
 #include "geometry.h"
 #include "problem.h"
+#include "shown.h"
 
 namespace roialign {
 namespace {
@@ -179,15 +180,14 @@ std::string shown(double value) {
 }
 
 std::string shown(const char* text) {
-  constexpr size_t kMost = 64;
-  const size_t length = strnlen(text, kMost + 1);
-  size_t kept = std::min(length, kMost);
-  while (length > kMost && kept > 0 && (text[kept] & 0xc0) == 0x80) --kept;  // not inside a character of UTF-8
+  const size_t length = strnlen(text, kMostShown + 1);
+  size_t kept = std::min(length, kMostShown);
+  while (length > kMostShown && kept > 0 && (text[kept] & 0xc0) == 0x80) --kept;  // not inside a character of UTF-8
   std::string result(text, kept);
   for (char& c : result) {
     if (static_cast<unsigned char>(c) < ' ') c = '?';
   }
-  return length > kMost ? result + "..." : result;
+  return length > kMostShown ? result + "..." : result;
 }
 
 std::string check_attributes(const Attributes& attributes) {

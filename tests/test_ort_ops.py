@@ -34,7 +34,8 @@ from session_models import (
 )
 
 import onnx_roialign
-from onnx_roialign import native
+from onnx_roialign import RoiAlignError, native
+from onnx_roialign.attributes import Attributes
 
 ENGINES = ("native", "reference")
 OPSETS = tuple(sorted({10, 11, 12, 13, 15, 16, 18, 20, 21, newest_opset()}))
@@ -321,6 +322,34 @@ BAD_FEEDS = [
     ({"rois": np.where(ROIS == 12.25, -np.inf, ROIS)}, r"rois must be finite, got -inf at row 1, column 3 \(y2\)"),
     ({"X": X[:, :, :0]}, r"X must have H and W of at least 1, got shape \(2, 5, 0, 11\)"),
 ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            "a'b",
+            'a"b',
+            "a'\"b",
+            "a\nb\tc\rd",
+            "a    b ",
+            "a\\b",
+            "\x01\x7f",
+            "x" * 61,
+            "x" * 62,
+            "x" * 63,
+            "x" * 64,
+        ),
+        *("x" * 100_000, "\u00e9" * 62, "\u00e9" * 63, "\U0001f600" * 100, "'" * 63, '"' * 63, "'\"" * 31, "\n" * 32),
+    ],
+    ids=range(20),
+)
+def test_the_library_shows_a_text_as_python_does(text):
+    with pytest.raises(RoiAlignError) as by_python:
+        Attributes(mode=text)
+    with pytest.raises(Exception, match=re.escape(f"{by_python.value} (node 'pool')")):
+        bare_session(model(16, mode=text), 16)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -6,7 +6,7 @@ import ml_dtypes
 import naive
 import numpy as np
 import pytest
-import tolerances
+from alike import assert_alike
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from meanings import any_semantics
@@ -18,21 +18,6 @@ from onnx_roialign.attributes import Attributes
 
 SPECIAL = (np.nan, np.inf, -np.inf)
 DTYPES = (np.float32, np.float64, np.float16, ml_dtypes.bfloat16)
-TOLERANCES = {
-    "float32": tolerances.FLOAT32,
-    "float64": tolerances.FLOAT64,
-    "float16": 2.0**-10,  # an ULP of the largest feature: these tests are of what is not finite
-    "bfloat16": 2.0**-7,
-}
-
-
-def assert_alike(got, want, X):
-    """NaN, infinity and -infinity in the same places, and what is finite within the type's tolerance."""
-    got, want = got.astype(np.float64), want.astype(np.float64)
-    finite = np.isfinite(want)
-    np.testing.assert_array_equal(np.where(np.isfinite(got), 0, got), np.where(finite, 0, want))
-    largest = np.abs(X.astype(np.float64)[np.isfinite(X)]).max(initial=0.0)
-    assert np.abs(got[finite] - want[finite]).max(initial=0.0) <= TOLERANCES[X.dtype.name] * max(largest, 1e-30)
 
 
 def sprinkle(X, rng, part):

@@ -1,0 +1,301 @@
+"""Direct C calls at random, most of them malformed in one or two places, and what Python says of each.
+
+Every array lies at exactly its size, and so does the struct: under AddressSanitizer any read or write beside them ends
+the process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from onnx_roialign import RoiAlignError, attributes, native, reference
+from onnx_roialign.attributes import Attributes
+from onnx_roialign.semantics import NUMBERS, Semantics
+
+DTYPES = {code: np.dtype(getattr(ml_dtypes, name, name)) for name, code in native._TYPES}
+FLAGS = ("mode_max", *(name for name, _, _ in native._FLAGS))
+ARRAYS = ("X", "rois", "batch_indices", "Y")
+
+# What the struct must have, and the largest that is believed (kernels/direct_call.cpp).
+FIRST_SIZE = native._Arguments.ran.offset + ctypes.sizeof(ctypes.c_char_p)
+FULL_SIZE = ctypes.sizeof(native._Arguments)
+MOST_SIZE = 4096
+
+UGLY_FLOATS = (math.nan, math.inf, -math.inf, 0.0, -0.0, 1e-45, 1e-320, 1e39, -1e39, 3.5e38, 1e300, -1.0, 1e9, 1e20)
+UGLY_INT32 = (0, -1, 2, 255, 1024, 1025, 2**31 - 1, -(2**31))
+UGLY_INT64 = (0, -1, 2**31, 2**32 + 1, 2**40, 2**62, 2**63 - 1, -(2**63), 16384, 16385, 32768, 32769, 2**27 + 1)
+UGLY_FEATURES = (math.nan, math.inf, -math.inf, -0.0, 1e-45, 1e38)
+UGLY_COORDINATES = (*UGLY_FLOATS, -3e38, 65504.0, 2.0**31, 2.0**40, 2.0**62)
+UGLY_INDICES = (-1, 2, 2**31, 2**40, 2**62, -(2**63))
+UGLY_ISAS = (b"", b"sse9000", b"\xff\xfe", b"a\nb", b"x" * 63 + b"\xc3\xa9", b"avx2" * 1000)
+UGLY_SIZES = (0, 8, FIRST_SIZE - 1, FIRST_SIZE, FIRST_SIZE + 8, FULL_SIZE + 8, MOST_SIZE, MOST_SIZE + 1, 2**62)
+
+_MOST_ELEMENTS = 1 << 18
+
+
+def pick(rng: np.random.Generator, values: Any) -> Any:
+    return values[rng.integers(len(values))]
+
+
+@dataclass
+class Call:
+    """The struct's fields by name, and its arrays, null where they are None."""
+
+    fields: dict[str, Any]
+    arrays: dict[str, np.ndarray | None] = field(default_factory=dict)
+    struct_size: int = FULL_SIZE
+    behind: int = 0  # the byte that stands behind the struct as this library knows it
+    misaligned: str | None = None
+
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.fields[name] for name in "NCHW")
+
+    def output_shape(self) -> tuple[int, ...]:
+        return tuple(self.fields[name] for name in ("num_rois", "C", "output_height", "output_width"))
+
+
+def good_call(rng: np.random.Generator, isas: list[bytes]) -> Call:
+    fields = {
+        "type": pick(rng, list(DTYPES)),
+        "rois_type": pick(rng, (0, 0, *DTYPES)),
+        "N": pick(rng, (1, 2)),
+        "C": pick(rng, (1, 2, 5, 17)),
+        "H": int(rng.integers(1, 30)),
+        "W": int(rng.integers(1, 40)),
+        "num_rois": pick(rng, (1, 1, 2, 6)),
+        "output_height": pick(rng, (1, 1, 2, 7, 9)),
+        "output_width": pick(rng, (1, 1, 2, 7, 9)),
+        "sampling_ratio": pick(rng, (0, 0, 1, 2, 3)),
+        "spatial_scale": pick(rng, (1.0, 0.25, 0.1)),
+        "offset": pick(rng, (0.0, 0.5)),
+        "min_size": pick(rng, (1.0, -math.inf)),
+        "start_shift": pick(rng, (0.0, 0.0, 0.5)),
+        "end_shift": pick(rng, (0.0, 1.0)),
+        "max_start": pick(rng, (-math.inf, -math.inf, 0.0, -1e4)),
+        "threads": pick(rng, (1, 1, 2, 3)),
+        "isa": pick(rng, (None, *isas)),
+    }
+    return Call(fields | {name: int(rng.integers(2)) for name in FLAGS})
+
+
+def spoil_fields(rng: np.random.Generator, call: Call) -> None:
+    """One of the struct's fields, struct_size too, gets an ugly value."""
+    kinds = {name: kind for name, kind in native._Arguments._fields_ if name not in (*ARRAYS, "ran")}
+    name = pick(rng, list(kinds))
+    if name == "struct_size":
+        call.struct_size, call.behind = pick(rng, UGLY_SIZES), pick(rng, (0, 0, 1))
+        for later in ("start_shift", "max_start"):  # what the caller does not know has its default
+            if getattr(native._Arguments, later).offset >= call.struct_size >= FIRST_SIZE:
+                call.fields[later] = -math.inf if later == "max_start" else 0.0
+        return
+    by_kind = {ctypes.c_int32: UGLY_INT32, ctypes.c_int64: UGLY_INT64, ctypes.c_double: UGLY_FLOATS}
+    call.fields[name] = pick(rng, UGLY_ISAS if name == "isa" else by_kind[kinds[name]])
+    # What the checks let pass must be held by real arrays.
+    if size_problem(call) is None and max(elements(call.shape()), elements(call.output_shape())) > _MOST_ELEMENTS:
+        call.fields[name] = 1 if name in "NCHW" or name == "num_rois" else call.fields[name]
+        if elements(call.output_shape()) > _MOST_ELEMENTS:
+            call.fields |= {"num_rois": 1, "C": 1, "output_width" if name == "output_height" else "output_height": 1}
+
+
+def elements(shape: tuple[int, ...]) -> int:
+    """How many there are, or were if no size was 0: NumPy's bound too."""
+    return math.prod(max(size, 1) for size in shape)
+
+
+def fill(rng: np.random.Generator, call: Call) -> None:
+    """Arrays of the call's sizes, where it has sizes that arrays can have."""
+    dtype = DTYPES.get(call.fields["type"], np.dtype(np.float32))
+    rois_dtype = DTYPES.get(call.fields["rois_type"], dtype)
+    shape, count, output = call.shape(), call.fields["num_rois"], call.output_shape()
+    real = all(min(size) >= 0 and elements(size) <= 1 << 24 for size in (shape, output))
+    if not real:
+        shape, count, output = (1, 1, 1, 1), 1, (1, 1, 1, 1)
+    start = rng.uniform(-20, 60, (count, 2))
+    rois = np.hstack([start, start + rng.uniform(-3, 50, (count, 2))])
+    if rng.random() < 0.1:
+        rois *= pick(rng, (1e3, 1e9, -1.0, 1e-30, 1e20))
+    X = rng.standard_normal(shape)
+    with np.errstate(over="ignore"):
+        call.arrays = {
+            "X": X.astype(dtype),
+            "rois": rois.astype(rois_dtype),
+            "batch_indices": rng.integers(0, max(min(shape[0], 9), 1), count),
+            "Y": np.zeros(output, dtype),
+        }
+
+
+def spoil_arrays(rng: np.random.Generator, call: Call) -> None:
+    """Values of one array, or where it lies."""
+    name = pick(rng, ARRAYS)
+    array = call.arrays[name]
+    assert array is not None
+    if rng.random() < 0.1:
+        call.arrays[name] = None
+    elif rng.random() < 0.1:
+        call.misaligned = name
+    elif name != "Y" and array.size:
+        values = {"X": UGLY_FEATURES, "rois": UGLY_COORDINATES, "batch_indices": UGLY_INDICES}[name]
+        with np.errstate(over="ignore"):
+            for _ in range(int(rng.integers(1, 4))):
+                array.flat[rng.integers(array.size)] = pick(rng, values)
+
+
+def draw_call(rng: np.random.Generator, isas: list[bytes]) -> Call:
+    call = good_call(rng, isas)
+    ugly = pick(rng, ((), (spoil_fields,), (spoil_fields,), (spoil_arrays,), (spoil_fields, spoil_arrays)))
+    if spoil_fields in ugly:
+        spoil_fields(rng, call)
+    fill(rng, call)
+    if spoil_arrays in ugly:
+        spoil_arrays(rng, call)
+    return call
+
+
+# ---- the call itself ----
+
+
+@dataclass
+class Answer:
+    status: int
+    message: bytes
+    Y: np.ndarray | None
+
+
+def shifted(array: np.ndarray) -> np.ndarray:
+    """The same values, one byte off an address that is aligned."""
+    memory = np.zeros(array.nbytes + 1, np.uint8)
+    memory[1:] = np.frombuffer(array.tobytes(), np.uint8)
+    return memory[1:]
+
+
+def make_call(call: Call, message_size: int) -> Answer:
+    known = 0 if not FIRST_SIZE <= call.struct_size <= MOST_SIZE else call.struct_size
+    full = native._Arguments(struct_size=call.struct_size, **call.fields)
+    kept = dict(call.arrays)
+    for name, array in kept.items():
+        if array is not None and call.misaligned == name:
+            kept[name] = array = shifted(array)
+        setattr(full, name, None if array is None else array.ctypes.data)
+    memory = np.zeros(known or FULL_SIZE, np.uint8)
+    memory[:FULL_SIZE] = np.frombuffer(bytes(full), np.uint8)[: len(memory)]
+    memory[FULL_SIZE:] = call.behind
+    given = ctypes.cast(memory.ctypes.data, ctypes.POINTER(native._Arguments))
+    text = np.full(max(message_size, 1), 0x55, np.uint8)
+    pointer = ctypes.cast(text.ctypes.data if message_size else None, ctypes.c_char_p)
+    status = native._library().onnx_roialign_call(given, pointer, message_size)
+    message = text[:message_size].tobytes()
+    assert message_size == 0 or 0 in message, "the message has no end"
+    return Answer(status, message.split(b"\0")[0], kept["Y"])
+
+
+# ---- what Python says ----
+
+
+def size_problem(call: Call) -> str | None:
+    """What is wrong with the sizes of the arrays or of the output, None where nothing is."""
+    fields = call.fields
+    for name in (*"NCHW", "num_rois"):
+        if fields[name] < 0:  # no array has one
+            return f"{name} must be at least 0, got {fields[name]}"
+    try:
+        sizes = Attributes(output_height=fields["output_height"], output_width=fields["output_width"])
+        attributes._check_sizes(call.shape(), fields["num_rois"], sizes)
+    except RoiAlignError as error:
+        return str(error)
+    return None
+
+
+def refuse(problem: str | None) -> None:
+    if problem is not None:
+        raise RoiAlignError(problem)
+
+
+def struct_problem(call: Call) -> str | None:
+    size = call.struct_size
+    if not FIRST_SIZE <= size <= MOST_SIZE:
+        return f"struct_size must be in [{FIRST_SIZE}, {MOST_SIZE}], got {size}"
+    if size > FULL_SIZE and call.behind:
+        version = native._library().onnx_roialign_version
+        version.restype = ctypes.c_char_p
+        return (
+            f"struct_size must be at most {FULL_SIZE} where a field behind is not 0, got {size}; the caller needs a "
+            f"newer library than {version().decode()}"
+        )
+    return None
+
+
+def type_problem(call: Call) -> str | None:
+    for name, code in (("X", call.fields["type"]), ("rois", call.fields["rois_type"] or call.fields["type"])):
+        if code not in DTYPES:
+            return f"{name} must be float32, float64, float16 or bfloat16, got type {code}"
+    return None
+
+
+def pointer_problem(call: Call) -> str | None:
+    shape, count = call.shape(), call.fields["num_rois"]
+    needed = {"X": math.prod(shape), "rois": count, "batch_indices": count, "Y": count * shape[1]}
+    types = {"rois": call.fields["rois_type"] or call.fields["type"], "batch_indices": None}
+    for name in ARRAYS:
+        if needed[name] == 0:
+            continue
+        if call.arrays[name] is None:
+            return f"{name} must not be null, got null"
+        code = types.get(name, call.fields["type"])
+        size = 8 if code is None else DTYPES[code].itemsize
+        if call.misaligned == name:
+            return f"{name} must be aligned to {size} bytes, got an address of 1 more"
+    return None
+
+
+def isa_problem(name: bytes | None, isas: list[bytes]) -> bytes | None:
+    if name is None or name in isas:
+        return None
+    kept = name[:64]
+    while len(name) > 64 and name[len(kept)] & 0xC0 == 0x80:  # not inside a character of UTF-8
+        kept = kept[:-1]
+    shown = bytes(63 if byte < 32 else byte for byte in kept) + (b"..." if len(name) > 64 else b"")
+    return b"isa must be one of " + b", ".join(isas) + b", got " + shown
+
+
+def read(fields: dict[str, Any]) -> Attributes:
+    """The fields as Attributes: -infinity is how C says None."""
+    for name in FLAGS:
+        refuse(None if fields[name] in (0, 1) else f"{name} must be 0 or 1, got {fields[name]}")
+    optional = {name: None for name in ("min_size", "max_start") if fields[name] == -math.inf}
+    choices = {name: value for flag, name, value in native._FLAGS if fields[flag]}
+    plain = ("output_height", "output_width", "sampling_ratio", "spatial_scale")
+    return Attributes(
+        **{name: fields[name] for name in plain},
+        mode="max" if fields["mode_max"] else "avg",
+        semantics=Semantics(**{name: fields[name] for name in NUMBERS} | optional | choices),
+    )
+
+
+def expected(call: Call, isas: list[bytes], answer: Callable[..., np.ndarray] = reference.roi_align) -> Any:
+    """The answer, or status 1 or 2 and the message; in the order of checks that onnx_roialign.h promises."""
+    try:
+        refuse(struct_problem(call))
+        asked = read(call.fields)
+        attributes.check_threads(call.fields["threads"])
+        refuse(type_problem(call))
+        asked.check_in(DTYPES[call.fields["type"]])
+        refuse(size_problem(call))
+        refuse(pointer_problem(call))
+        shape, count = call.shape(), call.fields["num_rois"]
+        dtype = DTYPES[call.fields["type"]]
+        X, rois, batch_indices = (call.arrays[name] for name in ARRAYS[:3])
+        X = np.empty(shape, dtype) if X is None else X
+        rois = np.empty((count, 4), dtype) if rois is None else rois
+        batch_indices = np.empty(count, np.int64) if batch_indices is None else batch_indices
+        want = answer(X, rois, batch_indices, asked)
+    except RoiAlignError as error:
+        return 1, str(error).encode()
+    problem = isa_problem(call.fields["isa"], isas)
+    return want if problem is None else (2, problem)
