@@ -443,6 +443,14 @@ CASES: tuple[tuple[str, str, Make, Make, str | Semantics | None], ...] = (
     ),
     ("offset", "quarter", lambda: model(**HALF), lambda: private(QUARTER), QUARTER),
     ("max-rule", "mmcv", lambda: model(mode="max", **HALF), lambda: private("mmcv_aligned", mode="max"), "mmcv"),
+    (
+        "start-shift",
+        "openvino",
+        lambda: model(**HALF),
+        lambda: private("openvino_half_pixel"),
+        "openvino:aligned_mode=half_pixel",
+    ),
+    ("max-start", "mmcv", lambda: model(mode="max", **HALF), lambda: private("mmcv_aligned", mode="max"), "mmcv"),
     ("border", "exclusive", lambda: model(**HALF), lambda: private(EXCLUSIVE), EXCLUSIVE),
     ("empty-bins", "paddle", lambda: model(sampling_ratio=0), lambda: model(sampling_ratio=2), "paddle"),
     (

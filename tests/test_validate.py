@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import exports
 import graph_models
 import onnx
 import pytest
-from graph_models import BODIES, CASES, LEGACY, model
+from graph_models import BODIES, CASES, HALF, LEGACY, model
 from test_exports import KNOWN_WRONG, known_wrong, opset
 
-from onnx_roialign import PRESETS, RoiAlignError
+from onnx_roialign import PRESETS, RoiAlignError, Semantics
 from onnx_roialign.graph import Finding, validate
 from onnx_roialign.graph.finding import CODES
 from onnx_roialign.installed import has_builtin_kernel
@@ -227,3 +228,14 @@ def test_a_source_that_is_none_is_refused(source, message):
 )
 def test_a_source_means_the_frameworks_own_call(source, preset):
     assert parse(source) == PRESETS[preset]
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Semantics)])
+def test_no_field_in_which_a_node_departs_from_its_source_is_passed_over(field):
+    """Whatever fields Semantics gets: each has a finding, with the value that is wanted and the one that is there."""
+    other = {"adaptive": "floor", "empty": "nan", "max_rule": "samples", "border": "exclusive"}
+    wanted = dataclasses.replace(PRESETS["onnx_half_pixel"], **{field: other.get(field, 0.25)})
+    found = validate(model(mode="max", sampling_ratio=0, **HALF), wanted)
+    (one,) = [finding for finding in found if finding.code not in ("max-mode", "sampling-ratio-omitted")]
+    assert one.severity == CODES[one.code][0]
+    assert field == "min_size" or field in one.message

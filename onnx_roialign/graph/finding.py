@@ -92,10 +92,12 @@ CODES: Mapping[str, tuple[Severity, str]] = MappingProxyType(
         "half-pixel-lost": ("error", "every sample lies half a pixel of the feature map too far right and down"),
         "half-pixel-added": ("error", "every sample lies half a pixel of the feature map too far left and up"),
         "minimum-size": ("error", "RoIs smaller than 1 x 1 pixel of the feature map are read over another area"),
+        "start-shift": ("error", "every RoI begins at another place"),
         "end-shift": ("error", "every RoI ends at another place"),
         "offset": ("error", "every sample is moved by the same distance"),
         "adaptive-rule": ("error", "RoIs whose size is no multiple of the bins are sampled at other points"),
         "max-rule": ("error", "the maximum is taken over other values"),
+        "max-start": ("error", "no maximum is less than another number, which bins without samples are, too"),
         "border": ("info", "a sample exactly on the border of the map counts in one and not in the other"),
         "empty-bins": ("info", "the bins of RoIs without area answer another value (0, or NaN)"),
         # Found by running.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -42,13 +43,12 @@ _COARSE = (
     (onnx.TensorProto.BFLOAT16, "bfloat16", 256),
 )
 
-_FIELD_CODES = (
-    ("end_shift", "end-shift"),
-    ("adaptive", "adaptive-rule"),
-    ("max_rule", "max-rule"),
-    ("border", "border"),
-    ("empty", "empty-bins"),
-)
+# The code of every field but those two that ONNX's coordinate modes set together, which `_coordinates` names.
+_FIELD_CODES = {
+    field.name: {"adaptive": "adaptive-rule", "empty": "empty-bins"}.get(field.name, field.name.replace("_", "-"))
+    for field in fields(Semantics)
+    if field.name not in ("offset", "min_size")
+}
 
 
 def validate(
@@ -219,11 +219,11 @@ def _dialect(site: Site) -> Iterator[Finding]:
 def _departures(site: Site, wanted: Semantics, source: str | Semantics | None) -> Iterator[Finding]:
     """Every field in which the node, with the shift before it, is not what the source means."""
     has = site.effective
-    fields = differences(has, wanted)
-    if "offset" in fields or "min_size" in fields:
+    departing = differences(has, wanted)
+    if "offset" in departing or "min_size" in departing:
         yield _coordinates(site, wanted, source)
-    for field, code in _FIELD_CODES:
-        if field in fields:
+    for field, code in _FIELD_CODES.items():
+        if field in departing:
             want, got = getattr(wanted, field), getattr(has.semantics, field)
             message = f"{field} must be {want!r} as in {_name(source)}, got {got!r}"
             yield found(code, site.name, message, repairable=True)
