@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,6 +28,7 @@ from rich.table import Table
 
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.inputs import given_inputs, read_model
+from onnx_roialign.model import format_of, has_external_data, to_bytes
 
 if TYPE_CHECKING:  # each command imports what it needs: onnx-ir and its passes are slow to
     from onnx_roialign.graph import Finding
@@ -191,13 +193,31 @@ def _print(findings: Sequence[Finding], none: str, heading: str | None = None) -
 
 def _check_place(model: onnx.ModelProto, path: Path, output: Path) -> None:
     """Data in other files is found by its place beside the model: a new model elsewhere would not find it."""
-    external = any(onnx.external_data_helper.uses_external_data(tensor) for tensor in model.graph.initializer)
-    if external and output.resolve().parent != path.resolve().parent:
+    if has_external_data(model) and output.resolve().parent != path.resolve().parent:
         raise RoiAlignError(f"--output must be in the folder of MODEL, whose data lies beside it, got {str(output)!r}")
 
 
 def _save(model: onnx.ModelProto, output: Path) -> None:
+    """Writes the model in the format that the ending of the file stands for, where that holds all of it."""
+    kind = format_of(str(output))
+    data = to_bytes(model) if kind == "protobuf" else _as_text(model, kind)
+    if data is None:
+        raise RoiAlignError(
+            f"--output must end in .onnx for this model, which {kind} does not hold, got {str(output)!r}"
+        )
     try:
-        output.write_bytes(model.SerializeToString())
+        output.write_bytes(data)
     except OSError as error:
         raise RoiAlignError(f"--output must be a file to write, got {str(output)!r} ({error.strerror})") from error
+
+
+def _as_text(model: onnx.ModelProto, kind: str) -> bytes | None:
+    """The model in one of onnx's text formats; None where it does not come back from that as it is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # onnx says that a format is experimental
+        try:
+            data: bytes = onnx.serialization.registry.get(kind).serialize_proto(model)
+            back = onnx.load_model_from_string(data, kind)
+        except Exception:  # its serializers and parsers share no exception
+            return None
+    return data if back == model else None

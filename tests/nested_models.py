@@ -160,8 +160,8 @@ NESTED = MappingProxyType(
     }
 )
 
-# The first opset that has what the form is written with.
-FIRST_OPSET = MappingProxyType({"SequenceMap": 17, "Optional": 15})
+# The first opset that has what the form is written with; for Optional, that every onnx converts it to.
+FIRST_OPSET = MappingProxyType({"SequenceMap": 17, "Optional": 18})
 
 
 def first_opset(name: str) -> int:

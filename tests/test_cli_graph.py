@@ -6,6 +6,7 @@ import json
 import re
 
 import exports
+import graph_models
 import numpy as np
 import onnx
 import pytest
@@ -328,3 +329,45 @@ def test_convert_opset_names_the_option_and_not_the_argument(tmp_path):
     result = invoke("convert-opset", RIGHT, "--target", 11, "-o", tmp_path / "m.onnx")
     assert result.exit_code == 2
     assert "pass --private-op to say it with onnx_roialign::AnyRoiAlign" in result.stderr
+
+
+# The model that is written
+
+
+COMMANDS = {
+    "repair": ("repair", WRONG, *ALIGNED),
+    "convert-opset": ("convert-opset", TORCHVISION / "torchscript_opset11_legacy_s2.onnx", "--target", 16),
+    "make-explicit": ("make-explicit", TORCHVISION / "torchscript_opset11_legacy_s2.onnx"),
+}
+
+
+@pytest.mark.parametrize("ending", [".onnx", ".textproto", ".json", ".onnxtxt", ".model"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_ending_says_the_format(command, ending, tmp_path):
+    plain, other = tmp_path / "plain.onnx", tmp_path / f"other{ending}"
+    assert invoke(*COMMANDS[command], "-o", plain).exit_code == 0
+    result = invoke(*COMMANDS[command], "-o", other)
+    if ending == ".onnxtxt" and result.exit_code:  # it has no place for all that a model may have
+        assert "--output must end in .onnx for this model, which onnxtxt does not hold" in result.stderr
+        assert not other.exists()
+        return
+    assert result.exit_code == 0
+    assert onnx.load(other) == onnx.load(plain)
+    assert (other.read_bytes() == plain.read_bytes()) == (ending in (".onnx", ".model"))
+    assert invoke("validate", other).exit_code == invoke("validate", plain).exit_code
+
+
+def test_data_that_lies_beside_a_body_keeps_the_model_in_its_folder(tmp_path):
+    given = graph_models.in_if(11)
+    body = given.graph.node[0].attribute[0].g
+    body.initializer.append(onnx.numpy_helper.from_array(np.zeros(1000, np.float32), "weight"))
+    onnx.external_data_helper.set_external_data(body.initializer[0], "weights")
+    (tmp_path / "weights").write_bytes(body.initializer[0].raw_data)
+    body.initializer[0].ClearField("raw_data")
+    (tmp_path / "model.onnx").write_bytes(given.SerializeToString())
+    (tmp_path / "elsewhere").mkdir()
+    for command in (("make-explicit",), ("convert-opset", "--target", 16), ("repair", "--source", "torchvision")):
+        result = invoke(*command, tmp_path / "model.onnx", "-o", tmp_path / "elsewhere" / "m.onnx")
+        assert result.exit_code == 2
+        assert "--output must be in the folder of MODEL, whose data lies beside it, got" in result.stderr
+        assert invoke(*command, tmp_path / "model.onnx", "-o", tmp_path / "m.onnx").exit_code == 0

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import exports
 import graph_models
 import numpy as np
@@ -144,3 +148,37 @@ def test_a_roi_align_that_is_not_valid_is_refused(opset_):
 def test_the_error_of_the_bare_library_names_the_command():
     with pytest.raises(Exception, match="onnx-roialign make-explicit MODEL -o OUT"):
         onnxruntime.InferenceSession(model(16).SerializeToString(), bare_options(), ["CPUExecutionProvider"])
+
+
+_LARGE = """
+import resource, sys
+import onnx
+from onnx_roialign.graph import convert_opset, make_explicit, repair, validate
+
+path, limit = sys.argv[1], 1 << 31
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + limit, used + limit))  # the weights are 3 GB: they do not fit
+for change in (make_explicit, lambda one: convert_opset(one, 21), lambda one: repair(one, "torchvision:aligned=True")):
+    changed = change(path)
+    (weight,) = (one for one in changed.graph.initializer if one.name == "large")
+    assert {one.key: one.value for one in weight.external_data}["location"] == "weights"
+    assert not weight.HasField("raw_data")
+    onnx.save(changed, path + ".changed")
+    assert [one.code for one in validate(path + ".changed")] == []
+"""
+
+
+@pytest.mark.parametrize("opset_", [11, 16])
+def test_weights_of_3_gb_beside_the_model_are_not_read(opset_, tmp_path):
+    given = model(opset_)
+    given.graph.node.add(op_type="Identity", input=["large"], output=["copy"])
+    large = given.graph.initializer.add(name="large", data_type=TensorProto.FLOAT, dims=[3, 1 << 28])
+    large.data_location = TensorProto.EXTERNAL
+    large.external_data.add(key="location", value="weights")
+    (tmp_path / "weights").touch()
+    os.truncate(tmp_path / "weights", 3 << 30)  # a hole: it takes no room
+    path = tmp_path / "model.onnx"
+    path.write_bytes(given.SerializeToString())
+    before = path.read_bytes()
+    subprocess.run([sys.executable, "-c", _LARGE, str(path)], check=True, timeout=200)
+    assert path.read_bytes() == before

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from onnx import version_converter
 
 from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.graph.changed_meaning import meant_before, misconverted
 from onnx_roialign.graph.known import Known
 from onnx_roialign.graph.passes.dead import remove_unread
 from onnx_roialign.graph.passes.fresh import Names
@@ -19,10 +20,6 @@ from onnx_roialign.graph.sites import is_standard
 from onnx_roialign.graph.values import constant
 
 __all__ = ["ConvertNodes"]
-
-# What an operator meant before it had the attributes, where their defaults mean another thing and onnx 1.23's converter
-# does not write them: (operator, the first opset that has them, attributes).
-_MEANT_BEFORE = (("Resize", 11, {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}),)
 
 _IR_VERSION = 8  # of the models of one node that the converter gets
 _SMALL = 1024  # elements of the constants that it may look at: axes, sizes, bounds
@@ -34,9 +31,10 @@ class ConvertNodes(ir.passes.InPlacePass):
     1. A node that means the same in both opsets stays as it is; so do RoiAligns (`MakeExplicit`) and calls of the
        model's functions. On the way down, what became an input is made the attribute again first: onnx's converter
        knows no way down for most operators, even where nothing changes.
-    2. Every other node goes through onnx's converter in a model of its own, with the types and the constants that are
+    2. Of those that mean another thing there, `changed_meaning` knows what onnx's converter does not.
+    3. Every other node goes through onnx's converter in a model of its own, with the types and the constants that are
        known of its inputs; what comes back takes its place.
-    3. The bodies of If, Loop and Scan are converted in the same way, and so are functions, each from its own opset.
+    4. The bodies of If, Loop and Scan are converted in the same way, and so are functions, each from its own opset.
 
     Args:
         target: the opset to convert to.
@@ -75,6 +73,9 @@ class ConvertNodes(ir.passes.InPlacePass):
         try:
             if has_bodies(node):
                 raise RoiAlignError(f"{node.op_type}, which opset {self._target} has otherwise or not at all")
+            changed = misconverted(node, current, self._target, self._known)
+            if changed is not None:
+                raise RoiAlignError(changed)
             self._replace(node, current, self._converted(node, current))
         except RoiAlignError as error:
             where = node.name or next((one.name for one in node.outputs if one.name), None) or ""
@@ -95,9 +96,12 @@ class ConvertNodes(ir.passes.InPlacePass):
         model = onnx.ModelProto(ir_version=_IR_VERSION, graph=graph)
         model.opset_import.add(domain="", version=current)
         try:
-            return version_converter.convert_version(model, self._target).graph
+            made = version_converter.convert_version(model, self._target).graph
         except Exception as error:  # the converter's own exceptions are RuntimeError and worse
             raise RoiAlignError(_reason(error)) from error
+        for one in made.node:  # which may have kept attributes that the target does not have
+            _check(one, self._target)
+        return made
 
     def _typed(self, value: ir.Value) -> onnx.ValueInfoProto:
         name, kind, dims = value.name or "", self._known.type(value), self._known.shape(value)
@@ -122,7 +126,9 @@ class ConvertNodes(ir.passes.InPlacePass):
         for proto in made.node:
             attributes = [ir.from_proto(one) for one in proto.attribute]
             given = [values[name] if name else None for name in proto.input]
-            attributes += _meant(proto.op_type, node, current, self._target)
+            if proto.op_type == node.op_type:
+                meant = meant_before(node, current, self._target)
+                attributes += [ir.AttrString(name, value) for name, value in meant.items()]
             new = ir.Node(proto.domain, proto.op_type, given, attributes, num_outputs=len(proto.output))
             values |= dict(zip(proto.output, new.outputs, strict=True))
             nodes.append(new)
@@ -147,15 +153,6 @@ def _check(node: onnx.NodeProto, opset: int) -> None:
         onnx.checker.check_node(node, context)
     except Exception as error:  # the checker's own, and protobuf's
         raise RoiAlignError(" ".join(str(error).split())) from error
-
-
-def _meant(op_type: str, before: ir.Node, current: int, target: int) -> list[ir.Attr]:
-    return [
-        ir.AttrString(name, value)
-        for name_of_op, first, attributes in _MEANT_BEFORE
-        if name_of_op == op_type == before.op_type and current < first <= target
-        for name, value in attributes.items()
-    ]
 
 
 def _reason(error: Exception) -> str:
