@@ -13,6 +13,7 @@ import onnx
 import onnxruntime
 import pytest
 from graph_models import BODIES, HALF, LEGACY, model
+from nested_models import NESTED, first_opset
 from onnx import TensorProto, helper
 from session_models import FEEDS, bare_options, cast_model, newest_opset, quiet_options
 
@@ -182,3 +183,40 @@ def test_weights_of_3_gb_beside_the_model_are_not_read(opset_, tmp_path):
     before = path.read_bytes()
     subprocess.run([sys.executable, "-c", _LARGE, str(path)], check=True, timeout=200)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("form", NESTED)
+@pytest.mark.parametrize("first", [11, 16, 21])
+def test_less_usual_forms_run_on_the_bare_library(form, first):
+    given = NESTED[form](max(first, first_opset(form)))
+    assert_bare_library_gives_the_same_bits(given, make_explicit(given), {**FEEDS, "which": np.array(True)})
+
+
+@pytest.mark.parametrize("first", [10, 16, 21])
+def test_private_ops_beside_onnxs_own_run_on_the_bare_library(first):
+    """The quantized one reads what onnx's own pooled, and makes boxes of another meaning of it."""
+    given = model(first)
+    shape = {"output_height": 2, "output_width": 2, "sampling_ratio": 0, "spatial_scale": 0.5}
+    given.graph.node.extend(
+        [
+            graph_models.constant("scale", 0.25),
+            graph_models.constant("zero", 128, np.uint8),
+            helper.make_node("QuantizeLinear", ["X", "scale", "zero"], ["Q"]),
+            helper.make_node(
+                "QLinearRoiAlign",
+                ["Q", "scale", "zero", "rois", "batch_indices"],
+                ["QY"],
+                domain=private_op.DOMAIN,
+                **shape,
+            ),
+            helper.make_node(
+                private_op.OP_TYPE, ["X", "rois", "batch_indices"], ["Z"], domain=private_op.DOMAIN, adaptive="floor"
+            ),
+        ]
+    )
+    given.opset_import.append(helper.make_opsetid(private_op.DOMAIN, 1))
+    for name, kind in (("QY", TensorProto.UINT8), ("Z", TensorProto.FLOAT)):
+        given.graph.output.append(helper.make_tensor_value_info(name, kind, None))
+    explicit = make_explicit(given)
+    assert explicit.graph.node[-2:] == given.graph.node[-2:]
+    assert_bare_library_gives_the_same_bits(given, explicit, FEEDS)
