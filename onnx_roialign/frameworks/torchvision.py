@@ -244,7 +244,8 @@ def roi_align_quantized(
     first: pass them dequantized, ``scale * (q - zero_point)`` of their own in float32.
 
     Args:
-        input: (1, C, H, W) feature maps, uint8 or int8. torchvision allows one image only.
+        input: (1, C, H, W) feature maps, uint8 or int8. torchvision allows one image only. It takes qint32 too, whose
+            values its float32 sums hold to 24 bits: such features are refused here; pool them dequantized.
         scale: of input and of the answer; a float32.
         zero_point: of input and of the answer, in the range of input's type.
         boxes: as in `roi_align`, float32.
