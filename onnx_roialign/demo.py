@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from importlib.abc import Traversable
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,8 @@ from onnx_roialign.torch_rand import torch_rand
 from onnx_roialign.trial import Trial, largest_difference, try_engine
 
 if TYPE_CHECKING:
+    from importlib.abc import Traversable  # leaves this place in Python 3.14, and 3.10 has no other
+
     from onnx_roialign.picture import Detections, SampledRoi
 
 __all__ = ["OPSETS", "PICTURE", "expected_outputs", "make_image", "mask_rcnn", "run_demo", "what_to_draw"]
