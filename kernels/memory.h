@@ -26,6 +26,7 @@ class Memory {
   // Not initialised. Throws std::bad_alloc.
   template <class T>
   T* take(size_t count) {
+    if (count > kMost / sizeof(T)) throw std::bad_alloc();
     const size_t size = (count * sizeof(T) + kLine - 1) / kLine * kLine;
     if (size > left_) grow(size);
     void* const taken = next_;
@@ -43,6 +44,7 @@ class Memory {
 
  private:
   static constexpr size_t kLine = 64;
+  static constexpr size_t kMost = SIZE_MAX / 4;  // bytes: sums with it and its double do not wrap
   static constexpr size_t kFirstBlock = size_t{1} << 12;
   struct Block {
     Block* before;

@@ -150,7 +150,7 @@ class Ahead {
       const T* line = planes_ + unit.row * width_ + unit.column;
       const int64_t channels = channels_ < channels_left_ ? channels_ : channels_left_;
       for (int64_t c = 0; c < channels; ++c, line += plane_) {
-        for (size_t i = 0; i < kUnit; i += 64 / sizeof(T)) __builtin_prefetch(line + i, 0, 2);
+        for (size_t at = 0; at < kUnit; at += 64 / sizeof(T)) __builtin_prefetch(line + at, 0, 2);
       }
     }
   }

@@ -43,9 +43,9 @@ Range share(int64_t count, size_t i, size_t parts) {
 template <class T, class S>
 class Driver {
  public:
-  Driver(const Attributes& attributes, const Arrays& arrays, const Shape& shape, void (*pool)(const PoolTask<S>&),
+  Driver(const Attributes& attributes, const Arrays& arrays, const Shape& shape, void (*pool_plans)(const PoolTask<S>&),
          const Workers& workers)
-      : attributes_(attributes), arrays_(arrays), shape_(shape), pool_(pool), workers_(workers) {
+      : attributes_(attributes), arrays_(arrays), shape_(shape), pool_(pool_plans), workers_(workers) {
     values_ = arrays.num_rois * arrays.C * attributes.output_height * attributes.output_width;
     const int64_t samples = std::max(attributes.sampling_ratio * attributes.sampling_ratio, int64_t{1});  // or more
     few_ = !attributes.mode_max && is_few<S>(arrays.num_rois, values_, static_cast<S>(samples));
