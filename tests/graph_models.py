@@ -420,9 +420,9 @@ CASES: tuple[tuple[str, str, Make, Make, str | Semantics | None], ...] = (
     ("spatial-scale-stride", "1/8 for 1/2", lambda: network(0.125), lambda: network(0.5, resized=True), None),
     (
         "coarse-coordinates",
-        "float16 over 2048",
-        lambda: network(0.25, dtype=np.float16, side=2304),
-        lambda: network(0.25, dtype=np.float16, side=2048),
+        "float16 over 256",
+        lambda: network(0.25, dtype=np.float16, side=260),
+        lambda: network(0.25, dtype=np.float16, side=256),
         None,
     ),
     ("max-mode", "max", lambda: model(mode="max"), lambda: model(mode="avg"), None),

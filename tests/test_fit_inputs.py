@@ -37,7 +37,10 @@ def mixed(X="float32", rois="float32", indices="int64", opset=16, private=False)
         op("features", "boxes", "indices", "pooled", **SHAPE),
         helper.make_node("Cast", ["pooled"], ["Y"], to=TensorProto.FLOAT),
     ]
-    return make_model(nodes, opset, domains=(private_op.DOMAIN,) if private else ())
+    model = make_model(nodes, opset, domains=(private_op.DOMAIN,) if private else ())
+    for size in FEEDS["X"].shape:  # an image so small that boxes of 16 bits are fine, and stay as they are
+        model.graph.input[0].type.tensor_type.shape.dim.add().dim_value = size
+    return model
 
 
 def feeds():

@@ -152,7 +152,7 @@ def test_a_model_can_be_given_as_bytes_a_path_or_a_proto(form, tmp_path):
         ("tell the 3 images of X apart", lambda: graph_models.in_batches(3, counts=None)),
         ("got 0.125 for a 16 x 16 feature map of a 64 x 64 image", lambda: graph_models.network(0.125)),
         (
-            "image 2304 pixels long, got float16, which holds multiples of 2 there",
+            "rois must be exact to 0.125 pixels, got float16, which holds multiples of 2 in an image 2304 pixels long",
             lambda: graph_models.network(0.25, dtype="float16", side=2304),
         ),
         (

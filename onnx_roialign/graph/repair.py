@@ -11,7 +11,7 @@ from onnx_roialign.errors import RoiAlignError, last_guard
 from onnx_roialign.graph.known import known
 from onnx_roialign.graph.meaning import say
 from onnx_roialign.graph.opset import convert_opset
-from onnx_roialign.graph.passes import FitInputs, StateMeaning, TidyAttributes, WireBatchIndices
+from onnx_roialign.graph.passes import FitInputs, KeepBoxesWide, StateMeaning, TidyAttributes, WireBatchIndices
 from onnx_roialign.graph.passes.state_meaning import is_right
 from onnx_roialign.graph.restore import read, restored
 from onnx_roialign.graph.sites import Site, resolved, sites
@@ -39,8 +39,9 @@ def repair(
     by a Cast where that loses nothing. It says the meaning with ONNX's own RoiAlign where that can say it: below opset
     16, that has no half_pixel, so the model's opset is raised to 16 where the rest of the model can be converted. What
     ONNX cannot say (a minimum size, 16-bit features with boxes of another type), it says with the private op
-    ``onnx_roialign::AnyRoiAlign``, which `onnx_roialign.session` and `onnx_roialign.reference_evaluator` run. All that
-    has no part in it, documentation, metadata, annotations and functions among it, is kept.
+    ``onnx_roialign::AnyRoiAlign``, which `onnx_roialign.session` and `onnx_roialign.reference_evaluator` run. Boxes
+    that are rounded to a 16-bit type just before they are read go in as they were. All that has no part in it,
+    documentation, metadata, annotations and functions among it, is kept.
 
     Args:
         model: path, bytes or ModelProto; it is not changed. External data stays where it is.
@@ -69,7 +70,9 @@ def repair(
         seen = known(ir.to_proto(graph) if modified else proto, graph)
         if StateMeaning(wanted, seen, exact=exact, private=private_op)(graph).modified:
             seen, modified = known(ir.to_proto(graph), graph), True
-        modified |= FitInputs(seen, private=private_op)(graph).modified
+        if FitInputs(seen, private=private_op)(graph).modified:
+            seen, modified = known(ir.to_proto(graph), graph), True
+        modified |= KeepBoxesWide(seen, private=private_op)(graph).modified
         if not modified:
             return _copy(original)
         result = restored(proto, ir.to_proto(graph))

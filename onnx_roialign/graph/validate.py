@@ -24,7 +24,9 @@ from onnx_roialign.graph.input_types import fit, given
 from onnx_roialign.graph.known import Known
 from onnx_roialign.graph.known import known as infer_known
 from onnx_roialign.graph.meaning import differences, seen_from
+from onnx_roialign.graph.narrow import FINE, NARROW, Narrow, exact_up_to
 from onnx_roialign.graph.onnx_says import misfit_of_types, refusal
+from onnx_roialign.graph.passes.keep_boxes_wide import keeps_boxes_wide
 from onnx_roialign.graph.restore import read
 from onnx_roialign.graph.sites import Site, resolved, sites
 from onnx_roialign.graph.stride import Strides, extent
@@ -36,12 +38,6 @@ from onnx_roialign.standard import relevant
 from onnx_roialign.tensor_data import weightless
 
 __all__ = ["validate"]
-
-# 16-bit types, and up to where they hold every whole number: 2 ** (bits of the fraction + 1).
-_COARSE = (
-    (onnx.TensorProto.FLOAT16, "float16", 2048),
-    (onnx.TensorProto.BFLOAT16, "bfloat16", 256),
-)
 
 # The code of every field but those two that ONNX's coordinate modes set together, which `_coordinates` names.
 _FIELD_CODES = {
@@ -139,7 +135,7 @@ def _read(proto: onnx.ModelProto, source: str | Semantics | None, wanted: Semant
     known = infer_known(proto, model)
     every = list(sites(model))
     counts = counts_for(model, every)
-    strides = Strides(known)
+    strides, narrow = Strides(known), Narrow(known)
     for site in every:
         yield from (found(one.code, site.name, one.message, repairable=one.repairable) for one in site.problems)
         if any(one.code == "invalid-input" for one in site.problems):
@@ -150,6 +146,7 @@ def _read(proto: onnx.ModelProto, source: str | Semantics | None, wanted: Semant
             yield from _dialect(site) if wanted is None else _departures(seen_from(site, wanted), wanted, source)
         yield from _runtimes(site)
         yield from _places(site, known, strides)
+        yield from _coarse(site, known, narrow)
 
 
 def _wrong_types(site: Site, known: Known) -> Iterator[Finding]:
@@ -309,12 +306,17 @@ def _places(site: Site, known: Known, strides: Strides) -> Iterator[Finding]:
                 f"{image[0]} x {image[1]} image, which has about {feature[1] / image[1]:.3g}"
             )
             yield found("spatial-scale-stride", site.name, message, repairable=False)
-    kind, longest = known.type(site.input("rois")), extent(site, known)
-    for element_type, name, limit in _COARSE:
-        if kind == element_type and longest is not None and longest > limit:
-            step = float(np.exp2(np.ceil(np.log2(longest)) - np.log2(limit)))
-            message = (
-                f"rois must hold whole pixels of an image {longest:g} pixels long, got {name}, which holds multiples "
-                f"of {step:g} there"
-            )
-            yield found("coarse-coordinates", site.name, message, repairable=False)
+
+
+def _coarse(site: Site, known: Known, narrow: Narrow) -> Iterator[Finding]:
+    """16-bit types that the boxes have, or had on their way, and that hold them worse than to parts of a pixel."""
+    longest, own = extent(site, known), narrow.type(site.input("rois"))
+    for kind in narrow.coarse(site):
+        if longest is None:
+            size, step = f"above {exact_up_to(kind):g} pixels, in an image of open size", 2 * FINE
+        else:
+            size = f"in an image {longest:g} pixels long"
+            step = float(np.exp2(np.ceil(np.log2(longest)) - NARROW[kind] - 1))
+        name = kind.name.lower() if kind == own else f"{kind.name.lower()} before a Cast"
+        message = f"rois must be exact to {FINE:g} pixels, got {name}, which holds multiples of {step:g} {size}"
+        yield found("coarse-coordinates", site.name, message, repairable=keeps_boxes_wide(site, narrow))

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-__all__ = ["LARGEST", "Column", "Values", "constant", "settle"]
+__all__ = ["LARGEST", "Column", "Values", "constant", "cut", "settle"]
 
 Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
@@ -148,18 +148,18 @@ class Values:
             return _from(node, 0, index)  # a shift of integers is none that is followed
         if node.op_type in ("Add", "Sub"):
             return self._shifted(node, index)
-        cut = _cut(node, value, index)
-        if cut is not None:
-            return _from(node, 0, cut)
+        before = cut(node, value, index)
+        if before is not None:
+            return _from(node, 0, before)
         if node.op_type == "Concat" and _integer(node, "axis") in (1, -1):
-            before = 0
+            start = 0
             for position, one in enumerate(node.inputs):
                 width = None if one is None else self._width(one)
                 if width is None:
                     return None
-                if index < before + width:
-                    return _from(node, position, index - before)
-                before += width
+                if index < start + width:
+                    return _from(node, position, index - start)
+                start += width
         return None
 
     def _shifted(self, node: ir.Node, index: int) -> tuple[ir.Value, int, float] | None:
@@ -226,7 +226,7 @@ def _from(node: ir.Node, position: int, index: int, shift: float = 0.0) -> tuple
     return None if value is None else (value, index, shift)
 
 
-def _cut(node: ir.Node, value: ir.Value, index: int) -> int | None:
+def cut(node: ir.Node, value: ir.Value, index: int) -> int | None:
     """Which column of the node's first input is column ``index`` of its output; None where the node cuts no columns."""
     if node.op_type == "Split" and _integer(node, "axis") in (1, -1):
         sizes, which = _split_sizes(node), value.index()

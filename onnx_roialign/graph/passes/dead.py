@@ -9,16 +9,17 @@ __all__ = ["remove_unread"]
 
 def remove_unread(value: ir.Value | None) -> None:
     """Removes the nodes and initializers that made a value nothing reads; inputs of the graph stay."""
-    if value is None or value.uses() or value.is_graph_output() or value.is_graph_input():
-        return
-    node = value.producer()
-    if node is None:
-        if value.is_initializer() and value.graph is not None and value.name is not None:
-            value.graph.initializers.pop(value.name)
-        return
-    if node.graph is None or any(one.uses() or one.is_graph_output() for one in node.outputs):
-        return
-    inputs = [one for one in node.inputs if one is not None]
-    node.graph.remove(node, safe=True)
-    for one in inputs:
-        remove_unread(one)
+    pending = [value]
+    while pending:
+        one = pending.pop()
+        if one is None or one.uses() or one.is_graph_output() or one.is_graph_input():
+            continue
+        node = one.producer()
+        if node is None:
+            if one.is_initializer() and one.graph is not None and one.name is not None:
+                one.graph.initializers.pop(one.name)
+            continue
+        if node.graph is None or any(other.uses() or other.is_graph_output() for other in node.outputs):
+            continue
+        pending.extend(node.inputs)
+        node.graph.remove(node, safe=True)

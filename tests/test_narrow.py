@@ -1,0 +1,294 @@
+"""Boxes that are rounded to a 16-bit type: validate says so, repair takes them as they were before."""
+
+from __future__ import annotations
+
+import exports
+import numpy as np
+import onnx
+import pytest
+from graph_models import constant
+from onnx import TensorProto, helper
+from onnxruntime.transformers import float16
+from onnxruntime.transformers.onnx_model import OnnxModel
+from session_models import make_model, quiet_options, roi_align_node, value
+
+import onnx_roialign
+from onnx_roialign import private_op
+from onnx_roialign.graph import known_to_onnx, repair, validate
+
+FLOAT, FLOAT16, BFLOAT16, DOUBLE, INT64 = (
+    getattr(TensorProto, name) for name in ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "INT64")
+)
+SOURCE = "onnx:16"  # what the models here mean already
+RNG = np.random.default_rng(0)
+FEEDS = {
+    "X": RNG.standard_normal((1, 2, 100, 100)).astype(np.float32),
+    "rois": (RNG.uniform(0, 790, (7, 2))[:, [0, 1, 0, 1]] + [0, 0, 7.3, 9.1]).astype(np.float32),
+    "batch_indices": np.zeros(7, np.int64),
+    "which": np.array(True),
+}
+
+
+def cast(source, output, kind=FLOAT16):
+    return helper.make_node("Cast", [source], [output], f"cast_{output}", to=kind)
+
+
+def graph_model(nodes, inputs=(), *, side=100, opset=16):
+    """Maps of 1/8 of an image of 8 * side pixels, boxes, and Y."""
+    shape = (1, 2, side, side)
+    given = [value("X", FLOAT, shape), value("rois", FLOAT, (7, 4)), value("batch_indices", INT64, (7,)), *inputs]
+    graph = helper.make_graph(nodes, "graph", given, [value("Y", FLOAT, (7, 2, 3, 2))])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def pool(boxes, output="pooled", features="features", **attributes):
+    return roi_align_node(features, boxes, "batch_indices", output, name=output, spatial_scale=0.125, **attributes)
+
+
+def between(*nodes, wide=False, kind=FLOAT16):
+    """A RoiAlign of 16 bits, or of float32 between Casts, on boxes that these nodes make of ``narrow``."""
+    last = nodes[-1].output[0] if nodes else "narrow"
+    middle = [cast("X", "features", FLOAT if wide else kind)]
+    if wide:
+        middle.append(cast(last, "boxes", FLOAT))
+        last = "boxes"
+    return graph_model([cast("rois", "narrow", kind), *nodes, *middle, pool(last), cast("pooled", "Y", FLOAT)])
+
+
+def coarse(model):
+    return [one for one in validate(model) if one.code == "coarse-coordinates"]
+
+
+def is_valid(model):
+    with known_to_onnx():
+        onnx.checker.check_model(model, full_check=True)
+    return True
+
+
+def run(model):
+    session = onnx_roialign.session(model, quiet_options())
+    return session.run(None, {one.name: FEEDS[one.name] for one in session.get_inputs()})[0]
+
+
+def right(boxes="rois"):
+    """The same with boxes in float32, features rounded as there."""
+    nodes = [cast("X", "half"), cast("half", "features", FLOAT), pool(boxes, "Y")]
+    return graph_model(nodes)
+
+
+INT = np.int64
+WAYS = {
+    "nothing": [],
+    "Identity": [helper.make_node("Identity", ["narrow"], ["moved"])],
+    "Gather": [constant("i", range(7), INT), helper.make_node("Gather", ["narrow", "i"], ["moved"])],
+    "Gather of columns": [
+        constant("i", [0, 1, 2, 3], INT),
+        helper.make_node("Gather", ["narrow", "i"], ["moved"], axis=1),
+    ],
+    "Slice": [
+        *(constant(name, [number], INT) for name, number in (("start", 0), ("end", 7), ("axis", 0))),
+        helper.make_node("Slice", ["narrow", "start", "end", "axis"], ["moved"]),
+    ],
+    "Split and Concat": [
+        helper.make_node("Split", ["narrow"], ["left", "right"], axis=1),
+        helper.make_node("Concat", ["left", "right"], ["moved"], axis=-1),
+    ],
+    "Concat of rows": [
+        *(constant(name, [number], INT) for name, number in (("zero", 0), ("three", 3), ("seven", 7))),
+        helper.make_node("Slice", ["narrow", "zero", "three", "zero"], ["first"]),
+        helper.make_node("Slice", ["narrow", "three", "seven", "zero"], ["rest"]),
+        helper.make_node("Concat", ["first", "rest"], ["moved"], axis=0),
+    ],
+    "Unsqueeze and Squeeze": [
+        constant("axis", [0], INT),
+        helper.make_node("Unsqueeze", ["narrow", "axis"], ["deep"]),
+        helper.make_node("Squeeze", ["deep", "axis"], ["moved"]),
+    ],
+    "Reshape": [
+        constant("flat", [-1], INT),
+        constant("rows", [-1, 4], INT),
+        helper.make_node("Reshape", ["narrow", "flat"], ["flattened"]),
+        helper.make_node("Reshape", ["flattened", "rows"], ["moved"]),
+    ],
+    "Transpose": [
+        helper.make_node("Transpose", ["narrow"], ["turned"]),
+        helper.make_node("Transpose", ["turned"], ["moved"]),
+    ],
+    "more Casts": [cast("narrow", "wider", FLOAT), cast("wider", "narrower"), cast("narrower", "moved")],
+    "an index beside them": [
+        constant("images", np.zeros((7, 1)), np.float16),
+        constant("i", [1, 2, 3, 4], INT),
+        helper.make_node("Concat", ["images", "narrow"], ["five"], axis=1),
+        helper.make_node("Gather", ["five", "i"], ["moved"], axis=1),
+    ],
+}
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("way", WAYS)
+def test_boxes_go_in_as_they_were_before_the_cast(way, wide):
+    model = between(*WAYS[way], wide=wide)
+    (finding,) = coarse(model)
+    assert finding.repairable
+    repaired = repair(model, SOURCE)
+    assert is_valid(repaired)
+    assert not coarse(repaired)
+    op = next(node for node in repaired.graph.node if "RoiAlign" in node.op_type)
+    assert op.op_type == ("RoiAlign" if wide else private_op.OP_TYPE)
+    want = run(right())
+    np.testing.assert_allclose(run(repaired), want, rtol=1e-3, atol=1e-3)  # of the features' type
+    assert np.abs(run(model) - want).max() > 0.05
+    assert repair(repaired, SOURCE) == repaired
+
+
+def test_a_cast_is_taken_back_in_the_older_form_of_the_nodes_too():
+    nodes = [
+        helper.make_node("Unsqueeze", ["narrow"], ["d"], axes=[0]),
+        helper.make_node("Squeeze", ["d"], ["m"], axes=[0]),
+    ]
+    model = between(*nodes)
+    model.opset_import[0].version = 11
+    repaired = repair(model, "onnx:11")
+    assert is_valid(repaired)
+    assert not coarse(repaired)
+
+
+def test_boxes_of_several_types_meet_in_float32():
+    nodes = [
+        helper.make_node("Split", ["rois"], ["left", "right"], axis=1),
+        cast("left", "double", DOUBLE),
+        cast("double", "narrow_left"),
+        cast("right", "narrow_right", BFLOAT16),
+        cast("narrow_right", "right_again"),
+        helper.make_node("Concat", ["narrow_left", "right_again"], ["boxes"], axis=1),
+        cast("X", "features"),
+        pool("boxes"),
+        cast("pooled", "Y", FLOAT),
+    ]
+    model = graph_model(nodes, opset=16)
+    names = ["float16, which", "bfloat16 before a Cast, which"]
+    assert [any(name in one.message for one in coarse(model)) for name in names] == [True, True]
+    repaired = repair(model, SOURCE)
+    assert not coarse(repaired)
+    np.testing.assert_allclose(run(repaired), run(right()), rtol=1e-3, atol=1e-3)
+
+
+def test_arithmetic_in_16_bits_stays_and_is_still_named():
+    nodes = [constant("half", [0.5], np.float16), helper.make_node("Mul", ["narrow", "half"], ["moved"])]
+    model = between(*nodes)
+    (finding,) = coarse(model)
+    assert not finding.repairable
+    assert repair(model, SOURCE) == model
+
+
+def test_what_others_read_stays_as_it_is():
+    nodes = [helper.make_node("Identity", ["narrow"], ["moved"])]
+    model = between(*nodes)
+    model.graph.node.append(cast("moved", "Z", FLOAT))
+    model.graph.output.append(value("Z", FLOAT))
+    repaired = repair(model, SOURCE)
+    kept = [node for node in repaired.graph.node if node.output[0] in ("narrow", "moved", "Z")]
+    assert [node.input[0] for node in kept] == ["rois", "narrow", "moved"]
+    assert not coarse(repaired)
+
+
+def test_without_the_private_op_only_what_onnx_can_say_is_mended():
+    narrow, wide = between(), between(wide=True)
+    assert repair(narrow, SOURCE, private_op=False) == narrow
+    assert not coarse(repair(wide, SOURCE, private_op=False))
+
+
+def test_a_private_op_keeps_its_meaning_and_gets_wide_boxes():
+    model = repair(between(), "mindspore:roi_end_mode=1")
+    op = next(node for node in model.graph.node if node.domain)
+    assert {one.name: onnx.helper.get_attribute_value(one) for one in op.attribute}["end_shift"] == 1
+    assert not coarse(model)
+
+
+def test_in_bodies_and_functions():
+    nodes = [cast("rois", "narrow"), cast("X", "features"), pool("narrow"), cast("pooled", "out", FLOAT)]
+    branches = {
+        f"{name}_branch": helper.make_graph(nodes, name, [], [value("out", FLOAT)]) for name in ("then", "else")
+    }
+    body = graph_model([helper.make_node("If", ["which"], ["Y"], **branches)], [value("which", TensorProto.BOOL, ())])
+    names = ["X", "rois", "batch_indices"]
+    function = helper.make_function("local", "Pool", names, ["out"], nodes, [helper.make_opsetid("", 16)])
+    called = graph_model([helper.make_node("Pool", names, ["Y"], domain="local")])
+    called.functions.append(function)
+    called.opset_import.add(domain="local", version=1)
+    for model, count in ((body, 2), (called, 1)):
+        assert [one.repairable for one in coarse(model)] == [True] * count
+        repaired = repair(model, SOURCE)
+        assert not coarse(repaired)
+        np.testing.assert_allclose(run(repaired), run(right()), rtol=1e-3, atol=1e-3)
+
+
+LIMITS = [(FLOAT16, 32, False), (FLOAT16, 33, True), (BFLOAT16, 4, False), (BFLOAT16, 5, True)]
+
+
+@pytest.mark.parametrize(("kind", "side", "warned"), LIMITS)
+def test_up_to_an_eighth_of_a_pixel_a_type_is_good_enough(kind, side, warned):
+    nodes = [cast("rois", "boxes", kind), cast("X", "features", kind), pool("boxes"), cast("pooled", "Y", FLOAT)]
+    model = graph_model(nodes, side=side, opset=22)
+    findings = coarse(model)
+    assert bool(findings) == warned
+    assert any(node.domain == private_op.DOMAIN for node in repair(model, "onnx:22").graph.node) == warned
+    if warned:
+        assert f"holds multiples of 0.25 in an image {8 * side} pixels long" in findings[0].message
+
+
+def test_an_image_of_open_size_is_said_to_be_one():
+    model = make_model(
+        [cast("rois", "b"), cast("X", "f"), roi_align_node("f", "b", "batch_indices", "y"), cast("y", "Y", FLOAT)], 16
+    )
+    (finding,) = coarse(model)
+    assert "got float16, which holds multiples of 0.25 above 256 pixels, in an image of open size" in finding.message
+
+
+def test_boxes_that_come_in_16_bits_are_named_and_left():
+    model = graph_model(
+        [cast("X", "features"), pool("boxes"), cast("pooled", "Y", FLOAT)], [value("boxes", FLOAT16, (7, 4))]
+    )
+    (finding,) = coarse(model)
+    assert not finding.repairable
+    assert repair(model, SOURCE) == model
+
+
+def test_integers_that_are_cast_to_16_bits_are_taken_too():
+    nodes = [
+        cast("rois", "whole", INT64),
+        cast("whole", "narrow"),
+        cast("X", "features"),
+        pool("narrow"),
+        cast("pooled", "Y", FLOAT),
+    ]
+    repaired = repair(graph_model(nodes), SOURCE)
+    assert is_valid(repaired)
+    assert not coarse(repaired)
+
+
+BLOCKED = {"in float32 between Casts": None, "in float16": [*set(float16.DEFAULT_OP_BLOCK_LIST) - {"RoiAlign"}]}
+PYRAMIDS = ("fpn3_5x5_canonical96", "fpn4_14x14_s0_batch2")
+
+
+@pytest.mark.parametrize("blocked", BLOCKED)
+@pytest.mark.parametrize("pyramid", PYRAMIDS)
+def test_a_detector_s_pooler_in_float16_returns_what_torchvision_returned(pyramid, blocked):
+    """Images of 640 pixels. The converter puts a few boxes, whose area it computes in float16, at another level."""
+    export = exports.load(f"torchvision_multiscale/{pyramid}_torchscript_opset16.onnx")
+    model = onnx.shape_inference.infer_shapes(onnx.load_from_string(export.model))
+    converted = float16.convert_float_to_float16(model, keep_io_types=True, op_block_list=BLOCKED[blocked])
+    OnnxModel(converted).topological_sort()  # which the converter leaves to runtimes
+    assert all(one.repairable for one in coarse(converted))
+    repaired = repair(converted, "torchvision")
+    assert not coarse(repaired)
+    assert is_valid(repaired)
+    off = []
+    for made in (converted, repaired):
+        answer = onnx_roialign.session(made, quiet_options()).run(None, export.feeds())[0]
+        largest = np.abs(answer - export.expected[0]).reshape(len(answer), -1).max(axis=1)
+        same_level = largest < 0.1
+        assert same_level.mean() > 0.95
+        off.append(largest[same_level].max())
+    assert off[0] > 0.01
+    assert off[1] < 2**-11  # features in [0, 1) and answers are rounded once each, to half of 2**-11 at the most
