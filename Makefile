@@ -12,15 +12,15 @@ demo: $(VENV)
 	$(BIN)/onnx-roialign demo
 
 test: $(VENV)
-	$(BIN)/pip install --quiet '.[test]'
+	$(BIN)/pip install --quiet '.[all,test]'
 	$(PYTEST) -m "not long"
 
 test-all: $(VENV)
-	$(BIN)/pip install --quiet '.[test]'
+	$(BIN)/pip install --quiet '.[all,test]'
 	$(PYTEST)
 
 lint: $(VENV)
-	$(BIN)/pip install --quiet '.[test,lint]'
+	$(BIN)/pip install --quiet '.[all,test,lint]'
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

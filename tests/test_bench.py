@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
+from required_peers import REQUIRED
 from typer.testing import CliRunner
 
 from onnx_roialign import bench, bench_command, bench_picture, floor, native, peers, reference, scratch, sweep
@@ -217,6 +218,7 @@ def test_our_kernel_and_onnxruntime_are_right_on_every_type(dtype, mode):
 def test_every_peer_is_right_or_is_missing_or_says_what_it_lacks():
     engines, missing = peers.find_engines(peers.PEERS, (), "avg")
     assert {engine.name for engine in engines} | set(missing) == set(peers.PEERS)
+    assert {name: missing[name] for name in REQUIRED if name in missing} == {}
     for result in race(WORKLOADS["small_call"](), engines, repeat=1).results:
         assert result.refusal is None, (result.engine.name, result.refusal)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tolerances
 from onnx import TensorProto, helper
+from required_peers import skip_without
 
 from onnx_roialign import PRESETS, bench, identify, reference
 from onnx_roialign.attributes import Attributes
@@ -22,7 +23,10 @@ FULL_PRECISION = {"INFERENCE_PRECISION_HINT": "f32"}
 
 @pytest.fixture(scope="module")
 def ov():
-    return pytest.importorskip("openvino", reason="openvino is not installed")
+    try:
+        return importlib.import_module("openvino")
+    except ImportError as error:
+        return skip_without("openvino", str(error))
 
 
 def roi_align(ov, arrays, attributes, aligned_mode):
@@ -151,7 +155,7 @@ def test_the_benchmarks_adapter_answers_right_with_either_coordinate_mode(peer):
     """An answer that is off is first the adapter's fault: OpenVINO's own half_pixel is not ONNX's."""
     engines, missing = find_engines([peer], [], "avg")
     if peer in missing:
-        pytest.skip(f"{peer} is not installed: {missing[peer]}")
+        skip_without(peer, missing[peer])
     (engine,) = engines
     for name in ("fpn_box_7x7_s2", "fpn_box_7x7_adaptive"):
         workload = WORKLOADS[name]()

@@ -1,0 +1,14 @@
+"""Prints, as pins for pip, the lowest version that pyproject.toml allows of every package that users may need.
+
+Run where onnx_roialign is installed: what it asks for is read from its metadata.
+"""
+
+import importlib.metadata
+import re
+import sys
+
+for line in importlib.metadata.requires("onnx_roialign") or ():
+    extra = re.search(r"extra == ['\"](\w+)['\"]", line)
+    lowest = re.match(r"([\w-]+) ?\(?>=([\w.]+)", line)
+    if lowest and (extra is None or extra[1] not in ("test", "lint")):
+        sys.stdout.write(f"{lowest[1]}=={lowest[2]}\n")

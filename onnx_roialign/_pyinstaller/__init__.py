@@ -1,0 +1,12 @@
+"""PyInstaller asks here (entry point pyinstaller40) for the hook that puts the compiled library into a frozen app."""
+
+from __future__ import annotations
+
+import os
+
+__all__ = ["get_hook_dirs"]
+
+
+def get_hook_dirs() -> list[str]:
+    """The folder of the hook."""
+    return [os.path.dirname(__file__)]
