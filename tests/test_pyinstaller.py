@@ -6,7 +6,7 @@ import sys
 import pytest
 import session_models
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 APP = """
 import sys
