@@ -22,9 +22,10 @@ constexpr int64_t kMaxSamplingRatio = 16384;
 constexpr int64_t kMaxOutputSize = 32768;
 // Bounds the time and the memory of one RoI where the grid is fixed; an adaptive one is bounded by the map.
 constexpr int64_t kMaxSamples = int64_t{1} << 20;
-// Taps are counted in 32 bits. A bin has up to 4 between two neighbouring pixels, and bins that are filled up to the
-// fullest have at most 3 times what the map's width gives them: 12 times 2^27, and a few for each bin.
-constexpr int64_t kMaxMapSize = int64_t{1} << 27;
+// A RoI as long as the map has a tap for each pixel of an axis, which took 150 to 230 bytes a pixel with all that is
+// planned beside it: 2.5 GB for 2^24 pixels in one bin of float32, so up to 1 GB here. Taps are counted in 32 bits, of
+// which 12 times this bound and a few for each bin are far.
+constexpr int64_t kMaxMapSize = int64_t{1} << 22;
 
 __attribute__((cold, format(printf, 1, 2))) std::string text(const char* format, ...) {
   char buffer[320];

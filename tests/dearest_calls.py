@@ -22,8 +22,8 @@ from onnx_roialign.frameworks.torchvision import roi_align_quantized
 # Height and width of the map, (output_height, output_width), sampling_ratio. The RoI is the map.
 CALLS = {
     "4096 x 4096 pixels, 1 bin": ((4096, 4096), (1, 1), 0),
-    "1 x 2^24 pixels, 1 bin": ((1, 1 << 24), (1, 1), 0),
-    "2 x 2^23 pixels, 32768 bins": ((2, 1 << 23), (1, 32768), 0),
+    "1 x 2^22 pixels, 1 bin": ((1, 1 << 22), (1, 1), 0),
+    "2 x 2^22 pixels, 32768 bins": ((2, 1 << 22), (1, 32768), 0),
     "64 x 64 pixels, 64 x 64 bins, the finest grid": ((64, 64), (64, 64), 16384),
     "64 x 64 pixels, 4096 x 4096 bins": ((64, 64), (4096, 4096), 1),
 }
