@@ -20,7 +20,7 @@ from onnx_roialign.bench_share import ENGINES, measure_shares
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
 from onnx_roialign.floor import copy_bandwidth
-from onnx_roialign.inputs import given_inputs, made_inputs, read_model
+from onnx_roialign.inputs import check_repeat, given_inputs, made_inputs, read_model
 from onnx_roialign.machine import describe_machine
 from onnx_roialign.native import available_isas
 from onnx_roialign.peers import OURS, PEERS, Engine, find_engines
@@ -82,8 +82,8 @@ def bench(
     if plot is not None:
         with imported_for("--plot"):
             importlib.import_module("matplotlib")  # now, not after minutes of racing
-    if repeat is not None and repeat < 1:
-        raise RoiAlignError(f"--repeat must be at least 1, got {repeat}")
+    if repeat is not None:
+        check_repeat(repeat)
     default_repeat = _REPEAT_MODEL if model is not None else _REPEAT_SWEEP if sweep else _REPEAT
     options = _Options(
         against=(_RIVAL,) if sweep else _chosen("--against", against, PEERS),

@@ -28,7 +28,7 @@ from onnx_roialign import __version__, cli_graph, cli_probe
 from onnx_roialign.apart import try_engine_apart
 from onnx_roialign.bench_command import bench
 from onnx_roialign.errors import ModelError, NativeLibraryError, RoiAlignError, UnreadableModelError
-from onnx_roialign.inputs import given_inputs, made_inputs, read_model
+from onnx_roialign.inputs import check_repeat, given_inputs, made_inputs, read_model
 from onnx_roialign.native import active_isa, available_isas, library_path
 from onnx_roialign.runtime import ENGINES
 from onnx_roialign.soundness import sound
@@ -98,8 +98,7 @@ def run(
 ) -> int:
     """Run a model on each engine: does it load, how long does it take, how far are its outputs off."""
     engines = _chosen_engines(engine)
-    if repeat < 1:
-        raise RoiAlignError(f"--repeat must be at least 1, got {repeat}")
+    check_repeat(repeat)
     proto = sound(read_model(model))
     feeds, expected = (made_inputs(proto), {}) if inputs is None else given_inputs(proto, inputs)
     with Progress(console=Console(stderr=True), transient=True) as progress:

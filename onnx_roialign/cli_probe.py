@@ -47,6 +47,9 @@ __all__ = ["explain", "identify"]
 _SILENT = 4  # ONNX Runtime's severity "fatal": it warns of max mode on its default logger, which is evidence here
 _STYLES = (("decided", "green"), ("hidden", "dim"), ("odd", "bold red"))
 
+# A picture shows each bin; with more of them a bin is less than a dot.
+_MOST_BINS = 256
+
 
 def identify(
     subject: Annotated[
@@ -179,8 +182,8 @@ def explain(
         from onnx_roialign.explain_picture import draw_explanation
 
     box = _box(roi)
-    height, width = _size("--feature", feature)
-    rows, columns = _size("--output", output)
+    height, width = _size("--feature", feature, 9999)
+    rows, columns = _size("--output", output, _MOST_BINS)
     attributes = Attributes(rows, columns, sampling_ratio, scale, semantics=parse(semantics))
     if picture.suffix.lower() != ".png" or not picture.resolve().parent.is_dir():
         raise RoiAlignError(f"-o must be a .png file in a folder that exists, got {str(picture)!r}")
@@ -204,10 +207,12 @@ def _box(text: str) -> tuple[float, float, float, float]:
     return x1, y1, x2, y2
 
 
-def _size(option: str, text: str) -> tuple[int, int]:
-    if not (match := re.fullmatch(r"(\d{1,4})x(\d{1,4})", text.lower())) or not (int(match[1]) and int(match[2])):
-        raise RoiAlignError(f"{option} must be HxW, each in [1, 9999], got {text!r}")
-    return int(match[1]), int(match[2])
+def _size(option: str, text: str, most: int) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,9})x(\d{1,9})", text.lower())
+    sizes = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not all(1 <= size <= most for size in sizes):
+        raise RoiAlignError(f"{option} must be HxW, each in [1, {most}], got {text!r}")
+    return sizes
 
 
 def _explained(shown: Explanation, names: tuple[str, str], picture: Path) -> dict[str, Any]:

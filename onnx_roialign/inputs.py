@@ -17,7 +17,7 @@ from onnx_roialign.attributes import Attributes, check_arrays
 from onnx_roialign.errors import RoiAlignError, UnreadableModelError
 from onnx_roialign.model import is_private, is_roi_align, parse, scopes
 
-__all__ = ["Declared", "check_inputs", "declared_inputs", "given_inputs", "made_inputs", "read_model"]
+__all__ = ["Declared", "check_inputs", "check_repeat", "declared_inputs", "given_inputs", "made_inputs", "read_model"]
 
 Array = NDArray[Any]
 
@@ -40,6 +40,20 @@ class Declared:
     name: str
     dtype: np.dtype[Any]
     dims: tuple[int | str, ...] | None
+
+
+# Of one command: a median needs no more.
+_MOST_RUNS = 10_000
+
+
+def check_repeat(repeat: int) -> None:
+    """Refuses a number of runs that would not end.
+
+    Raises:
+        RoiAlignError: it is not in [1, 10000].
+    """
+    if not 1 <= repeat <= _MOST_RUNS:
+        raise RoiAlignError(f"--repeat must be in [1, {_MOST_RUNS}], got {repeat}")
 
 
 def read_model(path: Path) -> onnx.ModelProto:

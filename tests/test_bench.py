@@ -408,7 +408,7 @@ def test_model_says_why_an_engine_does_not_load():
         (["--isa", "mmx"], "got 'mmx'"),
         (["--workload", "fpn"], "--workload must be of fpn_box_7x7_s2, "),
         (["--mode", "sum"], "--mode must be of avg, max, got 'sum'"),
-        (["--repeat", "0"], "--repeat must be at least 1, got 0"),
+        (["--repeat", "0"], "--repeat must be in [1, 10000], got 0"),
         (["--sweep", "--plot", "p.png"], "--plot must not be given together with --sweep"),
         (["--sweep", "--workload", "one_value"], "--workload must not be given together with --sweep"),
         (["--model", "none.onnx", "--plot", "p.png"], "--plot must not be given together with --model"),

@@ -287,7 +287,11 @@ def test_a_difference_that_is_no_number_is_a_string_in_json(tmp_path):
         ((*EXPLAIN, "--roi", "1,2,3,x", "-o", "{tmp}/a.png"), "--roi must be x1,y1,x2,y2, got '1,2,3,x'"),
         ((*EXPLAIN, "--roi", "nan,2,3,4", "-o", "{tmp}/a.png"), "rois must be finite, got nan at row 0, column 0 (x1)"),
         ((*EXPLAIN, "--feature", "0x5", "-o", "{tmp}/a.png"), "--feature must be HxW, each in [1, 9999], got '0x5'"),
-        ((*EXPLAIN, "--output", "7", "-o", "{tmp}/a.png"), "--output must be HxW, each in [1, 9999], got '7'"),
+        ((*EXPLAIN, "--output", "7", "-o", "{tmp}/a.png"), "--output must be HxW, each in [1, 256], got '7'"),
+        (
+            (*EXPLAIN, "--output", "9999x9999", "-o", "{tmp}/a.png"),
+            "--output must be HxW, each in [1, 256], got '9999x9999'",
+        ),
         ((*EXPLAIN, "--scale", "0", "-o", "{tmp}/a.png"), "spatial_scale must be finite and > 0, got 0"),
         ((*EXPLAIN, "--semantics", "caffe", "-o", "{tmp}/a.png"), "source must be one of torchvision, "),
         ((*EXPLAIN, "-o", "{tmp}/a.jpg"), "-o must be a .png file in a folder that exists, got "),
