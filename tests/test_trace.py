@@ -19,7 +19,6 @@ from session_models import (
     make_model,
     newest_opset,
     roi_align_node,
-    wrong_in_onnx_before,
 )
 from test_exports import known_wrong, opset
 from test_validate import RUN_CODES, codes, source_of
@@ -148,10 +147,7 @@ def test_where_and_by_how_much_it_departs_is_said():
     assert f"off by up to {np.abs(got - want).max():.3g} at {tuple(map(int, place))}" in text
 
 
-SCAN = wrong_in_onnx_before((1, 22), "a Scan's body does not see the values around it")
-
-
-@pytest.mark.parametrize("body", [pytest.param(body, marks=[SCAN] if body == "scan" else []) for body in BODIES])
+@pytest.mark.parametrize("body", BODIES)
 def test_nodes_in_bodies_and_functions_are_tapped(body):
     feeds = FEEDS | ({"which": np.array(False)} if body == "if" else {})
     findings = validate(BODIES[body](15), "torchvision:aligned=True", inputs=feeds)
