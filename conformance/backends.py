@@ -12,9 +12,9 @@ import onnxruntime
 import onnxruntime.capi.onnxruntime_pybind11_state as _runtime_errors
 from numpy.typing import NDArray
 
-from onnx_roialign.evaluator import reference_evaluator
-from onnx_roialign.native import available_isas
-from onnx_roialign.runtime import session
+from onnx_roialign.engines.native import available_isas
+from onnx_roialign.ops.evaluator import reference_evaluator
+from onnx_roialign.sessions.session import session
 
 from .cases import Case
 

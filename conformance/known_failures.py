@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from onnx_roialign.installed import has_builtin_kernel
+from onnx_roialign.sessions.installed import has_builtin_kernel
 
 __all__ = ["KnownFailure", "known_failures"]
 

@@ -6,18 +6,18 @@ import importlib
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from onnx_roialign.call import roi_align
+from onnx_roialign.definition.semantics import PRESETS, Semantics
+from onnx_roialign.engines.call import roi_align
+from onnx_roialign.engines.native import library_path
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError
 from onnx_roialign.extras import imported_for
 
 # Here, not below: the module has the function's name, so importing it later would put it in the function's place.
-from onnx_roialign.identify import identify
-from onnx_roialign.native import library_path
-from onnx_roialign.semantics import PRESETS, Semantics
+from onnx_roialign.identification.live import identify
 
 if TYPE_CHECKING:
-    from onnx_roialign.evaluator import RoiAlign, reference_evaluator
-    from onnx_roialign.runtime import register, session
+    from onnx_roialign.ops.evaluator import RoiAlign, reference_evaluator
+    from onnx_roialign.sessions.session import register, session
 
 __all__ = [
     "PRESETS",

@@ -16,7 +16,7 @@ def main() -> None:
     """Entry point of the command onnx-roialign."""
     try:
         with imported_for("the command line"):
-            from onnx_roialign import cli
+            from onnx_roialign.cli import main as cli
     except MissingPackageError as error:
         sys.stderr.write(f"onnx-roialign: {error}\n")
         sys.exit(_MISSING)

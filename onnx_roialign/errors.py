@@ -58,7 +58,7 @@ class MissingPackageError(ModuleNotFoundError, NativeLibraryError):
 def last_guard(done: str) -> Iterator[None]:
     """Turns what nobody foresaw, of onnx or onnx-ir on a model that they cannot take, into a ModelError.
 
-    What can be foreseen is looked at before, by `onnx_roialign.soundness`.
+    What can be foreseen is looked at before, by `onnx_roialign.onnx_model.soundness`.
 
     Args:
         done: what is done to the model, as in "a model that can be read".

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 import onnx_roialign
-from onnx_roialign import NativeLibraryError, native, reference
-from onnx_roialign.attributes import Attributes
-from onnx_roialign.semantics import resolve
+from onnx_roialign import NativeLibraryError
+from onnx_roialign.definition import reference
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.semantics import resolve
+from onnx_roialign.engines import native
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,10 @@ import time
 import ml_dtypes
 import numpy as np
 
-from onnx_roialign import Semantics, native, quantized, reference
-from onnx_roialign.attributes import Attributes
+from onnx_roialign import Semantics
+from onnx_roialign.definition import quantized, reference
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.engines import native
 from onnx_roialign.frameworks.torchvision import roi_align_quantized
 
 # Height and width of the map, (output_height, output_width), sampling_ratio. The RoI is the map.

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from onnx_roialign.torch_rand import torch_rand
+from onnx_roialign.demo.torch_rand import torch_rand
 
 Array = NDArray[Any]
 

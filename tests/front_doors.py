@@ -11,7 +11,7 @@ import pytest
 import tolerances
 from private_models import ENGINES, run_model
 
-from onnx_roialign import private_op
+from onnx_roialign.ops import roi_align as private_op
 
 CALL_ENGINES = ("native", "reference")
 

@@ -12,10 +12,10 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from session_models import make_model, roi_align_node, value
 
-from onnx_roialign import private_op
-from onnx_roialign.attributes import Attributes
-from onnx_roialign.installed import has_builtin_kernel
-from onnx_roialign.semantics import Semantics, resolve
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.semantics import Semantics, resolve
+from onnx_roialign.ops import roi_align as private_op
+from onnx_roialign.sessions.installed import has_builtin_kernel
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 SCALE = 0.5  # session_models.SHAPE's

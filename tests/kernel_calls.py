@@ -10,9 +10,10 @@ import ml_dtypes
 import numpy as np
 import tolerances
 
-from onnx_roialign import native, reference
-from onnx_roialign.attributes import Attributes
-from onnx_roialign.semantics import PRESETS
+from onnx_roialign.definition import reference
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.semantics import PRESETS
+from onnx_roialign.engines import native
 
 SEED = 20261122
 DTYPES = tuple(map(np.dtype, (np.float32, np.float64, np.float16, ml_dtypes.bfloat16)))

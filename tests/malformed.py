@@ -17,7 +17,7 @@ from malformed_calls import draw_call, expected, make_call, pick
 from malformed_models import float_session, qlinear_session
 from session_models import model, quiet_options
 
-from onnx_roialign import native
+from onnx_roialign.engines import native
 
 SEED = 20261127
 MESSAGE_SIZES = (512, 512, 512, 0, 1, 8, 40)

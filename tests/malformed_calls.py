@@ -15,9 +15,11 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from onnx_roialign import RoiAlignError, attributes, native, reference
-from onnx_roialign.attributes import Attributes
-from onnx_roialign.semantics import NUMBERS, Semantics
+from onnx_roialign import RoiAlignError
+from onnx_roialign.definition import attributes, reference
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.semantics import NUMBERS, Semantics
+from onnx_roialign.engines import native
 
 DTYPES = {code: np.dtype(getattr(ml_dtypes, name, name)) for name, code in native._TYPES}
 FLAGS = ("mode_max", *(name for name, _, _ in native._FLAGS))

@@ -17,11 +17,13 @@ from onnx import AttributeProto, TensorProto, helper
 from private_models import private_model, qlinear_node
 from session_models import DTYPES, TYPES, quiet_options, roi_align_node
 
-from onnx_roialign import RoiAlignError, private_op, quantized, reference
-from onnx_roialign.attributes import Attributes
-from onnx_roialign.model import read_attributes
-from onnx_roialign.private_op import ATTRIBUTE_TYPES
-from onnx_roialign.semantics import CHOICES
+from onnx_roialign import RoiAlignError
+from onnx_roialign.definition import quantized, reference
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.semantics import CHOICES
+from onnx_roialign.onnx_model.nodes import read_attributes
+from onnx_roialign.ops import roi_align as private_op
+from onnx_roialign.ops.roi_align import ATTRIBUTE_TYPES
 
 FEEDS_EACH = 4
 UGLY_TEXTS = ("", "median", "AVG", "x" * 300, "a'b", "\u00e9" * 40)

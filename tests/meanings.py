@@ -7,7 +7,7 @@ import dataclasses
 from hypothesis import strategies as st
 
 from onnx_roialign import Semantics
-from onnx_roialign.semantics import CHOICES
+from onnx_roialign.definition.semantics import CHOICES
 
 _NUMBERS = {
     "offset": (0.5, 0.0, 0.3),

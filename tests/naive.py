@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from onnx_roialign.attributes import Attributes
-from onnx_roialign.semantics import Semantics
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.semantics import Semantics
 
 
 def axis_positions(start, end, bins, sampling_ratio, scale, semantics: Semantics):
@@ -81,7 +81,7 @@ def pool_bin(plane, ys, xs, divisor, mode, semantics: Semantics) -> float:
 
 
 def roi_align(X, rois, batch_indices, attributes: Attributes) -> np.ndarray:
-    """As onnx_roialign.reference.roi_align, in float64 where that has rounded to the coordinate type."""
+    """As onnx_roialign.definition.reference.roi_align, in float64 where that has rounded to the coordinate type."""
     real = np.float64 if X.dtype == np.float64 else np.float32
     shape = len(rois), X.shape[1], attributes.output_height, attributes.output_width
     Y = np.zeros(shape, np.float64)

@@ -8,7 +8,7 @@ import onnx
 from onnx import TensorProto, helper
 
 import onnx_roialign
-from onnx_roialign import private_op
+from onnx_roialign.ops import roi_align as private_op
 
 ENGINES = ("native", "reference", "evaluator")
 

@@ -10,8 +10,8 @@ from graph_models import constant
 from onnx import TensorProto, helper
 from session_models import value
 
-from onnx_roialign import private_op
-from onnx_roialign.installed import has_builtin_kernel
+from onnx_roialign.ops import roi_align as private_op
+from onnx_roialign.sessions.installed import has_builtin_kernel
 
 FLOAT, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
 FIRST_MODE_OPSET, BFLOAT16_OPSET = 16, 22

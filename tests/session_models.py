@@ -12,10 +12,10 @@ import pytest
 from onnx import TensorProto, helper
 
 import onnx_roialign
-from onnx_roialign import reference
-from onnx_roialign.attributes import Attributes
-from onnx_roialign.installed import loads_opset
-from onnx_roialign.semantics import from_onnx
+from onnx_roialign.definition import reference
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.semantics import from_onnx
+from onnx_roialign.sessions.installed import loads_opset
 
 TYPES = {
     "float32": TensorProto.FLOAT,

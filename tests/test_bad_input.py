@@ -11,9 +11,10 @@ import pytest
 import tolerances
 
 import onnx_roialign
-from onnx_roialign import NativeLibraryError, RoiAlignError, native
-from onnx_roialign.attributes import Attributes
-from onnx_roialign.semantics import NUMBERS
+from onnx_roialign import NativeLibraryError, RoiAlignError
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.semantics import NUMBERS
+from onnx_roialign.engines import native
 
 NAN, INF = np.nan, np.inf
 OTHER_TYPES = "float64, float16 or bfloat16"

@@ -16,10 +16,15 @@ from matplotlib.image import imread
 from required_peers import REQUIRED
 from typer.testing import CliRunner
 
-from onnx_roialign import bench, bench_command, bench_picture, floor, native, peers, reference, scratch, sweep
-from onnx_roialign.cli import app
-from onnx_roialign.peers import Engine, Prepared
-from onnx_roialign.workloads import DTYPES, WORKLOADS, converted, random_workload
+from onnx_roialign.bench import floor, peers, scratch, sweep
+from onnx_roialign.bench import race as bench
+from onnx_roialign.bench.peers import Engine, Prepared
+from onnx_roialign.bench.workloads import DTYPES, WORKLOADS, converted, random_workload
+from onnx_roialign.cli import bench as bench_command
+from onnx_roialign.cli.main import app
+from onnx_roialign.definition import reference
+from onnx_roialign.engines import native
+from onnx_roialign.pictures import bench as bench_picture
 
 ISA = native.available_isas()[0]
 BYTES_PER_SECOND = 2e10

@@ -13,9 +13,11 @@ from onnx import TensorProto
 from private_models import private_model, qlinear_node
 
 import onnx_roialign
-from onnx_roialign import PRESETS, RoiAlignError, Semantics, private_op, quantized, reference
-from onnx_roialign.attributes import Attributes
+from onnx_roialign import PRESETS, RoiAlignError, Semantics
+from onnx_roialign.definition import quantized, reference
+from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.frameworks.torchvision import roi_align_quantized
+from onnx_roialign.ops import roi_align as private_op
 
 # What reference.roi_align promises.
 MOST_BYTES = 128e6

@@ -14,11 +14,12 @@ import pytest
 from typer.testing import CliRunner
 
 import onnx_roialign
-from onnx_roialign import native, trial
-from onnx_roialign.cli import app
-from onnx_roialign.inputs import check_inputs, declared_inputs, made_inputs
-from onnx_roialign.installed import has_builtin_kernel, loads_opset
-from onnx_roialign.native import active_isa, available_isas
+from onnx_roialign.cli.main import app
+from onnx_roialign.engines import native
+from onnx_roialign.engines.native import active_isa, available_isas
+from onnx_roialign.onnx_model.inputs import check_inputs, declared_inputs, made_inputs
+from onnx_roialign.sessions import trial
+from onnx_roialign.sessions.installed import has_builtin_kernel, loads_opset
 
 MODEL = exports.MODELS / "torchvision_roi_align" / "torchscript_opset16_aligned_s2.onnx"
 MODEL_22 = exports.MODELS / "torchvision_roi_align" / "torchscript_opset22_aligned_s2.onnx"
@@ -126,7 +127,7 @@ def test_info_says_what_to_do_without_a_library(monkeypatch):
     def missing():
         raise onnx_roialign.NativeLibraryError("the compiled library is missing: reinstall")
 
-    monkeypatch.setattr("onnx_roialign.cli.library_path", missing)
+    monkeypatch.setattr("onnx_roialign.cli.main.library_path", missing)
     result = invoke("info")
     assert result.exit_code == 1
     assert result.stderr == "onnx-roialign: the compiled library is missing: reinstall\n"
@@ -146,7 +147,7 @@ def test_what_needs_the_library_says_in_one_line_that_there_is_none(monkeypatch,
     def missing():
         raise onnx_roialign.NativeLibraryError("the compiled library is missing: reinstall")
 
-    monkeypatch.setattr("onnx_roialign.native.library_path", missing)
+    monkeypatch.setattr("onnx_roialign.engines.native.library_path", missing)
     native._library.cache_clear()
     try:
         result = invoke(*arguments)
@@ -211,14 +212,14 @@ def test_no_arguments_print_help_or_the_missing_command():
 
 
 def test_the_installed_command_answers_a_wrong_argument_without_a_traceback():
-    code = "import sys; sys.argv = ['onnx-roialign', 'run', 'none.onnx']; from onnx_roialign.cli import app; app()"
+    code = "import sys; sys.argv = ['onnx-roialign', 'run', 'none.onnx']; from onnx_roialign.cli.main import app; app()"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (result.returncode, result.stdout) == (3, "")
     assert result.stderr == "onnx-roialign: model must be a file, got 'none.onnx', which does not exist\n"
 
 
 def test_importing_the_command_line_does_not_import_matplotlib():
-    code = "import sys, onnx_roialign.cli; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, onnx_roialign.cli.main; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 
 

@@ -13,8 +13,8 @@ import pytest
 from tolerances import EXPORTS
 from typer.testing import CliRunner
 
-from onnx_roialign.cli import app
-from onnx_roialign.trial import try_engine
+from onnx_roialign.cli.main import app
+from onnx_roialign.sessions.trial import try_engine
 
 TORCHVISION = exports.MODELS / "torchvision_roi_align"
 WRONG = TORCHVISION / "torchscript_opset11_aligned_s2.onnx"

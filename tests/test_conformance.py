@@ -13,7 +13,7 @@ from onnx_roialign.conformance.cases import Case, literal_tolerance, onnx_cases
 from onnx_roialign.conformance.known_failures import KnownFailure, known_failures
 from onnx_roialign.conformance.report import exit_code, remarks, table
 from onnx_roialign.conformance.runner import Status, compare, run
-from onnx_roialign.native import available_isas
+from onnx_roialign.engines.native import available_isas
 
 
 @pytest.fixture(scope="module")

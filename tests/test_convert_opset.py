@@ -15,10 +15,11 @@ from session_models import FEEDS, make_model, newest_opset, roi_align_node
 from tolerances import FLOAT32
 
 import onnx_roialign
-from onnx_roialign import RoiAlignError, private_op
+from onnx_roialign import RoiAlignError
 from onnx_roialign.graph import convert_opset
-from onnx_roialign.model import is_private, is_roi_align, scopes
-from onnx_roialign.trial import largest_difference
+from onnx_roialign.onnx_model.nodes import is_private, is_roi_align, scopes
+from onnx_roialign.ops import roi_align as private_op
+from onnx_roialign.sessions.trial import largest_difference
 
 OPSETS = (11, 15, 16, 22)
 SMALL = tuple(name for name in exports.names() if name.startswith(("torchvision_roi", "paddle", "mindspore")))

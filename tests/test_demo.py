@@ -12,12 +12,12 @@ from rich.console import Console
 from tolerances import EXPORTS
 from typer.testing import CliRunner
 
-from onnx_roialign import demo
-from onnx_roialign.cli import app
-from onnx_roialign.installed import has_builtin_kernel, loads_opset
-from onnx_roialign.model import is_roi_align, read_attributes
-from onnx_roialign.native import roi_align
-from onnx_roialign.trial import try_engine
+from onnx_roialign.cli.main import app
+from onnx_roialign.demo import mask_rcnn as demo
+from onnx_roialign.engines.native import roi_align
+from onnx_roialign.onnx_model.nodes import is_roi_align, read_attributes
+from onnx_roialign.sessions.installed import has_builtin_kernel, loads_opset
+from onnx_roialign.sessions.trial import try_engine
 
 pytestmark = pytest.mark.xdist_group("demo")  # one run for all
 

@@ -13,7 +13,8 @@ import pytest
 import session_models
 
 import onnx_roialign
-from onnx_roialign import extras, installed, options
+from onnx_roialign import extras
+from onnx_roialign.sessions import installed, options
 
 OPTIONAL = ("matplotlib", "onnx.reference", "onnx_ir", "onnxruntime_extensions", "rich", "typer")
 
@@ -155,7 +156,7 @@ def test_another_missing_module_stays_what_it_is():
 
 def test_the_names_that_are_imported_late_are_there():
     code = """
-import onnx_roialign, onnx_roialign.identify, onnx_roialign.recorded
+import onnx_roialign, onnx_roialign.identify, onnx_roialign.identification.recorded
 assert callable(onnx_roialign.identify) and onnx_roialign.identify.__module__ == "onnx_roialign.identify"
 assert set(onnx_roialign.__all__) <= set(dir(onnx_roialign))
 for name in onnx_roialign.__all__:

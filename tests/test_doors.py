@@ -17,9 +17,11 @@ from onnx import TensorProto, helper
 from session_models import quiet_options
 
 import onnx_roialign
-from onnx_roialign import RoiAlignError, native, private_op
-from onnx_roialign.attributes import Attributes
-from onnx_roialign.semantics import Semantics
+from onnx_roialign import RoiAlignError
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.semantics import Semantics
+from onnx_roialign.engines import native
+from onnx_roialign.ops import roi_align as private_op
 
 DTYPES = {"float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE, "float16": TensorProto.FLOAT16}
 OTHER_DTYPES = {"int32": TensorProto.INT32, "uint8": TensorProto.UINT8, "int64": TensorProto.INT64}

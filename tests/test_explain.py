@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from onnx_roialign import PRESETS, RoiAlignError, native
-from onnx_roialign.attributes import Attributes
-from onnx_roialign.explain import MAX_POSITIONS, explain, noise_map
-from onnx_roialign.explain_picture import draw_explanation
+from onnx_roialign import PRESETS, RoiAlignError
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.engines import native
+from onnx_roialign.identification.explain import MAX_POSITIONS, explain, noise_map
+from onnx_roialign.pictures.explain import draw_explanation
 
 NAMES = ("onnx_half_pixel", "mindspore_1")
 PINK, BLUE, YELLOW = (216, 27, 96), (21, 101, 192), (253, 230, 138)

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from meanings import any_semantics
 
-from onnx_roialign import PRESETS, Semantics, geometry, reference, roi_align
-from onnx_roialign.attributes import Attributes
+from onnx_roialign import PRESETS, Semantics, roi_align
+from onnx_roialign.definition import geometry, reference
+from onnx_roialign.definition.attributes import Attributes
 
 ALIGNED = PRESETS["onnx_half_pixel"]
 LEGACY = PRESETS["onnx_output_half_pixel"]

@@ -12,11 +12,12 @@ from right_models import FEEDS, RightModel
 from session_models import quiet_options
 
 import onnx_roialign
-from onnx_roialign import RoiAlignError, private_op
-from onnx_roialign.attributes import Attributes
+from onnx_roialign import RoiAlignError
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.sources import parse
 from onnx_roialign.graph import convert_opset, make_explicit, repair, validate
-from onnx_roialign.model import is_private, is_roi_align, read_attributes, scopes
-from onnx_roialign.sources import parse
+from onnx_roialign.onnx_model.nodes import is_private, is_roi_align, read_attributes, scopes
+from onnx_roialign.ops import roi_align as private_op
 
 BATCH = 20
 BATCHES = 10  # in every run; under the marker long, ten times as many

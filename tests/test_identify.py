@@ -14,13 +14,14 @@ import onnx
 import pytest
 
 import onnx_roialign
-from onnx_roialign import PRESETS, RoiAlignError, Semantics, reference
-from onnx_roialign import recorded as recorded_module
-from onnx_roialign.attributes import Attributes
-from onnx_roialign.identified import FIELDS
-from onnx_roialign.identify import RecordedCall, identify, identify_recorded
-from onnx_roialign.probed_node import ProbedNode, find_node
-from onnx_roialign.probes import CHECKS
+from onnx_roialign import PRESETS, RoiAlignError, Semantics
+from onnx_roialign.definition import reference
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.identification import recorded as recorded_module
+from onnx_roialign.identification.live import RecordedCall, identify, identify_recorded
+from onnx_roialign.identification.node import ProbedNode, find_node
+from onnx_roialign.identification.probes import CHECKS
+from onnx_roialign.identification.result import FIELDS
 
 LEGACY, ALIGNED = PRESETS["torchvision_legacy"], PRESETS["torchvision_aligned"]
 
@@ -190,7 +191,7 @@ def test_a_runtime_that_refuses_the_node_fits_nothing_and_its_words_are_the_reas
 
 
 def test_the_private_op_is_named_from_its_attributes():
-    from onnx_roialign.private_op import make_node
+    from onnx_roialign.ops.roi_align import make_node
 
     probed = ProbedNode(make_node("X", "rois", "b", "Y", Attributes(semantics=PRESETS["mindspore_1"]), name="p"), 16)
     assert probed.meant == PRESETS["mindspore_1"]

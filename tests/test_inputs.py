@@ -16,15 +16,17 @@ from session_models import BATCH_INDICES, DTYPES, FEEDS, ROIS, SHAPE, TYPES, X, 
 from typer.testing import CliRunner
 
 import onnx_roialign
-from onnx_roialign import RoiAlignError, apart, reference
-from onnx_roialign.apart import try_engine_apart
-from onnx_roialign.attributes import Attributes
-from onnx_roialign.cli import app
-from onnx_roialign.feeding import run_session
+from onnx_roialign import RoiAlignError
+from onnx_roialign.cli.main import app
+from onnx_roialign.definition import reference
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.semantics import PRESETS
 from onnx_roialign.graph import validate
-from onnx_roialign.inputs import given_inputs, made_inputs
-from onnx_roialign.semantics import PRESETS
-from onnx_roialign.trial import largest_difference
+from onnx_roialign.onnx_model.inputs import given_inputs, made_inputs
+from onnx_roialign.sessions import apart
+from onnx_roialign.sessions.apart import try_engine_apart
+from onnx_roialign.sessions.feeding import run_session
+from onnx_roialign.sessions.trial import largest_difference
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from session_models import FEEDS, make_model, roi_align_node, value
 
 from onnx_roialign.graph import convert_opset, make_explicit, repair, validate
-from onnx_roialign.graph.restore import read, restored
+from onnx_roialign.graph.writing.restore import read, restored
 
 
 def rich_model(opset):

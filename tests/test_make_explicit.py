@@ -18,9 +18,10 @@ from onnx import TensorProto, helper
 from session_models import FEEDS, bare_options, cast_model, newest_opset, quiet_options
 
 import onnx_roialign
-from onnx_roialign import RoiAlignError, private_op
+from onnx_roialign import RoiAlignError
 from onnx_roialign.graph import make_explicit
-from onnx_roialign.model import is_explicit, is_private, is_roi_align, scopes
+from onnx_roialign.onnx_model.nodes import is_explicit, is_private, is_roi_align, scopes
+from onnx_roialign.ops import roi_align as private_op
 
 NAMES = exports.names()
 

@@ -17,7 +17,7 @@ from session_models import wrong_in_onnx_before
 from onnx_roialign import RoiAlignError
 from onnx_roialign.frameworks import torchvision
 from onnx_roialign.frameworks.torchvision import MultiScaleRoIAlign, roi_align
-from onnx_roialign.multiscale import LevelMapper, box_areas
+from onnx_roialign.frameworks.torchvision_pyramid import LevelMapper, box_areas
 
 # How the poolers of tests/data/exports were built (image 512 x 640).
 POOLERS = {

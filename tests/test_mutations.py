@@ -15,9 +15,9 @@ from mutations import BYTE_DAMAGES, PROTO_DAMAGES, mutants, nodes_of
 from onnx_roialign import RoiAlignError
 from onnx_roialign.errors import ModelError
 from onnx_roialign.graph import convert_opset, make_explicit, repair, validate
-from onnx_roialign.model import parse
-from onnx_roialign.probed_node import find_node
-from onnx_roialign.soundness import sound
+from onnx_roialign.identification.node import find_node
+from onnx_roialign.onnx_model.nodes import parse
+from onnx_roialign.onnx_model.soundness import sound
 
 SOURCES = ("torchvision:aligned=True", "paddle", "mindspore", "onnx:16")
 TARGETS = (10, 11, 16, 18, 22)
@@ -135,7 +135,7 @@ def test_the_last_guard_is_no_way_out_of_a_model_without_a_defect(monkeypatch):
     def unforeseen(model):
         raise IndexError("list index out of range")
 
-    monkeypatch.setattr(sys.modules["onnx_roialign.graph.validate"], "resolved", unforeseen)
+    monkeypatch.setattr(sys.modules["onnx_roialign.graph.findings.by_reading"], "resolved", unforeseen)
     text = "model must be one that can be read, got IndexError: list index out of range"
     with pytest.raises(ModelError, match=text):
         validate(onnx.helper.make_model(onnx.helper.make_graph([], "g", [], [])))

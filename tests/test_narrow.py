@@ -13,8 +13,8 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 from session_models import make_model, quiet_options, roi_align_node, value
 
 import onnx_roialign
-from onnx_roialign import private_op
 from onnx_roialign.graph import known_to_onnx, repair, validate
+from onnx_roialign.ops import roi_align as private_op
 
 FLOAT, FLOAT16, BFLOAT16, DOUBLE, INT64 = (
     getattr(TensorProto, name) for name in ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "INT64")

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tolerances
 
-from onnx_roialign import native
+from onnx_roialign.engines import native
 
 ROOT = Path(__file__).parent.parent
 CROSS_COMPILER, EMULATOR = "aarch64-linux-gnu-g++", "qemu-aarch64"
@@ -148,7 +148,7 @@ def test_the_comparison_sees_one_wrong_value(calls, name):
 COMPUTES = """
 import ctypes, numpy as np
 from onnx_roialign import native
-from onnx_roialign.attributes import Attributes
+from onnx_roialign.definition.attributes import Attributes
 libc, libm = ctypes.CDLL(None), ctypes.CDLL("libm.so.6")
 libc.malloc.restype = ctypes.c_void_p
 assert ctypes.string_at(libc.malloc(100_000), 4) == b"\\x80" * 4, "memory is not filled"

@@ -11,7 +11,7 @@ from test_trace import run_codes
 
 import onnx_roialign
 from onnx_roialign.graph import convert_opset, make_explicit, repair, validate
-from onnx_roialign.trial import try_engine
+from onnx_roialign.sessions.trial import try_engine
 
 INPUTS = {**FEEDS, "which": np.array(True)}
 

@@ -10,7 +10,8 @@ from session_models import make_model, model, quiet_options, roi_align_node, val
 from test_runtime import with_function
 
 import onnx_roialign
-from onnx_roialign import RoiAlignError, node_rules, reference_evaluator, tensor_data
+from onnx_roialign import RoiAlignError, reference_evaluator
+from onnx_roialign.onnx_model import node_rules, tensor_data
 
 DOMAIN = "onnx_roialign"
 

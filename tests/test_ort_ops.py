@@ -34,8 +34,9 @@ from session_models import (
 )
 
 import onnx_roialign
-from onnx_roialign import RoiAlignError, native
-from onnx_roialign.attributes import Attributes
+from onnx_roialign import RoiAlignError
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.engines import native
 
 ENGINES = ("native", "reference")
 OPSETS = tuple(sorted({10, 11, 12, 13, 15, 16, 18, 20, 21, newest_opset()}))

@@ -10,12 +10,14 @@ import tolerances
 from onnx import TensorProto, helper
 from required_peers import skip_without
 
-from onnx_roialign import PRESETS, bench, identify, reference
-from onnx_roialign.attributes import Attributes
+from onnx_roialign import PRESETS, identify
+from onnx_roialign.bench import race as bench
+from onnx_roialign.bench.peers import find_engines
+from onnx_roialign.bench.workloads import WORKLOADS
+from onnx_roialign.definition import reference
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.sources import parse
 from onnx_roialign.frameworks import paddle
-from onnx_roialign.peers import find_engines
-from onnx_roialign.sources import parse
-from onnx_roialign.workloads import WORKLOADS
 
 ALIGNED_MODES = ("asymmetric", "half_pixel_for_nn", "half_pixel")
 FULL_PRECISION = {"INFERENCE_PRECISION_HINT": "f32"}

@@ -17,11 +17,13 @@ from private_models import ENGINES, float_kinds, private_model, private_node, ru
 from session_models import DTYPES, FEEDS, SHAPE, TYPES, bare_options, quiet_options
 
 import onnx_roialign
-from onnx_roialign import PRESETS, RoiAlignError, Semantics, private_op, reference
-from onnx_roialign.attributes import Attributes
+from onnx_roialign import PRESETS, RoiAlignError, Semantics
+from onnx_roialign.definition import reference
+from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.graph import repair, validate
-from onnx_roialign.private_schema import known_to_onnx
-from onnx_roialign.probed_node import find_node
+from onnx_roialign.identification.node import find_node
+from onnx_roialign.ops import roi_align as private_op
+from onnx_roialign.ops.schema import known_to_onnx
 
 # Every field away from its default at least once, beside the frameworks' own.
 DIALECTS = {

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from published import VECTORS
 
-from onnx_roialign import PRESETS, reference
-from onnx_roialign.attributes import Attributes
+from onnx_roialign import PRESETS
+from onnx_roialign.definition import reference
+from onnx_roialign.definition.attributes import Attributes
 
 
 def wanted(vector):

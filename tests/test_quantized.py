@@ -14,10 +14,12 @@ from onnx import TensorProto
 from private_models import ENGINES, private_model, qlinear_node, run_model
 
 import onnx_roialign
-from onnx_roialign import PRESETS, RoiAlignError, Semantics, private_op, quantized
-from onnx_roialign.attributes import Attributes
+from onnx_roialign import PRESETS, RoiAlignError, Semantics
+from onnx_roialign.definition import quantized
+from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.frameworks.torchvision import roi_align, roi_align_quantized
-from onnx_roialign.private_schema import known_to_onnx
+from onnx_roialign.ops import roi_align as private_op
+from onnx_roialign.ops.schema import known_to_onnx
 
 KINDS = {"uint8": TensorProto.UINT8, "int8": TensorProto.INT8}
 BOXES = np.float32([[1, 2, 30, 20], [0, 0, 8, 9.5], [5, 5, 5.5, 5.25], [-9, 3, 40, 8], [9, 8, 2, 3], [50, 50, 60, 60]])

@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 
 import onnx_roialign
 from onnx_roialign import RoiAlignError
-from onnx_roialign.cli import app
+from onnx_roialign.cli.main import app
 from onnx_roialign.errors import UnreadableModelError
 from onnx_roialign.graph import convert_opset, repair, validate
-from onnx_roialign.model import default_opset, parse
+from onnx_roialign.onnx_model.nodes import default_opset, parse
 
 ORT = b"\x20\x00\x00\x00ORTM" + bytes(64)
 

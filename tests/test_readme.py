@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from onnx_roialign import RoiAlignError
-from onnx_roialign.installed import loads_opset
+from onnx_roialign.sessions.installed import loads_opset
 
 ROOT = Path(__file__).parent.parent
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from kernel_calls import ordinal
 from meanings import any_semantics
 
-from onnx_roialign import PRESETS, Semantics, pieces, reference
-from onnx_roialign.attributes import Attributes
+from onnx_roialign import PRESETS, Semantics
+from onnx_roialign.definition import pieces, reference
+from onnx_roialign.definition.attributes import Attributes
 
 ZERO = np.zeros(1, np.int64)
 

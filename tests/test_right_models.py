@@ -14,8 +14,8 @@ from session_models import make_model, quiet_options, roi_align_node
 
 import onnx_roialign
 from onnx_roialign.graph import make_explicit, validate
-from onnx_roialign.graph.sites import sites
-from onnx_roialign.soundness import sound
+from onnx_roialign.graph.reading.sites import sites
+from onnx_roialign.onnx_model.soundness import sound
 
 COUNT = 60
 

@@ -16,10 +16,13 @@ from private_models import ENGINES, private_model, private_node, run_model
 from session_models import DTYPES, FEEDS, SHAPE, TYPES, make_model, roi_align_node
 
 import onnx_roialign
-from onnx_roialign import PRESETS, RoiAlignError, native, private_op, reference
-from onnx_roialign.attributes import Attributes
+from onnx_roialign import PRESETS, RoiAlignError
+from onnx_roialign.definition import reference
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.engines import native
 from onnx_roialign.graph import validate
-from onnx_roialign.private_schema import known_to_onnx
+from onnx_roialign.ops import roi_align as private_op
+from onnx_roialign.ops.schema import known_to_onnx
 
 PAIRS = list(itertools.product(TYPES, TYPES))
 MEANING = PRESETS["mindspore_1"]

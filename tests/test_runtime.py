@@ -30,8 +30,10 @@ from session_models import (
 from test_ort_ops import assert_close
 
 import onnx_roialign
-from onnx_roialign import NativeLibraryError, RoiAlignError, native, python_op
-from onnx_roialign import model as models
+from onnx_roialign import NativeLibraryError, RoiAlignError
+from onnx_roialign.engines import native
+from onnx_roialign.onnx_model import nodes as models
+from onnx_roialign.sessions import python_op
 
 ENGINES = ("native", "reference", "builtin")
 

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from onnx_roialign import PRESETS, RoiAlignError, Semantics
-from onnx_roialign.semantics import from_onnx, resolve
+from onnx_roialign.definition.semantics import from_onnx, resolve
 
 LEGACY = Semantics(offset=0.0, min_size=1.0)
 ALIGNED = Semantics(offset=0.5, min_size=None)

@@ -13,8 +13,10 @@ from meanings import any_semantics
 from onnx import TensorProto, helper
 
 import onnx_roialign
-from onnx_roialign import PRESETS, Semantics, native, pieces, reference
-from onnx_roialign.attributes import Attributes
+from onnx_roialign import PRESETS, Semantics
+from onnx_roialign.definition import pieces, reference
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.engines import native
 
 SPECIAL = (np.nan, np.inf, -np.inf)
 DTYPES = (np.float32, np.float64, np.float16, ml_dtypes.bfloat16)

@@ -18,10 +18,10 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 from session_models import make_model, quiet_options, roi_align_node, value
 
 import onnx_roialign
-from onnx_roialign import private_op
 from onnx_roialign.frameworks import mindspore, torchvision
 from onnx_roialign.graph import convert_opset, known_to_onnx, make_explicit, repair
-from onnx_roialign.value_info import add_value_info
+from onnx_roialign.onnx_model.value_info import add_value_info
+from onnx_roialign.ops import roi_align as private_op
 
 SOURCE = "mindspore:roi_end_mode=1"  # what ONNX's own op cannot say
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
@@ -220,7 +220,7 @@ def test_onnx_reference_can_be_imported_beside_the_schemas(first):
     """Not where they come first: two domains then share the name RoiAlign. So they bring it along."""
     lines = [
         "import onnx",
-        "from onnx_roialign.private_schema import known_to_onnx, register_schemas",
+        "from onnx_roialign.ops.schema import known_to_onnx, register_schemas",
         first,
         first,
         "with known_to_onnx(): pass",

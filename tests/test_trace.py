@@ -24,10 +24,11 @@ from test_exports import known_wrong, opset
 from test_validate import RUN_CODES, codes, source_of
 
 import onnx_roialign
-from onnx_roialign import PRESETS, RoiAlignError, reference
-from onnx_roialign.attributes import Attributes
+from onnx_roialign import PRESETS, RoiAlignError
+from onnx_roialign.definition import reference
+from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.graph import repair, validate
-from onnx_roialign.graph.finding import CODES
+from onnx_roialign.graph.findings.finding import CODES
 
 SMALL = tuple(name for name in exports.names() if name.startswith(("torchvision_roi", "paddle", "mindspore")))
 WHOLE = tuple(name for name in exports.names() if name.startswith(("detectors", "torchvision_multiscale")))

@@ -13,10 +13,10 @@ from graph_models import BODIES, CASES, HALF, LEGACY, model
 from test_exports import KNOWN_WRONG, known_wrong, opset
 
 from onnx_roialign import PRESETS, RoiAlignError, Semantics
+from onnx_roialign.definition.sources import parse
 from onnx_roialign.graph import Finding, validate
-from onnx_roialign.graph.finding import CODES
-from onnx_roialign.installed import has_builtin_kernel
-from onnx_roialign.sources import parse
+from onnx_roialign.graph.findings.finding import CODES
+from onnx_roialign.sessions.installed import has_builtin_kernel
 
 # What only data shows: tests/test_trace.py triggers these.
 RUN_CODES = {"wrong-answer", "wrong-output", "explained", "unexplained"}

@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from onnx_roialign.attributes import Attributes
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.semantics import PRESETS
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.frameworks.door import Array, Engine, boxes_of, features_of, pool, split_images
-from onnx_roialign.semantics import PRESETS
-from onnx_roialign.writer import GraphWriter
+from onnx_roialign.frameworks.common import Array, Engine, boxes_of, features_of, pool, split_images
+from onnx_roialign.onnx_model.writer import GraphWriter
 
 __all__ = ["ROIAlign"]
 

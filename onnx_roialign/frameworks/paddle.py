@@ -23,12 +23,12 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from onnx_roialign.attributes import Attributes, check_arrays
+from onnx_roialign.definition.attributes import Attributes, check_arrays
+from onnx_roialign.definition.geometry import scaled_ends
+from onnx_roialign.definition.semantics import PRESETS
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.frameworks.door import Array, Engine, adaptive_or, boxes_of, features_of, front_door, pair, pool
-from onnx_roialign.geometry import scaled_ends
-from onnx_roialign.semantics import PRESETS
-from onnx_roialign.writer import GraphWriter
+from onnx_roialign.frameworks.common import Array, Engine, adaptive_or, boxes_of, features_of, front_door, pair, pool
+from onnx_roialign.onnx_model.writer import GraphWriter
 
 __all__ = ["LoDTensor", "fluid_roi_align", "roi_align"]
 

@@ -19,11 +19,12 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from onnx_roialign import quantized
-from onnx_roialign.attributes import Attributes
+from onnx_roialign.definition import quantized
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.semantics import PRESETS
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
-from onnx_roialign.frameworks.door import (
+from onnx_roialign.frameworks.common import (
     Array,
     Engine,
     adaptive_or,
@@ -34,9 +35,8 @@ from onnx_roialign.frameworks.door import (
     pool,
     split_images,
 )
-from onnx_roialign.multiscale import MultiScaleRoIAlign
-from onnx_roialign.semantics import PRESETS
-from onnx_roialign.writer import GraphWriter
+from onnx_roialign.frameworks.torchvision_pyramid import MultiScaleRoIAlign
+from onnx_roialign.onnx_model.writer import GraphWriter
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -285,5 +285,5 @@ def roi_align_quantized(
 def _quantized_session(attributes: Attributes, dtype: str) -> onnxruntime.InferenceSession:
     """The library's direct call takes floats only."""
     with imported_for("roi_align_quantized() on engine 'native'"):
-        from onnx_roialign.runtime import session
+        from onnx_roialign.sessions.session import session
     return session(_quantized_model(attributes, dtype, 16))

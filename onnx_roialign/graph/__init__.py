@@ -5,11 +5,11 @@ from __future__ import annotations
 from onnx_roialign.extras import imported_for
 
 with imported_for("onnx_roialign.graph"):
-    from onnx_roialign.graph.finding import Finding
-    from onnx_roialign.graph.opset import convert_opset, make_explicit
-    from onnx_roialign.graph.repair import repair
-    from onnx_roialign.graph.validate import validate
-    from onnx_roialign.private_schema import known_to_onnx, register_schemas
+    from onnx_roialign.graph.conversion.opset import convert_opset, make_explicit
+    from onnx_roialign.graph.findings.by_reading import validate
+    from onnx_roialign.graph.findings.finding import Finding
+    from onnx_roialign.graph.repairs.repair import repair
+    from onnx_roialign.ops.schema import known_to_onnx, register_schemas
 
 __all__ = [
     "Finding",

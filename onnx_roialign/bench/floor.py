@@ -1,0 +1,90 @@
+"""The floor under a RoiAlign's time: what it must read and write, at the speed at which the machine copies memory."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_roialign.bench.workloads import Call, Workload
+from onnx_roialign.definition.attributes import coordinate_type
+from onnx_roialign.definition.geometry import axis_samples, scaled_ends
+
+__all__ = ["copy_bandwidth", "moved_bytes", "touched_cells"]
+
+Array = NDArray[Any]
+
+_COPY_BYTES = 512 << 20  # two of these are several times the largest caches, 260 MB on the server of the README
+_COPY_RUNS = 5
+
+
+def touched_cells(call: Call) -> int:
+    """How many (image, row, column) the RoIs read, each counted once however many RoIs read it.
+
+    A sample's two neighbours along each axis are read even where one has weight 0 (see `geometry`).
+    """
+    images, _, height, width = call.X.shape
+    corners = call.rois.astype(coordinate_type(call.rois.dtype))
+    attributes = call.attributes
+    start, end = scaled_ends(corners[:, :2], corners[:, 2:], attributes.spatial_scale, attributes.semantics)
+    rows, columns = (
+        _touched(np.ascontiguousarray(start[:, i]), np.ascontiguousarray(end[:, i]), length, bins, call)
+        for i, length, bins in ((1, height, attributes.output_height), (0, width, attributes.output_width))
+    )
+    touched = np.zeros((images, height, width), bool)
+    for image, row, column in zip(call.batch_indices, rows, columns, strict=True):
+        touched[image] |= row[:, None] & column
+    return int(np.count_nonzero(touched))
+
+
+def _touched(start: Array, end: Array, length: int, bins: int, call: Call) -> Array:
+    """(K, length) whether each RoI reads each row (column)."""
+    ratio, semantics = call.attributes.sampling_ratio, call.attributes.semantics
+    samples = axis_samples(start, end, length=length, bins=bins, sampling_ratio=ratio, semantics=semantics)
+    touched = np.zeros((len(start), length), bool)
+    for pixel in (samples.low, samples.high):
+        touched[samples.bin // bins, pixel] = True
+    return touched
+
+
+def moved_bytes(workload: Workload) -> int:
+    """Bytes of every feature value that the RoIs touch, read once, and of the output, written once."""
+    return sum(
+        (touched_cells(call) * call.X.shape[1] + int(np.prod(call.output_shape))) * call.X.itemsize
+        for call in workload.calls
+    )
+
+
+@cache
+def _copied_arrays(size: int) -> tuple[Array, Array]:
+    return np.ones(size, np.uint8), np.zeros(size, np.uint8)  # both written: their pages are there
+
+
+def copy_bandwidth(threads: int, size: int = _COPY_BYTES) -> float:
+    """Bytes per second, read and written ones both counted, at which NumPy copies one large array to another.
+
+    The median of 5 copies after one that is not counted, each split evenly over the threads (NumPy copies without
+    Python's lock).
+
+    Args:
+        threads: how many copy at once.
+        size: bytes of the array.
+    """
+    source, target = _copied_arrays(size)
+    parts = list(zip(np.array_split(target, threads), np.array_split(source, threads), strict=True))
+    seconds = []
+    for _ in range(1 + _COPY_RUNS):
+        workers = [threading.Thread(target=np.copyto, args=part) for part in parts[1:]]
+        begin = time.perf_counter()
+        for worker in workers:
+            worker.start()
+        np.copyto(*parts[0])
+        for worker in workers:
+            worker.join()
+        seconds.append(time.perf_counter() - begin)
+    return 2 * size / statistics.median(seconds[1:])

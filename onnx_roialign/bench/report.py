@@ -1,0 +1,253 @@
+"""What the benchmark prints and writes: tables for the screen, and JSON.
+
+The JSON file is one object. Times are milliseconds, sizes bytes; a field that has no value is null.
+
+    schema            1; grows only when a field changes its meaning or goes
+    kind              "bench", "sweep" or "model"
+    machine           cpu, cores, system, python, versions (by package)
+    settings          the command's options as they were understood
+    missing           peer -> why it could not be imported
+    races             "bench" and "sweep": a list of
+        workload, dtype, mode, threads
+        moved_bytes   touched features once, and the output once
+        copy_bandwidth  bytes per second at which NumPy copied, read and written ones both counted
+        floor_ms      the time to move them at copy_bandwidth
+        results       a list of
+            engine    "ours", a peer's name, "direct corners" or "direct samples" (our kernel without a session), or in
+                      a sweep "onnxruntime again" (a second session)
+            isa       the instruction set that was forced, null for a peer
+            refusal   why it was not timed, in one line, or null
+            difference  from the reference, the largest, in units of max|X|; null where there is no number
+            median_ms, q1_ms, q3_ms, samples
+            alone_ms  on more threads: the median on 1, from the same turns; null where an engine cannot have both
+            speed_up  alone_ms / median_ms
+            over_floor  median_ms / floor_ms
+            faster_than peer -> the peer's median / this median
+            scratch_bytes  a run's peak beyond inputs and outputs
+    worst             "sweep": workload, dtype, threads, isa, ratio of the lowest ratio to onnxruntime
+    shares            "model": a list of threads, engine, refusal, run_ms, operator_ms (by operator), operator_nodes
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE, SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from onnx_roialign.bench.peers import OURS, PEERS
+from onnx_roialign.bench.race import Race, Result
+from onnx_roialign.bench.share import Share
+from onnx_roialign.errors import RoiAlignError
+
+__all__ = [
+    "SCHEMA",
+    "machine_line",
+    "milliseconds",
+    "race_record",
+    "race_table",
+    "ratios",
+    "refusals",
+    "share_record",
+    "share_table",
+    "sweep_table",
+    "write_json",
+]
+
+SCHEMA = 1
+_TOP_OPERATORS = 12
+
+
+def race_record(race: Race) -> dict[str, Any]:
+    """One of JSON's races."""
+    return {
+        "workload": race.workload,
+        "dtype": race.dtype,
+        "mode": race.mode,
+        "threads": race.threads,
+        "moved_bytes": race.moved_bytes,
+        "copy_bandwidth": race.copy_bandwidth,
+        "floor_ms": race.floor_ms,
+        "results": [_result_record(race, result) for result in race.results],
+    }
+
+
+def _result_record(race: Race, result: Result) -> dict[str, Any]:
+    times = result.times
+    return {
+        "engine": result.engine.name,
+        "isa": result.engine.isa,
+        "refusal": result.refusal,
+        "difference": result.difference if math.isfinite(result.difference or 0.0) else None,
+        "median_ms": times and times.median,
+        "q1_ms": times and times.q1,
+        "q3_ms": times and times.q3,
+        "samples": times and times.samples,
+        "alone_ms": result.alone and result.alone.median,
+        "speed_up": result.speed_up,
+        "over_floor": times and times.median / race.floor_ms,
+        "faster_than": {peer: ratio for peer in _timed_peers(race) if (ratio := race.faster(result, peer)) is not None},
+        "scratch_bytes": result.scratch_bytes,
+    }
+
+
+def share_record(share: Share) -> dict[str, Any]:
+    """One of JSON's shares, without its number of threads."""
+    return {
+        "engine": share.engine,
+        "refusal": share.refusal,
+        "run_ms": None if share.refusal else share.run_ms,
+        "operator_ms": dict(share.operator_ms),
+        "operator_nodes": dict(share.operator_nodes),
+    }
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Writes the document.
+
+    Raises:
+        RoiAlignError: the file cannot be written.
+    """
+    try:
+        path.write_text(json.dumps({"schema": SCHEMA, **document}, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise RoiAlignError(f"--json must be a file to write to, got {str(path)!r} ({error.strerror})") from error
+
+
+def machine_line(machine: Mapping[str, Any]) -> str:
+    """The machine in one line."""
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    cores = f"{machine['cores']} core{'s' if machine['cores'] != 1 else ''}"
+    return f"{machine['cpu']}, {cores}, {machine['system']}, Python {machine['python']}; {versions}"
+
+
+def milliseconds(value: float) -> str:
+    """Three digits, whatever the size."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value < 1 else f"{value:.{2 if value < 10 else 1}f}"
+
+
+def _times_faster(ratio: float | None) -> str:
+    if ratio is None:
+        return ""
+    text = f"{ratio:.1f}x" if ratio >= 1.95 else f"{ratio:.2f}x"
+    return f"[red]{text}[/]" if ratio < 1 else text
+
+
+def _timed_peers(race: Race) -> list[str]:
+    return [r.engine.name for r in race.results if r.engine.name in PEERS and r.times is not None]
+
+
+def race_table(races: Sequence[Race]) -> Table:
+    """The races of one type, mode and number of threads: a row per engine, a column of ratios per instruction set."""
+    first = races[0]
+    isas = [result.engine.isa for result in first.results if result.engine.name == OURS]
+    threads = f"{first.threads} thread{'s' if first.threads > 1 else ''}"
+    title = f"{first.dtype}, mode {first.mode}, {threads}"
+    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    table.add_column("milliseconds", no_wrap=True)
+    more = ("x 1 thread",) if first.threads > 1 else ()
+    for header in ("median", "quartiles", *more, "/ floor", *(f"x {isa}" for isa in isas), "off by", "scratch"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for race in races:
+        blank = [""] * len(more)
+        table.add_row(f"[bold]{escape(race.workload)}[/]", milliseconds(race.floor_ms), "floor", *blank, "1.00")
+        for i, result in enumerate(race.results):
+            table.add_row(*_cells(race, result, isas), end_section=i == len(race.results) - 1)
+    return table
+
+
+def _cells(race: Race, result: Result, isas: Sequence[str | None]) -> Iterator[str]:
+    yield f"  {escape(result.engine.label)}"
+    times = result.times
+    if times is None:
+        yield "[red]none[/]"
+        yield from [""] * (2 + (race.threads > 1) + len(isas))
+    else:
+        yield milliseconds(times.median)
+        yield f"{milliseconds(times.q1)}-{milliseconds(times.q3)}"
+        if race.threads > 1:
+            yield _times_faster(result.speed_up)
+        yield f"{times.median / race.floor_ms:.2f}"
+        ours = {one.engine.isa: one for one in race.results if one.engine.name == OURS}
+        peer = result.engine.isa is None
+        yield from (_times_faster(race.faster(ours[isa], result.engine.name)) if peer else "" for isa in isas)
+    yield "" if result.difference is None else f"{result.difference:.1g}"
+    yield "" if result.scratch_bytes is None else f"{result.scratch_bytes / 2**20:.1f} MB"
+
+
+def refusals(races: Sequence[Race]) -> Iterator[str]:
+    """Why an engine has no time, a line per reason."""
+    reasons: dict[str, list[str]] = {}
+    for race in races:
+        for result in race.results:
+            if result.refusal is not None:
+                place = f"{race.workload} ({race.dtype}, {race.threads} threads)"
+                reasons.setdefault(f"{result.engine.label} {result.refusal}", []).append(place)
+    for reason, places in reasons.items():
+        yield f"Not timed: {reason}: {', '.join(places)}"
+
+
+def ratios(races: Sequence[Race], engine: str, rival: str) -> list[tuple[float, Race, Result]]:
+    """How many times faster than the rival the engine of that name was, everywhere, the lowest first."""
+    found = [
+        (ratio, race, result)
+        for race in races
+        for result in race.results
+        if result.engine.name == engine and (ratio := race.faster(result, rival)) is not None
+    ]
+    return sorted(found, key=lambda one: one[0])
+
+
+def apart(race: Race, result: Result, rival: str) -> bool:
+    """Whether the middle half of the engine's samples lies above the middle half of the rival's."""
+    other = next(r for r in race.results if r.engine.name == rival)
+    return result.times is not None and other.times is not None and result.times.q1 > other.times.q3
+
+
+def sweep_table(races: Sequence[Race], rival: str, count: int = 12) -> Table:
+    """The sweep's worst cases."""
+    table = Table(box=SIMPLE, title=f"Where we gain least on {rival}", title_justify="left")
+    for header in ("case", "type", "threads", "engine"):
+        table.add_column(header, overflow="fold")
+    for header in ("ours, ms", f"{rival}, ms", "ratio"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for ratio, race, result in ratios(races, OURS, rival)[:count]:
+        median = result.times.median if result.times else 0.0
+        own = milliseconds(median), milliseconds(median * ratio)
+        place = race.workload, race.dtype, str(race.threads), result.engine.label
+        table.add_row(*map(escape, place), *own, _times_faster(ratio))
+    return table
+
+
+def share_table(shares: Sequence[Share]) -> Table:
+    """Time per operator, the largest first, RoiAlign whatever its place."""
+    timed = [share for share in shares if share.refusal is None]
+    largest: dict[str, float] = {}
+    for share in timed:
+        for name, time in share.operator_ms.items():
+            largest[name] = max(time, largest.get(name, 0.0))
+    names = sorted(largest, key=lambda name: -largest[name])
+    shown = [name for i, name in enumerate(names) if i < _TOP_OPERATORS or "RoiAlign" in name]
+    table = Table(box=SIMPLE, title="Milliseconds of one run, by operator", title_justify="left")
+    table.add_column("operator", no_wrap=True)
+    table.add_column("nodes", justify="right")
+    for share in timed:
+        table.add_column({"native": "with our kernel", "builtin": "without"}[share.engine], justify="right")
+        table.add_column("share", justify="right")
+    for name in shown:
+        nodes = max(share.operator_nodes.get(name, 0) for share in timed)
+        cells = [cell for share in timed for cell in _share_cells(share, share.operator_ms.get(name, 0.0))]
+        table.add_row(escape(name), str(nodes), *cells, style="bold green" if "RoiAlign" in name else "")
+    if timed:
+        cells = [cell for share in timed for cell in _share_cells(share, share.run_ms)]
+        table.add_row("the whole run", "", *cells, style="bold")
+    return table
+
+
+def _share_cells(share: Share, time: float) -> tuple[str, str]:
+    return milliseconds(time), f"{100 * time / share.run_ms:.1f} %"

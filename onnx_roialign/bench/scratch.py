@@ -1,0 +1,72 @@
+"""The scratch memory of one run on our kernel: a fresh process's peak beyond its inputs and outputs.
+
+``python -m onnx_roialign.bench.scratch WORKLOAD DTYPE MODE ISA THREADS`` prints bytes: it makes the arrays and the
+session, touches the outputs, resets the kernel's high-water mark of the process's resident memory, runs once, and reads
+it.
+Resident memory comes in pages and is counted in batches: read it as good to about 0.3 MB.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from onnx_roialign.bench.peers import OURS, find_engines
+from onnx_roialign.bench.workloads import WORKLOADS, converted
+
+__all__ = ["peak_bytes", "scratch_bytes"]
+
+_PROCESS = Path("/proc/self")
+_RESET_PEAK = "5"  # see proc(5), clear_refs
+_TIMEOUT_S = 120
+_WARM_UP = "small_call"  # pages in code and libraries, which are no scratch memory
+
+
+def scratch_bytes(workload: str, dtype: str, mode: str, isa: str, threads: int) -> int | None:
+    """Peak bytes that the first run of a workload holds beyond inputs and outputs; None where /proc does not tell.
+
+    Args:
+        workload: one of WORKLOADS.
+        dtype: one of DTYPES.
+        mode: "avg" or "max".
+        isa: one of `native.available_isas()`.
+        threads: of the session.
+    """
+    if not (_PROCESS / "clear_refs").exists():
+        return None
+    command = [sys.executable, "-m", "onnx_roialign.bench.scratch", workload, dtype, mode, isa, str(threads)]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True)
+    except (subprocess.SubprocessError, OSError):
+        return None
+    return int(answer.stdout)
+
+
+def _measure(workload: str, dtype: str, mode: str, isa: str, threads: str) -> int:
+    engines, _ = find_engines((), (isa,), "avg")
+    assert engines[0].name == OURS
+    engines[0].prepare(converted(WORKLOADS[_WARM_UP](), dtype, mode), int(threads)).run()
+    prepared = engines[0].prepare(converted(WORKLOADS[workload](), dtype, mode), int(threads))
+    return peak_bytes(prepared.run)
+
+
+def peak_bytes(run: Callable[[], object]) -> int:
+    """How far the process's resident memory rises above where it is, at most, while `run` runs."""
+    (_PROCESS / "clear_refs").write_text(_RESET_PEAK)
+    before = _status("VmRSS")
+    run()
+    return max(0, _status("VmHWM") - before)
+
+
+def _status(key: str) -> int:
+    found = re.search(rf"^{key}:\s+(\d+) kB$", (_PROCESS / "status").read_text(), re.MULTILINE)
+    if found is None:
+        raise RuntimeError(f"/proc/self/status must have {key}")
+    return 1024 * int(found[1])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{_measure(*sys.argv[1:])}\n")

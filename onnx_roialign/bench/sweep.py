@@ -1,0 +1,213 @@
+"""The sweep: is our kernel slower than ONNX Runtime's anywhere? Cases from one value to thousands of RoIs, seeded.
+
+The full product of the values below has 5,760 cases; what runs by default is
+
+- three covering subsets: in each, any two values of two different parameters meet in at least one case. Cases are drawn
+  at random and the one that covers most new pairs is taken, until none is left; those of more than 1.3 GB or about 6e8
+  reads, which would take the time of all others together, are passed over (every pair is met below that);
+- one covering subset of thousands of RoIs of 1 to 4 values with 1 to 64 channels (`MANY_AXES`), where what is done once
+  per RoI costs more than its values;
+- the small corners: 1 RoI of 1 image on a 7x7 map with few channels, where a call costs more than its work.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+
+from onnx_roialign.bench.peers import Engine
+from onnx_roialign.bench.race import Race, race
+from onnx_roialign.bench.workloads import Workload, converted, random_workload
+
+__all__ = ["AXES", "MANY_AXES", "Case", "all_cases", "corner_cases", "covering_cases", "pairs", "run_sweep"]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One RoiAlign's shapes. The fields are the sweep's parameters, in the order of AXES."""
+
+    channels: int
+    map_size: tuple[int, int]
+    output: tuple[int, int]
+    num_rois: int
+    sampling_ratio: int
+    images: int
+
+    @property
+    def name(self) -> str:
+        """All of it in one word."""
+        n, c, k = self.images, self.channels, self.num_rois
+        size, output = ("x".join(map(str, pair)) for pair in (self.map_size, self.output))
+        return f"N{n}_C{c}_{size}_K{k}_to{output}_s{self.sampling_ratio or 'adaptive'}"
+
+    def workload(self) -> Workload:
+        """Its arrays; the seed depends on the case alone."""
+        shape = (self.images, self.channels, *self.map_size)
+        seed = math.prod(prime + value for prime, value in zip((3, 5, 7, 11, 13), self._numbers(), strict=True))
+        return random_workload(self.name, shape, self.num_rois, self.output, self.sampling_ratio, seed)
+
+    def _numbers(self) -> tuple[int, ...]:
+        return self.channels, math.prod(self.map_size), math.prod(self.output), self.num_rois, self.sampling_ratio
+
+    def cost(self) -> tuple[int, float]:
+        """Bytes of features and answer in float32, and about how many values a naive kernel or our reference reads."""
+        planes = self.num_rois * self.channels
+        bins = planes * math.prod(self.output)
+        # A RoI is about a third of its map along each axis, and so an adaptive grid has about this many samples a bin.
+        adaptive = [max(1.0, side / 3 / number) for side, number in zip(self.map_size, self.output, strict=True)]
+        rows, columns = [self.sampling_ratio or many for many in adaptive]
+        naive = bins * rows * columns
+        gathered = planes * self.output[0] * rows * 2 * self.map_size[1] / 3  # the reference reads whole rows of a RoI
+        return 4 * (self.images * self.channels * math.prod(self.map_size) + bins), max(naive, gathered)
+
+
+# One tuple of values per field of Case.
+AXES: tuple[tuple[object, ...], ...] = (
+    (1, 3, 8, 64, 256, 1024),
+    ((7, 7), (14, 14), (50, 84), (200, 336), (400, 672)),
+    ((1, 1), (2, 2), (7, 7), (14, 14), (28, 28), (7, 3)),
+    (1, 10, 100, 1000),
+    (1, 2, 4, 0),
+    (1, 4),
+)
+# Channels on both sides of each vector's lanes; a map that the second-level cache holds, and one that it does not.
+MANY_AXES: tuple[tuple[object, ...], ...] = (
+    (1, 3, 8, 15, 16, 17, 24, 32, 33, 48, 64),
+    ((20, 30), (200, 304)),
+    ((1, 1), (2, 1), (1, 2), (2, 2)),
+    (1000, 5000, 30000),
+    (1, 2, 0),
+    (1, 4),
+)
+_MOST_BYTES, _MOST_READS = 1.3e9, 6e8
+_TRIES = 200  # cases drawn per case taken
+_SUBSETS = 3
+_SECOND_LOOK = 16
+
+Pair = tuple[tuple[int, object], tuple[int, object]]
+
+
+def pairs(case: Case) -> set[Pair]:
+    """The pairs of (parameter, value) that meet in the case."""
+    values = [(i, getattr(case, field.name)) for i, field in enumerate(fields(case))]
+    return set(itertools.combinations(values, 2))
+
+
+def covering_cases(seed: int = 0, axes: Sequence[tuple[object, ...]] = AXES) -> tuple[Case, ...]:
+    """Cases in which every pair of values meets at least once, none of them beyond the bounds on bytes and reads.
+
+    Args:
+        seed: of what is drawn.
+        axes: the values of each field of Case.
+    """
+    rng = random.Random(seed)
+    missing: list[Pair] = [
+        ((i, a), (j, b))
+        for (i, first), (j, second) in itertools.combinations(enumerate(axes), 2)
+        for a, b in itertools.product(first, second)
+    ]
+    cases = []
+    while missing:
+        wanted, left = missing[0], set(missing)
+        candidates = [case for case in _drawn_with(wanted, axes, rng) if _affordable(case)]
+        if not candidates:
+            raise RuntimeError(f"no affordable case has {wanted}")
+        # A new pair is worth 0.1 GB: without that price the maps of all cases take 13 GB together, with it 6.
+        best = max(candidates, key=lambda case: len(pairs(case) & left) - case.cost()[0] / 1e8)
+        cases.append(best)
+        covered = pairs(best)
+        missing = [pair for pair in missing if pair not in covered]
+    return tuple(cases)
+
+
+def _drawn_with(pair: Pair, axes: Sequence[tuple[object, ...]], rng: random.Random) -> Iterator[Case]:
+    for _ in range(_TRIES):
+        values = [rng.choice(axis) for axis in axes]
+        for i, value in pair:
+            values[i] = value
+        yield Case(*values)  # type: ignore[arg-type]
+
+
+def _affordable(case: Case) -> bool:
+    size, reads = case.cost()
+    return size <= _MOST_BYTES and reads <= _MOST_READS
+
+
+def corner_cases() -> tuple[Case, ...]:
+    """1 RoI on one 7x7 map: 1, 3 or 8 channels with every output and sampling ratio."""
+    grids = itertools.product(AXES[2], AXES[4])
+    return tuple(
+        Case(channels, (7, 7), output, 1, ratio, 1)  # type: ignore[arg-type]
+        for (output, ratio), channels in itertools.product(grids, (1, 3, 8))
+    )
+
+
+def all_cases() -> tuple[Case, ...]:
+    """The covering subsets, those of many RoIs too, and the small corners, each case once, the smallest first."""
+    cases = {
+        *corner_cases(),
+        *covering_cases(0, MANY_AXES),
+        *itertools.chain.from_iterable(map(covering_cases, range(_SUBSETS))),
+    }
+    return tuple(sorted(cases, key=lambda case: (case.cost(), case.name)))
+
+
+def run_sweep(
+    cases: Sequence[Case],
+    engines: Sequence[Engine],
+    rival: str,
+    *,
+    dtypes: Sequence[str],
+    mode: str,
+    threads: Sequence[int],
+    repeat: int,
+    bandwidth: Callable[[int], float],
+    seconds: float,
+    after_case: Callable[[], None] = lambda: None,
+) -> list[Race]:
+    """Races the engines on every case, type and number of threads.
+
+    A case in which one of ours comes out slower is raced again, with 16 times the samples and seconds, and that counts:
+    over hundreds of ratios near 1, a few samples would find a loser by chance. (Two sessions of the same engine, 9
+    samples each, came out 0.88 to 1.38 on a shared host.)
+
+    Args:
+        cases: which.
+        engines: who runs.
+        rival: the one that ours are compared with.
+        dtypes: some of DTYPES.
+        mode: "avg" or "max".
+        threads: numbers of threads.
+        repeat: samples per engine.
+        bandwidth: as for `race`.
+        seconds: time per race after which no further sample is taken, once there are 3.
+        after_case: called after each race.
+    """
+    races = []
+    for case in cases:
+        made = case.workload()
+        for dtype, number in itertools.product(dtypes, threads):
+            workload = converted(made, dtype, mode)
+            for more in (1, _SECOND_LOOK):
+                result = race(
+                    workload,
+                    engines,
+                    threads=number,
+                    repeat=more * repeat,
+                    bandwidth=bandwidth,
+                    seconds=more * seconds,
+                )
+                if not slower(result, rival):
+                    break
+            races.append(result)
+            after_case()
+    return races
+
+
+def slower(result: Race, rival: str) -> bool:
+    """Whether one of our engines took longer than the rival."""
+    ratios = [result.faster(one, rival) for one in result.results if one.engine.isa is not None]
+    return any(ratio is not None and ratio < 1 for ratio in ratios)

@@ -1,0 +1,313 @@
+"""The command onnx-roialign bench: reads its options, runs what they ask for, prints and writes the result."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import onnxruntime
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from onnx_roialign.bench import report
+from onnx_roialign.bench.floor import copy_bandwidth
+from onnx_roialign.bench.machine import describe_machine
+from onnx_roialign.bench.peers import OURS, PEERS, Engine, find_engines
+from onnx_roialign.bench.race import Race, race
+from onnx_roialign.bench.scratch import scratch_bytes
+from onnx_roialign.bench.share import ENGINES, measure_shares
+from onnx_roialign.bench.sweep import all_cases, run_sweep
+from onnx_roialign.bench.workloads import DTYPES, WORKLOADS, converted
+from onnx_roialign.engines.native import available_isas
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.extras import imported_for
+from onnx_roialign.onnx_model.inputs import check_repeat, given_inputs, made_inputs, read_model
+
+__all__ = ["bench"]
+
+_MODES = ("avg", "max")
+_RIVAL = "onnxruntime"
+_REPEAT, _REPEAT_SWEEP, _REPEAT_MODEL = 15, 9, 10
+_SWEEP_SECONDS = 2.0  # per case; 16 times as long where ours comes out slower at first
+_NO_LOG = 4
+_FILE_WIDTH = 120
+_MOST_THREADS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What was asked for, checked."""
+
+    against: tuple[str, ...]
+    threads: tuple[int, ...]
+    dtypes: tuple[str, ...]
+    isas: tuple[str, ...]
+    workloads: tuple[str, ...]
+    mode: str
+    repeat: int
+
+    def record(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def bench(
+    against: Annotated[str | None, typer.Option(help=f"Peers, of {','.join(PEERS)}. Default: all.")] = None,
+    threads: Annotated[str, typer.Option(help="Numbers of threads, as 1,2.")] = "1",
+    dtype: Annotated[str, typer.Option(help=f"Types, of {','.join(DTYPES)}.")] = "float32",
+    isa: Annotated[str | None, typer.Option(help="Our instruction sets. Default: all that this CPU has.")] = None,
+    workload: Annotated[str | None, typer.Option(help=f"Of {','.join(WORKLOADS)}. Default: all.")] = None,
+    mode: Annotated[str, typer.Option(help="avg or max.")] = "avg",
+    repeat: Annotated[
+        int | None, typer.Option(help=f"Samples per engine. Default: {_REPEAT}; sweep {_REPEAT_SWEEP}, model 10.")
+    ] = None,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help=f"Many shapes against {_RIVAL} alone; exit code 1 where ours is slower.")
+    ] = False,
+    model: Annotated[
+        Path | None, typer.Option(help="Instead: a model's time by operator, with and without us.")
+    ] = None,
+    inputs: Annotated[Path | None, typer.Option(help="With --model: a .npz with an array per input.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write everything measured to this file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the races to this .png file.")] = None,
+) -> int:
+    """Race our kernel against every other RoiAlign that is installed, or sweep shapes, or take a model's time apart."""
+    _check_together(sweep=sweep, model=model, inputs=inputs, plot=plot, against=against, workload=workload)
+    _check_writable(json, "--json")
+    _check_writable(plot, "--plot")
+    if plot is not None:
+        with imported_for("--plot"):
+            importlib.import_module("matplotlib")  # now, not after minutes of racing
+    if repeat is not None:
+        check_repeat(repeat)
+    default_repeat = _REPEAT_MODEL if model is not None else _REPEAT_SWEEP if sweep else _REPEAT
+    options = _Options(
+        against=(_RIVAL,) if sweep else _chosen("--against", against, PEERS),
+        threads=_thread_counts(threads),
+        dtypes=_chosen("--dtype", dtype, tuple(DTYPES)),
+        isas=_chosen("--isa", isa, available_isas()),
+        workloads=_chosen("--workload", workload, tuple(WORKLOADS)),
+        mode=_chosen("--mode", mode, _MODES)[0],
+        repeat=default_repeat if repeat is None else repeat,
+    )
+    onnxruntime.set_default_logger_severity(_NO_LOG)  # its kernel for mode max warns of its own past at each session
+    console = Console()
+    if not console.is_terminal:  # a file has no width
+        console.width = max(console.width, _FILE_WIDTH)
+    if model is not None:
+        return _share(model, inputs, options, console, json)
+    if sweep:
+        return _sweep(options, console, json)
+    return _race(options, console, json, plot)
+
+
+def _check_together(**given: Any) -> None:
+    """Refuses options that mean nothing together."""
+    for option, others in (
+        ("--sweep", ("--model", "--plot", "--against", "--workload")),
+        ("--model", ("--plot", "--against", "--workload")),
+    ):
+        if given[option.removeprefix("--")]:
+            for other in others:
+                if given[other.removeprefix("--")] is not None:
+                    raise RoiAlignError(f"{other} must not be given together with {option}")
+    if given["inputs"] is not None and given["model"] is None:
+        raise RoiAlignError("--inputs must be given together with --model")
+
+
+def _check_writable(path: Path | None, option: str) -> None:
+    if path is None:
+        return
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        raise RoiAlignError(f"{option} must be a file to write to, got {str(path)!r} ({error.strerror})") from error
+
+
+def _chosen(option: str, text: str | None, choices: Sequence[str]) -> tuple[str, ...]:
+    """The names of a list with commas, each once."""
+    if text is None:
+        return tuple(choices)
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    for name in names:
+        if name not in choices:
+            raise RoiAlignError(f"{option} must be of {', '.join(choices)}, got {name!r}")
+    return names
+
+
+def _thread_counts(text: str) -> tuple[int, ...]:
+    counts = []
+    for word in text.split(","):
+        if not (word.strip().isdecimal() and 1 <= int(word) <= _MOST_THREADS):
+            raise RoiAlignError(f"--threads must be whole numbers of at least 1, got {word.strip()!r}")
+        counts.append(int(word))
+    return tuple(dict.fromkeys(counts))
+
+
+def _race(options: _Options, console: Console, json: Path | None, plot: Path | None) -> int:
+    engines, missing = find_engines(options.against, options.isas, options.mode)
+    machine = describe_machine([engine.name for engine in engines if engine.name in PEERS])
+    _print_header(console, machine, missing)
+    races: list[Race] = []
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        groups = [(dtype, threads) for dtype in options.dtypes for threads in options.threads]
+        bar = progress.add_task("", total=len(groups) * len(options.workloads) * (1 + options.repeat))
+        for dtype, threads in groups:
+            group = []
+            for name in options.workloads:
+                progress.update(bar, description=f"{name}, {dtype}, {threads} thread(s)")
+                finished = race(
+                    converted(WORKLOADS[name](), dtype, options.mode),
+                    engines,
+                    threads=threads,
+                    repeat=options.repeat,
+                    bandwidth=copy_bandwidth,
+                    after_round=functools.partial(progress.advance, bar),
+                )
+                group.append(finished.with_scratch(scratch_bytes))
+                progress.advance(bar)
+            console.print(report.race_table(group))
+            races += group
+    _print_lines(console, report.refusals(races))
+    _print_remarks(console, races)
+    if json is not None:
+        _write(json, "bench", machine, options, missing, races=list(map(report.race_record, races)))
+    if plot is not None:
+        from onnx_roialign.pictures.bench import draw_races  # here: matplotlib takes longer to import than all else
+
+        draw_races(plot, races, machine)
+        console.print(f"Picture: {plot}", markup=False, highlight=False, soft_wrap=True)
+    return 1 if _ours_failed(races) else 0
+
+
+def _sweep(options: _Options, console: Console, json: Path | None) -> int:
+    engines, missing = find_engines(options.against, options.isas, "avg")
+    again = replace(engines[-1], name=f"{_RIVAL} again")  # what the machine makes of two that are the same
+    engines = tuple(replace(engine, own_threads=False) for engine in (*engines, again))
+    machine = describe_machine([_RIVAL])
+    _print_header(console, machine, missing)
+    cases = all_cases()
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("sweep", total=len(cases) * len(options.dtypes) * len(options.threads))
+        races = run_sweep(
+            cases,
+            engines,
+            _RIVAL,
+            dtypes=options.dtypes,
+            mode=options.mode,
+            threads=options.threads,
+            repeat=options.repeat,
+            bandwidth=functools.cache(copy_bandwidth),  # the sweep is about ratios, not about the floor
+            seconds=_SWEEP_SECONDS,
+            after_case=functools.partial(progress.advance, bar),
+        )
+    found = report.ratios(races, OURS, _RIVAL)
+    itself = report.ratios(races, again.name, _RIVAL)
+    console.print(report.sweep_table(races, _RIVAL))
+    _print_lines(console, report.refusals(races))
+    worst = None
+    if found:
+        ratio, slowest, result = found[0]
+        worst = {
+            "workload": slowest.workload,
+            "dtype": slowest.dtype,
+            "threads": slowest.threads,
+            "isa": result.engine.isa,
+            "ratio": ratio,
+        }
+        middle, below = found[len(found) // 2][0], sum(one[0] < 1 for one in found)
+        apart = sum(report.apart(race, result, _RIVAL) for _, race, result in found)
+        lines = [
+            f"Worst ratio to {_RIVAL}: {ratio:.2f} over {len(found)} measurements of {len(cases)} shapes, mode "
+            f"{options.mode} (median {middle:.1f}); 1 or more: nowhere slower.",
+            f"Below 1: {below}, of them with quartiles apart (all of our middle half slower than all of its): {apart}.",
+        ]
+        if itself:
+            lines.append(
+                f"A second session of {_RIVAL} against the first, in the same turns: {itself[0][0]:.2f} to "
+                f"{itself[-1][0]:.2f}, {sum(one[0] < 1 for one in itself)} of {len(itself)} below 1."
+            )
+        _print_lines(console, lines)
+    if json is not None:
+        records = list(map(report.race_record, races))
+        _write(json, "sweep", machine, options, missing, races=records, worst=worst)
+    return 1 if not found or found[0][0] < 1 or _ours_failed(races) else 0
+
+
+def _share(model: Path, inputs: Path | None, options: _Options, console: Console, json: Path | None) -> int:
+    proto = read_model(model)
+    feeds = made_inputs(proto) if inputs is None else given_inputs(proto, inputs)[0]
+    machine = describe_machine()
+    _print_header(console, machine, {})
+    records = []
+    for threads in options.threads:
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            bar = progress.add_task(f"{threads} thread(s)", total=len(ENGINES) * (1 + options.repeat))
+            after_run = functools.partial(progress.advance, bar)
+            shares = measure_shares(model, feeds, threads=threads, repeat=options.repeat, after_run=after_run)
+        console.print(f"{model.name}, {threads} thread(s)", markup=False, highlight=False)
+        for share in shares:
+            if share.refusal is not None:
+                console.print(f"{share.engine}: {share.refusal}", markup=False, highlight=False)
+        console.print(report.share_table(shares))
+        records += [{"threads": threads, **report.share_record(share)} for share in shares]
+    console.print("A Loop or an If counts what runs inside it, which is counted under its own name too.")
+    if json is not None:
+        document = {"kind": "model", "machine": machine, "settings": {**options.record(), "model": str(model)}}
+        report.write_json(json, {**document, "missing": {}, "shares": records})
+    return 0 if any(record["refusal"] is None for record in records) else 1
+
+
+def _print_header(console: Console, machine: dict[str, Any], missing: dict[str, str]) -> None:
+    console.print(f"Machine: {report.machine_line(machine)}", markup=False, highlight=False)
+    for name, reason in missing.items():
+        console.print(f"Not here: {name} ({reason})", markup=False, highlight=False)
+
+
+def _print_remarks(console: Console, races: Sequence[Race]) -> None:
+    speeds = [one.copy_bandwidth / 1e9 for one in races]
+    lines = (
+        "Floor: every touched feature read once and the output written once, at the speed of a copy, measured before "
+        f"and after each workload: {min(speeds):.1f} to {max(speeds):.1f} GB/s (read + written; 512 MB by NumPy, "
+        "medians of 5). What fits the caches can be faster.",
+        "x ISA: our kernel with that instruction set is so many times faster than the row, by the medians.",
+        "x 1 thread: so many times faster than the same engine on 1 thread in the same turns.",
+        "Off by: the largest difference from the NumPy reference, in units of max|X|, found before timing.",
+        "onnxruntime and ours are sessions with bound inputs and outputs; its 16-bit types are Cast, float32, Cast.",
+        "Scratch: what a first run holds at its peak beyond inputs and outputs.",
+    )
+    _print_lines(console, lines)
+
+
+def _print_lines(console: Console, lines: Iterable[str]) -> None:
+    for line in lines:
+        console.print(line, markup=False, highlight=False)
+
+
+def _ours_failed(races: Iterable[Race]) -> bool:
+    return any(r.refusal is not None for one in races for r in one.results if _is_ours(r.engine))
+
+
+def _is_ours(engine: Engine) -> bool:
+    return engine.name == OURS or engine.isa is not None
+
+
+def _write(
+    path: Path,
+    kind: str,
+    machine: dict[str, Any],
+    options: _Options,
+    missing: dict[str, str],
+    **rest: Any,
+) -> None:
+    document = {
+        "kind": kind,
+        "machine": machine,
+        "settings": options.record(),
+        "missing": missing,
+    }
+    report.write_json(path, {**document, **rest})

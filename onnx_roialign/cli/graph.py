@@ -1,0 +1,223 @@
+"""The commands on a graph: validate, repair, convert-opset, make-explicit. They exit with 1 where something is wrong.
+
+``--json`` writes one object; keys are added over versions, never renamed or removed:
+
+    validate       model, source (null), findings, ok
+    repair         model, source, output, mended (findings that are gone), findings (those that are left), ok
+    convert-opset  model, target, output, ok
+    make-explicit  model, output, changed (whether anything had to be written), ok
+
+Each of findings has code, severity ("error", "warning", "info"), node, message, effect, repairable. ok: no finding is
+an error or a warning; the exit code is 0 where it holds, else 1.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import onnx
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.onnx_model.inputs import given_inputs, read_model
+from onnx_roialign.onnx_model.nodes import format_of, has_external_data, to_bytes
+
+if TYPE_CHECKING:  # each command imports what it needs: onnx-ir and its passes are slow to
+    from onnx_roialign.graph import Finding
+
+__all__ = ["convert_opset", "make_explicit", "repair", "validate", "write_json"]
+
+MODEL = typer.Argument(metavar="MODEL", help="An ONNX model file.")
+OUTPUT = typer.Option("--output", "-o", help="Where to write the new model.")
+JSON = typer.Option("--json", help="Write one JSON object; the keys are stable.")
+_SOURCE = (
+    "The call that the model came from: torchvision, torchvision:aligned=True, paddle, mindspore:roi_end_mode=0, "
+    "onnx:16, or a preset."
+)
+_STYLES = (("error", "bold red"), ("warning", "yellow"), ("info", "dim"))
+
+
+def validate(
+    model: Annotated[Path, MODEL],
+    source: Annotated[str | None, typer.Option(help=f"{_SOURCE} Default: what is wrong for any source.")] = None,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(help="A .npz with an array per model input: run the model too. An array per output: expected."),
+    ] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> int:
+    """Say what is wrong with the RoiAligns of a model, and what that does to its answers."""
+    from onnx_roialign.graph import validate as find
+
+    proto = read_model(model)
+    given: dict[str, Any] = {}
+    if inputs is not None:
+        given["inputs"], expected = given_inputs(proto, inputs)
+        given["expected"] = expected or None
+    findings = find(model, source, **given)
+    if as_json:
+        write_json(
+            {"model": str(model), "source": source, "findings": _as_dicts(findings), "ok": not _is_wrong(findings)}
+        )
+    else:
+        _print(findings, "nothing is wrong" + ("" if source else ", as far as that shows without --source"))
+    return int(_is_wrong(findings))
+
+
+def repair(
+    model: Annotated[Path, MODEL],
+    source: Annotated[str, typer.Option(help=_SOURCE)],
+    output: Annotated[Path, OUTPUT],
+    counts: Annotated[
+        str | None, typer.Option(help="The value with the number of RoIs of each image, where batch indices are lost.")
+    ] = None,
+    raise_opset: Annotated[bool, typer.Option(help="Whether the opset may be raised to 16.")] = True,
+    private_op: Annotated[bool, typer.Option(help="Whether onnx_roialign::AnyRoiAlign may be used.")] = True,
+    exact: Annotated[bool, typer.Option("--exact", help="Keep NaN in bins without samples, too.")] = False,
+    as_json: Annotated[bool, JSON] = False,
+) -> int:
+    """Write a model that answers what the call that it came from answers."""
+    from onnx_roialign.graph import repair as mend
+    from onnx_roialign.graph import validate as find
+
+    _check_place(read_model(model), model, output)
+    before = find(model, source)
+    repaired = mend(model, source, counts=counts, raise_opset=raise_opset, private_op=private_op, exact=exact)
+    _save(repaired, output)
+    left = find(repaired, source)
+    mended = [finding for finding in before if finding not in left]
+    if as_json:
+        write_json(
+            {
+                "model": str(model),
+                "source": source,
+                "output": str(output),
+                "mended": _as_dicts(mended),
+                "findings": _as_dicts(left),
+                "ok": not _is_wrong(left),
+            }
+        )
+    else:
+        _print(mended, "nothing to mend", "Mended")
+        _print(left, "nothing is wrong any more" if mended else "nothing is wrong", "Left")
+        _console().print(f"Written: {output}", markup=False, highlight=False, soft_wrap=True)
+    return int(_is_wrong(left))
+
+
+def convert_opset(
+    model: Annotated[Path, MODEL],
+    target: Annotated[int, typer.Option(help="The opset to convert to, from 10 on, up or down.")],
+    output: Annotated[Path, OUTPUT],
+    private_op: Annotated[
+        bool,
+        typer.Option("--private-op", help="Where the target cannot say a RoiAlign, use onnx_roialign::AnyRoiAlign."),
+    ] = False,
+    as_json: Annotated[bool, JSON] = False,
+) -> int:
+    """Write the model at another opset; every RoiAlign answers what it answered, or it says what would change."""
+    from onnx_roialign.graph.conversion.opset import converted as convert
+
+    proto = read_model(model)
+    _check_place(proto, model, output)
+    _save(convert(proto, target, private=private_op, allow="--private-op"), output)
+    if as_json:
+        write_json({"model": str(model), "target": target, "output": str(output), "ok": True})
+    else:
+        _console().print(f"Written at opset {target}: {output}", markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
+def make_explicit(
+    model: Annotated[Path, MODEL],
+    output: Annotated[Path, OUTPUT],
+    as_json: Annotated[bool, JSON] = False,
+) -> int:
+    """Write every RoiAlign's meaning into its node, for runtimes in which the library can be given no config entry."""
+    from onnx_roialign.graph import make_explicit as write_out
+
+    proto = read_model(model)
+    _check_place(proto, model, output)
+    explicit = write_out(proto)
+    changed = explicit != proto
+    _save(explicit, output)
+    if as_json:
+        write_json({"model": str(model), "output": str(output), "changed": changed, "ok": True})
+    else:
+        text = "Written" if changed else "Every RoiAlign was explicit already, the model is unchanged. Written"
+        _console().print(f"{text}: {output}", markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
+def write_json(answer: dict[str, Any]) -> None:
+    """Writes one object to stdout; NaN and infinity, which JSON lacks, must be strings by now."""
+    typer.echo(json.dumps(answer, indent=2, allow_nan=False))
+
+
+def _console() -> Console:
+    return Console()
+
+
+def _as_dicts(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(finding) for finding in findings]
+
+
+def _is_wrong(findings: Sequence[Finding]) -> bool:
+    return any(finding.severity != "info" for finding in findings)
+
+
+def _print(findings: Sequence[Finding], none: str, heading: str | None = None) -> None:
+    console = _console()
+    if not findings:
+        console.print(f"{heading}: {none}" if heading else none.capitalize(), markup=False, highlight=False)
+        return
+    table = Table(title=heading, title_justify="left", show_lines=True)
+    for header in ("severity", "code", "node"):
+        table.add_column(header, overflow="fold")
+    table.add_column("what it is, and what it does to the answers", ratio=1)
+    table.add_column("repair")
+    for finding in findings:
+        style = dict(_STYLES)[finding.severity]
+        text = f"{escape(finding.message)}\n[dim]{escape(finding.effect)}[/]"
+        mends = "yes" if finding.repairable else "no"
+        table.add_row(f"[{style}]{finding.severity}[/]", finding.code, escape(finding.node), text, mends)
+    console.print(table)
+
+
+def _check_place(model: onnx.ModelProto, path: Path, output: Path) -> None:
+    """Data in other files is found by its place beside the model: a new model elsewhere would not find it."""
+    if has_external_data(model) and output.resolve().parent != path.resolve().parent:
+        raise RoiAlignError(f"--output must be in the folder of MODEL, whose data lies beside it, got {str(output)!r}")
+
+
+def _save(model: onnx.ModelProto, output: Path) -> None:
+    """Writes the model in the format that the ending of the file stands for, where that holds all of it."""
+    kind = format_of(str(output))
+    data = to_bytes(model) if kind == "protobuf" else _as_text(model, kind)
+    if data is None:
+        raise RoiAlignError(
+            f"--output must end in .onnx for this model, which {kind} does not hold, got {str(output)!r}"
+        )
+    try:
+        output.write_bytes(data)
+    except OSError as error:
+        raise RoiAlignError(f"--output must be a file to write, got {str(output)!r} ({error.strerror})") from error
+
+
+def _as_text(model: onnx.ModelProto, kind: str) -> bytes | None:
+    """The model in one of onnx's text formats; None where it does not come back from that as it is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # onnx says that a format is experimental
+        try:
+            data: bytes = onnx.serialization.registry.get(kind).serialize_proto(model)
+            back = onnx.load_model_from_string(data, kind)
+        except Exception:  # its serializers and parsers share no exception
+            return None
+    return data if back == model else None

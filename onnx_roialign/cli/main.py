@@ -1,0 +1,220 @@
+"""The command line, onnx-roialign. Wrong arguments get one line on stderr and exit code 2, what is no model 3.
+
+Here are run, info and demo; `cli_graph` has validate, repair, convert-opset and make-explicit, `cli_probe` identify
+and explain, and `bench_command` bench.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import numpy as np
+import onnxruntime
+import typer
+import typer.core
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Table
+
+from onnx_roialign import __version__
+from onnx_roialign.cli import graph as cli_graph
+from onnx_roialign.cli import identify as cli_probe
+from onnx_roialign.cli.bench import bench
+from onnx_roialign.engines.native import active_isa, available_isas, library_path
+from onnx_roialign.errors import ModelError, NativeLibraryError, RoiAlignError, UnreadableModelError
+from onnx_roialign.onnx_model.inputs import check_repeat, given_inputs, made_inputs, read_model
+from onnx_roialign.onnx_model.soundness import sound
+from onnx_roialign.sessions.apart import try_engine_apart
+from onnx_roialign.sessions.session import ENGINES
+from onnx_roialign.sessions.trial import Trial, largest_difference, one_line
+
+__all__ = ["app", "main"]
+
+Array = NDArray[Any]
+
+_WRONG_MODEL = 1  # where something is wrong with it
+_UNREADABLE = 3  # the exit code where MODEL is no model
+_MISSING = 4  # the exit code where the installation lacks what a command needs
+
+
+class _OneLineErrors(typer.core.TyperGroup):
+    """Prints what the user got wrong as one line, where typer draws a box and Python a traceback."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        try:
+            sys.exit(super().main(*args, **{**options, "standalone_mode": False}))
+        except UnreadableModelError as error:
+            _stop(one_line(error), _UNREADABLE)
+        except ModelError as error:
+            _stop(one_line(error), _WRONG_MODEL)
+        except NativeLibraryError as error:
+            _stop(one_line(error), _MISSING)
+        except RoiAlignError as error:
+            _stop(one_line(error))
+        except Exception as error:
+            # typer's usage errors: their class lives in click or in typer's private copy of it, by typer's version.
+            format_message = getattr(error, "format_message", None)
+            if format_message is None:
+                raise
+            _stop(" ".join(str(format_message()).split()))
+
+
+def _stop(text: str, code: int = 2) -> NoReturn:
+    sys.stderr.write(f"onnx-roialign: {text}\n")
+    sys.exit(code)
+
+
+app = typer.Typer(
+    cls=_OneLineErrors,
+    help=(
+        "RoiAlign in ONNX: run a model on our kernel, check and repair what a converter wrote, explain a RoI. "
+        "Exit codes: 0 all is well, 1 something is wrong with the model, 2 with the arguments, 3 MODEL is no ONNX "
+        "model that can be read, 4 the installation lacks what the command needs."
+    ),
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def run(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX model file.")],
+    inputs: Annotated[
+        Path | None,
+        typer.Option(
+            help="A .npz with an array per model input; an array per output, where given, is what is expected."
+        ),
+    ] = None,
+    engine: Annotated[
+        list[str] | None, typer.Option(help=f"{', '.join(ENGINES)}; may be given more than once. Default: all.")
+    ] = None,
+    repeat: Annotated[int, typer.Option(help="Measured runs per engine, after one that is not counted.")] = 5,
+) -> int:
+    """Run a model on each engine: does it load, how long does it take, how far are its outputs off."""
+    engines = _chosen_engines(engine)
+    check_repeat(repeat)
+    proto = sound(read_model(model))
+    feeds, expected = (made_inputs(proto), {}) if inputs is None else given_inputs(proto, inputs)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        trials = []
+        for name in engines:
+            bar = progress.add_task(name, total=1 + repeat)
+            trials.append(try_engine_apart(model, feeds, name, repeat=repeat, after_run=partial(progress.advance, bar)))
+            progress.remove_task(bar)
+    console = Console()
+    console.print(f"Inputs: {'made up, seeded' if inputs is None else escape(str(inputs))}: {_shapes(feeds)}")
+    console.print(_run_table(trials, expected))
+    return 0 if any(trial.refusal is None for trial in trials) else 1
+
+
+def _chosen_engines(names: Sequence[str] | None) -> tuple[str, ...]:
+    for name in names or ():
+        if name not in ENGINES:
+            raise RoiAlignError(f"--engine must be one of {', '.join(ENGINES)}, got {name!r}")
+    return tuple(dict.fromkeys(names or ENGINES))
+
+
+def _shapes(feeds: Mapping[str, Array]) -> str:
+    return ", ".join(f"{escape(name)} {array.dtype} {escape(str(array.shape))}" for name, array in feeds.items())
+
+
+def _run_table(trials: Sequence[Trial], expected: Mapping[str, Array]) -> Table:
+    first = next((trial for trial in trials if trial.refusal is None), None)
+    if expected:
+        against = "the file's outputs"
+    elif first is not None:
+        expected, against = first.outputs, first.engine
+    else:
+        against = "nothing"
+    table = Table()
+    table.add_column("engine")
+    table.add_column("loads", ratio=1, overflow="fold")
+    table.add_column("time, ms", justify="right")
+    table.add_column(f"largest difference from {against}")
+    for trial in trials:
+        if trial.refusal is not None:
+            table.add_row(trial.engine, escape(trial.refusal), "", "")
+            continue
+        differences = (f"{escape(name)} {_difference(trial.outputs[name], want)}" for name, want in expected.items())
+        table.add_row(trial.engine, "yes", f"{trial.milliseconds:.2f}", "\n".join(differences))
+    return table
+
+
+def _difference(got: Any, want: Any) -> str:
+    if isinstance(got, np.ndarray) and isinstance(want, np.ndarray) and got.shape != want.shape:
+        return escape(f"different: shape {got.shape} for {want.shape}")
+    return f"{largest_difference(got, want):.2g}"
+
+
+@app.command()
+def info() -> int:
+    """Print versions, the compiled library and the instruction sets of this machine; exit code 1 if it cannot run."""
+    table = Table(show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    table.add_row("onnx_roialign", __version__)
+    for name in ("onnxruntime", "onnxruntime-extensions", "onnx", "numpy"):
+        table.add_row(name, _version(name))
+    table.add_row("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    broken = None
+    try:
+        for what, value in _library():
+            table.add_row(what, escape(value))
+    except NativeLibraryError as error:
+        broken = one_line(error)
+    Console().print(table)
+    if broken is not None:
+        Console(stderr=True, soft_wrap=True).print(f"onnx-roialign: {broken}", markup=False, highlight=False)
+    return 0 if broken is None else 1
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _library() -> Iterator[tuple[str, str]]:
+    yield "library", library_path()
+    yield "instruction sets", ", ".join(available_isas())
+    yield "runs on", active_isa()
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder for the picture; made where it is missing.")] = Path(
+        "demo_output"
+    ),
+) -> int:
+    """Run a Mask R-CNN that ONNX Runtime refuses to load, compare it with PyTorch's answer, and draw it."""
+    from onnx_roialign.demo.mask_rcnn import run_demo
+
+    if output.exists() and not output.is_dir():
+        raise RoiAlignError(f"--output must be a folder, got {str(output)!r}")
+    library_path()  # without it there is nothing to show: one line, before anything runs
+    run_demo(output, Console())
+    return 0
+
+
+app.command()(bench)
+app.command()(cli_graph.validate)
+app.command()(cli_graph.repair)
+app.command("convert-opset")(cli_graph.convert_opset)
+app.command("make-explicit")(cli_graph.make_explicit)
+app.command()(cli_probe.identify)
+app.command()(cli_probe.explain)
+
+
+def main() -> None:
+    """Entry point of the command onnx-roialign."""
+    onnxruntime.set_default_logger_severity(3)  # what it warns of on the way would stand between our lines
+    app()

@@ -1,0 +1,212 @@
+"""RoiAlign in NumPy: the definition that everything else here is measured against, written to be read.
+
+RoiAlign cuts each RoI of a feature map into ``output_height x output_width`` bins, samples each bin on a regular grid
+by bilinear interpolation, and answers the mean or the maximum of each bin's samples (He et al., "Mask R-CNN", 2017,
+section 3; ONNX operator RoiAlign-16). `geometry` says where the samples lie; here features meet weights.
+
+All three pooling rules read as "weigh the pixels of each bin, then fold them together, first along y, then along x":
+
+    mean              sum_y sum_x  wy * wx * X[y, x]           Y = Wy @ X @ Wx.T with banded matrices
+    max over corners  max_y max_x  wy * wx * X[y, x]           as the weights are >= 0, wx moves out of the max over y
+    max over samples  max over samples of the interpolation    interpolates along both axes before it folds
+
+Matrices would multiply every pixel of the map, most of them by zero, and 0 * NaN is NaN: so each bin gathers the pixels
+that its own samples touch, and no others, a bounded piece at a time (`pieces`). The two neighbours of a sample are
+touched even where one has weight 0. All three rules are of finite pixels; where a bin touches others, the order in
+which they meet decides: see `special`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import reduce
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnx_roialign.definition import geometry
+from onnx_roialign.definition.attributes import Attributes, check_arrays, coordinate_type, new_output
+from onnx_roialign.definition.geometry import Samples, Taps
+from onnx_roialign.definition.pieces import (
+    Axis,
+    Piece,
+    axes_of,
+    channels_at_once,
+    piece_pairs,
+    rois_at_once,
+    rows_at_once,
+)
+from onnx_roialign.definition.special import pool_special
+
+__all__ = ["roi_align"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """One way of pooling: what a bin reads, how J weighted pixels become one value, how a bin's values become one."""
+
+    taps: Callable[[Samples], Taps]
+    join: np.ufunc
+    fold: np.ufunc
+    start: float  # changes nothing that is folded with it
+    interpolates_first: bool = False
+
+
+_MEAN = _Rule(geometry.mean_taps, join=np.add, fold=np.add, start=0)
+_MAX: Mapping[str, _Rule] = MappingProxyType(
+    {
+        "corners": _Rule(geometry.corner_taps, join=np.maximum, fold=np.maximum, start=-math.inf),
+        "samples": _Rule(geometry.sample_taps, join=np.add, fold=np.maximum, start=-math.inf, interpolates_first=True),
+    }
+)
+
+
+def roi_align(X: Array, rois: Array, batch_indices: Array, attributes: Attributes) -> Array:
+    """Pools every RoI.
+
+    Args:
+        X: (N, C, H, W) feature maps, float32, float64, float16 or bfloat16. 16-bit types are computed in float32 and
+            rounded once.
+        rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image, of any of these types.
+        batch_indices: (num_rois,) image of each RoI, int64.
+        attributes: everything else.
+
+    Returns:
+        (num_rois, C, output_height, output_width), of X's type.
+
+    Beside X, Y and the coordinates it needs less than 128 MB, whatever the sizes, and time in proportion to the pixels
+    that bins touch.
+
+    Raises:
+        RoiAlignError: an input is not as described; the text says which and why.
+    """
+    check_arrays(X, rois, batch_indices, attributes)
+    Y = new_output(X, len(rois), attributes)
+    if Y.size == 0:
+        return Y
+    # Where features are infinite or NaN, the answers are: that is no reason for a warning. Nor is it that the position
+    # of a sample 1e20 pixels away overflows: it lies outside the map either way.
+    with np.errstate(all="ignore"):
+        for block in _blocks(X, len(rois), attributes):
+            corners = rois[block].astype(coordinate_type(X.dtype))
+            rows, columns = _axes(corners, X.shape[2:], attributes)
+            for k, y, x in zip(range(len(rois))[block], rows, columns, strict=True):
+                _pool(X[batch_indices[k]], y, x, attributes, Y[k])
+    return Y
+
+
+def _blocks(X: Array, num_rois: int, attributes: Attributes) -> Iterator[slice]:
+    """Cuts the RoIs so that geometry's arrays stay small; adaptive samples are at least half a pixel apart."""
+    bins = max(attributes.output_height, attributes.output_width)
+    samples = bins * attributes.sampling_ratio if attributes.sampling_ratio else 2 * (max(X.shape[2:]) + bins)
+    size = rois_at_once(samples)
+    return (slice(begin, begin + size) for begin in range(0, num_rois, size))
+
+
+def _axes(corners: Array, lengths: tuple[int, ...], attributes: Attributes) -> tuple[list[Axis], list[Axis]]:
+    """The y and the x axis of each RoI of a block."""
+    start, end = geometry.scaled_ends(corners[:, :2], corners[:, 2:], attributes.spatial_scale, attributes.semantics)
+    (height, width), bins = lengths, (attributes.output_height, attributes.output_width)
+    y, x = (
+        geometry.axis_ranges(
+            np.ascontiguousarray(start[:, column]),
+            np.ascontiguousarray(end[:, column]),
+            length=length,
+            bins=number,
+            sampling_ratio=attributes.sampling_ratio,
+            semantics=attributes.semantics,
+        )
+        for column, length, number in ((1, height, bins[0]), (0, width, bins[1]))
+    )
+    return axes_of(y), axes_of(x)
+
+
+def _rule(attributes: Attributes) -> _Rule:
+    return _MEAN if attributes.mode == "avg" else _MAX[attributes.semantics.max_rule]
+
+
+def _pool(features: Array, y: Axis, x: Axis, attributes: Attributes, out: Array) -> None:
+    """One RoI: (C, H, W) features of its image -> (C, output_height, output_width), rounded to the type of out."""
+    if y.count <= 0 or x.count <= 0:
+        out[...] = _without_samples(y, x, attributes)
+        return
+    for channels in channels_at_once(len(features), attributes.output_width):
+        part = features[channels]
+        for rows in y.parts(rows_at_once(len(part) * attributes.output_width)):
+            out[channels, slice(*rows.bins)] = _pool_part(part, rows, x, attributes)
+
+
+def _pool_part(features: Array, y: Axis, x: Axis, attributes: Attributes) -> Array:
+    """Some channels and rows of bins of a RoI, in the coordinate type."""
+    rule, real = _rule(attributes), y.ranges.grid.start.dtype
+    pooled = np.full((len(features), len(y.complete), len(x.complete)), rule.start, real)
+    finite = True
+    for rows, columns in piece_pairs(y, x, rule.taps):
+        finite &= _add(features, rows, columns, rule, pooled)
+    if attributes.mode == "max":
+        # A sample outside the map has the value 0, and takes part in the maximum.
+        partial = ~(y.complete[:, None] & x.complete)
+        pooled[:, partial] = np.maximum(pooled[:, partial], 0)
+        if attributes.semantics.max_start is not None:
+            pooled = np.maximum(pooled, pooled.dtype.type(attributes.semantics.max_start))
+    if not finite:
+        pool_special(features, y, x, attributes, pooled)
+    return pooled
+
+
+def _without_samples(y: Axis, x: Axis, attributes: Attributes) -> float:
+    """What every bin of a RoI is whose grid has no sample along an axis."""
+    semantics = attributes.semantics
+    if attributes.mode == "max" and semantics.max_start is not None:
+        return semantics.max_start
+    # The mean divides by the product of the counts as it stands: two negative counts make a positive one.
+    return math.nan if semantics.empty == "nan" and (y.count == 0 or x.count == 0) else 0.0
+
+
+def _add(features: Array, y: Piece, x: Piece, rule: _Rule, pooled: Array) -> bool:
+    """Folds one piece into what is pooled of the others; returns whether all features that it touches are finite."""
+    # Columns are cut out before rows are gathered: a RoI is seldom as wide as its map, nor its samples far apart.
+    left, right = int(x.pixel.min()), int(x.pixel.max()) + 1
+    columns: slice | Array
+    if right - left <= 4 * x.pixel.size:
+        columns, place = slice(left, right), x.pixel - left
+    else:
+        columns, place = np.unique(x.pixel, return_inverse=True)
+    across = replace(x, pixel=place.reshape(x.pixel.shape))
+    at = slice(None), y.bins[:, None], x.bins
+    finite = True
+    width = right - left if isinstance(columns, slice) else len(columns)
+    for part in channels_at_once(len(features), y.pixel.shape[1] * max(width, x.pixel.shape[1])):
+        rows = [_gather(features[part], pixel, columns) for pixel in y.pixel]
+        finite &= all(bool(np.isfinite(row).all()) for row in rows)
+        pooled[part][at] = rule.fold(pooled[part][at], _fold(rows, y, across, rule))
+    return finite
+
+
+def _gather(features: Array, rows: Array, columns: slice | Array) -> Array:
+    """(C, rows, columns) of (C, H, W)."""
+    if isinstance(columns, slice):
+        return features[:, :, columns][:, rows]
+    return features[:, rows[:, None], columns]
+
+
+def _fold(gathered: list[Array], y: Piece, x: Piece, rule: _Rule) -> Array:
+    """The bins of a piece, of some channels: J times (C, T, columns) features -> (C, B, B')."""
+    rows = _weigh(gathered, y.weight[:, :, None], rule)
+    if not rule.interpolates_first:
+        rows = rule.fold.reduceat(rows, y.starts, axis=1)
+    cells = _weigh([rows[:, :, pixel] for pixel in x.pixel], x.weight, rule)
+    if rule.interpolates_first:
+        cells = rule.fold.reduceat(cells, y.starts, axis=1)
+    return rule.fold.reduceat(cells, x.starts, axis=2)
+
+
+def _weigh(values: list[Array], weights: Array, rule: _Rule) -> Array:
+    """Joins the J weighted pixels that make one value; the weights' type is that of the result."""
+    return reduce(rule.join, (value * weight for value, weight in zip(values, weights, strict=True)))

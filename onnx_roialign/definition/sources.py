@@ -1,0 +1,96 @@
+"""The one place where a text that names a framework's call, such as "paddle:aligned=True", becomes its Semantics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from onnx_roialign.definition.semantics import PRESETS, Semantics, from_onnx, resolve
+from onnx_roialign.errors import RoiAlignError
+
+__all__ = ["parse"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A framework's call: its one argument that changes the meaning, that argument's default, and the presets.
+
+    Attributes:
+        argument: the argument's name.
+        default: its value where the call does not give it, as the framework has it.
+        presets: value as written -> name of a preset.
+    """
+
+    argument: str
+    default: str
+    presets: Mapping[str, str]
+
+
+def _aligned(legacy: str, aligned: str, default: str) -> _Call:
+    values = {"False": legacy, "false": legacy, "0": legacy, "True": aligned, "true": aligned, "1": aligned}
+    return _Call("aligned", default, MappingProxyType(values))
+
+
+# The defaults are those of torchvision 0.27, Detectron2 0.6, mmcv 2, Paddle 3.3, MindSpore 2.10, OpenVINO 2026.4
+# and TVM 0.27.
+_CALLS: Mapping[str, _Call] = MappingProxyType(
+    {
+        "torchvision": _aligned("torchvision_legacy", "torchvision_aligned", "False"),
+        "detectron2": _aligned("torchvision_legacy", "detectron2", "True"),
+        "mmcv": _aligned("mmcv_legacy", "mmcv_aligned", "True"),
+        "paddle": _aligned("paddle_legacy", "paddle_aligned", "True"),
+        "tvm": _aligned("tvm_legacy", "tvm_aligned", "False"),
+        "mindspore": _Call("roi_end_mode", "1", MappingProxyType({"0": "mindspore_0", "1": "mindspore_1"})),
+        "openvino": _Call(
+            "aligned_mode",
+            "asymmetric",
+            MappingProxyType({mode: f"openvino_{mode}" for mode in ("asymmetric", "half_pixel_for_nn", "half_pixel")}),
+        ),
+    }
+)
+
+
+def parse(source: str | Semantics) -> Semantics:
+    """What the framework call that a source names means.
+
+    A source is ``"FRAMEWORK"``, with the default of that framework's own call, or ``"FRAMEWORK:ARGUMENT=VALUE"``:
+    ``torchvision`` and ``tvm`` (aligned=False), ``detectron2``, ``mmcv`` and ``paddle`` (aligned=True), ``mindspore``
+    (roi_end_mode=1), ``openvino`` (aligned_mode=asymmetric); or ``"onnx:OPSET"``, as a RoiAlign without
+    coordinate_transformation_mode means at that opset, or with it, ``"onnx:16,output_half_pixel"``; or the name of a
+    preset; or a Semantics, which comes back as it is.
+
+    Raises:
+        RoiAlignError: no source of that name, no argument of that name, or no such value.
+    """
+    if isinstance(source, Semantics):
+        return source
+    if not isinstance(source, str):
+        raise RoiAlignError(f"source must be a text or a Semantics, got {source!r}")
+    name, colon, arguments = (part.strip() for part in source.partition(":"))
+    if name == "onnx":
+        return _onnx(source, arguments)
+    call = _CALLS.get(name)
+    if call is None:
+        if name in PRESETS and not colon:
+            return resolve(name)
+        raise RoiAlignError(f"source must be one of {', '.join((*_CALLS, 'onnx', *PRESETS))}, got {source!r}")
+    value = call.default if not colon else _argument(source, arguments, call)
+    return PRESETS[call.presets[value]]
+
+
+def _argument(source: str, arguments: str, call: _Call) -> str:
+    argument, _, value = (part.strip() for part in arguments.partition("="))
+    if argument != call.argument:
+        raise RoiAlignError(f"source must be of the form 'NAME:{call.argument}=VALUE', got {source!r}")
+    if value not in call.presets:
+        raise RoiAlignError(f"{argument} must be one of {', '.join(call.presets)}, got {source!r}")
+    return value
+
+
+def _onnx(source: str, arguments: str) -> Semantics:
+    opset, comma, mode = (part.strip() for part in arguments.partition(","))
+    if not opset.isdecimal():
+        raise RoiAlignError(f"source must be of the form 'onnx:OPSET' or 'onnx:OPSET,MODE', got {source!r}")
+    mode = mode.removeprefix("coordinate_transformation_mode=")
+    return from_onnx(int(opset), mode if comma else None)

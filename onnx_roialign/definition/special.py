@@ -1,0 +1,106 @@
+"""Bins that touch an infinite or NaN feature: pooled sample by sample, in the order that decides there.
+
+What a sample makes of such a feature is ONNX Runtime's rule. Its value is the sum of its four taps, weight * feature,
+or over corners their std::max in the order (low, low), (low, high), (high, low), (high, high). A weight of 0 takes
+part: 0 * infinity is NaN. ``std::max(a, b)`` is b only where ``a < b``: so a NaN is the result where it comes first,
+and is passed over where it comes later. A bin's maximum is the std::max of its samples in the order of the grid,
+beginning with `max_start` where there is one. A sample outside the map is 0 and touches nothing.
+
+So a bin of mode ``max`` is NaN only where the first of its samples is; over corners, where the pixel at (low, low) of
+that sample is NaN, as the weight there is never 0. And a mean is NaN where a sample touches NaN, or infinities of both
+signs, or one with a weight of 0.
+
+Of the samples between the same four pixels only those decide that have the least and the greatest weights, which are
+`geometry.sample_taps`: the cost follows the touched pixels, not the samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnx_roialign.definition import geometry
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.pieces import Axis, Piece, channels_at_once, piece_pairs
+
+__all__ = ["pool_special"]
+
+Array = npt.NDArray[Any]
+
+
+def pool_special(features: Array, y: Axis, x: Axis, attributes: Attributes, pooled: Array) -> None:
+    """Pools those bins again that touch an infinite or NaN feature.
+
+    Args:
+        features: (C, H, W), some channels of the RoI's image.
+        y: some of its rows of bins.
+        x: all of its columns of bins.
+        attributes: of the call.
+        pooled: (C, P, Q) these bins, in the coordinate type, changed in place.
+    """
+    mean = attributes.mode == "avg"
+    touched = np.zeros(pooled.shape, bool)
+    values = np.full(pooled.shape, 0 if mean else np.nan, pooled.dtype)
+    # Passes NaN over.
+    fold = np.add if mean else np.fmax
+    for rows, columns in piece_pairs(y, x, geometry.sample_taps):
+        at = slice(None), rows.bins[:, None], columns.bins
+        for part in channels_at_once(len(features), rows.pixel.shape[1] * columns.pixel.shape[1]):
+            taps = _taps(features[part], rows.pixel[:, :, None], columns.pixel[:, None])
+            special = reduce(np.logical_or, (~np.isfinite(tap) for tap in taps))
+            if mean and not special.any():
+                continue
+            products = _products(taps, rows.weight[:, :, None], columns.weight[:, None])
+            cells = _mean(products) if mean else reduce(_join(attributes), products)
+            touched[part][at] |= _by_bin(np.logical_or, special, rows, columns)
+            values[part][at] = fold(values[part][at], _by_bin(fold, cells, rows, columns))
+    if not mean:
+        values = _maximum(features, y, x, attributes, values)
+    pooled[touched] = values[touched]
+
+
+def _by_bin(fold: np.ufunc, cells: Array, y: Piece, x: Piece) -> Array:
+    """(C, S, S') samples -> (C, B, B') bins."""
+    down: Array = fold.reduceat(cells, y.starts, axis=1)
+    return np.asarray(fold.reduceat(down, x.starts, axis=2))
+
+
+def _taps(features: Array, y: Array, x: Array) -> list[Array]:
+    """The four features of every sample, (C, S, S') each; y is (2, S, 1) pixels low and high, and x (2, 1, S')."""
+    return [features[:, y[a], x[b]] for a in range(2) for b in range(2)]
+
+
+def _products(taps: list[Array], y: Array, x: Array) -> list[Array]:
+    """Their weight * feature, in the coordinate type."""
+    weights = (y[a] * x[b] for a in range(2) for b in range(2))
+    return [weight * tap.astype(weight.dtype) for weight, tap in zip(weights, taps, strict=True)]
+
+
+def _mean(products: list[Array]) -> Array:
+    # What is finite has no part beside what is not: no sum, and no division by the number of samples.
+    return np.asarray(reduce(np.add, (np.where(np.isfinite(product), 0, product) for product in products)))
+
+
+def _maximum(features: Array, y: Axis, x: Axis, attributes: Attributes, best: Array) -> Array:
+    """The maximum of each bin, from that of its samples inside the map without those that are NaN."""
+    best = np.where(y.complete[:, None] & x.complete, best, np.fmax(best, 0))
+    if attributes.semantics.max_start is not None:
+        return np.asarray(np.fmax(best, best.dtype.type(attributes.semantics.max_start)))
+    (rows, row_weights), (columns, column_weights) = y.first_taps(), x.first_taps()
+    taps = _taps(features, rows[:, :, None], columns[:, None])
+    first = reduce(_join(attributes), _products(taps, row_weights[:, :, None], column_weights[:, None]))
+    begins = y.begins[:, None] & x.begins
+    return np.asarray(np.where(begins & np.isnan(first), first, best))
+
+
+def _join(attributes: Attributes) -> Callable[[Array, Array], Array]:
+    """Makes a sample's value of its four taps."""
+    return np.add if attributes.semantics.max_rule == "samples" else _std_max
+
+
+def _std_max(a: Array, b: Array) -> Array:
+    return np.where(a < b, b, a)

@@ -1,0 +1,1 @@
+"""The demo: an exported Mask R-CNN on every engine."""

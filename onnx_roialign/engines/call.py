@@ -1,0 +1,83 @@
+"""The public roi_align(): one call on NumPy arrays, by either engine."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy.typing as npt
+
+from onnx_roialign.definition import reference
+from onnx_roialign.definition.attributes import Attributes, check_threads
+from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET, Semantics, from_onnx, resolve
+from onnx_roialign.engines import native
+from onnx_roialign.engines.caller_arrays import as_arrays
+from onnx_roialign.errors import RoiAlignError, shown
+
+__all__ = ["roi_align"]
+
+
+def roi_align(
+    X: npt.ArrayLike,
+    rois: npt.ArrayLike,
+    batch_indices: npt.ArrayLike,
+    *,
+    output_height: int = 1,
+    output_width: int = 1,
+    sampling_ratio: int = 0,
+    spatial_scale: float = 1.0,
+    mode: str = "avg",
+    coordinate_transformation_mode: str = "half_pixel",
+    semantics: Semantics | str | None = None,
+    engine: Literal["native", "reference"] = "native",
+    threads: int | None = None,
+) -> npt.NDArray[Any]:
+    """Pools every RoI of feature maps to one size: ONNX's RoiAlign, or with `semantics` any framework's.
+
+    Args:
+        X: (N, C, H, W) feature maps, float32, float64, float16 or ml_dtypes.bfloat16.
+        rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image: float32, float64, float16, bfloat16, or lists of
+            numbers. They are computed in float32, or for float64 features in float64, to which they are rounded.
+        batch_indices: (num_rois,) image of each RoI in [0, N): integers of any type.
+        output_height: bins along y, 1 to 32768.
+        output_width: bins along x, 1 to 32768.
+        sampling_ratio: samples per bin and axis, 0 to 16384, at most 2^20 along an axis of all bins; 0: adaptive, as
+            many as the bin is pixels long.
+        spatial_scale: pixels of the feature map per pixel of the image.
+        mode: "avg" or "max" of the samples.
+        coordinate_transformation_mode: "half_pixel" or "output_half_pixel", as in ONNX's RoiAlign-16.
+        semantics: a Semantics or the name of one of PRESETS, instead of coordinate_transformation_mode.
+        engine: "native", the compiled library, or "reference", NumPy.
+        threads: threads of the native engine, at most 1024; None or 0: one per core that this process may run on. The
+            answer does not depend on it. The reference runs on one.
+
+    Returns:
+        (num_rois, C, output_height, output_width), of X's type.
+
+    Raises:
+        RoiAlignError: an argument that RoiAlign cannot answer; the text names it, the rule and what was given.
+        NativeLibraryError: engine "native" without a compiled library that can be loaded.
+    """
+    if semantics is None:
+        meaning = from_onnx(HALF_PIXEL_OPSET, coordinate_transformation_mode)
+    elif coordinate_transformation_mode != "half_pixel":
+        raise RoiAlignError(
+            "coordinate_transformation_mode must not be given together with semantics, "
+            f"got {shown(coordinate_transformation_mode)} and {shown(semantics)}"
+        )
+    else:
+        meaning = resolve(semantics)
+    attributes = Attributes(
+        output_height=output_height,
+        output_width=output_width,
+        sampling_ratio=sampling_ratio,
+        spatial_scale=spatial_scale,
+        mode=mode,
+        semantics=meaning,
+    )
+    if not (isinstance(engine, str) and engine in ("native", "reference")):
+        raise RoiAlignError(f"engine must be 'native' or 'reference', got {shown(engine)}")
+    number = check_threads(threads)
+    arrays = as_arrays(X, rois, batch_indices)
+    if engine == "reference":
+        return reference.roi_align(*arrays, attributes)
+    return native.roi_align(*arrays, attributes, threads=number)

@@ -1,0 +1,68 @@
+"""What a caller gives for arrays, as arrays: converted where nothing is lost, refused where it is unclear."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnx_roialign.definition.attributes import TYPES, coordinate_type, enough_memory, place
+from onnx_roialign.errors import RoiAlignError
+
+__all__ = ["as_arrays"]
+
+Array = npt.NDArray[Any]
+
+
+def as_arrays(X: npt.ArrayLike, rois: npt.ArrayLike, batch_indices: npt.ArrayLike) -> tuple[Array, Array, Array]:
+    """Returns the inputs of one call as arrays; their types and shapes are still to be checked.
+
+    Any byte order becomes the machine's own. batch_indices of any integer type become int64. Numbers in lists have no
+    type that the caller chose: rois given so get the type that coordinates are computed in. An array of another type
+    stays what it is.
+
+    Raises:
+        RoiAlignError: NumPy makes no array of it, or a number in rois or batch_indices is too large.
+    """
+    features, boxes, indices = (
+        _array(name, given) for name, given in (("X", X), ("rois", rois), ("batch_indices", batch_indices))
+    )
+    if not hasattr(rois, "dtype"):
+        boxes = _rounded(boxes, features.dtype)
+    return features, boxes, _int64(indices, listed=not hasattr(batch_indices, "dtype"))
+
+
+def _array(name: str, given: npt.ArrayLike) -> Array:
+    with enough_memory(f"{name} must fit into memory, got more than there is"):
+        try:
+            array = np.asarray(given)
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever lists of uneven lengths and the arrays of other libraries raise
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise RoiAlignError(f"{name} must be an array, got what NumPy makes none of: {reason[:200]}") from error
+        return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _rounded(rois: Array, dtype: np.dtype[Any]) -> Array:
+    if rois.dtype.kind not in "iuf" or dtype.name not in TYPES:
+        return rois
+    real = np.dtype(coordinate_type(dtype))
+    with np.errstate(over="ignore"):
+        rounded = rois.astype(real)
+    lost = np.isfinite(rois.astype(np.float64)) & ~np.isfinite(rounded)
+    if rois.ndim == 2 and rois.shape[1] == 4 and lost.any():
+        row, column = map(int, np.argwhere(lost)[0])
+        raise RoiAlignError(f"rois must be finite in {real}, got {place(rois, row, column)}")
+    return rounded
+
+
+def _int64(indices: Array, listed: bool) -> Array:
+    if listed and indices.size == 0:
+        return indices.astype(np.int64)  # an empty list is an array of float64
+    if indices.dtype.kind not in "iu":
+        return indices
+    if indices.ndim == 1 and (large := np.flatnonzero(indices > np.iinfo(np.int64).max)).size:
+        raise RoiAlignError(f"batch_indices must fit into int64, got {indices[large[0]]} at row {large[0]}")
+    return indices.astype(np.int64)

@@ -1,0 +1,220 @@
+"""The compiled library: where it is, what it can do, and a direct call on NumPy arrays."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.resources
+import itertools
+import math
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnx_roialign.definition.attributes import Attributes, check_arrays, check_threads, enough_memory, new_output
+from onnx_roialign.definition.semantics import NUMBERS
+from onnx_roialign.errors import NativeLibraryError, RoiAlignError, shown
+
+__all__ = ["active_isa", "available_isas", "library_path", "roi_align"]
+
+Array = npt.NDArray[Any]
+
+# TensorProto.DataType's numbers.
+_TYPES = (("float32", 1), ("float16", 10), ("float64", 11), ("bfloat16", 16))
+_OK, _INVALID_ARGUMENT = 0, 1
+_MESSAGE_SIZE = 512
+
+# The members that are 1 where a field of Semantics has this value.
+_FLAGS = (
+    ("adaptive_floor", "adaptive", "floor"),
+    ("empty_nan", "empty", "nan"),
+    ("max_samples", "max_rule", "samples"),
+    ("border_exclusive", "border", "exclusive"),
+)
+
+
+class _Arguments(ctypes.Structure):
+    """onnx_roialign_args of kernels/onnx_roialign.h, member for member."""
+
+    _fields_ = (
+        ("struct_size", ctypes.c_size_t),
+        ("type", ctypes.c_int32),
+        ("rois_type", ctypes.c_int32),
+        ("X", ctypes.c_void_p),
+        ("rois", ctypes.c_void_p),
+        ("batch_indices", ctypes.c_void_p),
+        ("Y", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("N", "C", "H", "W", "num_rois")),
+        *((name, ctypes.c_int64) for name in ("output_height", "output_width", "sampling_ratio")),
+        ("spatial_scale", ctypes.c_double),
+        ("mode_max", ctypes.c_int32),
+        *((name, ctypes.c_double) for name in ("offset", "min_size", "end_shift")),
+        *((name, ctypes.c_int32) for name, _, _ in _FLAGS),
+        ("threads", ctypes.c_int32),
+        ("isa", ctypes.c_char_p),
+        ("ran", ctypes.c_char_p),
+        *((name, ctypes.c_double) for name in ("start_shift", "max_start")),
+    )
+
+
+def library_path() -> str:
+    """Path of the compiled library: what ``register_custom_ops_library`` and its twins in other languages take.
+
+    Raises:
+        NativeLibraryError: this installation was made without a compiler and has no library.
+    """
+    name = {"darwin": "libonnx_roialign.dylib", "win32": "onnx_roialign.dll"}.get(sys.platform, "libonnx_roialign.so")
+    # Not beside __file__: an editable install keeps the library apart from the sources.
+    path = str(importlib.resources.files("onnx_roialign").joinpath(name))
+    if not os.path.isfile(path):
+        path = _installed(name)
+    if not os.path.isfile(path):
+        raise NativeLibraryError(
+            f"the compiled library is missing, no {name} in the package onnx_roialign: "
+            "reinstall with a C++17 compiler and CMake present (pip install .)"
+        )
+    return path
+
+
+def _installed(name: str) -> str:
+    """Where pip put the file, for when a checkout in the current folder hides the installed package."""
+    import importlib.metadata  # 20 ms, seldom needed
+
+    try:
+        return str(importlib.metadata.distribution("onnx_roialign").locate_file(f"onnx_roialign/{name}"))
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def available_isas() -> tuple[str, ...]:
+    """Names of the instruction sets that both the library and this CPU have, widest first.
+
+    Raises:
+        NativeLibraryError: the library is missing or cannot be loaded.
+    """
+    names = _library().onnx_roialign_isas()
+    return tuple(name.decode() for name in itertools.takewhile(lambda name: name is not None, names))
+
+
+def active_isa() -> str:
+    """Name of the instruction set that runs unless told otherwise: $ONNX_ROIALIGN_ISA, or the widest available.
+
+    Raises:
+        NativeLibraryError: the library is missing, or $ONNX_ROIALIGN_ISA names one that it or this CPU lacks.
+    """
+    answer = _call(_arguments(Attributes()))  # without RoIs it computes nothing, but chooses the instruction set
+    answer.check()
+    return answer.ran
+
+
+def roi_align(
+    X: Array,
+    rois: Array,
+    batch_indices: Array,
+    attributes: Attributes,
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> Array:
+    """Pools every RoI with the compiled library; the same answer as `reference.roi_align`.
+
+    Args:
+        X: (N, C, H, W) feature maps, float32, float64, float16 or bfloat16.
+        rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image, of any of these types.
+        batch_indices: (num_rois,) image of each RoI, int64.
+        attributes: everything else.
+        threads: how many to use, at most 1024; None or 0: one per core that this process may run on.
+        isa: instruction set, one of `available_isas()`; None: $ONNX_ROIALIGN_ISA, or the widest available.
+
+    Returns:
+        (num_rois, C, output_height, output_width), of X's type; the same bits for any number of threads.
+
+    Raises:
+        RoiAlignError: an input breaks a rule; the text names it.
+        NativeLibraryError: the library is missing or lacks the instruction set.
+    """
+    arguments = _arguments(attributes)
+    arguments.threads = check_threads(threads)
+    arguments.isa = None if isa is None else _name(isa)
+    check_arrays(X, rois, batch_indices, attributes)
+    with enough_memory("X, rois and batch_indices must fit into memory, got arrays that are copied and do not"):
+        X, rois, batch_indices = (
+            np.require(array, requirements=("C_CONTIGUOUS", "ALIGNED")) for array in (X, rois, batch_indices)
+        )
+    Y = new_output(X, len(rois), attributes)
+    arguments.type, arguments.rois_type = (dict(_TYPES)[array.dtype.name] for array in (X, rois))
+    arguments.X, arguments.rois, arguments.batch_indices, arguments.Y = (
+        array.ctypes.data for array in (X, rois, batch_indices, Y)
+    )
+    arguments.N, arguments.C, arguments.H, arguments.W = X.shape
+    arguments.num_rois = len(rois)
+    _call(arguments).check()
+    return Y
+
+
+def _arguments(attributes: Attributes) -> _Arguments:
+    arguments = _Arguments(struct_size=ctypes.sizeof(_Arguments))
+    _library().onnx_roialign_defaults(ctypes.byref(arguments))
+    arguments.output_height = attributes.output_height
+    arguments.output_width = attributes.output_width
+    arguments.sampling_ratio = attributes.sampling_ratio
+    arguments.spatial_scale = attributes.spatial_scale
+    arguments.mode_max = attributes.mode == "max"
+    for name in NUMBERS:
+        number = getattr(attributes.semantics, name)
+        setattr(arguments, name, -math.inf if number is None else number)
+    for name, field, value in _FLAGS:
+        setattr(arguments, name, getattr(attributes.semantics, field) == value)
+    return arguments
+
+
+def _name(isa: str) -> bytes:
+    if not isinstance(isa, str) or "\0" in isa:
+        raise RoiAlignError(f"isa must be one of {', '.join(available_isas())}, got {shown(isa)}")
+    return isa.encode(errors="replace")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    message: str
+    ran: str
+
+    def check(self) -> None:
+        if self.status == _INVALID_ARGUMENT:
+            raise RoiAlignError(self.message)
+        if self.status != _OK:
+            raise NativeLibraryError(self.message)
+
+
+def _call(arguments: _Arguments) -> _Answer:
+    message = ctypes.create_string_buffer(_MESSAGE_SIZE)
+    status = _library().onnx_roialign_call(ctypes.byref(arguments), message, ctypes.sizeof(message))
+    ran = arguments.ran
+    return _Answer(status, message.value.decode(errors="replace"), "" if ran is None else ran.decode())
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    path = library_path()
+    try:
+        library = ctypes.CDLL(path)
+    except OSError as error:
+        raise NativeLibraryError(
+            f"the compiled library cannot be loaded ({error}): reinstall it on this machine (pip install .)"
+        ) from error
+    try:
+        library.onnx_roialign_call.argtypes = (ctypes.POINTER(_Arguments), ctypes.c_char_p, ctypes.c_size_t)
+        library.onnx_roialign_call.restype = ctypes.c_int
+        library.onnx_roialign_defaults.argtypes = (ctypes.POINTER(_Arguments),)
+        library.onnx_roialign_defaults.restype = ctypes.c_int
+        library.onnx_roialign_isas.restype = ctypes.POINTER(ctypes.c_char_p)
+    except AttributeError as error:
+        raise NativeLibraryError(
+            f"the compiled library is of another version ({error}): reinstall it on this machine (pip install .)"
+        ) from error
+    return library

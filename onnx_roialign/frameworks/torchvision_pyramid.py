@@ -1,0 +1,346 @@
+"""torchvision.ops.MultiScaleRoIAlign: every box pooled from the level of a feature pyramid that fits its size.
+
+Lin et al., "Feature Pyramid Networks for Object Detection" (2017), equation 1: a box of w x h pixels belongs to level
+``k = floor(k0 + log2(sqrt(w * h) / 224))``. torchvision adds 1e-6 before the floor, in the boxes' type, so that a box
+whose area lies on a boundary goes to the coarser level. A level is numbered by its scale, 2 ** -k, and the scale is the
+nearest power of two to the feature map's height over that of the largest image.
+
+Particular to torchvision (0.27), and kept:
+
+- The scales are inferred at the first call and stay. Set `scales` to None to have them inferred again.
+- Level k_min + i is feature map i, whatever that one's own scale: where a pyramid leaves a level out, boxes of the
+  levels past the last map answer zeros.
+- So do boxes of negative area (one of their sides turned round), which have no level.
+- With a single feature map, every box is pooled from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import numpy_helper
+
+from onnx_roialign.definition import reference
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.semantics import PRESETS
+from onnx_roialign.engines import native
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.onnx_model.writer import GraphWriter
+
+__all__ = ["LevelMapper", "MultiScaleRoIAlign"]
+
+Array = npt.NDArray[Any]
+
+_TYPES = ("float32", "float64", "float16")
+# ScatterND, with which the levels' answers are put together.
+_FIRST_OPSET = 11
+
+
+@dataclass(frozen=True, slots=True)
+class LevelMapper:
+    """Equation 1: which level a box belongs to.
+
+    Attributes:
+        k_min: the finest level.
+        k_max: the coarsest level.
+        canonical_scale: the side, in pixels of the image, of a box that belongs to canonical_level.
+        canonical_level: k0.
+        eps: added before the floor.
+    """
+
+    k_min: int
+    k_max: int
+    canonical_scale: int = 224
+    canonical_level: int = 4
+    eps: float = 1e-6
+
+    def __call__(self, area: Array) -> Array:
+        """Levels of boxes of these areas, float32 or float64, counted from 0 at k_min; -1 for a negative area."""
+        real = area.dtype.type
+        with np.errstate(divide="ignore", invalid="ignore"):
+            level = np.log2(np.sqrt(area) / real(self.canonical_scale))
+        target = np.floor((real(self.canonical_level) + level) + real(self.eps))
+        target = np.minimum(np.maximum(target, real(self.k_min)), real(self.k_max))
+        return np.where(np.isnan(level), -1, np.nan_to_num(target).astype(np.int64) - self.k_min)
+
+    def below(self, index: int, dtype: np.dtype[Any]) -> float:
+        """The largest area that has a level under this one, so that the others are greater; -1 where there is none."""
+        bits = np.int32 if dtype == np.float32 else np.int64
+
+        def area(pattern: int) -> Array:
+            return np.asarray([pattern], bits).view(dtype)
+
+        # Bit patterns of floats from 0 up are in the order of the floats.
+        low, high = -1, int(np.asarray(np.finfo(dtype).max).view(bits))
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self(area(middle))[0] < index:
+                low = middle
+            else:
+                high = middle - 1
+        return -1.0 if low < 0 else float(area(low)[0])
+
+
+def box_areas(boxes: Array) -> Array:
+    """Areas of (x1, y1, x2, y2) rows, in float32 where they are float16."""
+    wide = boxes.astype(np.float32) if boxes.dtype == np.float16 else boxes
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.asarray((wide[:, 2] - wide[:, 0]) * (wide[:, 3] - wide[:, 1]))
+
+
+class MultiScaleRoIAlign:
+    """Pools boxes from the levels of a feature pyramid, as torchvision.ops.MultiScaleRoIAlign does.
+
+    Attributes:
+        scales: pixels of each feature map per pixel of the image; None until the first call.
+        map_levels: which box belongs to which of them; None until the first call.
+    """
+
+    def __init__(
+        self,
+        featmap_names: Sequence[str],
+        output_size: int | Sequence[int],
+        sampling_ratio: int,
+        *,
+        canonical_scale: int = 224,
+        canonical_level: int = 4,
+    ) -> None:
+        """Takes what does not change from call to call.
+
+        Args:
+            featmap_names: the feature maps to pool from; others are ignored.
+            output_size: bins, one number for both axes or a pair (height, width).
+            sampling_ratio: samples per bin and axis; 0 or less: adaptive.
+            canonical_scale: the side in pixels of the image of a box of the canonical level.
+            canonical_level: k0 of equation 1.
+
+        Raises:
+            RoiAlignError: an argument that cannot be.
+        """
+        sizes = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
+        if len(sizes) != 2:
+            raise RoiAlignError(f"output_size must be an integer or a pair (height, width), got {output_size!r}")
+        self.featmap_names = featmap_names
+        self.output_size = sizes
+        self.sampling_ratio = sampling_ratio
+        self.canonical_scale = canonical_scale
+        self.canonical_level = canonical_level
+        self.scales: list[float] | None = None
+        self.map_levels: LevelMapper | None = None
+        self._attributes(1.0)
+
+    def __call__(
+        self,
+        x: Mapping[str, npt.ArrayLike],
+        boxes: Sequence[npt.ArrayLike],
+        image_shapes: Sequence[tuple[int, int]],
+        *,
+        engine: Literal["native", "reference"] = "native",
+    ) -> Array:
+        """Pools every box from the feature map of its level.
+
+        Args:
+            x: (N, C, H, W) feature maps by name, from the finest to the coarsest, float32, float64 or float16.
+            boxes: for each image an (L, 4) matrix of rows (x1, y1, x2, y2) in pixels of the image, of the maps' type.
+            image_shapes: (height, width) of each image.
+            engine: "native", the compiled library, or "reference", NumPy.
+
+        Returns:
+            (K, C, height, width), K boxes in the order of the images, of the maps' type.
+
+        Raises:
+            RoiAlignError: an argument that cannot be; the text names it.
+            NativeLibraryError: engine "native" without a compiled library.
+        """
+        roi_align = _engine(engine)
+        maps = self._features({name: np.asarray(value) for name, value in x.items()})
+        rois, batch_indices = _join(boxes, maps[0].dtype)
+        scales, mapper = self._infer([features.shape[-2:] for features in maps], image_shapes)
+        self.scales, self.map_levels = scales, mapper
+        if len(maps) == 1:
+            return roi_align(maps[0], rois, batch_indices, self._attributes(scales[0]))
+        level = mapper(box_areas(rois))
+        answer = np.zeros((len(rois), maps[0].shape[1], *self.output_size), maps[0].dtype)
+        for i, (features, scale) in enumerate(zip(maps, scales, strict=True)):
+            own = np.flatnonzero(level == i)
+            answer[own] = roi_align(features, rois[own], batch_indices[own], self._attributes(scale))
+        return answer
+
+    def to_onnx(
+        self,
+        opset: int = 16,
+        *,
+        feature_shapes: Mapping[str, Sequence[int]],
+        image_shapes: Sequence[tuple[int, int]],
+        dtype: npt.DTypeLike = np.float32,
+    ) -> onnx.ModelProto:
+        """Writes the call as a model in ONNX's own operators.
+
+        Inputs are the named feature maps by name and `boxes_0` to `boxes_N`, one matrix per image; output `output`. The
+        scales, and with them the levels, are those that the shapes say, or where there has been a call those of it. A
+        box's level is read off its area, by comparing it with where equation 1, rounded as in the call, changes: so
+        every box goes to the call's level. Roots and logarithms differ between runtimes in their last bit, and with it
+        the level of a box on a boundary (onnxruntime 1.20's Sqrt does).
+
+        Args:
+            opset: version of ONNX's own operators, at least 11.
+            feature_shapes: shape of each feature map by name, in the order of the call; the last two numbers count.
+            image_shapes: (height, width) of each image.
+            dtype: of features and boxes.
+
+        Raises:
+            RoiAlignError: an argument that cannot be.
+        """
+        graph = GraphWriter(opset, dtype, _TYPES, _FIRST_OPSET)
+        shapes = {name: shape for name, shape in feature_shapes.items() if name in self.featmap_names}
+        scales, mapper = self._infer([tuple(shape[-2:]) for shape in shapes.values()], image_shapes)
+        maps = [graph.input(name, ("N", "C", f"H{i}", f"W{i}")) for i, name in enumerate(shapes)]
+        boxes = [graph.input(f"boxes_{i}", (f"L{i}", 4)) for i in range(len(image_shapes))]
+        batch_indices, rois = graph.join(boxes)
+        if len(maps) == 1:
+            output = graph.roi_align(maps[0], rois, batch_indices, "output", self._attributes(scales[0]))
+        else:
+            levels = [
+                (features, mask, self._attributes(scale))
+                for i, (features, scale) in enumerate(zip(maps, scales, strict=True))
+                if (mask := _write_mask(graph, mapper, i, rois)) is not None
+            ]
+            output = _write_levels(graph, levels, (maps[0], rois, batch_indices), self.output_size)
+        return graph.model(output, ("K", "C", *self.output_size))
+
+    def __repr__(self) -> str:
+        return (
+            f"MultiScaleRoIAlign(featmap_names={self.featmap_names}, output_size={self.output_size}, "
+            f"sampling_ratio={self.sampling_ratio})"
+        )
+
+    def _attributes(self, scale: float) -> Attributes:
+        return Attributes(
+            output_height=self.output_size[0],
+            output_width=self.output_size[1],
+            sampling_ratio=max(self.sampling_ratio, 0),
+            spatial_scale=scale,
+            semantics=PRESETS["torchvision_legacy"],
+        )
+
+    def _features(self, x: Mapping[str, Array]) -> list[Array]:
+        maps = [features for name, features in x.items() if name in self.featmap_names]
+        if not maps:
+            raise RoiAlignError(f"x must have a feature map of {list(self.featmap_names)}, got {list(x)}")
+        for features in maps:
+            if features.ndim != 4 or features.shape[1] != maps[0].shape[1]:
+                shapes = [features.shape for features in maps]
+                raise RoiAlignError(f"x must have maps (N, C, H, W) of the same number of channels, got {shapes}")
+            if features.dtype != maps[0].dtype or features.dtype.name not in _TYPES:
+                types = [str(features.dtype) for features in maps]
+                raise RoiAlignError(f"x must have maps of one type, {' or '.join(_TYPES)}, got {types}")
+        return maps
+
+    def _infer(
+        self, sizes: Sequence[tuple[int, ...]], image_shapes: Sequence[tuple[int, int]]
+    ) -> tuple[list[float], LevelMapper]:
+        """The scales and the level mapper, those of the first call where there was one."""
+        if self.scales is not None and self.map_levels is not None:
+            if len(self.scales) != len(sizes):
+                raise RoiAlignError(f"x must have {len(self.scales)} maps as in the first call, got {len(sizes)}")
+            return self.scales, self.map_levels
+        if len(sizes) == 0 or len(image_shapes) == 0:
+            raise RoiAlignError(
+                f"feature maps and image_shapes must be at least one, got {len(sizes)} and {len(image_shapes)}"
+            )
+        height = max(shape[0] for shape in image_shapes)
+        scales = [_scale(size[0], height) for size in sizes]
+        k_min, k_max = (int(-np.log2(np.float32(scales[i]))) for i in (0, -1))
+        return scales, LevelMapper(k_min, k_max, self.canonical_scale, self.canonical_level)
+
+
+def _scale(size: int, original: int) -> float:
+    """The nearest power of two to size / original."""
+    if size < 1 or original < 1:
+        raise RoiAlignError(f"feature maps and images must be at least 1 pixel high, got {size} and {original}")
+    return float(2.0 ** np.rint(np.log2(np.float32(size / original))))
+
+
+def _engine(engine: str) -> Callable[[Array, Array, Array, Attributes], Array]:
+    if engine not in ("native", "reference"):
+        raise RoiAlignError(f"engine must be 'native' or 'reference', got {engine!r}")
+    return native.roi_align if engine == "native" else reference.roi_align
+
+
+def _join(boxes: Sequence[npt.ArrayLike], dtype: np.dtype[Any]) -> tuple[Array, Array]:
+    if len(boxes) == 0:
+        raise RoiAlignError("boxes must be one (L, 4) matrix per image, got none")
+    each = [np.asarray(own) for own in boxes]
+    for i, own in enumerate(each):
+        if own.ndim != 2 or own.shape[1] != 4:
+            raise RoiAlignError(f"boxes[{i}] must have shape (L, 4), got shape {own.shape}")
+        if own.dtype != dtype:
+            raise RoiAlignError(f"boxes[{i}] must have the feature maps' type {dtype}, got {own.dtype}")
+    return np.concatenate(each), np.repeat(np.arange(len(each)), [len(own) for own in each])
+
+
+def _write_areas(graph: GraphWriter, rois: str) -> str:
+    """`box_areas` in a graph."""
+    if graph.dtype == np.float16:
+        rois = graph.node("Cast", (rois,), "wide_rois", to=onnx.TensorProto.FLOAT)
+    ends, starts = graph.columns(rois, 2, 3, "ends"), graph.columns(rois, 0, 1, "starts")
+    sizes = graph.node("Sub", (ends, starts), "sizes")
+    factors = (graph.columns(sizes, 0, 0, "widths"), graph.columns(sizes, 1, 1, "heights"))
+    return graph.node("Reshape", (graph.node("Mul", factors, "area_column"), graph.constant("flat", [-1])), "areas")
+
+
+def _write_mask(graph: GraphWriter, mapper: LevelMapper, index: int, rois: str) -> str | None:
+    """Which boxes belong to a level; None where no box can. Every comparison with NaN is false."""
+    last = mapper.k_max - mapper.k_min
+    if index > max(last, 0) or last < 0:
+        return None
+    real = np.dtype(np.float64 if graph.dtype == np.float64 else np.float32)
+    if index == 0:
+        areas, zero = _write_areas(graph, rois), graph.constant("zero", 0, real)
+        signs = (graph.node("Greater", (areas, zero), "positive"), graph.node("Equal", (areas, zero), "empty"))
+        mask = graph.node("Or", signs, "not_below_0")  # GreaterOrEqual came with opset 12
+    else:
+        areas, low = "areas", graph.constant(f"below_{index}", mapper.below(index, real), real)
+        mask = graph.node("Greater", (areas, low), f"not_below_{index}")
+    if index == last:
+        return mask
+    first = np.nextafter(real.type(mapper.below(index + 1, real)), real.type(np.inf))
+    high = graph.constant(f"above_{index}", first, real)
+    return graph.node("And", (mask, graph.node("Less", (areas, high), f"not_above_{index}")), f"in_level_{index}")
+
+
+def _write_levels(
+    graph: GraphWriter,
+    levels: Sequence[tuple[str, str, Attributes]],
+    values: tuple[str, str, str],
+    output_size: tuple[int, ...],
+) -> str:
+    """Pools each level's boxes, and puts the answers into an array of zeros.
+
+    Args:
+        graph: to write to.
+        levels: of each its feature map, the mask of its boxes, and the attributes.
+        values: any of the maps, rois and batch_indices.
+        output_size: (height, width).
+    """
+    X, rois, batch_indices = values
+    map_shape = graph.node("Shape", (X,), "map_shape")
+    channels = graph.node("Gather", (map_shape, graph.constant("axis_1", [1])), "channels", axis=0)
+    shape = (graph.length(rois, "num_rois"), channels, graph.constant("output_size", output_size))
+    zero = numpy_helper.from_array(np.zeros(1, graph.dtype))
+    names = ["zeros", *(f"output_{i}" for i in range(len(levels) - 1)), "output"][-len(levels) - 1 :]
+    output = graph.node("ConstantOfShape", (graph.node("Concat", shape, "shape", axis=0),), names[0], value=zero)
+    for i, (features, mask, attributes) in enumerate(levels):
+        found = graph.node("NonZero", (mask,), f"found_{i}")
+        own = graph.node("Reshape", (found, graph.constant("flat", [-1])), f"own_{i}")
+        own_rois = graph.node("Gather", (rois, own), f"rois_{i}")
+        own_images = graph.node("Gather", (batch_indices, own), f"images_{i}")
+        pooled = graph.roi_align(features, own_rois, own_images, f"pooled_{i}", attributes)
+        rows = graph.node("Reshape", (found, graph.constant("rows", [-1, 1])), f"rows_{i}")
+        output = graph.node("ScatterND", (output, rows, pooled), names[i + 1])
+    return output

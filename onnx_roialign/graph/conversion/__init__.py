@@ -1,0 +1,1 @@
+"""convert_opset: a model at another opset with the same results."""

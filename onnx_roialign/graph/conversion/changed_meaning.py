@@ -1,0 +1,61 @@
+"""Operators that mean another thing in another opset, of which onnx's version converter (1.23) says nothing."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from onnx_roialign.graph.reading.value_types import Known
+from onnx_roialign.graph.reading.values import constant
+
+__all__ = ["meant_before", "misconverted"]
+
+# From this opset on these work along one axis; before, along all axes from that one on. Up, the converter writes
+# Softmax and LogSoftmax otherwise, and Hardmax as it is; down, all three as they are.
+_ONE_AXIS_OPSET = 13
+_ALONG_AXES = ("Softmax", "LogSoftmax", "Hardmax")
+_WRITTEN_OTHERWISE = ("Softmax", "LogSoftmax")
+
+_RESIZE_OPSET = 11  # the first in which Resize says where a pixel comes from
+
+
+def misconverted(node: ir.Node, current: int, target: int, known: Known) -> str | None:
+    """What the converter would make another meaning of; None where it keeps it.
+
+    Args:
+        node: of ONNX's own operators.
+        current: the opset that it is in.
+        target: the other opset.
+        known: shapes, where known.
+    """
+    name = node.op_type
+    if name in _ALONG_AXES and (current < _ONE_AXIS_OPSET) != (target < _ONE_AXIS_OPSET):
+        kept = target >= _ONE_AXIS_OPSET and name in _WRITTEN_OTHERWISE
+        if not kept and not _is_last_axis(node, current, known):
+            return f"{name} along an axis that is not known to be the last, which opset {target} has otherwise"
+    if name == "Resize" and current < _RESIZE_OPSET <= target and _is_nearest(node):
+        scales = constant(node.inputs[1] if len(node.inputs) > 1 else None)
+        if scales is None or bool((scales < 1).any() and (scales > 1).any()):
+            return "Resize to the nearest pixel by scales that are not known to be all above or all below 1"
+    return None
+
+
+def meant_before(node: ir.Node, current: int, target: int) -> dict[str, str]:
+    """The attributes that say, in the target, what the operator meant before it had them."""
+    if node.op_type != "Resize" or not current < _RESIZE_OPSET <= target:
+        return {}
+    scales = constant(node.inputs[1] if len(node.inputs) > 1 else None)
+    smaller = scales is not None and bool((scales < 1).any())
+    # ONNX Runtime's Resize(10), as no text says what it means
+    return {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "ceil" if smaller else "floor"}
+
+
+def _is_nearest(node: ir.Node) -> bool:
+    mode = node.attributes.get("mode")
+    return mode is None or mode.value == "nearest"
+
+
+def _is_last_axis(node: ir.Node, opset: int, known: Known) -> bool:
+    given = node.attributes.get("axis")
+    axis = (1 if opset < _ONE_AXIS_OPSET else -1) if given is None else given.value
+    shape = known.shape(node.inputs[0] if node.inputs else None)
+    return bool(axis == -1 or (shape is not None and axis == len(shape) - 1))

@@ -1,0 +1,162 @@
+"""A pass: every node of ONNX's own operators but RoiAlign, taken to another opset one at a time."""
+
+from __future__ import annotations
+
+import re
+
+import onnx
+import onnx.checker
+import onnx_ir as ir
+from onnx import version_converter
+
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.graph.conversion.changed_meaning import meant_before, misconverted
+from onnx_roialign.graph.conversion.lower_inputs import lower_inputs
+from onnx_roialign.graph.conversion.same_operator import has_bodies, is_same
+from onnx_roialign.graph.reading.sites import is_standard
+from onnx_roialign.graph.reading.value_types import Known
+from onnx_roialign.graph.reading.values import constant
+from onnx_roialign.graph.writing.fresh import Names
+from onnx_roialign.graph.writing.unread import remove_unread
+
+__all__ = ["ConvertNodes"]
+
+_IR_VERSION = 8  # of the models of one node that the converter gets
+_SMALL = 1024  # elements of the constants that it may look at: axes, sizes, bounds
+
+
+class ConvertNodes(ir.passes.InPlacePass):
+    """Takes a model to another opset, node by node, and leaves alone what need not change.
+
+    1. A node that means the same in both opsets stays as it is; so do RoiAligns (`MakeExplicit`) and calls of the
+       model's functions. On the way down, what became an input is made the attribute again first: onnx's converter
+       knows no way down for most operators, even where nothing changes.
+    2. Of those that mean another thing there, `changed_meaning` knows what onnx's converter does not.
+    3. Every other node goes through onnx's converter in a model of its own, with the types and the constants that are
+       known of its inputs; what comes back takes its place.
+    4. The bodies of If, Loop and Scan are converted in the same way, and so are functions, each from its own opset.
+
+    Args:
+        target: the opset to convert to.
+        known: types and shapes, where known.
+    """
+
+    def __init__(self, target: int, known: Known) -> None:
+        self._target = target
+        self._known = known
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Applies the rules; modified tells whether any node or opset changed."""
+        functions = {(function.domain, function.name) for function in model.functions.values()}
+        modified = False
+        self._names = Names(model)
+        owners: list[ir.Graph | ir.Function] = [model.graph, *model.functions.values()]
+        for owner in owners:
+            current = owner.opset_imports.get("")
+            if current is None or current == self._target:
+                continue
+            # From the last to the first: what a node reads is still the value of which the type is known.
+            for node in reversed(list(ir.traversal.RecursiveGraphIterator(owner))):
+                if node.graph is None:
+                    continue  # removed with its last reader
+                if node.domain == "" and (node.domain, node.op_type) not in functions and not is_standard(node):
+                    self._convert(node, current)
+            owner.opset_imports[""] = self._target
+            modified = True
+        return ir.passes.PassResult(model, modified)
+
+    def _convert(self, node: ir.Node, current: int) -> None:
+        if self._target < current:
+            lower_inputs(node, current, self._target)
+        if is_same(node, current, self._target, self._known):
+            return
+        try:
+            if has_bodies(node):
+                raise RoiAlignError(f"{node.op_type}, which opset {self._target} has otherwise or not at all")
+            changed = misconverted(node, current, self._target, self._known)
+            if changed is not None:
+                raise RoiAlignError(changed)
+            self._replace(node, current, self._converted(node, current))
+        except RoiAlignError as error:
+            where = node.name or next((one.name for one in node.outputs if one.name), None) or ""
+            text = f"model must be convertible to opset {self._target}, got {error}"
+            raise RoiAlignError(text).in_node(where) from error
+
+    def _converted(self, node: ir.Node, current: int) -> onnx.GraphProto:
+        """The graph that the converter makes of the node, its inputs, and constants with the values they have here."""
+        graph = onnx.GraphProto(name="node", node=[ir.to_proto(node)])
+        _check(graph.node[0], current)
+        for value in dict.fromkeys(one for one in node.inputs if one is not None and one.name):
+            numbers = constant(value)
+            if numbers is not None and numbers.size <= _SMALL:
+                graph.initializer.append(onnx.numpy_helper.from_array(numbers, value.name))
+            else:
+                graph.input.append(self._typed(value))
+        graph.output.extend(self._typed(one) for one in node.outputs if one.name)
+        model = onnx.ModelProto(ir_version=_IR_VERSION, graph=graph)
+        model.opset_import.add(domain="", version=current)
+        try:
+            made = version_converter.convert_version(model, self._target).graph
+        except Exception as error:  # the converter's own exceptions are RuntimeError and worse
+            raise RoiAlignError(_reason(error)) from error
+        for one in made.node:  # which may have kept attributes that the target does not have
+            _check(one, self._target)
+        return made
+
+    def _typed(self, value: ir.Value) -> onnx.ValueInfoProto:
+        name, kind, dims = value.name or "", self._known.type(value), self._known.shape(value)
+        if not kind:
+            return onnx.ValueInfoProto(name=name, type=self._known.compound(value))
+        shape = None if dims is None else [dim if dim != "" else None for dim in dims]
+        return onnx.helper.make_tensor_value_info(name, kind, shape)
+
+    def _replace(self, node: ir.Node, current: int, made: onnx.GraphProto) -> None:
+        assert node.graph is not None
+        inputs = {one.name: one for one in node.inputs if one is not None}
+        outputs = {one.name: one for one in node.outputs if one.name}
+        before = [one for one in node.inputs if one is not None]
+        values: dict[str, ir.Value] = {name: one for name, one in inputs.items() if name}
+        nodes = []
+        base = f"{node.name or node.outputs[0].name}/opset_{self._target}"
+        for tensor in made.initializer:
+            if tensor.name not in values:
+                constant_ = ir.node("Constant", [], {"value": ir.from_proto(tensor)})
+                nodes.append(constant_)
+                values[tensor.name] = constant_.outputs[0]
+        for proto in made.node:
+            attributes = [ir.from_proto(one) for one in proto.attribute]
+            given = [values[name] if name else None for name in proto.input]
+            if proto.op_type == node.op_type:
+                meant = meant_before(node, current, self._target)
+                attributes += [ir.AttrString(name, value) for name, value in meant.items()]
+            new = ir.Node(proto.domain, proto.op_type, given, attributes, num_outputs=len(proto.output))
+            values |= dict(zip(proto.output, new.outputs, strict=True))
+            nodes.append(new)
+        main = next(one for one in nodes if any(values.get(name) in one.outputs for name in outputs))
+        for index, one in enumerate(nodes):
+            one.name = node.name if one is main else f"{base}/{index}"
+            for position, value in enumerate(one.outputs):
+                value.name = self._names.fresh(f"{base}/{index}/output_{position}")
+        ir.convenience.replace_nodes_and_values(
+            node.graph, node, [node], nodes, list(outputs.values()), [values[name] for name in outputs]
+        )
+        for value in before:
+            remove_unread(value)
+
+
+def _check(node: onnx.NodeProto, opset: int) -> None:
+    """Refuses what ONNX's checker refuses: on an attribute of a wrong type the converter ends the process."""
+    context = onnx.checker.C.CheckerContext()
+    context.ir_version = _IR_VERSION
+    context.opset_imports = {"": opset}
+    try:
+        onnx.checker.check_node(node, context)
+    except Exception as error:  # the checker's own, and protobuf's
+        raise RoiAlignError(" ".join(str(error).split())) from error
+
+
+def _reason(error: Exception) -> str:
+    """The converter's text without the line of its source that it starts with."""
+    text = " ".join(str(error).split())
+    match = re.search(r"No (Adapter|Previous).*|Unsupported.*", text) or re.search(r"Assertion.*", text)
+    return match.group() if match else text

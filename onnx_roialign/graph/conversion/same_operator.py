@@ -1,0 +1,139 @@
+"""Operators that mean the same in another opset, which onnx's version converter cannot take down all the same."""
+
+from __future__ import annotations
+
+import onnx
+import onnx_ir as ir
+
+from onnx_roialign.graph.reading.value_types import Known, Shape, graphs
+from onnx_roialign.graph.reading.values import constant
+
+__all__ = ["has_bodies", "is_same"]
+
+# Between opset 10 and 25 these only gained element types, optional inputs and optional attributes, and, at opset 11,
+# negative axes and indices. onnx 1.23's converter has no way down for most of them, not even for Gather from 13 to 12.
+_ONLY_GREW = frozenset(
+    (
+        *("Abs", "Add", "And", "AveragePool", "Cast", "Ceil", "Clip", "Concat", "Constant", "ConstantOfShape"),
+        *("Conv", "ConvTranspose", "CumSum", "Div", "Equal", "Erf", "Exp", "Expand", "Flatten", "Floor"),
+        *("Gather", "GatherElements", "GatherND", "Gemm", "GlobalAveragePool", "Greater", "Identity", "If"),
+        *("InstanceNormalization", "LeakyRelu", "Less", "Log", "Loop", "MatMul", "Max", "MaxPool", "Min"),
+        *("Mul", "Neg", "NonMaxSuppression", "NonZero", "Not", "Or", "Pad", "Pow", "Range", "Reciprocal"),
+        *("ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "Relu", "Reshape", "Resize"),
+        *("Round", "Scan", "ScatterElements", "ScatterND", "Shape", "Sigmoid", "Sign", "Size", "Slice"),
+        *("Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Tile", "TopK", "Transpose"),
+        *("Unsqueeze", "Where"),
+    )
+)
+# Values of attributes that came later: (operator, attribute, value, opset).
+_LATER_VALUES = (("Pad", "mode", "wrap", 19), ("Resize", "coordinate_transformation_mode", "half_pixel_symmetric", 19))
+# Inputs that may be left out only from an opset on: (operator, position, opset).
+_ONCE_REQUIRED = (("Resize", 1, 13), ("Resize", 2, 13))
+# Of these a later opset asks what an earlier one had a default for, bounds, or the number of outputs, or means another.
+_CHANGES_UP = frozenset(("Clip", "Resize", "Split"))
+_NEGATIVE_OPSET = 11  # from which on the branches of an If may have results of other shapes, too
+
+
+def is_same(node: ir.Node, current: int, target: int, known: Known) -> bool:
+    """Whether a node of ONNX's own domain, as it is, means the same in another opset.
+
+    What lies in its bodies is not looked at.
+
+    Args:
+        node: of ONNX's own domain, as it stands.
+        current: the opset it is in.
+        target: the other opset.
+        known: element types, where known.
+    """
+    here, there = _schema(node.op_type, current), _schema(node.op_type, target)
+    if here is None or there is None or not there.min_input <= len(node.inputs) <= there.max_input:
+        return False
+    if here.since_version == there.since_version:
+        return True
+    if node.op_type not in (_ONLY_GREW if target < current else _ONLY_GREW - _CHANGES_UP):
+        return False
+    if not _fits(node, here, there) or _later(node, target) or not _typed(node, there, known):
+        return False
+    return target >= _NEGATIVE_OPSET or not (_negative(node) or _branches_differ(node, known))
+
+
+def has_bodies(node: ir.Node) -> bool:
+    """Whether graphs are among the node's attributes."""
+    kinds = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
+    return any(attribute.type in kinds for attribute in node.attributes.values())
+
+
+def _later(node: ir.Node, target: int) -> bool:
+    """Whether the node uses what is no matter of names and counts, and came after the target."""
+    for op_type, name, value, opset in _LATER_VALUES:
+        attribute = node.attributes.get(name)
+        if node.op_type == op_type and attribute is not None and attribute.value == value and target < opset:
+            return True
+    return any(
+        node.op_type == op_type and target < opset and (len(node.inputs) <= position or node.inputs[position] is None)
+        for op_type, position, opset in _ONCE_REQUIRED
+    )
+
+
+def _schema(op_type: str, opset: int) -> onnx.defs.OpSchema | None:
+    try:
+        return onnx.defs.get_schema(op_type, opset, "")
+    except onnx.defs.SchemaError:
+        return None
+
+
+def _fits(node: ir.Node, new: onnx.defs.OpSchema, old: onnx.defs.OpSchema) -> bool:
+    """Whether the older schema has the node's attributes, and the same defaults for the others."""
+    if any(name not in old.attributes for name in node.attributes):
+        return False
+    shared = set(new.attributes) & set(old.attributes) - set(node.attributes)
+    return all(
+        new.attributes[name].default_value.SerializeToString() == old.attributes[name].default_value.SerializeToString()
+        for name in shared
+    )
+
+
+def _typed(node: ir.Node, old: onnx.defs.OpSchema, known: Known) -> bool:
+    """Whether the older schema has the types of the node's inputs and outputs, as far as they are known."""
+    for values, parameters in ((node.inputs, old.inputs), (node.outputs, old.outputs)):
+        for position, value in enumerate(values):
+            kind = known.type(value)
+            parameter = parameters[min(position, len(parameters) - 1)]  # the last one may stand for many
+            if kind and f"tensor({onnx.TensorProto.DataType.Name(kind).lower()})" not in parameter.types:
+                return False
+    return True
+
+
+def _negative(node: ir.Node) -> bool:
+    """Whether an axis or an index is negative, or may be."""
+    for name in ("axis", "axes"):
+        attribute = node.attributes.get(name)
+        if attribute is not None:
+            if attribute.is_ref():
+                return True
+            numbers = attribute.as_ints() if attribute.type == ir.AttributeType.INTS else (attribute.as_int(),)
+            if any(number < 0 for number in numbers):
+                return True
+    if node.op_type not in ("Gather", "Slice"):
+        return False
+    # Gather: the indices. Slice: its axes and steps; starts and ends could be negative in opset 10 too.
+    for one in node.inputs[1:2] if node.op_type == "Gather" else node.inputs[3:]:
+        given = constant(one)
+        if one is not None and (given is None or bool((given < 0).any())):
+            return True
+    return False
+
+
+def _branches_differ(node: ir.Node, known: Known) -> bool:
+    """Whether the branches of an If are known to have results of different shapes."""
+    if node.op_type != "If":
+        return False
+    branches = [[known.shape(value) for value in graph.outputs] for graph in graphs(node)]
+    return any(_differ(one, other) for one, other in zip(*branches, strict=True)) if len(branches) == 2 else True
+
+
+def _differ(one: Shape | None, other: Shape | None) -> bool:
+    if one is None or other is None:
+        return False
+    pairs = list(zip(one, other, strict=False))
+    return len(one) != len(other) or any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in pairs)

@@ -1,0 +1,1 @@
+"""validate: findings by reading a model and by running it."""

@@ -1,0 +1,323 @@
+"""validate: what is wrong with the RoiAligns of a model, by reading it and, where there is data, by running it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx.inliner
+import onnx_ir as ir
+
+from onnx_roialign.definition import attributes as rules
+from onnx_roialign.definition import quantized
+from onnx_roialign.definition.attributes import Given
+from onnx_roialign.definition.onnx_form import relevant
+from onnx_roialign.definition.semantics import FIRST_OPSET, HALF_PIXEL_OPSET, Semantics
+from onnx_roialign.definition.sources import parse as parse_source
+from onnx_roialign.errors import RoiAlignError, last_guard
+from onnx_roialign.graph.findings.finding import Finding, found
+from onnx_roialign.graph.findings.onnx_says import misfit_of_types, refusal
+from onnx_roialign.graph.reading.batch import always_first_image, counts_for
+from onnx_roialign.graph.reading.input_types import fit, given
+from onnx_roialign.graph.reading.meaning import differences, seen_from
+from onnx_roialign.graph.reading.narrow import FINE, NARROW, Narrow, exact_up_to
+from onnx_roialign.graph.reading.sites import Site, resolved, sites
+from onnx_roialign.graph.reading.stride import Strides, extent
+from onnx_roialign.graph.reading.value_types import Known
+from onnx_roialign.graph.reading.value_types import known as infer_known
+from onnx_roialign.graph.repairs.keep_boxes_wide import keeps_boxes_wide
+from onnx_roialign.graph.writing.restore import read
+from onnx_roialign.onnx_model.nodes import Model, default_opset, parse, session_opset
+from onnx_roialign.onnx_model.soundness import defects
+from onnx_roialign.onnx_model.tensor_data import weightless
+from onnx_roialign.ops import roi_align as private_op
+
+__all__ = ["validate"]
+
+# The code of every field but those two that ONNX's coordinate modes set together, which `_coordinates` names.
+_FIELD_CODES = {
+    field.name: {"adaptive": "adaptive-rule", "empty": "empty-bins"}.get(field.name, field.name.replace("_", "-"))
+    for field in fields(Semantics)
+    if field.name not in ("offset", "min_size")
+}
+
+
+def validate(
+    model: Model,
+    source: str | Semantics | None = None,
+    *,
+    inputs: Mapping[str, npt.NDArray[Any]] | None = None,
+    expected: Mapping[str, npt.NDArray[Any]] | Sequence[npt.NDArray[Any]] | None = None,
+) -> list[Finding]:
+    """What is wrong with the RoiAligns of a model, in the order of its nodes; nothing where it is right.
+
+    Reads the model's graph, the bodies of If, Loop and Scan, and the model's functions. With ``inputs`` the model runs
+    too: the first node that departs from what its source would have answered is found, and with ``expected`` which
+    source explains the expected numbers.
+
+    Args:
+        model: path, bytes or ModelProto; it is not changed, and external data is only read where it runs.
+        source: the framework call that the model came from, as `onnx_roialign.sources.parse` reads it ("torchvision",
+            "paddle:aligned=True", "mindspore:roi_end_mode=1", "onnx:16", a preset, a Semantics). Without it, only what
+            is wrong for any source is found.
+        inputs: array by name of the graph's inputs.
+        expected: the answers to these inputs, array by name of the graph's outputs or all of them in order.
+
+    Raises:
+        RoiAlignError: no model, no such source, expected without inputs, or a model that does not run on the inputs.
+    """
+    wanted = None if source is None else parse_source(source)
+    if inputs is None and expected is not None:
+        raise RoiAlignError("inputs must be given with expected, got expected alone")
+    proto = parse(model)
+    with last_guard("read"):
+        broken = list(_broken(proto))
+        if broken:
+            return broken
+        findings = list(_read(resolved(proto), source, wanted))
+        if not any(one.severity == "error" for one in findings):
+            findings += _types(proto)
+    if inputs is None:
+        return findings
+    from onnx_roialign.graph.findings.by_running import run_findings  # the one part that needs the engines
+
+    return findings + run_findings(_complete(model), wanted, inputs, expected)
+
+
+def _broken(model: onnx.ModelProto) -> Iterator[Finding]:
+    """What makes reading on pointless."""
+    for defect in defects(model):
+        yield found("broken-model", defect.node, defect.message, repairable=False)
+    try:
+        for owner in (model, *model.functions):
+            default_opset(owner.opset_import)
+    except RoiAlignError as error:
+        yield found("conflicting-opsets", "", error.rule, repairable=False)
+
+
+def _complete(model: Model) -> onnx.ModelProto:
+    """The model with its external data, and without functions: what lies in them can be named, but not looked into."""
+    proto = onnx.load(os.fspath(model)) if isinstance(model, (str, os.PathLike)) else parse(model)
+    return onnx.inliner.inline_local_functions(proto) if proto.functions else proto
+
+
+def _types(model: onnx.ModelProto) -> list[Finding]:
+    """What does not fit anywhere in the model: asked last, because what is wrong with a RoiAlign is said better."""
+    reason = misfit_of_types(model)
+    if reason is None:
+        return []
+    message = f"the types and shapes of a model must fit, got from ONNX's inference: {reason}"
+    return [found("inconsistent-types", "", message, repairable=False)]
+
+
+def _read(proto: onnx.ModelProto, source: str | Semantics | None, wanted: Semantics | None) -> Iterator[Finding]:
+    refused = refusal(proto)
+    if refused is not None:
+        yield found("broken-model", "", f"model must pass ONNX's checker, got: {refused}", repairable=False)
+    newest, opset = onnx.defs.onnx_opset_version(), default_opset(proto.opset_import)
+    if opset is not None and opset > newest:
+        message = f"opset must be at most {newest}, the newest that the installed onnx knows, got {opset}"
+        yield found("opset-too-new", "", message, repairable=False)
+    missing = weightless(proto)
+    if missing:
+        message = f"initializers must have data, got {len(missing)} without any, {missing[0]!r} the first"
+        yield found("missing-weights", "", message, repairable=False)
+    try:
+        session_opset(proto)
+    except RoiAlignError as error:
+        yield found("undecided-meaning", error.node or "", error.rule, repairable=False)
+    model = read(proto)
+    known = infer_known(proto, model)
+    every = list(sites(model))
+    counts = counts_for(model, every)
+    strides, narrow = Strides(known), Narrow(known)
+    for site in every:
+        yield from (found(one.code, site.name, one.message, repairable=one.repairable) for one in site.problems)
+        if any(one.code == "invalid-input" for one in site.problems):
+            continue
+        yield from _wrong_types(site, known)
+        yield from _indices(site, known, counts)
+        if site.readable:
+            yield from _dialect(site) if wanted is None else _departures(seen_from(site, wanted), wanted, source)
+        yield from _runtimes(site)
+        yield from _places(site, known, strides)
+        yield from _coarse(site, known, narrow)
+
+
+def _wrong_types(site: Site, known: Known) -> Iterator[Finding]:
+    """What is known of the inputs, held to the rules that arrays are held to, one input at a time."""
+    names = private_op.QLINEAR_INPUTS if site.quantized else private_op.INPUTS
+    every = {name: given(site.input(name), known) for name in names}
+    mend = fit(site, known)
+    messages: dict[str, bool] = {}
+    for name in names:
+        # the types of the others depend on X's
+        alone = {"X": Given(every["X"].dtype, None), name: every[name]}
+        rule = _broken_rule(site, alone)
+        if rule is not None and rule not in messages:
+            mended = alone | {name: Given(mend.casts.get(name, every[name].dtype), every[name].shape)}
+            messages[rule] = _broken_rule(site, mended, private=mend.private) is None
+    for rule, repairable in messages.items():
+        yield found("invalid-input", site.name, rule, repairable=repairable)
+
+
+def _broken_rule(site: Site, known: Mapping[str, Given], *, private: bool = False) -> str | None:
+    """The first rule on types and shapes that what is known of a node's inputs breaks; None where it breaks none."""
+    names = private_op.QLINEAR_INPUTS if site.quantized else private_op.INPUTS
+    check: Callable[..., None] = quantized.check_signature if site.quantized else rules.check_signature
+    if private or (site.private and not site.quantized):
+        check = partial(check, rois_types=rules.TYPES)
+    try:
+        check(*(known.get(name, Given(None, None)) for name in names))
+    except RoiAlignError as error:
+        return error.rule
+    return None
+
+
+def _indices(site: Site, known: Known, counts: ir.Value | None) -> Iterator[Finding]:
+    if not always_first_image(site):
+        return
+    images = (known.shape(site.input("X")) or ("",))[0]
+    if counts is not None and not site.in_function and images != 1:
+        message = f"batch_indices must follow the RoI counts {counts.name!r}, which nothing reads, got constant zeros"
+        yield found("zero-batch-indices", site.name, message, repairable=True)
+    elif isinstance(images, int) and images > 1:
+        message = f"batch_indices must tell the {images} images of X apart, got constant zeros"
+        yield found("unread-images", site.name, message, repairable=False)
+
+
+def _dialect(site: Site) -> Iterator[Finding]:
+    """Emulations that fit no framework's RoIAlign."""
+    meaning = site.effective.semantics
+    if meaning.offset == 1.0 and site.shift.start != 0.0:
+        message = "half a pixel must be taken off once, got it taken off by the graph and by the node"
+        yield found("half-pixel-twice", site.name, message, repairable=True)
+    if meaning.min_size is None or site.private:
+        return
+    if meaning.end_shift != 0.0:
+        message = (
+            "RoIs that end one pixel later (MindSpore, roi_end_mode=1) must not be made at least 1 x 1, got "
+            f"output_half_pixel at opset {site.opset}"
+        )
+        yield found("end-shift-minimum-size", site.name, message, repairable=True)
+    elif meaning.offset == 0.5:
+        message = (
+            "half_pixel must come without a minimum size, got it emulated by a subtraction before output_half_pixel "
+            f"at opset {site.opset}"
+        )
+        yield found("emulated-half-pixel", site.name, message, repairable=True)
+
+
+def _departures(site: Site, wanted: Semantics, source: str | Semantics | None) -> Iterator[Finding]:
+    """Every field in which the node, with the shift before it, is not what the source means."""
+    has = site.effective
+    departing = differences(has, wanted)
+    if "offset" in departing or "min_size" in departing:
+        yield _coordinates(site, wanted, source)
+    for field, code in _FIELD_CODES.items():
+        if field in departing:
+            want, got = getattr(wanted, field), getattr(has.semantics, field)
+            message = f"{field} must be {want!r} as in {_name(source)}, got {got!r}"
+            yield found(code, site.name, message, repairable=True)
+
+
+def _coordinates(site: Site, wanted: Semantics, source: str | Semantics | None) -> Finding:
+    """The one finding for offset and minimum size, which ONNX's two coordinate modes set together."""
+    has = relevant(site.effective)
+    got = _spelled(site)
+    if has.offset == wanted.offset:  # only the minimum size
+        code = "minimum-size"
+        if wanted.min_size is None and has.end_shift == wanted.end_shift != 0.0:
+            code = "end-shift-minimum-size"
+        elif wanted.min_size is None and has.offset == 0.5:
+            code = "emulated-half-pixel"
+        rule = (
+            "have no minimum size"
+            if wanted.min_size is None
+            else f"be at least {wanted.min_size:g} pixel wide and high"
+        )
+        return found(code, site.name, f"RoIs must {rule} as in {_name(source)}, got {got}", repairable=True)
+    if has.offset == 1.0 and site.shift.start != 0.0:
+        code, rule = "half-pixel-twice", "be taken off once"
+    elif (has.offset, wanted.offset) == (0.0, 0.5):
+        code, rule = "half-pixel-lost", "be taken off"
+    elif (has.offset, wanted.offset) == (0.5, 0.0):
+        code, rule = "half-pixel-added", "not be taken off"
+    else:
+        message = f"offset must be {wanted.offset:g} pixels as in {_name(source)}, got {has.offset:g}"
+        return found("offset", site.name, message, repairable=True)
+    return found(code, site.name, f"half a pixel must {rule} as in {_name(source)}, got {got}", repairable=True)
+
+
+def _spelled(site: Site) -> str:
+    """What the node says, in its own words."""
+    meaning = site.attributes.semantics
+    if site.private:
+        return f"offset {meaning.offset:g} and min_size {meaning.min_size}"
+    mode = "half_pixel" if meaning.min_size is None else "output_half_pixel"
+    if "coordinate_transformation_mode" in site.given and (site.opset or 0) >= HALF_PIXEL_OPSET:
+        text = mode
+    else:
+        text = f"{mode}, which a node without coordinate_transformation_mode means at opset {site.opset}"
+    moved = site.shift.start or site.shift.end
+    return (
+        f"{text}, on RoIs that the graph moves by {site.shift.start:g} and {site.shift.end:g} pixels" if moved else text
+    )
+
+
+def _name(source: str | Semantics | None) -> str:
+    return source if isinstance(source, str) else "the source"
+
+
+def _runtimes(site: Site) -> Iterator[Finding]:
+    """What runtimes make different things of, however right it is."""
+    if site.private:
+        return
+    if site.attributes.mode == "max":
+        message = "mode must be 'avg' to mean the same to every runtime, got 'max'"
+        yield found("max-mode", site.name, message, repairable=False)
+    if "sampling_ratio" not in site.given:
+        yield found("sampling-ratio-omitted", site.name, "sampling_ratio must be written, got none", repairable=True)
+    if site.opset is not None and site.opset >= FIRST_OPSET and _lacks_builtin_kernel(site.opset):
+        message = f"opset must be one whose RoiAlign the installed onnxruntime's CPU provider has, got {site.opset}"
+        yield found("no-builtin-kernel", site.name, message, repairable=False)
+
+
+def _lacks_builtin_kernel(opset: int) -> bool:
+    try:
+        from onnx_roialign.sessions.installed import has_builtin_kernel
+    except ModuleNotFoundError:  # no onnxruntime to say this of
+        return False
+    return not has_builtin_kernel(opset)
+
+
+def _places(site: Site, known: Known, strides: Strides) -> Iterator[Finding]:
+    if "spatial_scale" not in {one.subject for one in site.problems}:
+        sizes = strides.misfit(site)
+        if sizes is not None:
+            (image, feature), scale = sizes, site.attributes.spatial_scale
+            message = (
+                f"spatial_scale must fit the stride, got {scale:g} for a {feature[0]} x {feature[1]} feature map of a "
+                f"{image[0]} x {image[1]} image, which has about {feature[1] / image[1]:.3g}"
+            )
+            yield found("spatial-scale-stride", site.name, message, repairable=False)
+
+
+def _coarse(site: Site, known: Known, narrow: Narrow) -> Iterator[Finding]:
+    """16-bit types that the boxes have, or had on their way, and that hold them worse than to parts of a pixel."""
+    longest, own = extent(site, known), narrow.type(site.input("rois"))
+    for kind in narrow.coarse(site):
+        if longest is None:
+            size, step = f"above {exact_up_to(kind):g} pixels, in an image of open size", 2 * FINE
+        else:
+            size = f"in an image {longest:g} pixels long"
+            step = float(np.exp2(np.ceil(np.log2(longest)) - NARROW[kind] - 1))
+        name = kind.name.lower() if kind == own else f"{kind.name.lower()} before a Cast"
+        message = f"rois must be exact to {FINE:g} pixels, got {name}, which holds multiples of {step:g} {size}"
+        yield found("coarse-coordinates", site.name, message, repairable=keeps_boxes_wide(site, narrow))

@@ -1,0 +1,61 @@
+"""What ONNX itself says of a model that can be read: its checker, and its inference of types and shapes."""
+
+from __future__ import annotations
+
+import onnx
+import onnx.checker
+import onnx.shape_inference
+
+from onnx_roialign.graph.reading.value_types import inferable
+from onnx_roialign.onnx_model.nodes import bodies, is_ours, name_domain_once, private_types
+from onnx_roialign.ops.schema import known_to_onnx
+
+__all__ = ["misfit_of_types", "refusal"]
+
+_HIDDEN = "onnx_roialign.unchecked"
+
+
+def refusal(model: onnx.ModelProto) -> str | None:
+    """What ONNX's checker says of a model without defects, all but its RoiAligns; None where it passes.
+
+    It looks at a copy without weights, in which every RoiAlign is an operator that the checker does not know.
+    """
+    copy = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    copy.functions.extend(model.functions)
+    graph = copy.graph
+    for name in ("node", "input", "output", "value_info", "sparse_initializer"):
+        getattr(graph, name).extend(getattr(model.graph, name))
+    graph.name = model.graph.name
+    for tensor in model.graph.initializer:
+        graph.initializer.add(name=tensor.name, data_type=tensor.data_type, dims=[0])
+    name_domain_once(copy)
+    for owner in (copy, *copy.functions):
+        owner.opset_import.add(domain=_HIDDEN, version=1)
+    for value in (*graph.input, *graph.output):
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.shape.SetInParent()  # runtimes load a model that leaves even the rank open
+    pending = [graph.node, *(function.node for function in copy.functions)]
+    while pending:
+        for node in pending.pop():
+            if is_ours(node):
+                node.domain = _HIDDEN
+            for body in bodies(node):
+                for tensor in body.initializer:
+                    if tensor.data_location == onnx.TensorProto.EXTERNAL:  # the checker knows no folder to look in
+                        tensor.CopyFrom(onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=[0]))
+                pending.append(body.node)
+    try:
+        onnx.checker.check_model(copy)
+    except Exception as error:  # the checker's own, and protobuf's on a model that is too large
+        return " ".join(str(error).split())
+    return None
+
+
+def misfit_of_types(model: onnx.ModelProto) -> str | None:
+    """Why ONNX's types and shapes do not go through the whole model; None where they do, or are not known."""
+    try:
+        with known_to_onnx(private_types(model)):
+            onnx.shape_inference.infer_shapes(inferable(model), check_type=True, strict_mode=True)
+    except Exception as error:  # what a broken model makes onnx raise has no common base
+        return " ".join(str(error).split())
+    return None

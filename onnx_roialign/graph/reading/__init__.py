@@ -1,0 +1,1 @@
+"""What a model's graph says about its RoiAligns."""

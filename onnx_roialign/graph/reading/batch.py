@@ -1,0 +1,54 @@
+"""Which image each RoI lies in: batch indices that are always zero, and the RoI counts that should have made them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import onnx_ir as ir
+
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.graph.reading.sites import Site
+
+__all__ = ["always_first_image", "counts_for", "images_of", "named_counts"]
+
+_COUNT_TYPES = (ir.DataType.INT32, ir.DataType.INT64)
+
+
+def always_first_image(site: Site) -> bool:
+    """Whether the node's batch indices are zero whatever the model's inputs are."""
+    return site.first_image
+
+
+def images_of(site: Site, shapes: Mapping[str, tuple[int | str, ...]]) -> int | str:
+    """How many images X holds: a number, or the name (maybe empty) of an open dimension."""
+    X = site.input("X")
+    shape = shapes.get(X.name or "") if X is not None else None
+    return shape[0] if shape else ""
+
+
+def counts_for(model: ir.Model, sites: Iterable[Site]) -> ir.Value | None:
+    """The graph input that says how many RoIs each image has, and that nothing reads.
+
+    It is known where there is one integer vector among the inputs that nothing reads, and one set of RoIs whose batch
+    indices are always zero: with two of either, which belongs to which does not show.
+    """
+    unread = [
+        value for value in model.graph.inputs if _is_vector(value) and not value.uses() and not value.is_graph_output()
+    ]
+    boxes = {site.boxes for site in sites if not site.in_function and site.first_image and site.boxes is not None}
+    return unread[0] if len(unread) == 1 and len(boxes) == 1 else None
+
+
+def named_counts(model: ir.Model, name: str) -> ir.Value:
+    """The value of that name in the model's graph, or the error that there is none."""
+    candidates = (*model.graph.inputs, *(value for node in model.graph for value in node.outputs))
+    value = next((value for value in candidates if value.name == name), None)
+    if value is None:
+        raise RoiAlignError(f"counts must be the name of a value of the model's graph, got {name!r}")
+    return value
+
+
+def _is_vector(value: ir.Value) -> bool:
+    return (
+        not value.is_initializer() and value.dtype in _COUNT_TYPES and value.shape is not None and len(value.shape) == 1
+    )

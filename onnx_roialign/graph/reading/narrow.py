@@ -1,0 +1,164 @@
+"""Where boxes are rounded to a 16-bit type on their way into a RoiAlign, and which rounding can be left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from onnx_roialign.graph.reading.sites import Site
+from onnx_roialign.graph.reading.stride import extent
+from onnx_roialign.graph.reading.value_types import Known
+from onnx_roialign.graph.reading.values import constant, cut, settle
+
+__all__ = ["FINE", "NARROW", "Narrow", "Way", "exact_up_to"]
+
+# 16-bit types, and how many bits their fractions have.
+NARROW = {ir.DataType.FLOAT16: 10, ir.DataType.BFLOAT16: 7}
+
+# Boxes that a type holds no better than this, in pixels of the image, are coarse.
+FINE = 1 / 8
+
+_FLOATS = (ir.DataType.FLOAT, ir.DataType.DOUBLE, *NARROW)
+
+# Operators that only move the elements of their data: all inputs of a Concat, the first of the others.
+_MOVES = ("Concat", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze")
+
+# A value, and which of its columns; None: all of it.
+_Key = tuple[ir.Value, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How elements came to a value, through nodes that move them or change their float type.
+
+    Attributes:
+        types: the 16-bit types that they had on the way.
+        rounded: whether a Cast on the way rounded them to one from a wider type.
+    """
+
+    types: frozenset[ir.DataType] = frozenset()
+    rounded: bool = False
+
+
+class Narrow:
+    """The ways of the boxes of a model's RoiAligns. What it has found it keeps: the model must not change meanwhile."""
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self._ways: dict[_Key, Way] = {}
+
+    def boxes(self, site: Site) -> Way:
+        """The ways of the four columns of the boxes of a RoiAlign together."""
+        rois = site.input("rois")
+        return Way() if rois is None else _joined([self._way((rois, column)) for column in range(4)])
+
+    def coarse(self, site: Site) -> tuple[ir.DataType, ...]:
+        """The 16-bit types on the ways of the boxes that hold them worse than to FINE pixels of the image.
+
+        Where the size of the image is not known, all that there are.
+        """
+        types, longest = self.boxes(site).types, extent(site, self._known)
+        return tuple(kind for kind in NARROW if kind in types and (longest is None or longest > exact_up_to(kind)))
+
+    def way(self, value: ir.Value) -> Way:
+        """The ways of all elements of a value together."""
+        return self._way((value, None))
+
+    def type(self, value: ir.Value | None) -> ir.DataType:
+        """The element type of a value; UNDEFINED where it is not known, as in functions."""
+        return ir.DataType(self._known.type(value))
+
+    def moved(self, node: ir.Node) -> list[ir.Value] | None:
+        """The inputs whose elements a node moves, or changes the float type of; None where it does something else."""
+        if node.domain not in ("", "ai.onnx") or not node.inputs:
+            return None
+        if node.op_type == "Cast":
+            return [] if node.inputs[0] is None or cast_type(node) not in _FLOATS else [node.inputs[0]]
+        if node.op_type not in _MOVES:
+            return None
+        data = node.inputs if node.op_type == "Concat" else node.inputs[:1]
+        return [one for one in data if one is not None]
+
+    def _way(self, key: _Key) -> Way:
+        return settle(self._ways, key, self._before, self._decide)
+
+    def _decide(self, key: _Key) -> Way:
+        value, node = key[0], key[0].producer()
+        before = _joined([self._ways[one] for one in self._before(key) if one in self._ways])
+        own = self.type(value)
+        if node is not None and node.op_type == "Cast" and self._before(key):
+            own = cast_type(node)
+            if own in NARROW and self.type(node.inputs[0]) not in NARROW:
+                return Way(before.types | {own}, True)
+        return Way(before.types | {own}, before.rounded) if own in NARROW else before
+
+    def _before(self, key: _Key) -> list[_Key]:
+        """Where the elements come from, one node before."""
+        value, column = key
+        node = value.producer()
+        data = None if node is None else self.moved(node)
+        if node is None or not data:
+            return []
+        if column is None or node.op_type in ("Cast", "Identity"):
+            return [(one, column) for one in data]
+        if node.op_type == "Concat":
+            return self._joined_columns(node, data, column)
+        before = cut(node, value, column)
+        if before is not None:
+            return [(data[0], before)]
+        return [(data[0], column if _takes_rows(node) else None)]
+
+    def _joined_columns(self, node: ir.Node, data: Sequence[ir.Value], column: int) -> list[_Key]:
+        """The one input that a column comes from, where that shows."""
+        axis = _integer(node, "axis")
+        shapes = [self._known.shape(one) for one in data]
+        ranks = {len(shape) for shape in shapes if shape is not None} or {2}
+        if axis == 0 and ranks != {1}:
+            return [(one, column) for one in data]
+        if axis in (-1, max(ranks) - 1):
+            for one, shape in zip(data, shapes, strict=True):
+                width = shape[-1] if shape else None
+                if not isinstance(width, int):
+                    break
+                if column < width:
+                    return [(one, column)]
+                column -= width
+        return [(one, None) for one in data]
+
+
+def exact_up_to(kind: ir.DataType) -> float:
+    """The number up to which a 16-bit type has every multiple of FINE."""
+    return FINE * 2.0 ** (NARROW[kind] + 1)
+
+
+def cast_type(node: ir.Node) -> ir.DataType:
+    """The type that a Cast makes; UNDEFINED where it does not say."""
+    attribute = node.attributes.get("to")
+    if attribute is None or attribute.is_ref() or attribute.type != ir.AttributeType.INT:
+        return ir.DataType.UNDEFINED
+    known = {kind.value for kind in ir.DataType}
+    return ir.DataType(attribute.as_int()) if attribute.as_int() in known else ir.DataType.UNDEFINED
+
+
+def _joined(ways: Sequence[Way]) -> Way:
+    return Way(frozenset().union(*(one.types for one in ways)), any(one.rounded for one in ways))
+
+
+def _takes_rows(node: ir.Node) -> bool:
+    """Whether the node takes whole rows of its data, whose last axis stays."""
+    if node.op_type in ("Gather", "Split"):
+        return _integer(node, "axis") == 0
+    if node.op_type != "Slice":
+        return False
+    if "starts" in node.attributes:  # opset 9 and older
+        return False
+    axes = constant(node.inputs[3]) if len(node.inputs) > 3 else None
+    return axes is not None and axes.ravel().tolist() == [0]
+
+
+def _integer(node: ir.Node, name: str) -> int:
+    attribute = node.attributes.get(name)
+    given = attribute is not None and attribute.type == ir.AttributeType.INT and not attribute.is_ref()
+    return attribute.as_int() if attribute is not None and given else 0

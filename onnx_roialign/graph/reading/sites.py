@@ -1,0 +1,298 @@
+"""Every RoiAlign of a model, at any depth: where it is, what its node says, what it means with the nodes before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import onnx
+import onnx.inliner
+import onnx_ir as ir
+
+from onnx_roialign.definition import quantized
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.semantics import FIRST_OPSET, HALF_PIXEL_OPSET, Semantics
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.graph.reading.values import Values
+from onnx_roialign.onnx_model import nodes as models
+from onnx_roialign.onnx_model.node_rules import wrong_inputs, wrong_outputs
+from onnx_roialign.ops import roi_align as private_op
+
+__all__ = ["Problem", "Shift", "Site", "is_private", "is_quantized", "is_standard", "opset_of", "resolved", "sites"]
+
+STANDARD_ATTRIBUTES = (
+    *("output_height", "output_width", "sampling_ratio", "spatial_scale", "mode"),
+    "coordinate_transformation_mode",
+)
+
+# What a shift of the boxes before a RoiAlign can be part of its meaning by: half a pixel of the feature map, taken off
+# for a runtime that cannot (offset 0.5; 1.0: by the node too), and MindSpore's one pixel of the image at the end. Any
+# other shift is the model's own arithmetic.
+_OFFSETS = (0.0, 0.5, 1.0)
+_END_SHIFTS = (0.0, 1.0)
+_CLOSE = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something about a node that no source can mean.
+
+    Attributes:
+        code: one of `finding.CODES`.
+        message: what it is.
+        repairable: whether `repair` mends it.
+        subject: the attribute that it concerns; empty where it concerns none.
+    """
+
+    code: str
+    message: str
+    repairable: bool
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """How far the graph moves the boxes, in pixels of the image, before the node reads them.
+
+    Attributes:
+        start: added to x1 and y1.
+        end: added to x2 and y2.
+        root: the boxes before that, where the graph has them as one matrix of four columns; else None.
+    """
+
+    start: float
+    end: float
+    root: ir.Value | None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Site:
+    """One RoiAlign.
+
+    Attributes:
+        node: the node itself.
+        opset: the version of ONNX's own operators where it lies; None where they are not imported.
+        attributes: what the node alone means; attributes that cannot be read are left out.
+        problems: what of the node no source can mean.
+        given: names of the attributes that the node has.
+        shift: how the boxes are moved before.
+        boxes: the boxes before any constant that the graph adds to them; None where the node has no rois.
+        first_image: whether its batch indices are zero whatever the inputs of the model are.
+        in_function: whether it lies in a function of the model.
+    """
+
+    node: ir.Node
+    opset: int | None
+    attributes: Attributes
+    problems: tuple[Problem, ...]
+    given: frozenset[str]
+    shift: Shift
+    boxes: ir.Value | None
+    first_image: bool
+    in_function: bool
+
+    @property
+    def name(self) -> str:
+        """The node's name, or its output's where it has none."""
+        return self.node.name or next((one.name for one in self.node.outputs if one.name), "")
+
+    @property
+    def private(self) -> bool:
+        """Whether it is a private op, which carries its whole meaning."""
+        return is_private(self.node) or self.quantized
+
+    @property
+    def quantized(self) -> bool:
+        """Whether it is the private op of quantized features."""
+        return is_quantized(self.node)
+
+    def position(self, name: str) -> int:
+        """The place of an input in the operator's schema."""
+        return _inputs(self.node).index(name)
+
+    def input(self, name: str) -> ir.Value | None:
+        """The input of that name in the operator's schema; None where the node does not have it."""
+        inputs, position = self.node.inputs, self.position(name)
+        return inputs[position] if position < len(inputs) else None
+
+    @property
+    def readable(self) -> bool:
+        """Whether what it means is known, up to what `repair` sets right by itself."""
+        return all(problem.repairable for problem in self.problems)
+
+    @property
+    def effective(self) -> Attributes:
+        """What the node and the shift before it mean together."""
+        node, shift = self.attributes.semantics, self.shift
+        offset = _nearest(node.offset - shift.start * self.attributes.spatial_scale, _OFFSETS)
+        end_shift = _nearest(node.end_shift + shift.end - shift.start, _END_SHIFTS)
+        return replace(self.attributes, semantics=replace(node, offset=offset, end_shift=end_shift))
+
+    def wanted_here(self, wanted: Semantics) -> Semantics:
+        """What a node on the shifted boxes must mean, to mean ``wanted`` on the boxes before the shift."""
+        shift = self.shift
+        return replace(
+            wanted,
+            offset=wanted.offset + shift.start * self.attributes.spatial_scale,
+            end_shift=wanted.end_shift - (shift.end - shift.start),
+        )
+
+
+def is_standard(node: ir.Node) -> bool:
+    """Whether the node is ONNX's RoiAlign."""
+    return node.op_type == "RoiAlign" and node.domain in ("", "ai.onnx")
+
+
+def is_private(node: ir.Node) -> bool:
+    """Whether the node is onnx_roialign::AnyRoiAlign, by any of its names."""
+    return node.op_type in private_op.OP_TYPES and node.domain == private_op.DOMAIN
+
+
+def is_quantized(node: ir.Node) -> bool:
+    """Whether the node is onnx_roialign::QLinearRoiAlign."""
+    return node.op_type == private_op.QLINEAR_OP_TYPE and node.domain == private_op.DOMAIN
+
+
+def opset_of(imports: Mapping[str, int]) -> int | None:
+    """The version of ONNX's own operators among imports by domain; None where they are not imported."""
+    return next((imports[domain] for domain in models.ONNX_DOMAINS if domain in imports), None)
+
+
+def resolved(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model, its functions inlined where a RoiAlign of theirs takes an attribute from where they are called."""
+    nodes = [node for scope in models.function_scopes(model) for node in scope.nodes if models.is_ours(node)]
+    if any(attribute.ref_attr_name for node in nodes for attribute in node.attribute):
+        return onnx.inliner.inline_local_functions(model)
+    return model
+
+
+def sites(model: ir.Model) -> Iterator[Site]:
+    """Every RoiAlign of the model's graph, its functions, and the bodies of If, Loop and Scan in them, in order."""
+    values = Values()
+    owners: list[tuple[ir.Graph | ir.Function, bool]] = [(model.graph, False)]
+    owners += [(function, True) for function in model.functions.values()]
+    for owner, in_function in owners:
+        opset = opset_of(owner.opset_imports)
+        for node in ir.traversal.RecursiveGraphIterator(owner):
+            if is_standard(node) or is_private(node) or is_quantized(node):
+                yield _site(node, opset, values, in_function=in_function)
+
+
+def _site(node: ir.Node, opset: int | None, values: Values, *, in_function: bool) -> Site:
+    attributes, problems = (_read_standard if is_standard(node) else _read_private)(node, opset)
+    problems += _wrong_inputs(node)
+    names = dict(zip(_inputs(node), node.inputs, strict=False))
+    rois = names.get("rois")
+    return Site(
+        node,
+        opset,
+        attributes,
+        tuple(problems),
+        frozenset(node.attributes),
+        _shift(rois, attributes, values),
+        None if rois is None else values.unshifted(rois),
+        values.is_zero(names.get("batch_indices")),
+        in_function,
+    )
+
+
+def _inputs(node: ir.Node) -> tuple[str, ...]:
+    return private_op.QLINEAR_INPUTS if is_quantized(node) else private_op.INPUTS
+
+
+def _proto(node: ir.Node) -> onnx.NodeProto:
+    """The node's operator and attributes."""
+    attributes = [ir.serde.serialize_attribute(attribute) for attribute in node.attributes.values()]
+    return onnx.NodeProto(op_type=node.op_type, domain=node.domain, attribute=attributes)
+
+
+def _read_private(node: ir.Node, opset: int | None) -> tuple[Attributes, list[Problem]]:
+    proto = _proto(node)
+    readable, problems = _readable(proto, FIRST_OPSET)
+    del proto.attribute[:]
+    proto.attribute.extend(readable)
+    attributes = models.read_attributes(proto, opset)
+    if is_quantized(node):
+        try:
+            quantized.check_attributes(attributes)
+        except RoiAlignError as error:
+            problems.append(Problem("invalid-attribute", error.rule, False))
+    return attributes, problems
+
+
+def _read_standard(node: ir.Node, opset: int | None) -> tuple[Attributes, list[Problem]]:
+    problems = []
+    if opset is None or opset < FIRST_OPSET:
+        text = f"opset must be at least {FIRST_OPSET} for RoiAlign, got {'none' if opset is None else opset}"
+        problems.append(Problem("opset-too-old", text, False))
+    known_opset = max(opset or FIRST_OPSET, FIRST_OPSET)
+    readable, unreadable = _readable(_proto(node), known_opset)
+    problems += unreadable
+    mode = "coordinate_transformation_mode"
+    if opset is not None and FIRST_OPSET <= opset < HALF_PIXEL_OPSET and mode in node.attributes:
+        text = f"{mode} must not be set below opset {HALF_PIXEL_OPSET}, got it at opset {opset}"
+        problems.append(Problem("unknown-attribute", text, True, mode))
+    proto = onnx.NodeProto(op_type="RoiAlign", attribute=readable)
+    return models.read_attributes(proto, known_opset), problems
+
+
+def _readable(node: onnx.NodeProto, opset: int) -> tuple[list[onnx.AttributeProto], list[Problem]]:
+    """The attributes of a node that can be read, each looked at by itself, and what is wrong with the others."""
+    problems = [_problem(node, attribute, opset) for attribute in node.attribute]
+    readable = [one for one, problem in zip(node.attribute, problems, strict=True) if problem is None]
+    return readable, [one for one in problems if one is not None]
+
+
+def _problem(node: onnx.NodeProto, attribute: onnx.AttributeProto, opset: int) -> Problem | None:
+    name, standard = attribute.name, models.is_roi_align(node)
+    names = STANDARD_ATTRIBUTES if standard else tuple(name for name, _ in private_op.ATTRIBUTE_TYPES)
+    if name not in names:
+        text = f"an attribute of {node.op_type} must be one of {', '.join(names)}, got {name!r}"
+        return Problem("unknown-attribute", text, standard, name)
+    alone = onnx.NodeProto(op_type=node.op_type, domain=node.domain, attribute=[attribute])
+    try:
+        models.read_attributes(alone, opset)
+    except RoiAlignError as error:
+        return Problem("invalid-attribute", error.rule, standard and _mendable(name, attribute), name)
+    return None
+
+
+def _mendable(name: str, attribute: onnx.AttributeProto) -> bool:
+    """Whether what an invalid attribute should be is known: a source decides the one, frameworks write -1 for 0."""
+    if name == "coordinate_transformation_mode":
+        return True
+    return name == "sampling_ratio" and attribute.type == onnx.AttributeProto.INT and attribute.i < 0
+
+
+def _wrong_inputs(node: ir.Node) -> list[Problem]:
+    inputs = ["" if one is None else one.name or "_" for one in node.inputs]
+    outputs = [one.name or "" for one in node.outputs]
+    told = (
+        ("invalid-input", wrong_inputs(node.op_type, _inputs(node), inputs)),
+        ("invalid-output", wrong_outputs(node.op_type, outputs)),
+    )
+    return [Problem(kind, text, False) for kind, text in told if text is not None]
+
+
+def _shift(rois: ir.Value | None, attributes: Attributes, values: Values) -> Shift:
+    if rois is None:
+        return Shift(0.0, 0.0, None)
+    columns = [values.column(rois, index) for index in range(4)]
+    first = columns[0]
+    here = Shift(0.0, 0.0, rois)
+    if any(one.root is not first.root or one.index != first.index + i for i, one in enumerate(columns)):
+        return here
+    start, _, end, _ = (one.shift for one in columns)
+    if any(abs(one.shift - same) > _CLOSE for one, same in zip(columns, (start, start, end, end), strict=True)):
+        return here
+    offset = attributes.semantics.offset - start * attributes.spatial_scale
+    end_shift = attributes.semantics.end_shift + end - start
+    if _nearest(offset, _OFFSETS) not in _OFFSETS or _nearest(end_shift, _END_SHIFTS) not in _END_SHIFTS:
+        return here
+    before = values.unshifted(rois)
+    unmoved = all(values.column(before, index).shift == 0 for index in range(4))
+    return Shift(start, end, before if unmoved else None)
+
+
+def _nearest(value: float, choices: tuple[float, ...]) -> float:
+    return next((choice for choice in choices if abs(value - choice) <= _CLOSE), value)

@@ -1,0 +1,120 @@
+"""Whether spatial_scale fits the feature map: its size, beside that of the image, says what its stride is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import onnx_ir as ir
+
+from onnx_roialign.graph.reading.sites import Site
+from onnx_roialign.graph.reading.value_types import Known
+from onnx_roialign.graph.reading.values import settle
+
+__all__ = ["Strides", "extent"]
+
+# Padding, and strides that do not divide the image, make a map this much larger or smaller than image * scale: in
+# pixels of the map, and as a part of its size. A wrong scale is off by a factor of 2 at least.
+_SLACK_PIXELS = 2.0
+_SLACK_PART = 0.25
+
+# A map that more sizes of images lead to is not looked at: what is kept for a value stays small.
+_MOST_SIZES = 16
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """What a value is made from.
+
+    Attributes:
+        read: the sizes of what the first convolutions before it read; None among them where one is not known.
+        inputs: the inputs of the graph before it, by size.
+        convolved: whether there is a convolution before it.
+    """
+
+    read: tuple[Size | None, ...] = ()
+    inputs: tuple[Size, ...] = ()
+    convolved: bool = False
+
+
+class Strides:
+    """Holds the spatial_scale of RoiAligns against the sizes of feature maps and images.
+
+    The image is what the first convolutions before the map read, or an input of the graph before them: a network that
+    resizes or cuts its input has its boxes in pixels of either. Where none of their sizes is known, anything fits.
+    """
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self._origins: dict[ir.Value, _Origin] = {}
+
+    def misfit(self, site: Site) -> tuple[Size, Size] | None:
+        """The sizes (height, width) of the image and the map that spatial_scale does not fit; None where it may fit."""
+        X = site.input("X")
+        feature = _size(X, self._known)
+        if X is None or feature is None:
+            return None
+        images = self._images(X)
+        scale = site.attributes.spatial_scale
+        if not images or any(_fits(image, feature, scale) for image in images):
+            return None
+        return images[0], feature
+
+    def _images(self, value: ir.Value) -> list[Size]:
+        """Sizes of what the first convolutions read, then of the graph's inputs; empty where one is open."""
+        origin = settle(self._origins, value, _inputs, self._decide)
+        read = [size for size in origin.read if size is not None]
+        if not read or len(read) < len(origin.read) or len(read) + len(origin.inputs) > _MOST_SIZES:
+            return []
+        return list(dict.fromkeys((*read, *origin.inputs)))
+
+    def _decide(self, value: ir.Value) -> _Origin:
+        node = value.producer()
+        if node is None:
+            size = _size(value, self._known)
+            return _Origin(inputs=() if size is None or not value.is_graph_input() else (size,))
+        before = [self._origins.get(one, _Origin()) for one in _inputs(value)]
+        convolved = any(one.convolved for one in before)
+        read = _few(size for one in before for size in one.read)
+        inputs = _few(size for one in before for size in one.inputs)
+        if node.op_type != "Conv" or node.domain != "":
+            return _Origin(read, inputs, convolved)
+        data = node.inputs[0] if node.inputs else None
+        if data is None or not self._origins.get(data, _Origin()).convolved:
+            read = _few((*read, _size(data, self._known)))
+        return _Origin(read, inputs, True)
+
+
+def _few(sizes: Iterable[Any]) -> tuple[Any, ...]:
+    """Each size once, and no more than say that there are too many."""
+    return tuple(dict.fromkeys(sizes))[: _MOST_SIZES + 1]
+
+
+def _inputs(value: ir.Value) -> list[ir.Value]:
+    node = value.producer()
+    return [] if node is None else [one for one in node.inputs if one is not None]
+
+
+def extent(site: Site, known: Known) -> float | None:
+    """The larger side of the image in pixels, as the map's size and spatial_scale say it; None where not known."""
+    feature = _size(site.input("X"), known)
+    return None if feature is None else max(feature) / site.attributes.spatial_scale
+
+
+def _fits(image: Size, feature: Size, scale: float) -> bool:
+    return all(
+        abs(length - full * scale) <= max(_SLACK_PIXELS, _SLACK_PART * full * scale)
+        for full, length in zip(image, feature, strict=True)
+    )
+
+
+def _size(value: ir.Value | None, known: Known) -> Size | None:
+    """Height and width of (N, C, H, W) or (C, H, W)."""
+    shape = known.shape(value) or ()
+    if len(shape) not in (3, 4):
+        return None
+    height, width = shape[-2:]
+    return (height, width) if isinstance(height, int) and isinstance(width, int) and height and width else None

@@ -1,0 +1,71 @@
+"""A pass: inputs of another type than a RoiAlign takes become one that it takes, where that loses nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.graph.reading.input_types import fit, given
+from onnx_roialign.graph.reading.sites import Site, sites
+from onnx_roialign.graph.reading.value_types import Known
+from onnx_roialign.graph.repairs.state_meaning import as_private, import_private
+from onnx_roialign.graph.writing.fresh import Names
+
+__all__ = ["FitInputs"]
+
+
+class FitInputs(ir.passes.InPlacePass):
+    """Makes the types of every RoiAlign's inputs fit, as `input_types.fit` says.
+
+    1. What has to be cast is cast by one Cast before the first node of a graph that reads it.
+    2. Where X is of 16 bits and the boxes are of another type, the node becomes the private op of the same meaning, as
+       boxes of X's type would be other boxes; without ``private``, this is an error.
+
+    Args:
+        known: element types, where known.
+        private: whether the private op may be used.
+    """
+
+    def __init__(self, known: Known, *, private: bool) -> None:
+        self._known = known
+        self._private = private
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Applies the rules; modified tells whether any node changed."""
+        found = [(site, fit(site, self._known)) for site in sites(model)]
+        wrong = [(site, one) for site, one in found if one.casts or one.private]
+        made: dict[tuple[ir.Graph | None, ir.Value, str], ir.Value] = {}
+        names = Names(model) if wrong else None
+        for site, one in wrong:
+            if one.private:
+                self._make_private(site)
+            for name, dtype in one.casts.items():
+                value = site.input(name)
+                assert value is not None  # or its type would not be known
+                assert names is not None
+                key = (site.node.graph, value, dtype)
+                if key not in made:
+                    made[key] = _cast(site.node, value, dtype, names.fresh(f"{value.name}/{dtype}"))
+                site.node.replace_input_with(site.position(name), made[key])
+        if wrong:
+            import_private(model)
+        return ir.passes.PassResult(model, bool(wrong))
+
+    def _make_private(self, site: Site) -> None:
+        if not self._private:
+            X, rois = (given(site.input(name), self._known).dtype for name in ("X", "rois"))
+            raise RoiAlignError(f"rois must have X's type {X}, or the private op be allowed, got {rois}").in_node(
+                site.name
+            )
+        as_private(site)
+
+
+def _cast(before: ir.Node, value: ir.Value, dtype: str, name: str) -> ir.Value:
+    """Inserts a Cast of the value, and returns its result."""
+    to = ir.DataType.from_numpy(np.dtype(dtype))
+    node = ir.node("Cast", [value], {"to": to.value}, name=name)
+    node.outputs[0].name = name
+    assert before.graph is not None
+    before.graph.insert_before(before, node)
+    return node.outputs[0]

@@ -1,0 +1,104 @@
+"""A pass: boxes that are rounded to a 16-bit type just before a RoiAlign go into it as they were."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from onnx_roialign.graph.reading.narrow import Narrow
+from onnx_roialign.graph.reading.sites import Site, sites
+from onnx_roialign.graph.reading.value_types import Known
+from onnx_roialign.graph.reading.values import settle
+from onnx_roialign.graph.repairs.state_meaning import as_private, import_private
+from onnx_roialign.graph.writing.fresh import Names
+from onnx_roialign.graph.writing.unread import remove_unread
+
+__all__ = ["KeepBoxesWide", "keeps_boxes_wide"]
+
+
+def keeps_boxes_wide(site: Site, narrow: Narrow, *, private: bool = True) -> bool:
+    """Whether the pass changes anything for a RoiAlign.
+
+    Args:
+        site: the RoiAlign.
+        narrow: the ways of the model's boxes.
+        private: whether the private op may be used.
+    """
+    allowed = private or site.private or narrow.type(site.input("X")) == ir.DataType.FLOAT
+    return allowed and site.readable and narrow.boxes(site).rounded and bool(narrow.coarse(site))
+
+
+class KeepBoxesWide(ir.passes.InPlacePass):
+    """Float16 converters round the boxes to whole pixels where images are large; RoiAlign lives on parts of pixels.
+
+    1. From the boxes of a RoiAlign back through the nodes that only move elements (`narrow`), every Cast to a 16-bit
+       type from a wider one is left out: what it rounded is taken.
+    2. The nodes in between are written once more in float32, just before the RoiAlign and for it alone. What they read
+       of another type is cast to float32: exact for 16-bit types; from float64, the rounding that the op does itself.
+    3. Arithmetic in 16 bits stays as it is, and so do boxes without such a Cast, and of images so small that the type
+       is exact to 1/8 pixel.
+    4. A RoiAlign whose features are not float32 becomes onnx_roialign::AnyRoiAlign, since ONNX's own takes boxes of X's
+       type only; where ``private`` does not allow it, it stays as it is.
+
+    Args:
+        known: types of the model's values. In functions there are none, and a Cast is taken to round.
+        private: whether the private op may be used.
+    """
+
+    def __init__(self, known: Known, *, private: bool) -> None:
+        self._narrow = Narrow(known)
+        self._private = private
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Applies the rules; modified tells whether any node changed."""
+        wrong = [one for one in sites(model) if keeps_boxes_wide(one, self._narrow, private=self._private)]
+        if not wrong:
+            return ir.passes.PassResult(model, False)
+        names = Names(model)
+        wide = [_wide(site, self._narrow, names) for site in wrong]  # all of them before any of them changes the graph
+        for site, (nodes, boxes) in zip(wrong, wide, strict=True):
+            node, before = site.node, site.input("rois")
+            assert node.graph is not None
+            assert before is not None
+            node.graph.insert_before(node, nodes)
+            node.replace_input_with(site.position("rois"), boxes)
+            if not site.private and self._narrow.type(site.input("X")) != ir.DataType.FLOAT:
+                as_private(site)
+            remove_unread(before)
+        import_private(model)
+        return ir.passes.PassResult(model, True)
+
+
+def _wide(site: Site, narrow: Narrow, names: Names) -> tuple[list[ir.Node], ir.Value]:
+    """The nodes that make the boxes in float32, and the boxes."""
+    rois = site.input("rois")
+    assert rois is not None
+    made: list[ir.Node] = []
+    written: dict[ir.Node, ir.Node] = {}
+    wide: dict[ir.Value, ir.Value] = {}
+
+    def sources(value: ir.Value) -> list[ir.Value]:
+        node = value.producer()
+        return (narrow.moved(node) or []) if node is not None and narrow.way(value).rounded else []
+
+    def write(value: ir.Value) -> ir.Value:
+        node, before = value.producer(), sources(value)
+        if node is None or not before:
+            return value if narrow.type(value) == ir.DataType.FLOAT else add("Cast", [value], {"to": ir.DataType.FLOAT})
+        if node.op_type == "Cast":
+            return wide[before[0]]
+        if node not in written:
+            inputs = [wide[one] if one is not None and one in before else one for one in node.inputs]
+            written[node] = new(ir.Node("", node.op_type, inputs, node.attributes, num_outputs=len(node.outputs)))
+        return written[node].outputs[node.outputs.index(value)]
+
+    def add(op_type: str, inputs: list[ir.Value], attributes: dict[str, int]) -> ir.Value:
+        return new(ir.node(op_type, inputs, attributes)).outputs[0]
+
+    def new(node: ir.Node) -> ir.Node:
+        node.name = f"{site.name}/wide_rois/{len(made)}"
+        for output in node.outputs:
+            output.name = names.fresh(node.name)
+        made.append(node)
+        return node
+
+    return made, settle(wide, rois, sources, write)

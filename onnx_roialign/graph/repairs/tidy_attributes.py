@@ -1,0 +1,46 @@
+"""A pass: attributes that ONNX does not have, or whose value it forbids, where what they should be is known."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET
+from onnx_roialign.graph.reading.sites import STANDARD_ATTRIBUTES, Site, sites
+
+__all__ = ["TidyAttributes"]
+
+
+class TidyAttributes(ir.passes.InPlacePass):
+    """Makes every RoiAlign one that runtimes load, and read alike.
+
+    1. An attribute that RoiAlign does not have is removed: no runtime takes a meaning from it.
+    2. coordinate_transformation_mode is removed where it has no legal value, and below opset 16, which does not know
+       it. The source says what the node means (`StateMeaning`), not what the exporter tried to write.
+    3. A negative sampling_ratio becomes 0: frameworks write -1 for adaptive, ONNX writes 0.
+    4. A missing sampling_ratio is written as 0, its default: not every runtime has that default.
+
+    The private op and everything else are left as they are.
+    """
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Applies the rules; modified tells whether any node changed."""
+        modified = [_tidy(site) for site in sites(model) if not site.private]
+        return ir.passes.PassResult(model, any(modified))
+
+
+def _tidy(site: Site) -> bool:
+    attributes = site.node.attributes
+    removed = [name for name in attributes if name not in STANDARD_ATTRIBUTES]
+    mode = attributes.get("coordinate_transformation_mode")
+    if mode is not None and (
+        (site.opset is not None and site.opset < HALF_PIXEL_OPSET)
+        or mode.value not in ("half_pixel", "output_half_pixel")
+    ):
+        removed.append("coordinate_transformation_mode")
+    for name in removed:
+        del attributes[name]
+    ratio = attributes.get("sampling_ratio")
+    adaptive = ratio is None or (ratio.type == ir.AttributeType.INT and ratio.value < 0)
+    if adaptive:
+        attributes.add(ir.AttrInt64("sampling_ratio", 0))
+    return bool(removed) or adaptive

@@ -1,0 +1,1 @@
+"""Writing nodes of the private ops, and removing what nothing reads."""

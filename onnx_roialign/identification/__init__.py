@@ -1,0 +1,1 @@
+"""A black box, live or recorded, to the Semantics that explains it."""

@@ -1,0 +1,159 @@
+"""What one RoI becomes under two meanings of RoiAlign: bins, samples, those dropped, how far the answers differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_roialign.definition import reference
+from onnx_roialign.definition.attributes import Attributes, check_arrays
+from onnx_roialign.definition.geometry import all_positions, axis_grid, axis_samples, scaled_ends
+from onnx_roialign.definition.semantics import Semantics
+from onnx_roialign.sessions.trial import largest_difference
+
+__all__ = ["MAX_POSITIONS", "AxisPlan", "Explanation", "Plan", "explain", "noise_map"]
+
+Array = NDArray[Any]
+Box = tuple[float, float, float, float]
+
+# Positions kept along one axis; an adaptive grid may have 1e8, and of more than this nobody sees the single one.
+MAX_POSITIONS = 1 << 14
+
+
+@dataclass(frozen=True, slots=True)
+class AxisPlan:
+    """One axis of one RoI, in pixels of the feature map.
+
+    Attributes:
+        start: where the RoI begins.
+        size: its length; negative where it is mirrored.
+        bin: the length of one bin.
+        bins: how many there are.
+        grid: samples per bin; 0 where there are none.
+        inside: how many of the ``bins * grid`` samples lie on the map or within its margin.
+        positions: of the samples, in order; those inside only where there are more than `MAX_POSITIONS`.
+        kept: which of them lie inside.
+    """
+
+    start: float
+    size: float
+    bin: float
+    bins: int
+    grid: float
+    inside: float
+    positions: Array
+    kept: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One RoI under one meaning, and what comes out on the map of `noise_map`.
+
+    Attributes:
+        semantics: the meaning.
+        x: along the width.
+        y: along the height.
+        answer: (output_height, output_width).
+    """
+
+    semantics: Semantics
+    x: AxisPlan
+    y: AxisPlan
+    answer: Array
+
+    @property
+    def samples(self) -> float:
+        """How many samples the RoI has in all."""
+        return self.x.bins * self.x.grid * self.y.bins * self.y.grid
+
+    @property
+    def dropped(self) -> float:
+        """How many of them lie so far outside the map that they contribute nothing."""
+        return self.samples - self.x.inside * self.y.inside
+
+    def as_dict(self) -> dict[str, Any]:
+        """The numbers in JSON's types; pairs are (x, y)."""
+        pairs = {name: [getattr(self.x, name), getattr(self.y, name)] for name in ("start", "size", "bin", "grid")}
+        return {**pairs, "samples": int(self.samples), "dropped": int(self.dropped)}
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One RoI under two meanings.
+
+    Attributes:
+        box: x1, y1, x2, y2 in pixels of the image.
+        feature: (H, W) of the map.
+        attributes: of the call; their `semantics` are those of `first`.
+        first: the RoI under the one meaning.
+        second: the RoI under the other.
+    """
+
+    box: Box
+    feature: tuple[int, int]
+    attributes: Attributes
+    first: Plan
+    second: Plan
+
+    @property
+    def difference(self) -> float:
+        """The largest difference of the two answers; infinite where only one of them is NaN."""
+        return largest_difference(self.first.answer, self.second.answer)
+
+
+def explain(box: Box, feature: tuple[int, int], attributes: Attributes, versus: Semantics) -> Explanation:
+    """Works out a RoI's bins and samples under ``attributes.semantics`` and under `versus`.
+
+    Args:
+        box: x1, y1, x2, y2 in pixels of the image, computed with in float32.
+        feature: (H, W) of the feature map in its pixels, each at least 1.
+        attributes: of the call.
+        versus: the other meaning.
+
+    Raises:
+        RoiAlignError: a coordinate that is not finite, or does not stay so when scaled.
+    """
+    X, rois = noise_map(feature)[None, None], np.array([box], np.float32)
+    plans = []
+    for semantics in (attributes.semantics, versus):
+        call = replace(attributes, semantics=semantics)
+        check_arrays(X, rois, np.zeros(1, np.int64), call)
+        answer = reference.roi_align(X, rois, np.zeros(1, np.int64), call)[0, 0]
+        axes = (
+            _axis(rois, 0, feature[1], call.output_width, call),
+            _axis(rois, 1, feature[0], call.output_height, call),
+        )
+        plans.append(Plan(semantics, *axes, answer))
+    return Explanation(box, feature, attributes, *plans)
+
+
+def noise_map(feature: tuple[int, int]) -> Array:
+    """(H, W) float32 in [0, 1), seeded: the map on which answers are compared."""
+    return np.random.default_rng(0).random(feature, np.float32)
+
+
+def _axis(rois: Array, column: int, length: int, bins: int, attributes: Attributes) -> AxisPlan:
+    ratio, semantics = attributes.sampling_ratio, attributes.semantics
+    start, end = scaled_ends(rois[:, column], rois[:, column + 2], attributes.spatial_scale, semantics)
+    with np.errstate(all="ignore"):  # as in the reference: grids of 0 samples, and positions that overflow
+        grid = axis_grid(start, end, bins=bins, sampling_ratio=ratio, semantics=semantics)
+        samples = axis_samples(start, end, length=length, bins=bins, sampling_ratio=ratio, semantics=semantics)
+        count = max(float(grid.count[0]), 0.0)
+        positions, kept = samples.position[:MAX_POSITIONS], np.ones(min(samples.position.size, MAX_POSITIONS), bool)
+        if bins * count <= MAX_POSITIONS:
+            each = all_positions(grid, 0)
+            inside = [np.isin(at, samples.position[samples.bin == p]) for p, at in enumerate(each)]
+            positions, kept = each.ravel(), np.concatenate(inside)
+    return AxisPlan(
+        start=float(start[0]),
+        size=float(grid.size[0]),
+        bin=float(grid.step[0]),
+        bins=bins,
+        grid=count,
+        inside=float(np.round(np.sum(samples.share * count))),
+        positions=positions,
+        kept=kept,
+    )

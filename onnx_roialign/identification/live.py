@@ -1,0 +1,210 @@
+"""A RoIAlign that nobody knows -> the Semantics that it has: live, by probing it, or from recorded answers.
+
+Live, each field of Semantics has a probe (see `probes`), whose answers are read as lengths and compared with what each
+value of the field would give. Calls of which every other thing than the fields could be wrong follow (`CHECKS`): they
+find behaviour that is no field's, such as coordinates that are rounded first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnx_roialign.definition import reference
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.semantics import Semantics
+from onnx_roialign.identification.probes import CHECKS, FIELD_PROBES, Call, Check, Probe
+from onnx_roialign.identification.recorded import RecordedCall, close, identify_recorded
+from onnx_roialign.identification.result import FIELDS, Evidence, Identified, Value, Verdict, conclude
+
+__all__ = ["Evidence", "Identified", "RecordedCall", "Subject", "identify", "identify_recorded"]
+
+Array = npt.NDArray[Any]
+Subject = Callable[[Array, Array, Array, Attributes], npt.ArrayLike]
+
+# Readings are lengths in pixels of up to 16, and features lie in [-1.5, 1): two values of a field read at least 0.06
+# apart, while noise of 1e-5 in the answers moves no reading by more than 1e-4.
+TOLERANCE = 2e-3
+
+
+# The fields that say where a RoI lies on the map, whatever its size.
+_PLACES = ("start_shift", "offset", "end_shift")
+
+
+class _NoAnswerError(Exception):
+    """The call has no usable answer; `odd` tells a wrong one from one that was refused."""
+
+    def __init__(self, reason: str, *, odd: bool) -> None:
+        super().__init__(reason)
+        self.odd = odd
+
+
+def identify(fn: Subject) -> Identified:
+    """Finds out by 20 small calls, each made twice, what a RoIAlign means.
+
+    Args:
+        fn: called as ``fn(X, rois, batch_indices, attributes)`` and answers Y. X is (N, C, H, W) float32, rois
+            (num_rois, 4) float32, batch_indices (num_rois,) int64, Y (num_rois, C, output_height, output_width).
+            `attributes` is an `Attributes`, whose `semantics` field says nothing about this call: fn has its own
+            meaning, which is what is asked. What fn raises is part of the answer, and not passed on.
+
+    Returns:
+        The meaning, the presets that have it, and the evidence. A field is hidden where the other fields leave it
+        nothing to do (with a least size of 1 and `ceil` no bin is empty), or where fn refuses the call (mode "max").
+    """
+    found: dict[str, Value] = {}
+    evidence: list[Evidence] = []
+    for probe in FIELD_PROBES:
+        blind = _blind(probe, found)
+        one = blind if blind is not None else _probe(fn, probe, _semantics(found))
+        if one.verdict == "decided":
+            found[probe.field] = one.value
+        evidence.append(one)
+    if all(one.verdict != "odd" for one in evidence) and found:
+        evidence += [_check(fn, check, _semantics(found), "max_rule" in found) for check in CHECKS]
+    return conclude(evidence)
+
+
+def _semantics(found: dict[str, Value]) -> Semantics:
+    # What is not known yet has no part in the probes before it, and what stays hidden has none in the ones after it.
+    fields: dict[str, Any] = dict(found)
+    return Semantics(**fields)
+
+
+def _blind(probe: Probe, found: dict[str, Value]) -> Evidence | None:
+    if probe.field in _PLACES:
+        return None
+    if probe.field == "max_start" and "max_rule" not in found:
+        return Evidence(probe.field, "hidden", None, probe.asks, (), (), "not probed: max_rule is not known")
+    if all(field in found for field in _PLACES):
+        return None
+    return Evidence(probe.field, "hidden", None, probe.asks, (), (), "not probed: where RoIs lie is not understood")
+
+
+def _probe(fn: Subject, probe: Probe, found: Semantics) -> Evidence:
+    calls = probe.calls(found)
+    try:
+        seen = probe.read([_answer(fn, call) for call in calls])
+    except _NoAnswerError as error:
+        return Evidence(probe.field, "odd" if error.odd else "hidden", None, probe.asks, (), (), str(error))
+    expected = [(value, _expected(probe, calls, found, value)) for value in _values(probe, seen, found)]
+    fitting = [value for value, reading in expected if _fits(reading, seen)]
+    listed = set(FIELDS[probe.field])
+    if any(value in listed for value in fitting):
+        fitting = [value for value in fitting if value in listed]
+    value, reason = None, ""
+    if not fitting:
+        reason = _no_value(probe, calls, found, seen)
+    elif len(fitting) > 1:
+        reason = f"{probe.hidden_by or 'the values answer alike'}: all of {_listed(fitting)} fit"
+    else:
+        value = fitting[0]
+        reason = f"{value!r} alone fits"
+        if value not in listed:
+            reason += ", which none of the presets has"
+    supported = reason != _AVERAGED
+    verdict: Verdict = "decided" if len(fitting) == 1 else "hidden" if fitting or not supported else "odd"
+    shown = [(value, reading) for value, reading in expected if value in listed or value in fitting]
+    return Evidence(
+        subject=probe.field,
+        verdict=verdict,
+        value=value,
+        probe=probe.asks,
+        expected=tuple((value, _numbers(reading)) for value, reading in shown),
+        seen=_numbers(seen),
+        reason=reason,
+    )
+
+
+_AVERAGED = "mode 'max' answers the average: it is not supported"
+
+
+def _no_value(probe: Probe, calls: tuple[Call, ...], found: Semantics, seen: Array) -> str:
+    if probe.field == "max_rule":
+        averages = [replace(call, attributes=replace(call.attributes, mode="avg")) for call in calls]
+        if _fits(probe.read([_ours(call, found) for call in averages]), seen):
+            return _AVERAGED
+    return "no value fits"
+
+
+def _values(probe: Probe, seen: Array, found: Semantics) -> Iterator[Value]:
+    yield from FIELDS[probe.field]
+    if probe.measure is not None and np.all(np.isfinite(seen)):
+        measured = probe.measure(seen, found)
+        if measured not in FIELDS[probe.field]:
+            yield measured
+
+
+def _expected(probe: Probe, calls: tuple[Call, ...], found: Semantics, value: Value) -> Array:
+    meaning = replace(found, **{probe.field: value})  # type: ignore[arg-type]
+    return probe.read([_ours(call, meaning) for call in calls])
+
+
+def _ours(call: Call, semantics: Semantics) -> Array:
+    attributes = replace(call.attributes, semantics=semantics)
+    return reference.roi_align(call.X, call.rois, call.batch_indices, attributes).astype(np.float64)
+
+
+def _answer(fn: Subject, call: Call) -> Array:
+    first, second = _one_answer(fn, call), _one_answer(fn, call)
+    if not np.all(close(first, second, TOLERANCE)):
+        difference = float(np.nanmax(np.abs(first - second), initial=0.0))
+        raise _NoAnswerError(f"answers the same call differently, by up to {difference:.2g}", odd=True)
+    return first
+
+
+def _one_answer(fn: Subject, call: Call) -> Array:
+    arrays = call.X.copy(), call.rois.copy(), call.batch_indices.copy()
+    try:
+        answer = np.asarray(fn(*arrays, call.attributes))
+    except Exception as error:  # whatever it raises is what it answers
+        text = " ".join(str(error).split())
+        raise _NoAnswerError(f"raises {type(error).__name__}: {text}"[:300], odd=False) from error
+    wanted = call.attributes
+    shape = len(call.rois), call.X.shape[1], wanted.output_height, wanted.output_width
+    if answer.shape != shape:
+        raise _NoAnswerError(f"answers shape {answer.shape} where {shape} was asked", odd=True)
+    if answer.dtype.kind not in "fiu" and str(answer.dtype) != "bfloat16":
+        raise _NoAnswerError(f"answers {answer.dtype} where numbers were asked", odd=True)
+    return answer.astype(np.float64)
+
+
+def _fits(reading: Array, seen: Array) -> bool:
+    return bool(np.all(close(reading, seen, TOLERANCE)))
+
+
+def _numbers(reading: Array) -> tuple[float, ...]:
+    return tuple(round(float(number), 6) + 0.0 for number in reading)
+
+
+def _listed(values: list[Value]) -> str:
+    return ", ".join(repr(value) for value in values)
+
+
+def _check(fn: Subject, check: Check, found: Semantics, knows_max: bool) -> Evidence:
+    name, asks, call = check.subject, check.asks, check.call
+    if call.attributes.mode == "max" and not knows_max:
+        return Evidence(name, "hidden", None, asks, (), (), "not probed: max_rule is not known")
+    try:
+        seen = _answer(fn, call)
+    except _NoAnswerError as error:
+        return Evidence(name, "odd" if error.odd else "hidden", None, asks, (), (), str(error))
+    ours = _ours(call, found)
+    wrong = ~close(ours, seen, TOLERANCE)
+    if not wrong.any():
+        return Evidence(name, "decided", None, asks, (), (), f"all {seen.size} outputs are as expected")
+    gap = np.where(wrong, np.nan_to_num(np.abs(ours - seen), nan=np.inf), 0.0)
+    k, c, p, q = (int(i) for i in np.unravel_index(int(np.argmax(gap)), gap.shape))
+    return Evidence(
+        subject=name,
+        verdict="odd",
+        value=None,
+        probe=asks,
+        expected=((None, _numbers(ours[k, c, p, q : q + 1])),),
+        seen=_numbers(seen[k, c, p, q : q + 1]),
+        reason=f"{int(wrong.sum())} of {seen.size} outputs differ, most in RoI {k}, channel {c}, bin ({p}, {q})",
+    )

@@ -1,0 +1,130 @@
+"""A RoiAlign node of a model on one engine, as a function that `identify` can call."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import onnx
+import onnxruntime
+from onnx.reference import ReferenceEvaluator
+
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.semantics import Semantics
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.identification.live import Subject
+from onnx_roialign.onnx_model.nodes import Scope, is_private, is_roi_align, read_attributes, scopes
+from onnx_roialign.ops.evaluator import reference_evaluator
+from onnx_roialign.ops.roi_align import DOMAIN
+from onnx_roialign.sessions.session import ENGINES, session
+
+__all__ = ["PROBED_ENGINES", "ProbedNode", "find_node"]
+
+Array = npt.NDArray[Any]
+_Run = Callable[[Array, Array, Array], npt.ArrayLike]
+
+# The engines of a session, and onnx.reference with our op in it and with its own.
+PROBED_ENGINES = (*ENGINES, "evaluator", "onnx.reference")
+
+# What a probe sets anew; the rest of the node is what is asked about.
+_SET_BY_PROBES = ("output_height", "output_width", "sampling_ratio", "spatial_scale", "mode")
+_NO_LOG = 4  # ONNX Runtime's severity "fatal": a refusal is evidence, which is reported
+_FIRST_IR_VERSION = 8  # read by every onnxruntime that runs here, and by opset 10 models too
+
+
+class ProbedNode:
+    """One RoiAlign node, alone in a model with the opset of its own, on one engine.
+
+    Attributes:
+        name: the node's name.
+        opset: of ONNX's own operators, where the node stands.
+        meant: what the node says that it means, by its opset and its attributes.
+    """
+
+    def __init__(self, node: onnx.NodeProto, opset: int) -> None:
+        self.name, self.opset = node.name, opset
+        self._private = is_private(node)
+        self._op_type = node.op_type
+        self._kept = [a for a in node.attribute if a.name not in _SET_BY_PROBES]
+        self.meant: Semantics = read_attributes(node, opset).semantics
+
+    def on(self, engine: str) -> Subject:
+        """The node on this engine; what the engine raises, the function raises.
+
+        Raises:
+            RoiAlignError: an unknown engine.
+        """
+        if engine not in PROBED_ENGINES:
+            raise RoiAlignError(f"--engine must be one of {', '.join(PROBED_ENGINES)}, got {engine!r}")
+
+        @functools.cache  # two calls of one probe share a session
+        def running(attributes: Attributes) -> _Run:
+            return _start(self._model(attributes), engine)
+
+        return lambda X, rois, batch_indices, attributes: running(attributes)(X, rois, batch_indices)
+
+    def _model(self, attributes: Attributes) -> onnx.ModelProto:
+        helper, tensor = onnx.helper, onnx.TensorProto
+        domain = DOMAIN if self._private else ""
+        asked = {name: getattr(attributes, name) for name in _SET_BY_PROBES}
+        node = helper.make_node(self._op_type, ["X", "rois", "batch_indices"], ["Y"], self.name, domain=domain, **asked)
+        node.attribute.extend(self._kept)
+        graph = helper.make_graph(
+            [node],
+            "probe",
+            [
+                helper.make_tensor_value_info("X", tensor.FLOAT, ["N", "C", "H", "W"]),
+                helper.make_tensor_value_info("rois", tensor.FLOAT, ["num_rois", 4]),
+                helper.make_tensor_value_info("batch_indices", tensor.INT64, ["num_rois"]),
+            ],
+            [helper.make_tensor_value_info("Y", tensor.FLOAT, [None] * 4)],
+        )
+        opsets = [helper.make_opsetid("", self.opset)] + [helper.make_opsetid(DOMAIN, 1)] * self._private
+        return helper.make_model(graph, opset_imports=opsets, ir_version=_FIRST_IR_VERSION)
+
+
+def _start(model: onnx.ModelProto, engine: str) -> _Run:
+    if engine in ENGINES:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _NO_LOG
+        runner: Any = session(model, options, engine=engine)
+    else:
+        runner = reference_evaluator(model) if engine == "evaluator" else ReferenceEvaluator(model)
+
+    def run(X: Array, rois: Array, batch_indices: Array) -> npt.ArrayLike:
+        answer: npt.ArrayLike = runner.run(["Y"], {"X": X, "rois": rois, "batch_indices": batch_indices})[0]
+        return answer
+
+    return run
+
+
+def find_node(model: onnx.ModelProto, name: str | None, path: Path) -> ProbedNode:
+    """The model's RoiAlign node, at any depth: its only one, or the one of that name, or with an output of that name.
+
+    Raises:
+        RoiAlignError: there is none, there are several and no name was given, or its opset is not known.
+    """
+    nodes = [(node, scope) for scope in scopes(model) for node in _roi_aligns(scope)]
+    shared = Counter(node.name for node, _ in nodes)
+    names = ", ".join(
+        node.name if node.name and shared[node.name] == 1 else next(iter(node.output), "") for node, _ in nodes
+    )
+    chosen = [(node, scope) for node, scope in nodes if name is None or (name and name in (node.name, *node.output))]
+    if not nodes:
+        raise RoiAlignError(f"MODEL must have a RoiAlign node, got none in {str(path)!r}")
+    if not chosen:
+        raise RoiAlignError(f"--node must be one of {names}, got {name!r}")
+    if len(chosen) > 1:
+        raise RoiAlignError(f"MODEL must have one RoiAlign node, got {len(chosen)}; choose with --node: {names}")
+    node, scope = chosen[0]
+    if scope.opset is None:
+        raise RoiAlignError(f"MODEL must import ONNX's own operators, got none (node {node.name!r})")
+    return ProbedNode(node, scope.opset)
+
+
+def _roi_aligns(scope: Scope) -> Iterator[onnx.NodeProto]:
+    return (node for node in scope.nodes if is_roi_align(node) or is_private(node))

@@ -1,0 +1,322 @@
+"""The probes of `identify`: small calls, each made so that the values of one field of Semantics answer differently.
+
+`FIELD_PROBES` find the fields. `CHECKS` then compare everything else with the Semantics found.
+
+All of them measure on one map, the ruler, whose channels turn an answer into a length: the average of channel X over a
+bin's samples is their mean x in pixels, that of FOLD_X is their mean distance from x = 8, and ONE is 1 where samples
+count and 0 where they are dropped. So an answer can be read, and a value that nobody foresaw (an offset of 0.25) is
+measured all the same. Every expected reading comes from the reference, never from a formula of its own.
+
+The order matters: a probe may use the fields that the probes before it have found, to put its samples where it wants
+them. None asks for an adaptive grid over a mirrored RoI, as Paddle 3.3.1 with aligned=True never returns from that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.semantics import Semantics
+from onnx_roialign.identification.result import Value
+
+__all__ = ["CHECKS", "FIELD_PROBES", "Call", "Check", "Probe", "ruler"]
+
+Array = npt.NDArray[Any]
+Box = tuple[float, float, float, float]
+
+# Large enough that no sample but the border probe's comes near an edge, and not square, so that swapped axes show.
+HEIGHT, WIDTH = 12, 16
+MIDDLE_Y, MIDDLE_X = 6, 8
+X, Y, FOLD_X, FOLD_Y, ONE = range(5)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call: its RoIs, all of image 0 unless `images` says otherwise, and its attributes."""
+
+    X: Array
+    rois: Array
+    batch_indices: Array
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Something in which no two Semantics differ, but a RoIAlign may be odd: one call, every output of it compared."""
+
+    subject: str
+    asks: str
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One field's probe.
+
+    Attributes:
+        field: the field of Semantics that it finds.
+        asks: what the calls are and why they tell the values apart, in one sentence.
+        calls: makes them, from the Semantics found so far.
+        read: turns their answers into a few numbers that mean something.
+        hidden_by: why readings of different values can coincide.
+        measure: from the reading and the Semantics found so far to the field's value, where it is a length.
+    """
+
+    field: str
+    asks: str
+    calls: Callable[[Semantics], tuple[Call, ...]]
+    read: Callable[[Sequence[Array]], Array]
+    hidden_by: str
+    measure: Callable[[Array, Semantics], Value] | None = None
+
+
+def ruler() -> Array:
+    """(1, 5, 12, 16) float32: see this module's docstring."""
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
+    return np.stack([x, y, np.abs(x - MIDDLE_X), np.abs(y - MIDDLE_Y), np.ones_like(x)])[None]
+
+
+def _call(boxes: Sequence[Box], side: int = 1, **attributes: Any) -> Call:
+    rois = np.array(boxes, np.float32)
+    wanted = Attributes(output_height=side, output_width=side, **attributes)
+    return Call(ruler(), rois, np.zeros(len(rois), np.int64), wanted)
+
+
+def _around(centre: tuple[float, float], size: tuple[float, float], found: Semantics) -> Box:
+    """The box, at scale 1, that the Semantics found so far puts there; both in (x, y)."""
+    (x, y), (width, height) = centre, size
+    x1, y1 = x + found.offset - width / 2, y + found.offset - height / 2
+    first, last = found.start_shift, found.end_shift
+    return x1 - first, y1 - first, x1 + width - last, y1 + height - last
+
+
+# Boxes of the position probes, at scale 1 and 0.5: fractions that differ show coordinates that were rounded first.
+_AT_ONE: Box = (4.25, 3.125, 12.625, 7.75)
+_AT_HALF: Box = (9.25, 4.375, 25.75, 14.625)
+
+
+def _corner_calls(_: Semantics) -> tuple[Call, ...]:
+    return tuple(
+        _call([box], side=2, sampling_ratio=1, spatial_scale=scale) for box, scale in ((_AT_ONE, 1.0), (_AT_HALF, 0.5))
+    )
+
+
+def _starts(answers: Sequence[Array]) -> Array:
+    # Two bins of one sample each lie a quarter and three quarters of the RoI's size from its start.
+    return np.concatenate([1.5 * _near(Y) - 0.5 * _far(Y) for Y in answers])
+
+
+def _shifts(answers: Sequence[Array]) -> Array:
+    # In where RoIs start at scales 1 and 0.5 the offset is the same, but of the shift there is half at scale 0.5.
+    at_one, at_half = np.split(_starts(answers), 2)
+    return np.asarray(2 * (at_one - at_half))
+
+
+def _sizes(answers: Sequence[Array]) -> Array:
+    return np.concatenate([2 * (_far(Y) - _near(Y)) for Y in answers])
+
+
+def _near(answer: Array) -> Array:
+    """(2,) per RoI, as one row: x and y of the sample of the first bin."""
+    return np.column_stack([answer[:, X, 0, 0], answer[:, Y, 0, 0]]).ravel()
+
+
+def _far(answer: Array) -> Array:
+    return np.column_stack([answer[:, X, 1, 1], answer[:, Y, 1, 1]]).ravel()
+
+
+def _tiny_calls(_: Semantics) -> tuple[Call, ...]:
+    # 1/16 by 1/4 pixel of the map, and 1.5 by 1.75: at this scale an end shift of 1 adds only 1/16.
+    return (_call([(128, 96, 129, 100), (112, 80, 136, 108)], side=2, sampling_ratio=1, spatial_scale=1 / 16),)
+
+
+# ceil gives 2, 2 and 3 samples, floor 1, 1 and 2, round 1, 2 and 2, and a fixed default the same number each time.
+_ADAPTIVE_SIZES = (1.25, 1.75, 2.5)
+
+
+def _adaptive_calls(found: Semantics) -> tuple[Call, ...]:
+    return (_call([_around((MIDDLE_X, MIDDLE_Y), (size, size), found) for size in _ADAPTIVE_SIZES]),)
+
+
+def _folds(answers: Sequence[Array]) -> Array:
+    return np.concatenate([answers[0][:, FOLD_X, 0, 0], answers[0][:, FOLD_Y, 0, 0]])
+
+
+def _empty_calls(found: Semantics) -> tuple[Call, ...]:
+    centre = (MIDDLE_X, MIDDLE_Y)
+    return _call([_around(centre, (0.0, 0.0), found)]), _call([_around(centre, (1.5, 1.5), found)], side=4)
+
+
+def _ones(answers: Sequence[Array]) -> Array:
+    return np.concatenate([Y[:, ONE, 0, 0] for Y in answers])
+
+
+def _max_calls(found: Semantics) -> tuple[Call, ...]:
+    box = _around((MIDDLE_X + 0.5, MIDDLE_Y + 0.5), (2.0, 2.0), found)
+    return tuple(_call([box], sampling_ratio=ratio, mode="max") for ratio in (1, 2))
+
+
+def _maxima(answers: Sequence[Array]) -> Array:
+    return np.array([answers[0][0, ONE, 0, 0], answers[1][0, X, 0, 0], answers[1][0, Y, 0, 0]])
+
+
+# So far below 0 that over corners, a quarter of a pixel each, a maximum from -10000 shows.
+_DEEP = 80000.0
+
+
+def _start_calls(found: Semantics) -> tuple[Call, ...]:
+    box = _around((MIDDLE_X + 0.5, MIDDLE_Y + 0.5), (2.0, 2.0), found)
+    call = _call([box], sampling_ratio=1, mode="max")
+    return (replace(call, X=np.full_like(call.X, -_DEEP)),)
+
+
+def _deep(answers: Sequence[Array]) -> Array:
+    # So that a start of -2 is as easily told from 0 as one of -10000 from none.
+    return np.asarray(np.arcsinh(answers[0][:, ONE, 0, 0]))
+
+
+def _border_calls(found: Semantics) -> tuple[Call, ...]:
+    xs = [(at, MIDDLE_Y) for at in (-1.25, -1, -0.5, WIDTH - 0.5, WIDTH, WIDTH + 0.25)]
+    ys = [(MIDDLE_X, at) for at in (-1.25, -1, -0.5, HEIGHT - 0.5, HEIGHT, HEIGHT + 0.25)]
+    return (_call([_around(centre, (2.0, 2.0), found) for centre in (*xs, *ys)], sampling_ratio=1),)
+
+
+FIELD_PROBES: tuple[Probe, ...] = (
+    Probe(
+        field="start_shift",
+        asks="twice the distance between where a RoI starts on the map at scale 1 and where one does at scale 0.5: "
+        "the offset falls out, a shift before scaling stays",
+        calls=_corner_calls,
+        read=_shifts,
+        hidden_by="",
+        measure=lambda seen, _: round(float(seen[0]) - (2 * _AT_ONE[0] - _AT_HALF[0]), 3),
+    ),
+    Probe(
+        field="offset",
+        asks="x and y where a RoI starts on the map, at scales 1 and 0.5: the scaled corner less the offset",
+        calls=_corner_calls,
+        read=_starts,
+        hidden_by="",
+        measure=lambda seen, found: round(_AT_ONE[0] + found.start_shift - float(seen[0]), 3),
+    ),
+    Probe(
+        field="end_shift",
+        asks="width and height of the same RoIs on the map: a shift of the ends adds itself times the scale, one of "
+        "the starts takes itself off",
+        calls=_corner_calls,
+        read=_sizes,
+        hidden_by="",
+        measure=lambda seen, found: round(float(seen[0]) - (_AT_ONE[2] - _AT_ONE[0]) + found.start_shift, 3),
+    ),
+    Probe(
+        field="min_size",
+        asks="width and height of a RoI of 1/16 x 1/4 pixel of the map, and of one of 1.5 x 1.75: a least size shows "
+        "in the first alone",
+        calls=_tiny_calls,
+        read=_sizes,
+        hidden_by="",
+        measure=lambda seen, _: round(float(seen[0]), 3),
+    ),
+    Probe(
+        field="adaptive",
+        asks="mean distance of the samples from the middle of RoIs of 1.25, 1.75 and 2.5 pixels, x then y, "
+        "sampling_ratio 0: it tells how many samples there are",
+        calls=_adaptive_calls,
+        read=_folds,
+        hidden_by="the least size makes all these RoIs one",
+    ),
+    Probe(
+        field="empty",
+        asks="a map of ones over a RoI of size 0, then over one of 1.5 pixels in 4 x 4 bins, sampling_ratio 0: no "
+        "samples in the first with ceil, in either with floor",
+        calls=_empty_calls,
+        read=_ones,
+        hidden_by="no bin is ever without samples, because of the least size",
+    ),
+    Probe(
+        field="max_rule",
+        asks="mode 'max' over a map of ones, one sample amid four pixels: a quarter of one pixel, or the whole sample; "
+        "then x and y of the farthest of 2 x 2 samples",
+        calls=_max_calls,
+        read=_maxima,
+        hidden_by="",
+    ),
+    Probe(
+        field="max_start",
+        asks="asinh of mode 'max' over a map of -80000, one sample amid four pixels: no less than what the maximum "
+        "starts from",
+        calls=_start_calls,
+        read=_deep,
+        hidden_by="",
+        measure=lambda seen, _: round(float(np.sinh(seen[0])), 3),
+    ),
+    Probe(
+        field="border",
+        asks="a map of ones, one sample at x = -1.25, -1, -0.5, W - 0.5, W, W + 0.25, then the same in y: 1 where it "
+        "counts; the second and the fifth tell",
+        calls=_border_calls,
+        read=_ones,
+        hidden_by="",
+    ),
+)
+
+
+def _check(boxes: Sequence[Box], images: Sequence[int] | None = None, low: float = 0.0, **attributes: Any) -> Call:
+    """A call on two images of seeded noise in [low, low + 1)."""
+    noise = np.random.default_rng(0).random((2, 2, HEIGHT, WIDTH), np.float32) + np.float32(low)
+    indices = np.zeros(len(boxes)) if images is None else np.array(images)
+    return Call(noise, np.array(boxes, np.float32), indices.astype(np.int64), Attributes(**attributes))
+
+
+# Coordinates with fractions that no scale or number of bins makes whole: no answer hangs on the rounding of a sample.
+_INSIDE: tuple[Box, ...] = ((2.13, 1.37, 11.71, 8.29), (5.41, 3.17, 6.83, 4.91))
+_BEYOND: tuple[Box, ...] = ((-4.37, 2.13, 3.29, 9.71), (9.83, 6.41, 19.17, 15.37), (30.7, 2.3, 34.9, 8.1))
+
+CHECKS: tuple[Check, ...] = (
+    Check(
+        "images",
+        "RoIs of the second, the first and the second image",
+        _check([*_INSIDE, _INSIDE[0]], [1, 0, 1], output_height=2, output_width=2, sampling_ratio=2),
+    ),
+    Check(
+        "bins and grids",
+        "2 x 5 bins of 3 x 3 samples at scale 0.5",
+        _check(
+            [(4.26, 2.74, 23.42, 16.58), (9.82, 5.14, 14.66, 9.32)],
+            output_height=2,
+            output_width=5,
+            sampling_ratio=3,
+            spatial_scale=0.5,
+        ),
+    ),
+    Check(
+        "adaptive grids",
+        "3 x 2 bins, sampling_ratio 0: as many samples along y as the height of a bin asks for, and so along x",
+        _check(_INSIDE, output_height=3, output_width=2),
+    ),
+    Check(
+        "samples outside",
+        "RoIs partly and wholly off the map: samples past the cut add 0, and still count in the mean",
+        _check(_BEYOND, output_height=3, output_width=3, sampling_ratio=2),
+    ),
+    Check(
+        "mirrored RoIs",
+        "x2 < x1, then y2 < y1, on a fixed grid: sampled backwards, or from a least size on",
+        _check([(9.31, 2.13, 3.57, 8.71), (3.57, 8.71, 9.31, 2.13)], output_height=2, output_width=3, sampling_ratio=2),
+    ),
+    Check(
+        "maxima",
+        "mode 'max' over positive features, inside and partly outside",
+        _check([*_INSIDE, *_BEYOND], output_height=2, output_width=2, sampling_ratio=2, mode="max"),
+    ),
+    Check(
+        "maxima of negatives",
+        "mode 'max' over negative features: no sample counts as 0 inside",
+        _check(_INSIDE, low=-1.5, output_height=2, output_width=2, sampling_ratio=2, mode="max"),
+    ),
+)

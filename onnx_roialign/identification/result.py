@@ -1,0 +1,138 @@
+"""What an identification answers: a Semantics, the presets that share it as far as it shows, and the evidence."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+from onnx_roialign.definition.semantics import PRESETS, Semantics
+
+__all__ = ["FIELDS", "Evidence", "Identified", "Value", "Verdict", "conclude"]
+
+Value = float | str | None
+Verdict = Literal["decided", "hidden", "odd"]
+
+# The values of each field that a RoIAlign is known to have (those of the presets), in the order in which they are
+# tried.
+FIELDS: Mapping[str, tuple[Value, ...]] = MappingProxyType(
+    {
+        "start_shift": (0.0, 0.5),
+        "offset": (0.0, 0.5),
+        "end_shift": (0.0, 1.0, 0.5),
+        "min_size": (None, 1.0),
+        "adaptive": ("ceil", "floor"),
+        "empty": ("zero", "nan"),
+        "max_rule": ("corners", "samples"),
+        "max_start": (None, 0.0, -10000.0),
+        "border": ("inclusive", "exclusive"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one probe showed.
+
+    Attributes:
+        subject: a field of Semantics, or what else was checked ("mirrored RoIs").
+        verdict: "decided": one value fits; "hidden": several do, or the call was refused; "odd": none does.
+        value: the field's value where it is decided (None is a value of min_size), else None.
+        probe: what was asked, and why that tells the values apart.
+        expected: for each value what a RoIAlign with it answers, as `seen`.
+        seen: what was answered, in the probe's own terms; empty where there was no answer.
+        reason: why that is the verdict, in one line.
+    """
+
+    subject: str
+    verdict: Verdict
+    value: Value
+    probe: str
+    expected: tuple[tuple[Value, tuple[float, ...]], ...]
+    seen: tuple[float, ...]
+    reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The evidence in JSON's types; numbers that JSON lacks are the strings "nan", "inf" and "-inf"."""
+        expected = [{"value": value, "reading": _json(reading)} for value, reading in self.expected]
+        return {
+            "subject": self.subject,
+            "verdict": self.verdict,
+            "value": self.value,
+            "probe": self.probe,
+            "expected": expected,
+            "seen": _json(self.seen),
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """What a RoIAlign turned out to be.
+
+    Attributes:
+        semantics: its meaning, with the default of `Semantics` in every field that stayed hidden; None where a field
+            has no value that fits.
+        names: the presets with those semantics as far as they could be seen, in the order of `PRESETS`.
+        evidence: one entry per field of Semantics, in the order in which they were found, then one per other check.
+    """
+
+    semantics: Semantics | None
+    names: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether some Semantics explains all that was seen."""
+        return self.semantics is not None and not self.odd
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """The fields of Semantics that could not be seen."""
+        return tuple(one.subject for one in self.evidence if one.verdict == "hidden" and one.subject in FIELDS)
+
+    @property
+    def odd(self) -> tuple[Evidence, ...]:
+        """The evidence that no Semantics explains."""
+        return tuple(one for one in self.evidence if one.verdict == "odd")
+
+    def differs_from(self, meant: Semantics) -> tuple[str, ...]:
+        """The fields in which what was seen is not what was meant; those that stayed hidden do not count."""
+        return _differences(_decided(self.evidence), meant)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it in JSON's types: fits, semantics (field to value, or null), names, hidden, evidence."""
+        return {
+            "fits": self.fits,
+            "semantics": None if self.semantics is None else dataclasses.asdict(self.semantics),
+            "names": list(self.names),
+            "hidden": list(self.hidden),
+            "evidence": [one.as_dict() for one in self.evidence],
+        }
+
+
+def conclude(evidence: Sequence[Evidence]) -> Identified:
+    """Puts the evidence together; nothing is named where no field at all was decided."""
+    seen = _decided(evidence)
+    unfit = not seen or any(one.verdict == "odd" and one.subject in FIELDS for one in evidence)
+    fields: dict[str, Any] = {} if unfit else seen
+    return Identified(
+        semantics=None if unfit else Semantics(**fields),
+        names=() if unfit else tuple(name for name, preset in PRESETS.items() if not _differences(seen, preset)),
+        evidence=tuple(evidence),
+    )
+
+
+def _decided(evidence: Sequence[Evidence]) -> dict[str, Value]:
+    return {one.subject: one.value for one in evidence if one.verdict == "decided" and one.subject in FIELDS}
+
+
+def _differences(seen: Mapping[str, Value], meant: Semantics) -> tuple[str, ...]:
+    return tuple(name for name, value in seen.items() if getattr(meant, name) != value)
+
+
+def _json(reading: Sequence[float]) -> list[float | str]:
+    return [value if math.isfinite(value) else str(value) for value in reading]

@@ -1,0 +1,258 @@
+"""A model's inputs: read from a .npz file, or made up from the shapes that the model declares; checked either way."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from onnx_roialign.definition.attributes import Attributes, check_arrays
+from onnx_roialign.errors import RoiAlignError, UnreadableModelError
+from onnx_roialign.onnx_model.nodes import is_private, is_roi_align, parse, scopes
+
+__all__ = ["Declared", "check_inputs", "check_repeat", "declared_inputs", "given_inputs", "made_inputs", "read_model"]
+
+Array = NDArray[Any]
+
+MADE_ROIS = 8  # RoIs where the model leaves their number open
+MADE_SIDE = 64  # height and width of an image or feature map where the model leaves them open
+MADE_SIZE = 2  # every other open dimension
+_MOST_MADE = 2**28  # elements of an input: 1 GB of float32
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """One graph input as the model declares it.
+
+    Attributes:
+        name: the input's name.
+        dtype: of its elements.
+        dims: a number, or a name (maybe empty) where a dimension is open; None: the model declares no shape.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    dims: tuple[int | str, ...] | None
+
+
+# Of one command: a median needs no more.
+_MOST_RUNS = 10_000
+
+
+def check_repeat(repeat: int) -> None:
+    """Refuses a number of runs that would not end.
+
+    Raises:
+        RoiAlignError: it is not in [1, 10000].
+    """
+    if not 1 <= repeat <= _MOST_RUNS:
+        raise RoiAlignError(f"--repeat must be in [1, {_MOST_RUNS}], got {repeat}")
+
+
+def read_model(path: Path) -> onnx.ModelProto:
+    """Reads the model at `path` without the data that it keeps in other files.
+
+    Raises:
+        UnreadableModelError: there is no such file, or it holds no ONNX graph with outputs.
+    """
+    model = parse(path)
+    if not model.graph.output:
+        raise UnreadableModelError(f"model must be an ONNX model with outputs, got {str(path)!r} without any")
+    return model
+
+
+def _read_arrays(path: Path) -> dict[str, Array]:
+    """Reads every array of the .npz file at `path`.
+
+    Raises:
+        RoiAlignError: there is no such file, or it is not a readable .npz.
+    """
+    if not path.is_file():
+        raise RoiAlignError(f"--inputs must be a file, got {str(path)!r}")
+    try:
+        with np.load(path) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (ValueError, OSError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        # NumPy opens a lone .npy or a text file too, and then fails on what follows in one of these ways.
+        raise RoiAlignError(f"--inputs must be a readable .npz file, got {str(path)!r}") from error
+
+
+def declared_inputs(model: onnx.ModelProto) -> tuple[Declared, ...]:
+    """Returns the inputs that a caller must give: the graph's, less those with an initializer.
+
+    Raises:
+        RoiAlignError: an input is not a tensor of numbers.
+    """
+    initialized = {tensor.name for tensor in model.graph.initializer}
+    return tuple(_declared(value) for value in model.graph.input if value.name not in initialized)
+
+
+def _declared(value: onnx.ValueInfoProto) -> Declared:
+    tensor = value.type.tensor_type
+    if tensor.elem_type in (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING):
+        raise RoiAlignError(f"{value.name} must be a tensor of numbers, got {value.type.WhichOneof('value') or 'none'}")
+    dims = None
+    if tensor.HasField("shape"):
+        dims = tuple(dim.dim_value if dim.HasField("dim_value") else dim.dim_param for dim in tensor.shape.dim)
+    return Declared(value.name, np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)), dims)
+
+
+def check_inputs(declared: tuple[Declared, ...], arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Returns those of `arrays` that are inputs, in the model's order.
+
+    Raises:
+        RoiAlignError: an input is missing, or its type or shape is not the declared one.
+    """
+    for one in declared:
+        if one.name not in arrays:
+            raise RoiAlignError(f"{one.name} must be among the inputs, got {', '.join(sorted(arrays)) or 'none'}")
+        got = arrays[one.name]
+        if got.dtype != one.dtype:
+            raise RoiAlignError(f"{one.name} must be {one.dtype}, got {got.dtype}")
+        if one.dims is not None and not _fits(got.shape, one.dims):
+            raise RoiAlignError(f"{one.name} must have shape ({_listed(one.dims)}), got shape {got.shape}")
+    return {one.name: arrays[one.name] for one in declared}
+
+
+def given_inputs(model: onnx.ModelProto, path: Path) -> tuple[dict[str, Array], dict[str, Array]]:
+    """The arrays of the .npz file at `path` that are the model's inputs, and those that are its outputs.
+
+    A .npz file holds bfloat16, which NumPy does not have, as two bytes without a type: they get it from the model.
+
+    Raises:
+        RoiAlignError: no such file, or an input that is missing or of another type or shape than the declared one.
+    """
+    arrays = _read_arrays(path)
+    for value in (*model.graph.input, *model.graph.output):
+        kind = value.type.tensor_type.elem_type
+        got = arrays.get(value.name)
+        if got is not None and got.dtype.kind == "V" and kind not in (0, onnx.TensorProto.STRING):
+            dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind))
+            if dtype.kind == "V" and dtype.itemsize == got.dtype.itemsize:
+                arrays[value.name] = got.view(dtype)
+    outputs = {output.name: arrays[output.name] for output in model.graph.output if output.name in arrays}
+    return check_inputs(declared_inputs(model), arrays), outputs
+
+
+def _fits(shape: tuple[int, ...], dims: tuple[int | str, ...]) -> bool:
+    return len(shape) == len(dims) and all(isinstance(d, str) or n == d for n, d in zip(shape, dims, strict=True))
+
+
+def _listed(dims: tuple[int | str, ...]) -> str:
+    return ", ".join(str(d) if d != "" else "?" for d in dims) + ("," if len(dims) == 1 else "")
+
+
+def made_inputs(model: onnx.ModelProto, seed: int = 0) -> dict[str, Array]:
+    """Makes inputs that the model can run on, the same ones every time.
+
+    Floats are uniform in [0, 1), integers and booleans zero. What looks like boxes is made as boxes that lie inside
+    the image: a float input with 4 columns (x1, y1, x2, y2), or with 5 (image 0, then the same), or that a RoiAlign
+    node takes as its `rois`. Dimensions that the model leaves open become 8 RoIs, 64 pixels, or 2; one name, one size.
+    What a RoiAlign takes has its shape where the model declares none.
+
+    Raises:
+        RoiAlignError: an input is not a tensor of numbers, has no shape that could be known, or is nothing that the
+            RoiAlign which takes it can pool.
+    """
+    nodes = [node for node in _pooling_nodes(model) if len(node.input) == 3]
+    declared = tuple(_with_dims(one, nodes) for one in declared_inputs(model))
+    rois, indices = {node.input[1] for node in nodes}, {node.input[2] for node in nodes}
+    shapes = _made_shapes(declared, rois | indices)
+    for name, shape in shapes.items():
+        if min(shape, default=0) < 0 or math.prod(shape) > _MOST_MADE:
+            raise RoiAlignError(f"{name} must have at most {_MOST_MADE} elements to be made up, got shape {shape}")
+    extent = _image_extent(model, shapes)
+    rng = np.random.default_rng(seed)
+    made: dict[str, Array] = {}
+    for one in declared:
+        shape = shapes[one.name]
+        floating = one.dtype.kind not in "biu"
+        if floating and len(shape) == 2 and (shape[1] in (4, 5) or one.name in rois):
+            values: Array = _boxes(rng, shape[0], shape[1], extent)
+        elif floating:
+            values = rng.random(shape)
+        else:
+            values = np.zeros(shape)
+        made[one.name] = values.astype(one.dtype)
+    for node in nodes:
+        if is_roi_align(node) and all(name in made for name in node.input):
+            try:
+                X, boxes, images = (made[name] for name in node.input)
+                check_arrays(X, boxes, images, Attributes())
+            except RoiAlignError as error:
+                raise RoiAlignError(f"{error}, as the model declares its inputs").in_node(node.name) from None
+    return made
+
+
+def _pooling_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """The RoiAligns of the model's graph and the bodies in it, which may take the graph's inputs."""
+    return [
+        node
+        for scope in scopes(model)
+        if scope.graph is not None
+        for node in scope.nodes
+        if is_roi_align(node) or is_private(node)
+    ]
+
+
+def _with_dims(one: Declared, nodes: Sequence[onnx.NodeProto]) -> Declared:
+    """The input with dimensions: where the model declares none, those of what a RoiAlign takes."""
+    if one.dims is not None:
+        return one
+    roles: tuple[tuple[int | str, ...], ...] = (("", "", "", ""), ("", 4), ("",))
+    for node in nodes:
+        for name, dims in zip(node.input, roles, strict=True):
+            if name == one.name:
+                return replace(one, dims=dims)
+    raise RoiAlignError(f"{one.name} must have a shape for inputs to be made up, got none; pass --inputs")
+
+
+def _made_shapes(declared: Sequence[Declared], per_roi: set[str]) -> dict[str, tuple[int, ...]]:
+    # RoiAlign's own inputs first: where they share a dimension's name with another input, it means the RoIs there too.
+    fixed = [one.dims[0] for one in declared if one.name in per_roi and one.dims]
+    count = next((size for size in fixed if isinstance(size, int)), MADE_ROIS)
+    sizes: dict[str, int] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for one in sorted(declared, key=lambda d: d.name not in per_roi):
+        shape = []
+        dims = one.dims or ()
+        for axis, dim in enumerate(dims):
+            boxes = len(dims) == 2 and dims[1] in (4, 5)
+            if isinstance(dim, int):
+                size = dim
+            elif axis == 0 and (one.name in per_roi or boxes):
+                size = count if one.name in per_roi else MADE_ROIS
+            elif one.name in per_roi:
+                size = 4  # the columns of rois
+            else:
+                size = MADE_SIDE if len(dims) >= 3 and axis >= len(dims) - 2 else MADE_SIZE
+            shape.append(sizes.setdefault(dim, size) if isinstance(dim, str) and dim else size)
+        shapes[one.name] = tuple(shape)
+    return shapes
+
+
+def _image_extent(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> tuple[float, float]:
+    """Height and width of the image in pixels, as far as the inputs tell."""
+    for node in _pooling_nodes(model):
+        if node.input and len(shapes.get(node.input[0], ())) == 4:
+            scale = next((a.f for a in node.attribute if a.name == "spatial_scale" and a.f > 0), 1.0)
+            height, width = shapes[node.input[0]][2:]
+            return height / scale, width / scale
+    maps = [shape[-2:] for shape in shapes.values() if len(shape) >= 3]
+    height, width = max(maps, default=(MADE_SIDE, MADE_SIDE))
+    return float(height), float(width)
+
+
+def _boxes(rng: np.random.Generator, count: int, columns: int, extent: tuple[float, float]) -> Array:
+    height, width = extent
+    first, second = rng.uniform(0.0, 0.5, (2, count, 2))
+    corner = first * (width, height)
+    boxes = np.concatenate([corner, corner + second * (width, height)], axis=1)
+    return np.concatenate([np.zeros((count, columns - 4)), boxes], axis=1)

@@ -1,0 +1,115 @@
+"""What a RoiAlign node must be for any engine to run it, said before onnxruntime says it in its own words."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+
+import onnx
+from onnx import helper
+
+from onnx_roialign.definition import attributes, quantized
+from onnx_roialign.definition.attributes import Given
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.onnx_model.nodes import Scope, infer, is_ours, is_quantized, is_roi_align, read_attributes, scopes
+from onnx_roialign.onnx_model.tensor_data import without_weights
+from onnx_roialign.ops.roi_align import INPUTS, QLINEAR_INPUTS
+
+__all__ = ["check_form", "check_nodes", "wrong_inputs", "wrong_outputs"]
+
+_UNKNOWN = Given(None, None)
+
+
+def check_nodes(model: onnx.ModelProto) -> None:
+    """Checks every RoiAlign of a model, ONNX's and the private ones, in every graph and function.
+
+    Types and shapes are looked at as far as ONNX infers them; in functions they are not known.
+
+    Raises:
+        RoiAlignError: the first rule that a node breaks; the text names it and the node.
+    """
+    found = [(scope, node) for scope in scopes(model) for node in scope.nodes if is_ours(node)]
+    for scope, node in found:
+        check_form(node, scope.opset)
+    if found:
+        for scope in scopes(infer(without_weights(model))):
+            nodes = [node for node in scope.nodes if is_ours(node)]
+            values = _values(scope) if nodes else {}
+            for node in nodes:
+                _check_signature(node, values)
+
+
+def check_form(node: onnx.NodeProto, opset: int | None) -> None:
+    """Checks what a node says by itself: how many inputs and outputs it has, and its attributes.
+
+    An attribute that refers to a function's is left to the runtime, which inlines functions.
+
+    Raises:
+        RoiAlignError: the text names the rule and the node.
+    """
+    names = QLINEAR_INPUTS if is_quantized(node) else INPUTS
+    for problem in (wrong_inputs(node.op_type, names, node.input), wrong_outputs(node.op_type, node.output)):
+        if problem:
+            raise RoiAlignError(problem).in_node(node.name)
+    said = onnx.NodeProto(op_type=node.op_type, domain=node.domain, name=node.name)
+    said.attribute.extend(attribute for attribute in node.attribute if not attribute.ref_attr_name)
+    read = read_attributes(said, opset)
+    if is_quantized(node):
+        _in_node(node, quantized.check_attributes, read)
+
+
+def wrong_inputs(op_type: str, names: Sequence[str], given: Sequence[str]) -> str | None:
+    """What is wrong with the inputs of a node, by name, empty where one is left out; None where nothing is."""
+    count = sum(bool(name) for name in given)
+    if count == len(given) == len(names):
+        return None
+    return f"{op_type} must have the inputs {', '.join(names[:-1])} and {names[-1]}, got {count}"
+
+
+def wrong_outputs(op_type: str, given: Sequence[str]) -> str | None:
+    """What is wrong with the outputs of a node, likewise."""
+    count = sum(bool(name) for name in given)
+    return None if count == len(given) == 1 else f"{op_type} must have one output, got {count or 'none'}"
+
+
+def _in_node(node: onnx.NodeProto, check: Callable[..., None], *values: object) -> None:
+    try:
+        check(*values)
+    except RoiAlignError as error:
+        raise error.in_node(node.name) from None
+
+
+def _check_signature(node: onnx.NodeProto, values: Mapping[str, Given]) -> None:
+    check: Callable[..., None] = attributes.check_signature
+    if is_quantized(node):
+        check = quantized.check_signature
+    elif not is_roi_align(node):  # the private op takes rois of another float type than X
+        check = functools.partial(attributes.check_signature, rois_types=attributes.TYPES)
+    _in_node(node, check, *(values.get(name, _UNKNOWN) for name in node.input))
+
+
+def _values(scope: Scope) -> dict[str, Given]:
+    """What is known of the values that can be read in a scope, those of the graphs around it too."""
+    found = {} if scope.outer is None else _values(scope.outer)
+    if scope.graph is None:
+        return found
+    for value in (*scope.graph.input, *scope.graph.value_info, *scope.graph.output):
+        tensor = value.type.tensor_type
+        dims = tuple(_size(dim) for dim in tensor.shape.dim) if tensor.HasField("shape") else None
+        found[value.name] = Given(_type_name(tensor.elem_type), dims)
+    for initializer in scope.graph.initializer:
+        found[initializer.name] = Given(_type_name(initializer.data_type), tuple(initializer.dims))
+    return found
+
+
+def _size(dim: onnx.TensorShapeProto.Dimension) -> int | str | None:
+    return dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None
+
+
+def _type_name(element_type: int) -> str | None:
+    if element_type in (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING):
+        return "string" if element_type else None
+    try:
+        return helper.tensor_dtype_to_np_dtype(element_type).name
+    except KeyError:  # a number that is no type: for onnxruntime to refuse
+        return None

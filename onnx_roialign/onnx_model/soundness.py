@@ -1,0 +1,378 @@
+"""Whether a model can be read at all: what every later step relies on, looked at once, in one place.
+
+`defects` finds what would make reading fail or lead nowhere: names, graphs, attributes, tensors, functions. What else
+ONNX has to say of a model, `validate` asks it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import onnx
+from google.protobuf.descriptor import FieldDescriptor  # type: ignore[import-untyped]
+from google.protobuf.message import Message  # type: ignore[import-untyped]
+
+from onnx_roialign.errors import ModelError
+from onnx_roialign.onnx_model.nodes import ONNX_DOMAINS, Model, bodies, is_ours, parse
+from onnx_roialign.onnx_model.tensor_data import sizes
+from onnx_roialign.ops import roi_align as private_op
+
+__all__ = ["Defect", "defects", "sound"]
+
+_DEEPEST = 100  # messages inside messages, which protobuf reads: about 33 bodies inside each other
+
+_MOST_NUMBERS = 2**40  # in one declared value: terabytes, which a session may ask for as soon as it is made
+
+# Nodes of a model whose functions are written out, as runtimes do: a few that call each other twice are more than any
+# memory holds.
+_MOST_NODES = 500_000
+
+_NEWEST_VERSION = 2**31 - 1  # of a domain, as ONNX's own functions take it
+
+_MOST_DEFECTS = 10  # that are told of one model: the first is the cause of most of the others
+
+_Attribute, _Tensor = onnx.AttributeProto, onnx.TensorProto
+
+# The field that holds an attribute's value, by its type; lists may be empty.
+_VALUE_FIELDS = {
+    _Attribute.FLOAT: "f",
+    _Attribute.INT: "i",
+    _Attribute.STRING: "s",
+    _Attribute.TENSOR: "t",
+    _Attribute.GRAPH: "g",
+    _Attribute.SPARSE_TENSOR: "sparse_tensor",
+    _Attribute.TYPE_PROTO: "tp",
+    _Attribute.FLOATS: "floats",
+    _Attribute.INTS: "ints",
+    _Attribute.STRINGS: "strings",
+    _Attribute.TENSORS: "tensors",
+    _Attribute.GRAPHS: "graphs",
+    _Attribute.SPARSE_TENSORS: "sparse_tensors",
+    _Attribute.TYPE_PROTOS: "type_protos",
+}
+_LISTS = ("floats", "ints", "strings", "tensors", "graphs", "sparse_tensors", "type_protos")
+_NO_VALUE = ("name", "type", "doc_string", "ref_attr_name")
+
+_ELEMENT_TYPES = frozenset(_Tensor.DataType.values()) - {_Tensor.UNDEFINED}
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """What is wrong with a model as a model: the message, and the name of the node, empty where it concerns none."""
+
+    message: str
+    node: str = ""
+
+
+def sound(model: Model) -> onnx.ModelProto:
+    """The model as `parse` reads it, without defects.
+
+    Raises:
+        UnreadableModelError: there is none.
+        ModelError: it has a defect.
+    """
+    proto = parse(model)
+    for defect in defects(proto):
+        raise ModelError(defect.message, node=defect.node or None)
+    return proto
+
+
+def defects(model: onnx.ModelProto) -> tuple[Defect, ...]:
+    """What makes a model one that cannot be read, the first few of them."""
+    message = _unwritable(model)  # what follows may go down into every body, and compare every name
+    if message is not None:
+        return (Defect(message),)
+    found = itertools.chain(
+        _import_defects(model),
+        _graph_defects(model.graph, _Names()),
+        *map(_function_defects, model.functions),
+        _call_defects(model),
+        _argument_defects(model),
+    )
+    return tuple(itertools.islice(found, _MOST_DEFECTS))
+
+
+def _import_defects(model: onnx.ModelProto) -> Iterator[Defect]:
+    for entry in itertools.chain(model.opset_import, *(function.opset_import for function in model.functions)):
+        if not 0 < entry.version <= _NEWEST_VERSION:
+            rule = f"domain {entry.domain!r} must be imported at a version from 1 to {_NEWEST_VERSION}"
+            yield Defect(f"{rule}, got {entry.version}")
+        elif entry.domain == private_op.DOMAIN and entry.version != private_op.OPSET_VERSION:
+            rule = f"domain {private_op.DOMAIN} must be imported at version {private_op.OPSET_VERSION}"
+            yield Defect(f"{rule}, got {entry.version}")
+
+
+def _unwritable(model: onnx.ModelProto) -> str | None:
+    """Why protobuf cannot write and read the model again, as every step in C++ needs."""
+    pending: list[tuple[Message, int]] = [(model, 1)]
+    while pending:
+        message, depth = pending.pop()
+        if depth > _DEEPEST:
+            return f"model must be at most {_DEEPEST} protobuf messages deep, got bodies or types nested deeper"
+        for descriptor, value in message.ListFields():
+            if descriptor.type == FieldDescriptor.TYPE_MESSAGE:
+                inner = (value,) if isinstance(value, Message) else value
+                pending.extend((one, depth + 1) for one in inner)
+            elif descriptor.type == FieldDescriptor.TYPE_STRING:
+                texts = (value,) if isinstance(value, (str, bytes)) else value
+                wrong = next((text for text in texts if not isinstance(text, str)), None)
+                if wrong is not None:
+                    return f"{descriptor.name} must be text in UTF-8, got {wrong!r:.60}"
+    return None
+
+
+# Names
+
+
+@dataclass(slots=True)
+class _Names:
+    """The values that can be read at one place: those of the graph so far, and those of the graphs around it."""
+
+    outer: _Names | None = None
+    here: set[str] = field(default_factory=set)
+    attributes: frozenset[str] | None = None  # of the function; None outside of functions
+
+    @property
+    def of_the_model(self) -> bool:
+        """Whether it is the model's own graph, and no body or function."""
+        return self.outer is None and self.attributes is None
+
+    def __contains__(self, name: str) -> bool:
+        scope: _Names | None = self
+        while scope is not None:
+            if name in scope.here:
+                return True
+            scope = scope.outer
+        return False
+
+
+def _name(node: onnx.NodeProto) -> str:
+    return node.name or next((name for name in node.output if name), "")
+
+
+def _graph_defects(graph: onnx.GraphProto, names: _Names) -> Iterator[Defect]:
+    """What is wrong with a graph and the bodies in it, which see the values of `names`."""
+    for value in graph.input:
+        yield from _made(value.name, names, "an input")
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        yield from _type_defects(value)
+    initialized = set()
+    for tensor in itertools.chain(graph.initializer, (sparse.values for sparse in graph.sparse_initializer)):
+        if not tensor.name or tensor.name in initialized:
+            yield Defect(f"an initializer must have a name of its own, got {tensor.name!r}")
+        initialized.add(tensor.name)
+        names.here.add(tensor.name)  # an input may have one: its default
+        yield from _tensor_defects(tensor, "")
+    for sparse in graph.sparse_initializer:
+        yield from _sparse_defects(sparse, "")
+    yield from _node_defects(graph.node, names)
+    for value in graph.output:
+        if value.name not in names.here:
+            yield Defect(f"an output of a graph must be made in it, got {value.name!r}, which nothing makes")
+
+
+def _function_defects(function: onnx.FunctionProto) -> Iterator[Defect]:
+    if any(entry.domain in ONNX_DOMAINS[1:] for entry in function.opset_import):
+        yield Defect(f"ONNX's own domain must be '' in bodies and functions, got 'ai.onnx' in {function.name!r}")
+    attributes = frozenset((*function.attribute, *(one.name for one in function.attribute_proto)))
+    names = _Names(attributes=attributes)
+    for name in function.input:
+        yield from _made(name, names, f"an input of the function {function.name!r}")
+    for attribute in function.attribute_proto:
+        yield from _attribute_defects(attribute, function.name, names)
+    for value in function.value_info:
+        yield from _type_defects(value)
+    yield from _node_defects(function.node, names)
+    for name in function.output:
+        if name not in names.here:
+            yield Defect(f"an output of the function {function.name!r} must be made in it, got {name!r}")
+
+
+def _node_defects(nodes: Sequence[onnx.NodeProto], names: _Names) -> Iterator[Defect]:
+    coming: set[str] | None = None
+    for node in nodes:
+        where = _name(node)
+        if not node.op_type:
+            yield Defect("a node must have an op_type, got none", where)
+        if node.domain in ONNX_DOMAINS[1:] and not names.of_the_model:
+            yield Defect(f"ONNX's own domain must be '' in bodies and functions, got {node.domain!r}", where)
+        if node.domain == private_op.DOMAIN and not is_ours(node):
+            names_of_ours = ", ".join((*private_op.OP_TYPES, private_op.QLINEAR_OP_TYPE))
+            text = f"an operator of domain {private_op.DOMAIN} must be one of {names_of_ours}, got {node.op_type!r}"
+            yield Defect(text, where)
+        for name in node.input:
+            if name and name not in names:
+                if coming is None:
+                    coming = {made for one in nodes for made in one.output}
+                why = "a later node makes, or itself" if name in coming else "nothing makes"
+                yield Defect(f"inputs must be made before a node reads them, got {name!r}, which {why}", where)
+        yield from _attributes_defects(node, where, names)
+        for body in bodies(node):
+            yield from _graph_defects(body, _Names(names, attributes=names.attributes))
+        for name in node.output:
+            if name:
+                yield from _made(name, names, "an output", where)
+
+
+def _made(name: str, names: _Names, what: str, node: str = "") -> Iterator[Defect]:
+    """Takes a name into those that can be read, or says why it cannot be taken."""
+    if not name or name in names.here:
+        yield Defect(f"{what} must have a name that no other value of its graph has, got {name!r}", node)
+    names.here.add(name)
+
+
+# Attributes, tensors and types
+
+
+def _attributes_defects(node: onnx.NodeProto, where: str, names: _Names) -> Iterator[Defect]:
+    seen = set()
+    for attribute in node.attribute:
+        if attribute.name in seen:
+            yield Defect(f"an attribute must stand once in a node, got {attribute.name!r} twice", where)
+        seen.add(attribute.name)
+        yield from _attribute_defects(attribute, where, names)
+
+
+def _attribute_defects(attribute: onnx.AttributeProto, where: str, names: _Names) -> Iterator[Defect]:
+    name = attribute.name
+    if not name:
+        yield Defect("an attribute must have a name, got none", where)
+    value_field = _VALUE_FIELDS.get(attribute.type)
+    if value_field is None:
+        yield Defect(f"attribute {name!r} must have one of ONNX's types, got type {attribute.type}", where)
+        return
+    given = {descriptor.name for descriptor, _ in attribute.ListFields()}.difference(_NO_VALUE)
+    if attribute.ref_attr_name:
+        if given:
+            yield Defect(f"attribute {name!r} must be a value or a reference to one, got both", where)
+        if attribute.ref_attr_name not in (names.attributes or ()):
+            text = f"attribute {name!r} must refer to an attribute of its function, got {attribute.ref_attr_name!r}"
+            yield Defect(text, where)
+    elif given != {value_field} and not (value_field in _LISTS and not given):
+        kind = _Attribute.AttributeType.Name(attribute.type)
+        got = ", ".join(sorted(given)) or "none"
+        yield Defect(f"attribute {name!r} of type {kind} must have its value in {value_field}, got {got}", where)
+    for tensor in (*((attribute.t,) if attribute.HasField("t") else ()), *attribute.tensors):
+        yield from _tensor_defects(tensor, where)
+    one = (attribute.sparse_tensor,) if attribute.HasField("sparse_tensor") else ()
+    for sparse in (*one, *attribute.sparse_tensors):
+        yield from _tensor_defects(sparse.values, where)
+        yield from _sparse_defects(sparse, where)
+
+
+def _sparse_defects(sparse: onnx.SparseTensorProto, where: str) -> Iterator[Defect]:
+    yield from _tensor_defects(sparse.indices, where)
+    if min(sparse.dims, default=1) < 1:
+        yield Defect(f"a sparse tensor must have dimensions of at least 1, got {_listed(sparse.dims)}", where)
+
+
+def _tensor_defects(tensor: onnx.TensorProto, where: str) -> Iterator[Defect]:
+    name, kind = tensor.name, tensor.data_type
+    if kind not in _ELEMENT_TYPES:
+        yield Defect(f"tensor {name!r} must have one of ONNX's element types, got type {kind}", where)
+        return
+    if any(dim < 0 for dim in tensor.dims):
+        yield Defect(f"tensor {name!r} must have dimensions of at least 0, got {_listed(tensor.dims)}", where)
+        return
+    numbers = math.prod(tensor.dims)
+    if tensor.data_location == _Tensor.EXTERNAL:
+        if not any(entry.key == "location" and entry.value for entry in tensor.external_data):
+            yield Defect(f"tensor {name!r} must say in which file its data is, got none", where)
+        return
+    got, wanted = sizes(tensor)
+    if got != wanted and got:  # none at all: a skeleton, which can be read
+        text = f"tensor {name!r} of shape {_listed(tensor.dims)} must have data for {numbers} numbers"
+        yield Defect(f"{text}, got {got} {'bytes' if tensor.HasField('raw_data') else 'items'}", where)
+
+
+def _type_defects(value: onnx.ValueInfoProto) -> Iterator[Defect]:
+    pending: list[Any] = [value.type]
+    while pending:
+        kind = pending.pop()
+        which = kind.WhichOneof("value")
+        if which in ("sequence_type", "optional_type"):
+            if getattr(kind, which).elem_type.WhichOneof("value") is None:
+                yield Defect(f"value {value.name!r} must say what type it holds, got a {which} of none")
+            pending.append(getattr(kind, which).elem_type)
+        elif which in ("map_type", "opaque_type"):
+            yield Defect(f"value {value.name!r} must be of tensors, got a {which}, which onnx-ir does not hold")
+        elif which in ("tensor_type", "sparse_tensor_type"):
+            element = getattr(kind, which).elem_type
+            dims = [dim.dim_value for dim in getattr(kind, which).shape.dim]
+            numbers = math.prod(dim for dim in dims if dim > 0)
+            if numbers > _MOST_NUMBERS:
+                yield Defect(f"value {value.name!r} must be at most {_MOST_NUMBERS} numbers, got shape {_listed(dims)}")
+            if element not in _ELEMENT_TYPES:
+                yield Defect(f"value {value.name!r} must have one of ONNX's element types, got type {element}")
+
+
+def _listed(dims: Iterable[int]) -> str:
+    return f"({', '.join(map(str, dims))})"
+
+
+# Functions
+
+
+def _call_defects(model: onnx.ModelProto) -> Iterator[Defect]:
+    """Functions of one name, functions that call themselves, and those that are written out without end."""
+    calls: dict[tuple[str, str, str], list[tuple[str, str, str]]] = {}
+    for function in model.functions:
+        key = (_domain(function.domain), function.name, function.overload)
+        if key in calls:
+            yield Defect(f"a function must have a name of its own, got {function.name!r} twice")
+        calls[key] = list(_called(function.node))
+    sizes: dict[tuple[str, str, str], int] = {}
+    for key in calls:
+        pending, open_calls = [key], set()
+        while pending:
+            caller = pending[-1]
+            if caller in sizes:
+                pending.pop()
+                continue
+            open_calls.add(caller)
+            missing = [one for one in calls[caller] if one in calls and one not in sizes]
+            if any(one in open_calls for one in missing):
+                yield Defect(f"a function must not call itself, got {caller[1]!r}, which does, or calls one that does")
+                return
+            if missing:
+                pending.extend(dict.fromkeys(missing))
+            else:
+                sizes[caller] = sum(sizes.get(one, 1) for one in calls[caller])
+                open_calls.discard(pending.pop())
+    total = sum(sizes.get(one, 1) for one in _called(model.graph.node))
+    if calls and total > _MOST_NODES:
+        yield Defect(f"functions must be at most {_MOST_NODES} nodes when they are written out, got more")
+
+
+def _argument_defects(model: onnx.ModelProto) -> Iterator[Defect]:
+    """Calls that leave out an input, as they may, that a RoiAlign of the function reads, which may not."""
+    needed = {}
+    for function in model.functions:
+        read = {name for node in function.node if is_ours(node) for name in node.input}
+        key = _domain(function.domain), function.name, function.overload
+        needed[key] = [(place, name) for place, name in enumerate(function.input) if name in read]
+    pending = [model.graph.node, *(function.node for function in model.functions)] if model.functions else []
+    while pending:
+        for node in pending.pop():
+            pending.extend(body.node for body in bodies(node))
+            for place, name in needed.get((_domain(node.domain), node.op_type, node.overload), ()):
+                if place >= len(node.input) or not node.input[place]:
+                    text = f"a call of {node.op_type!r} must give {name!r}, which a RoiAlign in it reads, got none"
+                    yield Defect(text, _name(node))
+
+
+def _called(nodes: Iterable[onnx.NodeProto]) -> Iterator[tuple[str, str, str]]:
+    """What each node calls, those in bodies too."""
+    pending = list(nodes)
+    while pending:
+        node = pending.pop()
+        yield _domain(node.domain), node.op_type, node.overload
+        pending.extend(inner for body in bodies(node) for inner in body.node)
+
+
+def _domain(domain: str) -> str:
+    return "" if domain in ONNX_DOMAINS else domain

@@ -1,0 +1,49 @@
+"""Types and shapes written behind the private ops, for tools that do not know what these return."""
+
+from __future__ import annotations
+
+import onnx
+
+from onnx_roialign.onnx_model.nodes import infer, is_private, is_quantized, name_domain_once, private_types, scopes
+from onnx_roialign.onnx_model.tensor_data import without_weights
+
+__all__ = ["add_value_info"]
+
+
+def add_value_info(model: onnx.ModelProto) -> None:
+    """Says of every private op's output what it is, where the model does not: element type and shape, names kept.
+
+    Float16 converters, quantizers and shape inference stop at operators that they do not know, unless the model says
+    what comes out of them. In the model's graph and the bodies in it; a function's values depend on its calls.
+
+    Args:
+        model: it is changed.
+    """
+    if not private_types(model):
+        return
+    light = without_weights(model)
+    name_domain_once(light)
+    for scope, typed in zip(tuple(scopes(model)), scopes(infer(light, data_prop=True)), strict=True):
+        if scope.graph is not None and typed.graph is not None:
+            _describe(scope.graph, typed.graph)
+
+
+def _private_outputs(graph: onnx.GraphProto) -> list[str]:
+    return [name for node in graph.node if is_private(node) or is_quantized(node) for name in node.output if name]
+
+
+def _describe(graph: onnx.GraphProto, typed: onnx.GraphProto) -> None:
+    names = _private_outputs(graph)
+    if not names:
+        return
+    types = {value.name: value.type for value in (*typed.value_info, *typed.output) if _says_type(value)}
+    entries = {value.name: value for value in (*graph.value_info, *graph.output)}
+    for name in names:
+        if name not in types or (name in entries and _says_type(entries[name])):
+            continue
+        entry = entries[name] if name in entries else graph.value_info.add(name=name)
+        entry.type.CopyFrom(types[name])
+
+
+def _says_type(value: onnx.ValueInfoProto) -> bool:
+    return bool(value.type.tensor_type.elem_type)

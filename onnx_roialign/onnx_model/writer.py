@@ -1,0 +1,167 @@
+"""Writing ONNX models around RoiAlign: nodes, constants, and the RoiAlign itself, ONNX's own or the private one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.onnx_form import coordinate_mode
+from onnx_roialign.definition.semantics import FIRST_OPSET, HALF_PIXEL_OPSET
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.onnx_model.value_info import add_value_info
+from onnx_roialign.ops import roi_align as private_op
+
+__all__ = ["GraphWriter"]
+
+
+class GraphWriter:
+    """Collects one graph. Every method that adds a value answers its name.
+
+    Attributes:
+        opset: version of ONNX's own operators.
+        dtype: of features and boxes.
+    """
+
+    def __init__(self, opset: int, dtype: npt.DTypeLike, types: Sequence[str], first_opset: int = FIRST_OPSET) -> None:
+        """Starts an empty graph.
+
+        Args:
+            opset: version of ONNX's own operators.
+            dtype: of features and boxes.
+            types: the types that it may be.
+            first_opset: the first opset with the operators that the graph will need.
+
+        Raises:
+            RoiAlignError: an opset or a type that cannot be.
+        """
+        newest = onnx.defs.onnx_opset_version()
+        if not first_opset <= opset <= newest:
+            raise RoiAlignError(f"opset must be in [{first_opset}, {newest}], got {opset}")
+        self.opset = opset
+        self.dtype = np.dtype(dtype)
+        if self.dtype.name not in types:
+            raise RoiAlignError(f"dtype must be {' or '.join(types)}, got {self.dtype}")
+        self._nodes: list[onnx.NodeProto] = []
+        self._inputs: list[onnx.ValueInfoProto] = []
+        self._constants: dict[str, onnx.TensorProto] = {}
+        self._names: set[str] = set()
+        self._private = False
+
+    def input(self, name: str, shape: Sequence[int | str], dtype: npt.DTypeLike | None = None) -> str:
+        """An input of the graph, of the graph's dtype unless another is given."""
+        kind = helper.np_dtype_to_tensor_dtype(self.dtype if dtype is None else np.dtype(dtype))
+        self._inputs.append(helper.make_tensor_value_info(self._new(name), kind, list(shape)))
+        return name
+
+    def constant(self, name: str, values: npt.ArrayLike, dtype: npt.DTypeLike = np.int64) -> str:
+        """A constant; the same name must be the same values."""
+        if name not in self._constants:
+            self._constants[self._new(name)] = numpy_helper.from_array(np.asarray(values, dtype), name)
+        return name
+
+    def node(self, op_type: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
+        """A node of one of ONNX's own operators."""
+        self._nodes.append(helper.make_node(op_type, list(inputs), [self._new(output)], name=output, **attributes))
+        return output
+
+    def roi_align(self, X: str, rois: str, batch_indices: str, output: str, attributes: Attributes) -> str:
+        """ONNX's RoiAlign where it can say the attributes at this opset, else the private op."""
+        mode = coordinate_mode(attributes, self.opset)
+        if mode is None:
+            self._private = True
+            node = private_op.make_node(X, rois, batch_indices, self._new(output), attributes, name=output)
+            self._nodes.append(node)
+            return output
+        said = {
+            "output_height": attributes.output_height,
+            "output_width": attributes.output_width,
+            "sampling_ratio": attributes.sampling_ratio,
+            "spatial_scale": attributes.spatial_scale,
+            "mode": attributes.mode,
+        }
+        if self.opset >= HALF_PIXEL_OPSET:
+            said["coordinate_transformation_mode"] = mode
+        return self.node("RoiAlign", (X, rois, batch_indices), output, **said)
+
+    def qlinear_roi_align(self, inputs: Sequence[str], output: str, attributes: Attributes) -> str:
+        """The private op for quantized features; inputs are X, x_scale, x_zero_point, rois, batch_indices."""
+        self._private = True
+        said = private_op.attributes_of(attributes)
+        node = helper.make_node(
+            private_op.QLINEAR_OP_TYPE, inputs, [self._new(output)], name=output, domain=private_op.DOMAIN, **said
+        )
+        self._nodes.append(node)
+        return output
+
+    def columns(self, boxes: str, first: int, last: int, output: str) -> str:
+        """Columns first to last of a matrix."""
+        ends = (self.constant(f"column_{first}", [first]), self.constant(f"column_{last + 1}", [last + 1]))
+        return self.node("Slice", (boxes, *ends, self.constant("axis_1", [1])), output)
+
+    def length(self, value: str, output: str) -> str:
+        """The length of a value's first axis, as a vector of one."""
+        shape = self.node("Shape", (value,), f"{output}_shape")
+        return self.node("Gather", (shape, self.constant("axis_0", [0])), output, axis=0)
+
+    def indices_and_boxes(self, boxes: str) -> tuple[str, str]:
+        """Rows (image, x1, y1, x2, y2) apart: batch_indices (int64) and rois."""
+        rois = self.columns(boxes, 1, 4, "box_columns")
+        images = self.columns(boxes, 0, 0, "image_column")
+        flat = self.node("Reshape", (images, self.constant("flat", [-1])), "images")
+        return self.node("Cast", (flat,), "batch_indices", to=onnx.TensorProto.INT64), rois
+
+    def join(self, boxes: Sequence[str]) -> tuple[str, str]:
+        """One (L, 4) matrix per image to batch_indices and rois."""
+        images = []
+        for i, own in enumerate(boxes):
+            image = numpy_helper.from_array(np.array([i], np.int64))
+            count = self.length(own, f"count_{i}")
+            images.append(self.node("ConstantOfShape", (count,), f"batch_indices_{i}", value=image))
+        return (
+            self.node("Concat", images, "batch_indices", axis=0),
+            self.node("Concat", boxes, "rois", axis=0),
+        )
+
+    def repeat_images(self, counts: str, boxes: str) -> str:
+        """The image of each box, where counts says how many boxes each image has, image after image.
+
+        Box j of image n is there where ``j < counts[n]``; the coordinates of what is there, row by row, are the images.
+        """
+        one = numpy_helper.from_array(np.array([1], np.int64))
+        ones = self.node("ConstantOfShape", (self.length(boxes, "num_rois"),), "ones", value=one)
+        numbers = self.node("NonZero", (ones,), "numbers")
+        wide = self.node("Cast", (counts,), "wide_counts", to=onnx.TensorProto.INT64)
+        column = self.node("Reshape", (wide, self.constant("column", [-1, 1])), "counts_column")
+        there = self.node("NonZero", (self.node("Less", (numbers, column), "is_there"),), "there")
+        return self.node("Gather", (there, self.constant("first", 0)), "batch_indices", axis=0)
+
+    def model(self, output: str, shape: Sequence[int | str]) -> onnx.ModelProto:
+        """The model, for the oldest IR version that has its opset."""
+        element = helper.np_dtype_to_tensor_dtype(self.dtype)
+        graph = helper.make_graph(
+            self._nodes,
+            "onnx_roialign",
+            self._inputs,
+            [helper.make_tensor_value_info(output, element, list(shape))],
+            list(self._constants.values()),
+        )
+        imports = [helper.make_opsetid("", self.opset)]
+        if self._private:
+            imports.append(helper.make_opsetid(private_op.DOMAIN, private_op.OPSET_VERSION))
+        version = helper.find_min_ir_version_for(imports, True)
+        model = helper.make_model(graph, opset_imports=imports, ir_version=version, producer_name="onnx_roialign")
+        add_value_info(model)
+        onnx.checker.check_model(model)
+        return model
+
+    def _new(self, name: str) -> str:
+        if name in self._names:
+            raise ValueError(f"a value of the graph is called {name!r} already")
+        self._names.add(name)
+        return name

@@ -1,0 +1,76 @@
+"""RoiAlign for onnx.reference, aware of the opset of the model it runs in."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
+
+from onnx_roialign.definition import reference
+from onnx_roialign.definition.attributes import Attributes, Given, check_signature
+from onnx_roialign.definition.semantics import from_onnx
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.onnx_model.node_rules import check_form
+from onnx_roialign.ops.reference_ops import PRIVATE_OPS
+
+__all__ = ["RoiAlign", "reference_evaluator"]
+
+
+class RoiAlign(OpRun):
+    """ONNX's RoiAlign by `onnx_roialign.reference`: ``ReferenceEvaluator(model, new_ops=[RoiAlign])``.
+
+    onnx's own op (1.23.2) takes every default from the newest schema, and so shifts opset 10 to 15 by half a pixel.
+    This one takes them from the schema of the model's opset. onnx matches `new_ops` by class name: hence the name.
+    """
+
+    op_domain = ""
+
+    def __init__(self, onnx_node: onnx.NodeProto, run_params: dict[str, Any], schema: Any = None) -> None:
+        self._opset = int(run_params["opsets"][""])
+        check_form(onnx_node, self._opset)
+        super().__init__(onnx_node, run_params, onnx.defs.get_schema("RoiAlign", self._opset, ""))
+
+    def _run(
+        self,
+        X: npt.NDArray[Any],
+        rois: npt.NDArray[Any],
+        batch_indices: npt.NDArray[Any],
+        coordinate_transformation_mode: str | None = None,
+        **attributes: Any,
+    ) -> tuple[npt.NDArray[Any]]:
+        try:
+            meaning = from_onnx(self._opset, coordinate_transformation_mode)
+            checked = Attributes(semantics=meaning, **attributes)
+            arrays = np.asarray(X), np.asarray(rois), np.asarray(batch_indices)
+            check_signature(*map(Given.of, arrays))  # ONNX's op takes rois of X's type only
+            return (reference.roi_align(*arrays, checked),)
+        except RoiAlignError as error:
+            raise error.in_node(self.onnx_node.name) from None
+
+
+class _Evaluator(ReferenceEvaluator):
+    """Brings RoiAlign along wherever onnx builds another evaluator: functions of the model get no new_ops otherwise."""
+
+    def __init__(self, proto: Any, **kwargs: Any) -> None:
+        kwargs["new_ops"] = [RoiAlign, *PRIVATE_OPS]
+        super().__init__(proto, **kwargs)
+
+
+def reference_evaluator(model: str | os.PathLike[str] | bytes | onnx.ModelProto) -> ReferenceEvaluator:
+    """An onnx ReferenceEvaluator in which every RoiAlign of the model, at any depth, is the one defined here.
+
+    The private ops, onnx_roialign::AnyRoiAlign and QLinearRoiAlign, run too.
+
+    Args:
+        model: path, serialized model or ModelProto. From a path, external data is loaded too.
+    """
+    if isinstance(model, bytes):
+        model = onnx.load_model_from_string(model)
+    elif not isinstance(model, onnx.ModelProto):
+        model = onnx.load(os.fspath(model))
+    return _Evaluator(model)

@@ -1,0 +1,106 @@
+"""The private op onnx_roialign::AnyRoiAlign: ONNX's RoiAlign with every field of Semantics as an attribute.
+
+Inputs X, rois, batch_indices and output Y are those of ONNX's RoiAlign, but that rois may be of another float type than
+X and Y: they are rounded once to the type in which coordinates are computed, float64 where X is float64 and float32
+elsewhere, and must be finite there. So the boxes of a 16-bit model need not be of 16 bits.
+
+Attributes: output_height, output_width, sampling_ratio (integers), spatial_scale (float), mode (string), and every
+field of `Semantics`: offset, min_size, start_shift, end_shift, max_start (floats), adaptive, empty, max_rule, border
+(strings). An absent attribute has the default of the field of `Attributes` or `Semantics`; so no min_size is no bound.
+
+Its type name is nobody else's, because runtimes and tools exist that match operators by type and ignore the domain.
+Older models call it onnx_roialign::RoiAlign, which is read everywhere and written nowhere.
+
+onnx_roialign::QLinearRoiAlign takes X, x_scale, x_zero_point, rois, batch_indices, and the same attributes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.semantics import CHOICES, NUMBERS, Semantics
+from onnx_roialign.errors import RoiAlignError, shown
+
+__all__ = [
+    "ATTRIBUTE_TYPES",
+    "DOMAIN",
+    "INPUTS",
+    "OPSET_VERSION",
+    "OP_TYPE",
+    "OP_TYPES",
+    "PRIVATE_OP_TYPES",
+    "QLINEAR_INPUTS",
+    "QLINEAR_OP_TYPE",
+    "attributes_of",
+    "make_node",
+    "read_attributes",
+]
+
+DOMAIN = "onnx_roialign"
+OPSET_VERSION = 1
+OP_TYPES = ("AnyRoiAlign", "RoiAlign")  # what the op is called in models: today, and before
+OP_TYPE = OP_TYPES[0]
+QLINEAR_OP_TYPE = "QLinearRoiAlign"
+PRIVATE_OP_TYPES = (*OP_TYPES, QLINEAR_OP_TYPE)
+
+# The inputs by name, in order.
+INPUTS = ("X", "rois", "batch_indices")
+QLINEAR_INPUTS = ("X", "x_scale", "x_zero_point", "rois", "batch_indices")
+
+# The type of each attribute in a node (AttributeProto.AttributeType).
+ATTRIBUTE_TYPES: tuple[tuple[str, int], ...] = (
+    *((name, onnx.AttributeProto.INT) for name in ("output_height", "output_width", "sampling_ratio")),
+    *((name, onnx.AttributeProto.FLOAT) for name in ("spatial_scale", *NUMBERS)),
+    *((name, onnx.AttributeProto.STRING) for name in ("mode", *CHOICES)),
+)
+
+_PLAIN = tuple(field.name for field in dataclasses.fields(Attributes) if field.name != "semantics")
+_SEMANTICS = tuple(field.name for field in dataclasses.fields(Semantics))
+
+
+def attributes_of(attributes: Attributes) -> dict[str, Any]:
+    """Every attribute of a node that means this; min_size and max_start only where there is one.
+
+    Raises:
+        RoiAlignError: a number that a node cannot say, since its floats are float32.
+    """
+    attributes.check_in(np.dtype(np.float32))
+    values = {name: getattr(attributes, name) for name in _PLAIN}
+    values |= {name: getattr(attributes.semantics, name) for name in _SEMANTICS}
+    for name, kind in ATTRIBUTE_TYPES:
+        if kind == onnx.AttributeProto.FLOAT and values[name] is not None:
+            values[name] = float(values[name])  # 1 would be written as an integer attribute
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def read_attributes(values: Mapping[str, Any]) -> Attributes:
+    """What a node with these attributes means.
+
+    Args:
+        values: plain Python values by name; texts as str.
+
+    Raises:
+        RoiAlignError: an attribute that the op does not have, or one of the wrong type or out of its range.
+    """
+    known = (*_PLAIN, *_SEMANTICS)
+    if unknown := [name for name in values if name not in known]:
+        raise RoiAlignError(
+            f"an attribute of {DOMAIN}::{OP_TYPE} must be one of {', '.join(known)}, got {shown(unknown[0])}"
+        )
+    semantics = Semantics(**{name: values[name] for name in _SEMANTICS if name in values})
+    return Attributes(**{name: values[name] for name in _PLAIN if name in values}, semantics=semantics)
+
+
+def make_node(
+    X: str, rois: str, batch_indices: str, Y: str, attributes: Attributes, *, name: str = ""
+) -> onnx.NodeProto:
+    """A node of the private op; its model must import DOMAIN in OPSET_VERSION."""
+    inputs = [X, rois, batch_indices]
+    return helper.make_node(OP_TYPE, inputs, [Y], name=name, domain=DOMAIN, **attributes_of(attributes))

@@ -1,0 +1,142 @@
+"""The private ops as onnx sees them: schemas, and types and shapes to infer with."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import threading
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+
+import onnx
+from onnx import defs
+
+from onnx_roialign.ops.roi_align import (
+    ATTRIBUTE_TYPES,
+    DOMAIN,
+    OP_TYPE,
+    OP_TYPES,
+    OPSET_VERSION,
+    PRIVATE_OP_TYPES,
+    QLINEAR_OP_TYPE,
+)
+
+__all__ = ["known_to_onnx", "qlinear_schema", "register_schemas", "schema"]
+
+_FLOATS = ["tensor(float)", "tensor(double)", "tensor(float16)", "tensor(bfloat16)"]
+_QUANTIZED = ["tensor(uint8)", "tensor(int8)"]
+_ATTRIBUTE_KINDS: tuple[tuple[int, Any], ...] = (
+    (onnx.AttributeProto.INT, defs.OpSchema.AttrType.INT),
+    (onnx.AttributeProto.FLOAT, defs.OpSchema.AttrType.FLOAT),
+    (onnx.AttributeProto.STRING, defs.OpSchema.AttrType.STRING),
+)
+
+
+def schema(name: str = OP_TYPE) -> Any:
+    """The schema of onnx_roialign::AnyRoiAlign, by one of its names."""
+    inputs = (("X", "T1"), ("rois", "T2"), ("batch_indices", "tensor(int64)"))
+    return _schema(name, inputs, (("T1", _FLOATS), ("T2", _FLOATS)), rois_input=1)
+
+
+def qlinear_schema() -> Any:
+    """The schema of onnx_roialign::QLinearRoiAlign."""
+    inputs = (
+        ("X", "T1"),
+        ("x_scale", "tensor(float)"),
+        ("x_zero_point", "T1"),
+        ("rois", "tensor(float)"),
+        ("batch_indices", "tensor(int64)"),
+    )
+    return _schema(QLINEAR_OP_TYPE, inputs, (("T1", _QUANTIZED),), rois_input=3)
+
+
+def _schema(
+    name: str, inputs: tuple[tuple[str, str], ...], types: tuple[tuple[str, list[str]], ...], rois_input: int
+) -> Any:
+    kinds = dict(_ATTRIBUTE_KINDS)
+    made = defs.OpSchema(
+        name,
+        DOMAIN,
+        OPSET_VERSION,
+        inputs=[defs.OpSchema.FormalParameter(*parameter) for parameter in inputs],
+        outputs=[defs.OpSchema.FormalParameter("Y", "T1")],
+        type_constraints=[(name, list(allowed), "") for name, allowed in types],
+        attributes=[defs.OpSchema.Attribute(name, kinds[kind], required=False) for name, kind in ATTRIBUTE_TYPES],
+    )
+    made.set_type_and_shape_inference_function(_inference(rois_input))
+    return made
+
+
+def _inference(rois_input: int) -> Callable[[Any], None]:
+    """Y has X's type and the shape (num_rois, C, output_height, output_width)."""
+
+    def infer(context: Any) -> None:
+        X, rois = (context.get_input_type(i).tensor_type for i in (0, rois_input))
+        Y = onnx.TypeProto()
+        Y.tensor_type.elem_type = X.elem_type
+        dims = Y.tensor_type.shape.dim
+        for source, rank, axis in ((rois, 2, 0), (X, 4, 1)):
+            known = len(source.shape.dim) == rank
+            dims.add().CopyFrom(source.shape.dim[axis] if known else onnx.TensorShapeProto.Dimension())
+        for name in ("output_height", "output_width"):
+            size = context.get_attribute(name)
+            dims.add().dim_value = 1 if size is None else size.i
+        context.set_output_type(0, Y)
+
+    return infer
+
+
+class _Registration:
+    """The private schemas in onnx's registry, which is one for the process: each there while somebody needs it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users: collections.Counter[str] = collections.Counter()
+
+    def enter(self, names: Collection[str]) -> None:
+        if not set(names).isdisjoint(OP_TYPES[1:]):
+            # cannot be imported once two domains share an operator's name, and the older one is ONNX's
+            import onnx.reference  # noqa: F401
+
+        with self._lock:
+            for name in names:
+                if not self._users[name]:
+                    defs.register_schema(qlinear_schema() if name == QLINEAR_OP_TYPE else schema(name))
+                self._users[name] += 1
+
+    def leave(self, names: Collection[str]) -> None:
+        with self._lock:
+            for name in names:
+                self._users[name] -= 1
+                if not self._users[name]:
+                    defs.deregister_schema(name, OPSET_VERSION, DOMAIN)
+
+
+_registration = _Registration()
+
+
+def register_schemas() -> None:
+    """Makes the private ops known to onnx in this process, for good.
+
+    onnx's registry is one for the process: from then on onnx.checker checks nodes of the domain ``onnx_roialign``, and
+    onnx.shape_inference, and the tools that use it (quantizers, float16 converters, simplifiers), see through them.
+    May be called several times, from any thread. It imports onnx.reference, which could not be imported afterwards.
+    """
+    _registration.enter(PRIVATE_OP_TYPES)
+
+
+@contextlib.contextmanager
+def known_to_onnx(names: Collection[str] = PRIVATE_OP_TYPES) -> Iterator[None]:
+    """Makes the private ops known to onnx while the block runs, as `register_schemas` does for good.
+
+    Blocks may lie in each other and run in several threads: a schema goes when the last one ends, and with it what
+    another thread without a block of its own saw of it.
+
+    Args:
+        names: which of them; all unless told otherwise.
+    """
+    _registration.enter(names)
+    try:
+        yield
+    finally:
+        _registration.leave(names)

@@ -1,0 +1,121 @@
+"""The benchmark's picture: a panel per race, a bar per engine, the floor as a line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from onnx_roialign.bench.race import Race, Result
+from onnx_roialign.bench.report import milliseconds
+
+__all__ = ["draw_races"]
+
+_INK = "#1f2430"
+_QUIET = "#6b7280"
+_PEER = "#c3c9d4"
+_FLOOR = "#d81b60"
+_OURS: Mapping[str, str] = MappingProxyType(
+    {"avx512": "#0d47a1", "avx2": "#1e78d0", "neon": "#1e78d0", "baseline": "#6fb1f0"}
+)
+_COLUMNS = 2
+
+
+def draw_races(path: Path, races: Sequence[Race], machine: Mapping[str, Any], baseline: str = "onnxruntime") -> None:
+    """Writes the picture as a PNG.
+
+    Args:
+        path: the file.
+        races: those to show, in reading order; engines that were not timed are left out.
+        machine: of machine.describe_machine, for the caption.
+        baseline: the peer that each bar's "x faster" is about.
+    """
+    columns = min(_COLUMNS, len(races))
+    rows = math.ceil(len(races) / columns)
+    bars = max(len(race.results) for race in races)
+    figure = Figure(
+        figsize=(6.6 * columns, rows * (1.05 + 0.34 * bars) + 1.0),
+        dpi=150,
+        facecolor="white",
+        layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, rect=(0, 0.35 / (rows * 3), 1, 1 - 0.35 / (rows * 3))),
+    )
+    canvas = FigureCanvasAgg(figure)  # no window system, no global state
+    figure.suptitle(
+        "RoiAlign on a CPU: milliseconds, median of runs in turns; shorter is faster",
+        x=0.01,
+        ha="left",
+        fontsize=14,
+        weight="bold",
+        color=_INK,
+    )
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, race in zip(panels, races, strict=False):
+        _draw_race(axes, race, baseline)
+    for axes in panels[len(races) :]:
+        axes.set_visible(False)
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    figure.text(
+        0.01,
+        0.005,
+        f"{machine['cpu']}, {machine['cores']} cores. {versions}.\nx: times faster than {baseline}. Red line: the "
+        "floor, every touched feature read once and the output written once at this machine's copy speed.",
+        fontsize=7.5,
+        color=_QUIET,
+        va="bottom",
+    )
+    canvas.print_figure(path, format="png")
+
+
+def _draw_race(axes: Axes, race: Race, baseline: str) -> None:
+    shown = [result for result in race.results if result.times is not None]
+    # Peers above, slowest first, then ours, widest instruction set last: the eye walks down to the shortest bar.
+    shown.sort(key=lambda result: -_median(result))
+    shown = [r for r in shown if r.engine.isa is None] + [r for r in reversed(race.results) if _is_shown_ours(r)]
+    longest = max((result.times.q3 for result in shown if result.times is not None), default=1.0)
+    for place, result in enumerate(shown):
+        ours = result.engine.isa is not None
+        median, times = _median(result), result.times
+        axes.barh(place, median, height=0.72, color=_OURS.get(result.engine.isa or "", _PEER))
+        if times is not None:
+            axes.plot([times.q1, times.q3], [place, place], color=_INK, linewidth=1.1, solid_capstyle="butt")
+        ratio = race.faster(result, baseline)
+        label = milliseconds(median)
+        if ours and ratio is not None:
+            label += f"   {ratio:.1f}x" if ratio >= 1.95 else f"   {ratio:.2f}x"
+        axes.annotate(
+            label,
+            (max(median, times.q3 if times else median), place),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9.5,
+            color=_INK,
+            weight="bold" if ours else "normal",
+        )
+    axes.axvline(race.floor_ms, color=_FLOOR, linewidth=1.2, linestyle=(0, (4, 2)), zorder=3)
+    axes.set_yticks(range(len(shown)), [result.engine.label for result in shown], fontsize=9.5, color=_INK)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.18 * max(longest, race.floor_ms))
+    threads = f"{race.threads} thread{'s' if race.threads > 1 else ''}"
+    axes.set_title(f"{race.workload}", loc="left", fontsize=11.5, weight="bold", color=_INK)
+    axes.set_title(f"{race.dtype}, {race.mode}, {threads}", loc="right", fontsize=9, color=_QUIET)
+    axes.tick_params(axis="x", colors=_QUIET, labelsize=8)
+    axes.tick_params(axis="y", length=0)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(_PEER)
+
+
+def _is_shown_ours(result: Result) -> bool:
+    return result.engine.isa is not None and result.times is not None
+
+
+def _median(result: Result) -> float:
+    return result.times.median if result.times is not None else 0.0

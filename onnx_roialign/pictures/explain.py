@@ -1,0 +1,223 @@
+"""The picture of an explanation: both meanings' bins and samples on the feature grid, where answers differ, numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from onnx_roialign.identification.explain import MAX_POSITIONS, AxisPlan, Explanation, Plan, noise_map
+from onnx_roialign.pictures.style import CHOSEN, INK, OTHERS, QUIET, save, title
+
+__all__ = ["draw_explanation"]
+
+Array = NDArray[Any]
+
+_SIDE = 6.2  # inches of the large panel's longer side
+_CLOSEST = 6.0  # points (1/72 inch) between two drawn samples: any closer, and their marks touch
+_GRID_LINES = 48  # feature pixels in view up to which each is outlined
+_PALE = 0.45
+_ONE_HUNDREDTH = 0.01  # differences that are all below it are written in a smaller unit
+_NUMBERED_BINS = 8  # bins per side up to which each gets its number
+
+
+def draw_explanation(path: Path, shown: Explanation, names: tuple[str, str]) -> None:
+    """Writes the picture as a PNG.
+
+    Args:
+        path: where to.
+        shown: what to draw.
+        names: what the first and the second meaning are called.
+    """
+    figure = Figure(figsize=(12.5, 9.6), dpi=150, facecolor="white")
+    left = figure.add_axes((0.06, 0.34, 0.55, 0.57))
+    right = figure.add_axes((0.70, 0.56, 0.27, 0.35))
+    below = figure.add_axes((0.06, 0.02, 0.91, 0.25))
+    entries = _draw_map(left, shown, names)
+    _draw_differences(right, shown)
+    _write_numbers(below, shown, names)
+    figure.legend(handles=entries, loc="upper left", bbox_to_anchor=(0.675, 0.475), frameon=False, labelcolor=INK)
+    save(figure, path)
+
+
+def _draw_map(axes: Axes, shown: Explanation, names: tuple[str, str]) -> list[Line2D]:
+    """Draws the large panel, and returns what its legend must say."""
+    height, width = shown.feature
+    x_view, y_view = _views(shown)
+    axes.set_facecolor("#f3f4f6")
+    axes.imshow(noise_map(shown.feature), cmap="Greys", vmin=-0.2, vmax=3.0, interpolation="nearest")
+    if max(x_view[1] - x_view[0], y_view[1] - y_view[0]) <= _GRID_LINES:
+        for x in np.arange(width + 1) - 0.5:
+            axes.plot([x, x], [-0.5, height - 0.5], color="white", linewidth=0.8, zorder=1)
+        for y in np.arange(height + 1) - 0.5:
+            axes.plot([-0.5, width - 0.5], [y, y], color="white", linewidth=0.8, zorder=1)
+    axes.add_patch(Rectangle((-0.5, -0.5), width, height, fill=False, edgecolor=QUIET, linewidth=1.2, zorder=2))
+    cut = Rectangle((-1, -1), width + 1, height + 1, fill=False, edgecolor=QUIET, linestyle=(0, (4, 3)), linewidth=1)
+    axes.add_patch(cut)
+    points = 72 * _SIDE / max(x_view[1] - x_view[0], y_view[1] - y_view[0])  # of a feature pixel
+    strides = [_draw_plan(axes, *one, points) for one in ((shown.second, OTHERS, False), (shown.first, CHOSEN, True))]
+    axes.set_xlim(*x_view)
+    axes.set_ylim(*reversed(y_view))
+    if not any(_reaches(plan.x, x_view) and _reaches(plan.y, y_view) for plan in (shown.first, shown.second)):
+        middle = sum(x_view) / 2, sum(y_view) / 2
+        axes.text(*middle, "the RoI lies far off the map", ha="center", color=INK, fontsize=12, style="italic")
+    rows, columns = shown.first.answer.shape
+    box = ", ".join(f"{value:g}" for value in shown.box)
+    bins = f"{rows} x {columns} bins, map {height} x {width}, scale {shown.attributes.spatial_scale:g}"
+    title(axes, "Where the RoI is sampled", f"RoI {box} of the image: {bins}")
+    axes.set_anchor("NW")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("feature map x, pixels (pixel i has its centre at i)", color=QUIET)
+    axes.set_ylabel("feature map y, pixels", color=QUIET)
+    return _legend(shown, names, strides[::-1])
+
+
+def _views(shown: Explanation) -> tuple[tuple[float, float], tuple[float, float]]:
+    """What is shown: the RoI and the nearest edge of the map, at most half a map beyond its edges, and not a strip."""
+    views = []
+    for axis, length in (("x", shown.feature[1]), ("y", shown.feature[0])):
+        plans: list[AxisPlan] = [getattr(plan, axis) for plan in (shown.first, shown.second)]
+        ends = [end for plan in plans for end in (plan.start, plan.start + plan.size)]
+        low, high = min(ends), max(ends)
+        pad = max(1.5, 0.15 * (high - low))
+        low, high = min(low - pad, length - 4.0), max(high + pad, 3.0)
+        reach = max(3.0, 0.5 * length)
+        views.append((max(low, -1 - reach), min(high, length + reach)))
+    side = max(high - low for low, high in views)
+    x, y = (_widened(view, 0.6 * side) for view in views)
+    return x, y
+
+
+def _reaches(axis: AxisPlan, view: tuple[float, float]) -> bool:
+    ends = axis.start, axis.start + axis.size
+    return min(ends) < view[1] and max(ends) > view[0]
+
+
+def _widened(view: tuple[float, float], least: float) -> tuple[float, float]:
+    more = max(0.0, least - (view[1] - view[0])) / 2
+    return view[0] - more, view[1] + more
+
+
+def _draw_plan(axes: Axes, plan: Plan, colour: str, solid: bool, points: float) -> int:
+    """The RoI, its bins and its samples; how many samples there are to each one drawn along an axis."""
+    x, y = plan.x, plan.y
+    order = 6 if solid else 4
+    ends_x, ends_y = ([axis.start, axis.start + axis.size] for axis in (x, y))
+    for p in range(1, x.bins):
+        axes.plot([x.start + p * x.bin] * 2, ends_y, color=colour, linewidth=0.7, alpha=_PALE, zorder=order)
+    for p in range(1, y.bins):
+        axes.plot(ends_x, [y.start + p * y.bin] * 2, color=colour, linewidth=0.7, alpha=_PALE, zorder=order)
+    outline = Rectangle((x.start, y.start), x.size, y.size, fill=False, edgecolor=colour, zorder=order)
+    outline.set_linewidth(2.2 if solid else 1.6)
+    axes.add_patch(outline)
+    axes.plot(x.start, y.start, marker="s", markersize=6, color=colour, zorder=order, clip_on=True)
+    gap = points * min((abs(axis.bin) / axis.grid for axis in (x, y) if axis.grid), default=1.0)
+    stride = math.ceil(_CLOSEST / max(gap, _CLOSEST / MAX_POSITIONS))
+    at_x, at_y = np.meshgrid(x.positions[::stride], y.positions[::stride])
+    kept = y.kept[::stride, None] & x.kept[None, ::stride]
+    size = min((gap * stride / 3) ** 2, 22.0)  # an area: a third of the way to the next sample
+    if solid:
+        axes.scatter(at_x[kept], at_y[kept], s=size, color=colour, linewidths=0, zorder=order)
+    else:
+        axes.scatter(
+            at_x[kept], at_y[kept], s=3 * size, facecolors="none", edgecolors=colour, linewidths=1, zorder=order
+        )
+    marker = "x" if solid else "+"
+    axes.scatter(at_x[~kept], at_y[~kept], s=2.4 * size, marker=marker, color=colour, linewidths=1, zorder=order)
+    return stride
+
+
+def _legend(shown: Explanation, names: tuple[str, str], strides: Sequence[int]) -> list[Line2D]:
+    entries = []
+    for plan, name, stride, colour, solid in zip(
+        (shown.first, shown.second), names, strides, (CHOSEN, OTHERS), (True, False), strict=True
+    ):
+        note = "has no samples" if not plan.samples else f"1 in {stride} drawn along each axis" if stride > 1 else ""
+        style: Literal["full", "none"] = "full" if solid else "none"
+        entries.append(_mark("o", colour, f"{name}: {note}" if note else name, style))
+        if plan.dropped:
+            drawn = not (plan.x.kept.all() and plan.y.kept.all())
+            entries.append(_mark("x" if solid else "+", colour, "dropped" if drawn else "dropped: too many to draw"))
+    entries.append(_mark("s", INK, "where the RoI starts"))
+    entries.append(Line2D([], [], color=QUIET, linestyle=(0, (4, 3)), label="samples beyond are dropped"))
+    return entries
+
+
+def _mark(marker: str, colour: str, label: str, style: Literal["full", "none"] = "full") -> Line2D:
+    return Line2D([], [], color=colour, marker=marker, label=label, linestyle="none", markersize=6, fillstyle=style)
+
+
+def _draw_differences(axes: Axes, shown: Explanation) -> None:
+    first, second = (plan.answer.astype(np.float64) for plan in (shown.first, shown.second))
+    one_is_nan = np.isnan(first) != np.isnan(second)
+    gap = np.where(one_is_nan, np.nan, np.abs(np.nan_to_num(first) - np.nan_to_num(second)))
+    top = max(float(np.nanmax(gap)) if not one_is_nan.all() else 0.0, 1e-3)
+    axes.set_facecolor("#fde68a")
+    axes.imshow(gap, cmap="Purples", vmin=0, vmax=1.3 * top, interpolation="nearest")
+    rows, columns = gap.shape
+    axes.add_patch(Rectangle((-0.5, -0.5), columns, rows, fill=False, edgecolor="#d1d5db", linewidth=1))
+    unit = 1.0 if top >= _ONE_HUNDREDTH else 10.0 ** math.floor(math.log10(top))
+    if max(rows, columns) <= _NUMBERED_BINS:
+        for p, q in np.ndindex(rows, columns):
+            text = "one NaN" if one_is_nan[p, q] else f"{gap[p, q] / unit:.2f}"
+            dark = not one_is_nan[p, q] and gap[p, q] > 0.75 * top
+            axes.text(q, p, text, ha="center", va="center", fontsize=7.5, color="white" if dark else INK)
+    axes.set_xticks(np.unique(np.linspace(0, columns - 1, min(columns, 8)).astype(int)))
+    axes.set_yticks(np.unique(np.linspace(0, rows - 1, min(rows, 8)).astype(int)))
+    scale = "" if unit == 1 else f", in units of {unit:g}"
+    title(axes, "How far the answers differ", f"per bin{scale}; the map is noise in [0, 1)")
+    axes.set_xlabel("bin along x" + ("; yellow: only one is NaN" if one_is_nan.any() else ""), color=QUIET)
+    axes.set_ylabel("bin along y", color=QUIET)
+
+
+def _write_numbers(axes: Axes, shown: Explanation, names: tuple[str, str]) -> None:
+    axes.set_axis_off()
+    axes.set_xlim(0, 1)
+    axes.set_ylim(7.4, -0.7)
+    columns = (0.0, 0.26, 0.55, 0.84)
+    for at, text, colour in zip(columns[1:], (*names, "second less first"), (CHOSEN, OTHERS, QUIET), strict=True):
+        axes.text(at, -0.2, text, fontsize=11, weight="bold", color=colour, va="center")
+    axes.plot([0, 1], [0.35, 0.35], color="#d1d5db", linewidth=1)
+    for row, cells in enumerate(_rows(shown)):
+        for at, text in zip(columns, cells, strict=True):
+            axes.text(at, row + 1, text, fontsize=10.5, color=QUIET if at == 0 else INK, va="center")
+
+
+def _rows(shown: Explanation) -> list[tuple[str, str, str, str]]:
+    first, second = shown.first, shown.second
+    rows = [
+        (what, _pair(first, name), _pair(second, name), _pair_gap(first, second, name))
+        for what, name in (("start x, y", "start"), ("size x, y", "size"), ("bin x, y", "bin"))
+    ]
+    grids = tuple(f"{plan.x.grid:g} x {plan.y.grid:g}" for plan in (first, second))
+    rows.append(("samples per bin, x by y", grids[0], grids[1], ""))
+    for what, a, b in (
+        ("samples in all", first.samples, second.samples),
+        ("of these dropped", first.dropped, second.dropped),
+    ):
+        rows.append((what, _count(a), _count(b), _count(b - a, "+")))
+    worst = "one is NaN where the other is not" if math.isinf(shown.difference) else f"{shown.difference:.4g}"
+    return [*rows, ("largest difference", worst, "", "")]
+
+
+def _count(number: float, sign: str = "") -> str:
+    return format(number, f"{sign},.0f" if abs(number) < 1e9 else f"{sign}.6g")
+
+
+def _pair(plan: Plan, name: str) -> str:
+    return ", ".join(f"{getattr(axis, name):.6g}" for axis in (plan.x, plan.y))
+
+
+def _pair_gap(first: Plan, second: Plan, name: str) -> str:
+    gaps = (getattr(b, name) - getattr(a, name) for a, b in ((first.x, second.x), (first.y, second.y)))
+    return ", ".join(f"{gap:+.4g}" for gap in gaps)

@@ -1,0 +1,1 @@
+"""onnxruntime: session(), register(), the Python op, options."""

@@ -1,0 +1,95 @@
+"""A trial in a process of its own: what takes that process down is the trial's result, not the caller's end."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from numpy.typing import NDArray
+
+from onnx_roialign.sessions.trial import Trial, one_line, try_engine
+
+__all__ = ["try_engine_apart"]
+
+_COMMAND = (sys.executable, "-m", "onnx_roialign.sessions.apart")
+_LONGEST = 200  # characters of what a process says when it goes down
+
+
+def try_engine_apart(
+    model: Path,
+    inputs: Mapping[str, NDArray[Any]],
+    engine: str,
+    *,
+    repeat: int = 1,
+    after_run: Callable[[], None] = lambda: None,
+) -> Trial:
+    """`trial.try_engine` in another process of this Python.
+
+    ONNX Runtime's kernels end the process on some inputs that they do not check; the trial's refusal says so then.
+
+    Args:
+        model: path.
+        inputs: array per input name.
+        engine: one of runtime.ENGINES.
+        repeat: measured runs, at least 1.
+        after_run: called after each of the 1 + `repeat` runs.
+    """
+    with tempfile.TemporaryFile() as said:
+        with subprocess.Popen(_COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said) as process:
+            try:
+                trial = _follow(process, (str(model), dict(inputs), engine, repeat), after_run)
+            finally:
+                process.kill()  # it is over, or the caller was interrupted
+        return trial if trial is not None else _crash(engine, process.returncode, said)
+
+
+def _follow(process: subprocess.Popen[bytes], task: tuple[Any, ...], after_run: Callable[[], None]) -> Trial | None:
+    """Hands the task over and reads until there is a trial; None where the process ends before."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        pickle.dump(task, process.stdin)
+        process.stdin.close()
+        while True:
+            message = pickle.load(process.stdout)
+            if isinstance(message, Trial):
+                return message
+            after_run()
+    except (EOFError, BrokenPipeError, pickle.UnpicklingError):
+        process.wait()
+        return None
+
+
+def _crash(engine: str, code: int, said: IO[bytes]) -> Trial:
+    name = signal.Signals(-code).name if code < 0 and -code in set(signal.Signals) else f"exit code {code}"
+    said.seek(0)
+    lines = said.read().decode(errors="replace").strip().splitlines()
+    reason = f": {' '.join(lines[-1].split())[:_LONGEST]}" if lines else ""
+    return Trial(engine, f"crashed ({name}){reason}", {}, 0.0, None)
+
+
+def _serve() -> None:
+    """The other process: a task from stdin, a 1 for each run and the trial to stdout."""
+    model, inputs, engine, repeat = pickle.load(sys.stdin.buffer)
+    with os.fdopen(os.dup(1), "wb") as answers:
+        os.dup2(2, 1)  # what libraries print is not for the one who reads
+
+        def tell(message: object) -> None:
+            pickle.dump(message, answers)
+            answers.flush()
+
+        try:
+            tell(try_engine(model, inputs, engine, repeat=repeat, after_run=lambda: tell(1)))
+        except Exception as error:  # a trial holds what engines raise; this is what went wrong around it
+            tell(Trial(engine, f"does not run: {one_line(error)}", {}, 0.0, None))
+
+
+if __name__ == "__main__":
+    _serve()

@@ -1,0 +1,128 @@
+"""onnxruntime's side of a session: its version, and the config entries of its options."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import onnx
+import onnxruntime
+from onnx.external_data_helper import load_external_data_for_model
+
+from onnx_roialign.errors import NativeLibraryError, RoiAlignError
+from onnx_roialign.onnx_model.nodes import PROTOBUF_LIMIT, external_data_size, has_external_data, to_bytes
+
+__all__ = [
+    "Source",
+    "check_version",
+    "config_entry",
+    "has_own_threads",
+    "looking_in",
+    "packed",
+    "usable_cores",
+    "version",
+]
+
+_OLDEST = (1, 20)
+
+# Where external data lies for a model given as bytes.
+_FOLDER_ENTRY = "session.model_external_initializers_file_folder_path"
+_FOLDER_ENTRY_SINCE = (1, 22)
+
+
+def version() -> tuple[int, int]:
+    """The major and minor version of onnxruntime."""
+    found = re.match(r"(\d+)\.(\d+)", onnxruntime.__version__)
+    return (int(found[1]), int(found[2])) if found else _OLDEST  # a build without a number: let it try
+
+
+def check_version() -> None:
+    """Refuses an onnxruntime that is too old.
+
+    Raises:
+        NativeLibraryError: the text says which version is needed.
+    """
+    if version() < _OLDEST:
+        raise NativeLibraryError(
+            f"onnxruntime must be {_OLDEST[0]}.{_OLDEST[1]} or newer, got {onnxruntime.__version__}: "
+            "pip install -U onnxruntime"
+        )
+
+
+def has_own_threads(options: onnxruntime.SessionOptions) -> bool:
+    """Whether a session of these options has a thread pool of its own; onnxruntime 1.20 has no other from Python."""
+    return bool(getattr(options, "use_per_session_threads", True))
+
+
+def config_entry(options: onnxruntime.SessionOptions, key: str) -> str | None:
+    """A session config entry, None where there is none."""
+    try:
+        return str(options.get_session_config_entry(key))
+    except RuntimeError:
+        return None
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on: as many threads as onnxruntime gives a session at the most."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Source(NamedTuple):
+    """A model for onnxruntime.
+
+    Attributes:
+        model: path or bytes.
+        folder: where the external data of bytes lies; None: there is none, or it is where onnxruntime looks by itself.
+    """
+
+    model: str | bytes
+    folder: str | None = None
+
+
+def packed(model: onnx.ModelProto, folder: str | None, *, whole: bool = False) -> Source:
+    """A model as bytes.
+
+    Args:
+        model: may be changed.
+        folder: of the file that the model was read from; None: it came as bytes.
+        whole: whether external data is taken in where all of it goes into a protobuf message.
+
+    Raises:
+        RoiAlignError: more than protobuf can write, or than this onnxruntime reads beside a model in bytes.
+    """
+    if folder is None or not has_external_data(model):
+        return Source(to_bytes(model))
+    old = version() < _FOLDER_ENTRY_SINCE
+    if (whole or old) and external_data_size(model, folder) < PROTOBUF_LIMIT:
+        load_external_data_for_model(model, folder)
+        return Source(to_bytes(model))
+    if old:
+        raise RoiAlignError(
+            "onnxruntime must be {}.{} or newer for a rewritten copy of a model over 2 GB, got {}: "
+            "pip install -U onnxruntime".format(*_FOLDER_ENTRY_SINCE, onnxruntime.__version__)
+        )
+    return Source(to_bytes(model), folder)
+
+
+@contextlib.contextmanager
+def looking_in(folder: str | None, options: onnxruntime.SessionOptions, *, shared: bool) -> Iterator[None]:
+    """Lets a session of the options find external data in a folder.
+
+    Shared options forget it again, because it goes before the folder of any path: onnxruntime cannot take an entry
+    away, so that an empty text stays, and prints that it was replaced.
+    """
+    if folder is None:
+        yield
+        return
+    before = config_entry(options, _FOLDER_ENTRY)
+    options.add_session_config_entry(_FOLDER_ENTRY, folder)
+    try:
+        yield
+    finally:
+        if shared:
+            options.add_session_config_entry(_FOLDER_ENTRY, before or "")

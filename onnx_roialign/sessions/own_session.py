@@ -1,0 +1,118 @@
+"""The sessions that `session()` returns: made anew where their providers change, and asked who runs RoiAlign."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import onnxruntime
+
+from onnx_roialign.errors import NativeLibraryError, RoiAlignError
+from onnx_roialign.onnx_model.nodes import is_roi_align
+from onnx_roialign.ops.roi_align import DOMAIN
+from onnx_roialign.sessions.options import Source, looking_in
+from onnx_roialign.sessions.providers import CPU, assignment, checked_providers
+
+__all__ = ["OwnSession", "Prepare", "RemadeSession"]
+
+# Prepares options for a session that these providers are asked for, and returns the model for onnxruntime.
+Prepare = Callable[[onnxruntime.SessionOptions, list[Any] | None], Source]
+
+
+class RemadeSession(onnxruntime.InferenceSession):  # type: ignore[misc]
+    """An InferenceSession whose set_providers() does again all that was done to make it.
+
+    Args:
+        prepare: is called for each set of providers.
+        options: the user's; None: the session has new ones each time.
+        arguments: further ones of InferenceSession.
+        providers: as InferenceSession takes them.
+        provider_options: as InferenceSession takes them.
+    """
+
+    def __init__(
+        self,
+        prepare: Prepare,
+        options: onnxruntime.SessionOptions | None,
+        arguments: Mapping[str, Any],
+        providers: object,
+        provider_options: Any,
+    ) -> None:
+        self._made_from = (prepare, options, arguments)
+        checked = checked_providers(providers)
+        used = onnxruntime.SessionOptions() if options is None else options
+        source = prepare(used, checked)
+        with looking_in(source.folder, used, shared=options is not None):
+            super().__init__(source.model, used, checked, provider_options, **arguments)
+
+    def set_providers(self, providers: object = None, provider_options: Any = None) -> None:
+        """As InferenceSession's; where it fails the session stays as it was."""
+        self.__dict__.update(self._made_again(providers, provider_options).__dict__)
+
+    def _made_again(self, providers: object, provider_options: Any) -> RemadeSession:
+        return type(self)(*self._made_from, providers, provider_options)
+
+
+class OwnSession(RemadeSession):
+    """One in which an engine of this package runs every RoiAlign, whatever providers it has.
+
+    Raises:
+        RoiAlignError: another provider took a RoiAlign, or stumbles over one that it must leave alone.
+    """
+
+    def __init__(
+        self,
+        prepare: Prepare,
+        options: onnxruntime.SessionOptions | None,
+        arguments: Mapping[str, Any],
+        providers: object,
+        provider_options: Any,
+    ) -> None:
+        try:
+            super().__init__(prepare, options, arguments, providers, provider_options)
+        except (RoiAlignError, NativeLibraryError):
+            raise
+        except Exception as error:  # onnxruntime's have no common base
+            if providers != [CPU] and _loads(prepare, options, arguments):
+                reason = " ".join(str(error).split())
+                raise RoiAlignError(
+                    "providers must leave RoiAlign to the CPU, got some with which onnxruntime makes no session of the "
+                    f"model, as it does with the CPU's alone; leave them out, or use engine='builtin' ({reason})"
+                ) from error
+            raise
+        found = assignment(self) or {}
+        others = {name: nodes for name, nodes in found.items() if name != CPU}
+        for name, nodes in others.items():
+            for node in filter(_is_ours, nodes):
+                raise RoiAlignError(
+                    f"RoiAlign must run on the engine that was asked for, got a session in which {name} runs it; "
+                    f"leave {name} out of the providers, or use engine='builtin'"
+                ).in_node(node.name)
+        self._neighbours = sorted(others) if any(map(_is_ours, found.get(CPU, ()))) else []
+
+    def set_providers(self, providers: object = None, provider_options: Any = None) -> None:
+        """As InferenceSession's; where it fails the session stays as it was."""
+        super().set_providers(providers, provider_options)
+        self.warn_of_neighbours(stacklevel=3)
+
+    def warn_of_neighbours(self, stacklevel: int) -> None:
+        """Warns where RoiAlign stands on the CPU among nodes that other providers run."""
+        if self._neighbours:
+            warnings.warn(
+                f"RoiAlign runs on the CPU, and {', '.join(self._neighbours)} runs other nodes of this model: "
+                "what goes between them is copied; engine='builtin' leaves RoiAlign to onnxruntime",
+                stacklevel=stacklevel,
+            )
+
+
+def _loads(prepare: Prepare, options: onnxruntime.SessionOptions | None, arguments: Mapping[str, Any]) -> bool:
+    try:
+        RemadeSession(prepare, options, arguments, [CPU], None)
+    except Exception:  # whatever it is, the providers are not to blame
+        return False
+    return True
+
+
+def _is_ours(node: Any) -> bool:
+    return is_roi_align(node) or node.domain.split(".")[0] == DOMAIN

@@ -1,0 +1,196 @@
+"""Copies of a model in which every RoiAlign carries its whole meaning as attributes: as a private op or a Python op."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import onnx
+import onnx.inliner
+from onnx import NodeProto, TensorProto, helper
+
+from onnx_roialign.definition import quantized
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.semantics import Semantics
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.onnx_model.nodes import (
+    Scope,
+    function_scopes,
+    infer,
+    is_ours,
+    is_private,
+    is_quantized,
+    is_roi_align,
+    read_attributes,
+    scopes,
+)
+from onnx_roialign.ops import roi_align as private_op
+
+__all__ = [
+    "DOMAIN",
+    "OP_TYPE",
+    "QLINEAR_OP_TYPE",
+    "TEXTS",
+    "attributes_from_texts",
+    "rewrite",
+    "with_private_ops",
+]
+
+DOMAIN = "onnx_roialign.reference"
+OP_TYPE = private_op.OP_TYPE
+QLINEAR_OP_TYPE = private_op.QLINEAR_OP_TYPE
+
+_PLAIN = tuple(field.name for field in dataclasses.fields(Attributes) if field.name != "semantics")
+_SEMANTICS = tuple(field.name for field in dataclasses.fields(Semantics))
+
+# The op's attributes, all of them JSON text: onnxruntime-extensions keeps only six digits of a float attribute.
+TEXTS = ("session", "node", *_PLAIN, *_SEMANTICS)
+
+# Types that no Python op can carry. Cast to float32 and back they are computed in float32 and rounded once, as they
+# must be.
+_CAST_TYPES = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
+
+
+def with_private_ops(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy in which every RoiAlign is the private op, by the name that no provider of onnxruntime knows.
+
+    It means the same whatever the opset, on any session options. Nodes keep their names.
+
+    Args:
+        model: left as it is.
+
+    Raises:
+        RoiAlignError: an attribute of the wrong type or value; the text names it and the node.
+    """
+    copy = _copy(model, private_op.DOMAIN, private_op.OPSET_VERSION)
+    for scope in scopes(copy):
+        for node in scope.nodes:
+            if is_roi_align(node) or is_private(node):
+                values = private_op.attributes_of(read_attributes(node, scope.opset))
+                node.domain, node.op_type = private_op.DOMAIN, private_op.OP_TYPE
+                del node.attribute[:]
+                node.attribute.extend(helper.make_attribute(name, value) for name, value in values.items())
+    return copy
+
+
+def _copy(model: onnx.ModelProto, domain: str, version: int) -> onnx.ModelProto:
+    """A copy that imports the domain, RoiAligns in functions being laid bare where onnx can inline them."""
+    if any(is_ours(node) for scope in function_scopes(model) for node in scope.nodes):
+        copy = onnx.inliner.inline_local_functions(model)
+    else:
+        copy = onnx.ModelProto()
+        copy.CopyFrom(model)
+    for owner in (copy, *copy.functions):
+        if not any(entry.domain == domain for entry in owner.opset_import):
+            owner.opset_import.append(helper.make_opsetid(domain, version))
+    return copy
+
+
+def rewrite(model: onnx.ModelProto, session: str) -> onnx.ModelProto:
+    """Rewrites every RoiAlign of the model's graphs and functions, ONNX's and the private ones.
+
+    The type of X is onnx's to infer; where it cannot, behind an operator that onnx does not know, onnxruntime chooses
+    among the float32 and the float64 op, and a 16-bit X is refused when the session is created.
+
+    Args:
+        model: left as it is.
+        session: text that the nodes hand to the op.
+
+    Raises:
+        RoiAlignError: an attribute of the wrong type or value; the text names it and the node.
+    """
+    copy = _copy(model, DOMAIN, 1)
+    inferred = infer(with_private_ops(copy))  # of whose outputs onnx knows the rank, whatever is known of the inputs
+    found = 0
+    for scope, typed in zip(tuple(scopes(copy)), scopes(inferred), strict=True):
+        if scope.graph is not None and typed.graph is not None:
+            # A Python op infers no shape, and Scan runs no body whose outputs have none.
+            for value, known in zip(scope.graph.output, typed.graph.output, strict=True):
+                value.type.CopyFrom(known.type)
+        found = _rewrite_nodes(scope, typed, session, found)
+    return copy
+
+
+def _rewrite_nodes(scope: Scope, typed: Scope, session: str, found: int) -> int:
+    """Rewrites the RoiAligns of one graph or function, of which found came before; answers how many there are now."""
+    if not any(is_ours(node) for node in scope.nodes):
+        return found
+    graph = scope.graph or onnx.GraphProto()  # a function has no types to tell
+    shapes = {value.name: value.type for value in (*typed.graph.value_info, *typed.graph.output)} if typed.graph else {}
+    nodes: list[NodeProto] = []
+    for node in scope.nodes:
+        if is_ours(node):
+            attributes = read_attributes(node, scope.opset)
+            nodes += _replacement(node, attributes, session, typed.types, f"onnx_roialign.{session}.{found}")
+            found += 1
+            if typed.types.get(node.input[0]) and node.output[0] in shapes:
+                _describe(graph, nodes[-1], shapes[node.output[0]])
+        else:
+            nodes.append(node)
+    del scope.nodes[:]
+    scope.nodes.extend(nodes)
+    return found
+
+
+def _describe(graph: onnx.GraphProto, node: NodeProto, output: onnx.TypeProto) -> None:
+    """Writes the shape of a Python op's output: a provider may want the rank of what it is given."""
+    if node.op_type == "Cast":
+        value = graph.value_info.add(name=node.input[0])
+        value.type.CopyFrom(output)
+        value.type.tensor_type.elem_type = TensorProto.FLOAT
+    elif all(value.name != node.output[0] for value in (*graph.value_info, *graph.output)):
+        graph.value_info.add(name=node.output[0]).type.CopyFrom(output)
+
+
+def _texts(node: NodeProto, attributes: Attributes, session: str) -> dict[str, str]:
+    values: dict[str, Any] = {"session": session, "node": node.name}
+    values |= {name: getattr(attributes, name) for name in _PLAIN}
+    values |= {name: getattr(attributes.semantics, name) for name in _SEMANTICS}
+    return {name: json.dumps(values[name]) for name in TEXTS}
+
+
+def attributes_from_texts(texts: Mapping[str, str]) -> Attributes:
+    """What `rewrite` wrote into a node."""
+    values = {name: json.loads(text) for name, text in texts.items()}
+    semantics = Semantics(**{name: values[name] for name in _SEMANTICS})
+    return Attributes(**{name: values[name] for name in _PLAIN}, semantics=semantics)
+
+
+def _element_types(node: NodeProto, types: Mapping[str, int]) -> tuple[int, int]:
+    """The types of X (and Y) and of rois; 0 where they are not known."""
+    X, rois = (types.get(name, 0) for name in node.input[:2])
+    X = X or types.get(node.output[0], 0)
+    if is_private(node):
+        return X, rois
+    if X and rois and rois != X:
+        names = (helper.tensor_dtype_to_np_dtype(X), helper.tensor_dtype_to_np_dtype(rois))
+        raise RoiAlignError(f"rois must have X's type {names[0]}, got {names[1]}").in_node(node.name)
+    return X or rois, X or rois
+
+
+def _replacement(
+    node: NodeProto, attributes: Attributes, session: str, types: Mapping[str, int], prefix: str
+) -> list[NodeProto]:
+    inputs, outputs = list(node.input), list(node.output)
+    texts = _texts(node, attributes, session)
+    if is_quantized(node):
+        try:
+            quantized.check_attributes(attributes)
+        except RoiAlignError as error:
+            raise error.in_node(node.name) from None
+        return [helper.make_node(QLINEAR_OP_TYPE, inputs, outputs, name=node.name, domain=DOMAIN, **texts)]
+    X, rois = _element_types(node, types)
+    computed = TensorProto.FLOAT if X in _CAST_TYPES else X
+    before: list[NodeProto] = []
+    after: list[NodeProto] = []
+    for i, kind in enumerate((X, rois)):
+        if X and kind != computed:
+            before.append(helper.make_node("Cast", [inputs[i]], [f"{prefix}.{i}"], to=computed))
+            inputs[i] = f"{prefix}.{i}"
+    if X in _CAST_TYPES:
+        after = [helper.make_node("Cast", [f"{prefix}.Y"], outputs, to=X)]
+        outputs = [f"{prefix}.Y"]
+    op = helper.make_node(OP_TYPE, inputs, outputs, name=node.name, domain=DOMAIN, **texts)
+    return [*before, op, *after]

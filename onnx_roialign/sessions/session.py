@@ -1,0 +1,195 @@
+"""onnxruntime: sessions in which every RoiAlign of a model runs on the engine that was asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import onnx
+import onnxruntime
+
+from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET
+from onnx_roialign.engines.native import library_path
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.extras import imported_for
+from onnx_roialign.onnx_model import nodes as models
+from onnx_roialign.onnx_model.node_rules import check_nodes
+from onnx_roialign.onnx_model.nodes import Model, OpsetConflictError
+from onnx_roialign.sessions.installed import opset_explained
+from onnx_roialign.sessions.options import Source, check_version, config_entry, has_own_threads, packed, usable_cores
+from onnx_roialign.sessions.own_session import OwnSession, RemadeSession
+from onnx_roialign.sessions.providers import CPU, Providers, has_providers, may_run_more_than_cpu, record
+from onnx_roialign.sessions.rewrite import with_private_ops
+
+__all__ = ["ENGINES", "register", "session"]
+
+ENGINES = ("native", "reference", "builtin")
+
+# The keys of kernels/register.cpp: the first two tell the kernels the opset, and how many threads the session has; the
+# last is the library's own mark.
+_OPSET_ENTRY = "onnx_roialign.opset"
+_THREADS_ENTRY = "onnx_roialign.threads"
+_LIBRARY_ENTRY = "onnx_roialign.registration"
+
+
+def register(sess_options: onnxruntime.SessionOptions, model: Model) -> None:
+    """Makes a session of these options run every RoiAlign of this model on the compiled library.
+
+    Registers the library and tells it the model's opset, on which the meaning of a RoiAlign without
+    coordinate_transformation_mode depends. A kernel cannot see the opset: **use the options for sessions of this model
+    only**, or of models that say the mode in every node. Options can be registered again for a model whose opset means
+    the same.
+
+    The work is cut for the threads that the options have now (intra_op_num_threads): set them before.
+
+    Which providers the session will have is not known here, and one that takes RoiAlign, as OpenVINO's takes the whole
+    graph, goes before the library without a word. Use `session()` where there is a provider beside the CPU's.
+
+    Args:
+        sess_options: options to build an `onnxruntime.InferenceSession` from; not shared with another thread meanwhile.
+        model: path, bytes or ModelProto of the session's model. External data is not read.
+
+    Raises:
+        RoiAlignError: no model, a RoiAlign that cannot be answered, nodes without the attribute at opsets that disagree
+            on what it means, or options that were registered for such an opset or that providers were added to.
+        NativeLibraryError: the compiled library is missing, or onnxruntime is too old for it.
+    """
+    check_version()
+    library_path()
+    if has_providers(sess_options):
+        raise RoiAlignError(
+            "sess_options must have no providers of their own, which may take RoiAlign before the library, got options "
+            "that providers were added to; use onnx_roialign.session()"
+        )
+    proto = models.parse(model)
+    check_nodes(proto)
+    _register(sess_options, proto)
+
+
+def session(
+    model: Model,
+    sess_options: onnxruntime.SessionOptions | None = None,
+    *,
+    engine: str = "native",
+    providers: Providers | None = (CPU,),
+    provider_options: Sequence[Mapping[Any, Any]] | None = None,
+    **kwargs: Any,
+) -> onnxruntime.InferenceSession:
+    """Builds an onnxruntime session in which every RoiAlign, the private ones of this package too, runs on one engine.
+
+    That holds beside every provider: where there is one beside the CPU's, the session gets a copy of the model with
+    RoiAligns of a name that no provider knows, and is asked, once it is there, whether one took a RoiAlign all the same
+    (onnxruntime 1.24 and newer can say). `set_providers()` keeps to it.
+
+    Args:
+        model: path, bytes or ModelProto. Models with external data, and so those over 2 GB, work from a path.
+        sess_options: the session's options, which gain what the engine needs and can be passed again, with the same
+            engine or another, for any model; not shared with another thread meanwhile.
+        engine: "native", the compiled library in the place of onnxruntime's own kernel; "reference", NumPy inside the
+            session (slow; runs of one session wait for each other); "builtin", onnxruntime's own kernel, which knows no
+            private op.
+        providers: execution providers, best first, as names or (name, options); None: onnxruntime's default.
+        provider_options: the options of each, where `providers` are names.
+        **kwargs: further arguments of `onnxruntime.InferenceSession`.
+
+    Returns:
+        The session. The model itself is never changed.
+
+    Raises:
+        RoiAlignError: an unknown engine, no model, a RoiAlign that cannot be answered, providers that are no list or of
+            which one took a RoiAlign, or options that cannot be used.
+        NativeLibraryError: the compiled library is missing, or onnxruntime is too old for it.
+    """
+    if engine not in ENGINES:
+        raise RoiAlignError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
+    making = (sess_options, kwargs, providers, provider_options)
+    if engine == "builtin":
+        return RemadeSession(_Builtin(model), *making)
+    check_version()
+    made: OwnSession
+    if engine == "reference":
+        with imported_for("engine 'reference'"):
+            from onnx_roialign.sessions import python_op
+    with opset_explained(lambda: models.default_opset(models.parse(model).opset_import)):
+        if engine == "reference":
+            proto = models.parse(model)
+            check_nodes(proto)
+            made = python_op.session(proto, _folder(model), *making)
+        else:
+            made = OwnSession(_Native(model), *making)
+    made.warn_of_neighbours(stacklevel=3)
+    return made
+
+
+def _folder(model: Model) -> str | None:
+    return None if isinstance(model, (bytes, onnx.ModelProto)) else os.path.dirname(os.path.abspath(model))
+
+
+def _source(model: Model) -> Source:
+    """What onnxruntime is given where it may have the model as it is: it reads no text formats."""
+    if isinstance(model, onnx.ModelProto):
+        return Source(models.to_bytes(model))
+    if isinstance(model, bytes):
+        return Source(model)
+    path = os.fspath(model)
+    return Source(path) if models.format_of(path) == "protobuf" else packed(models.parse(path), _folder(path))
+
+
+class _Builtin:
+    """Prepares sessions of onnxruntime's own kernel."""
+
+    def __init__(self, model: Model) -> None:
+        self._source = _source(model)
+
+    def __call__(self, options: onnxruntime.SessionOptions, _: object) -> Source:
+        if config_entry(options, _LIBRARY_ENTRY) is not None:
+            raise RoiAlignError(
+                "sess_options must not carry onnx_roialign's library with engine 'builtin', "
+                "got options that it was registered on; pass new ones"
+            )
+        return self._source
+
+
+class _Native:
+    """Prepares sessions of the compiled library: of the model as it is, wherever it means there what it should."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = models.to_bytes(model) if isinstance(model, onnx.ModelProto) else model
+
+    def __call__(self, options: onnxruntime.SessionOptions, providers: list[Any] | None) -> Source:
+        proto = models.parse(self._model)
+        check_nodes(proto)
+        record(options)
+        ours = any(models.is_ours(node) for scope in models.scopes(proto) for node in scope.nodes)
+        if not (ours and may_run_more_than_cpu(providers, options)):
+            try:
+                _register(options, proto)
+                return _source(self._model)
+            except OpsetConflictError:  # of nodes among each other, or with the model that the options were used for
+                pass
+        copy = with_private_ops(proto)
+        _register(options, copy)
+        return packed(copy, _folder(self._model))
+
+
+def _register(options: onnxruntime.SessionOptions, proto: onnx.ModelProto) -> None:
+    path = library_path()
+    opset = models.session_opset(proto)
+    told = config_entry(options, _OPSET_ENTRY)
+    if opset is not None and told is None:
+        options.add_session_config_entry(_OPSET_ENTRY, str(opset))
+    elif (
+        opset is not None
+        and told is not None
+        and told.isdecimal()
+        and (int(told) < HALF_PIXEL_OPSET) != (opset < HALF_PIXEL_OPSET)
+    ):
+        raise OpsetConflictError(
+            f"sess_options must be used for models whose opset means the same by a RoiAlign without "
+            f"coordinate_transformation_mode, got options registered for opset {told} and a model of opset {opset}; "
+            "pass new ones"
+        )
+    if has_own_threads(options) and config_entry(options, _THREADS_ENTRY) is None:
+        options.add_session_config_entry(_THREADS_ENTRY, str(options.intra_op_num_threads or usable_cores()))
+    options.register_custom_ops_library(path)

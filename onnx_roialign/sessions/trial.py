@@ -1,0 +1,131 @@
+"""One model on one engine: does it load, what does it answer, how long does it take, how far off is it."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+from onnx_roialign.sessions.feeding import run_session
+from onnx_roialign.sessions.session import session
+
+__all__ = ["Trial", "largest_difference", "one_line", "try_engine"]
+
+Array = NDArray[Any]
+
+_NO_LOG = 4  # ONNX Runtime's log severity "fatal": what it would print is in the exception, which Trial.refusal holds
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What one engine made of a model.
+
+    Attributes:
+        engine: one of runtime.ENGINES.
+        refusal: why there is no answer, in one line; None where there is one.
+        outputs: the answer by output name, empty where there is none.
+        milliseconds: median wall time of one run, after one that is not counted.
+        roi_align_milliseconds: median over the runs of the time spent in RoiAlign nodes, by ONNX Runtime's profiler;
+            None where the profiler was not asked for.
+    """
+
+    engine: str
+    refusal: str | None
+    outputs: Mapping[str, Array]
+    milliseconds: float
+    roi_align_milliseconds: float | None
+
+
+def try_engine(
+    model: str | Path | onnx.ModelProto,
+    inputs: Mapping[str, Array],
+    engine: str,
+    *,
+    repeat: int = 1,
+    profile: bool = False,
+    after_run: Callable[[], None] = lambda: None,
+) -> Trial:
+    """Loads `model` on `engine` and runs it once to warm up and `repeat` times to measure.
+
+    Whatever the engine raises becomes the trial's refusal: one engine that fails must not hide the others.
+
+    Args:
+        model: path or proto.
+        inputs: array per input name.
+        engine: one of runtime.ENGINES.
+        repeat: measured runs, at least 1.
+        profile: also measure the RoiAlign nodes, in the same runs.
+        after_run: called after each of the 1 + `repeat` runs.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _NO_LOG
+        options.enable_profiling = profile
+        options.profile_file_prefix = str(Path(folder) / "profile")
+        try:
+            running = session(model, options, engine=engine)
+        except Exception as error:  # any engine, any error: it is the trial's result
+            return Trial(engine, f"does not load: {one_line(error)}", {}, 0.0, None)
+        names = [output.name for output in running.get_outputs()]
+        milliseconds = []
+        try:
+            for _ in range(1 + repeat):
+                start = time.perf_counter()
+                answers = run_session(running, inputs, names)
+                milliseconds.append(1e3 * (time.perf_counter() - start))
+                after_run()
+        except Exception as error:
+            return Trial(engine, f"loads, but does not run: {one_line(error)}", {}, 0.0, None)
+        in_nodes = _roi_align_milliseconds(Path(running.end_profiling()), 1 + repeat) if profile else None
+    outputs = dict(zip(names, answers, strict=True))
+    return Trial(engine, None, outputs, statistics.median(milliseconds[1:]), in_nodes)
+
+
+def _roi_align_milliseconds(profile: Path, runs: int) -> float:
+    """Median over the runs, the first left out, of the time that all RoiAlign nodes took together."""
+    events = json.loads(profile.read_text(encoding="utf-8"))
+    nodes = [event for event in events if "RoiAlign" in event.get("args", {}).get("op_name", "")]
+    totals = []
+    for run in [event for event in events if event.get("name") == "model_run"]:
+        end = run["ts"] + run["dur"]
+        totals.append(sum(node["dur"] for node in nodes if run["ts"] <= node["ts"] < end) / 1e3)
+    if len(totals) != runs:
+        raise RuntimeError(f"the profile must have {runs} runs, got {len(totals)}")
+    return float(statistics.median(totals[1:]))
+
+
+def one_line(error: BaseException) -> str:
+    """Returns the error's text with every run of white space, newlines too, as one blank."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def largest_difference(got: Array, want: Array) -> float:
+    """Returns max |got - want|: infinite where the shapes differ or only one side is NaN, 0 where both are empty.
+
+    What is no array of numbers, a text, a sequence of arrays, an optional that is empty, differs by 0 or infinitely.
+    """
+    if isinstance(got, list) and isinstance(want, list):
+        if len(got) != len(want):
+            return float("inf")
+        return max((largest_difference(a, b) for a, b in zip(got, want, strict=True)), default=0.0)
+    if not (isinstance(got, np.ndarray) and isinstance(want, np.ndarray)):
+        return 0.0 if got is None and want is None else float("inf")
+    if got.shape != want.shape:
+        return float("inf")
+    if got.dtype.kind in "OSU" or want.dtype.kind in "OSU":
+        return 0.0 if np.array_equal(got, want) else float("inf")
+    a, b = got.astype(np.float64), want.astype(np.float64)
+    both_nan = np.isnan(a) & np.isnan(b)
+    same = both_nan | (a == b)  # equal infinities, whose difference is NaN
+    difference = np.where(same, 0.0, np.abs(np.where(same, 0.0, a) - np.where(same, 0.0, b)))
+    return float(np.max(np.where(np.isnan(difference), np.inf, difference), initial=0.0))
