@@ -11,8 +11,6 @@ from onnx_roialign.engines.call import roi_align
 from onnx_roialign.engines.native import library_path
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError
 from onnx_roialign.extras import imported_for
-
-# Here, not below: the module has the function's name, so importing it later would put it in the function's place.
 from onnx_roialign.identification.live import identify
 
 if TYPE_CHECKING:
@@ -37,7 +35,12 @@ __version__ = "0.1.0"
 
 # Imported when they are asked for (PEP 562): onnx.reference is slow to import, and onnxruntime may not be installed.
 _MODULES = MappingProxyType(
-    {"RoiAlign": "evaluator", "reference_evaluator": "evaluator", "register": "runtime", "session": "runtime"}
+    {
+        "RoiAlign": "ops.evaluator",
+        "reference_evaluator": "ops.evaluator",
+        "register": "sessions.session",
+        "session": "sessions.session",
+    }
 )
 
 

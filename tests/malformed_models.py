@@ -21,8 +21,8 @@ from onnx_roialign import RoiAlignError
 from onnx_roialign.definition import quantized, reference
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import CHOICES
-from onnx_roialign.onnx_model.nodes import read_attributes
 from onnx_roialign.ops import roi_align as private_op
+from onnx_roialign.ops.nodes import read_attributes
 from onnx_roialign.ops.roi_align import ATTRIBUTE_TYPES
 
 FEEDS_EACH = 4

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from onnx_roialign.cli.main import app
 from onnx_roialign.demo import mask_rcnn as demo
 from onnx_roialign.engines.native import roi_align
-from onnx_roialign.onnx_model.nodes import is_roi_align, read_attributes
+from onnx_roialign.ops.nodes import is_roi_align, read_attributes
 from onnx_roialign.sessions.installed import has_builtin_kernel, loads_opset
 from onnx_roialign.sessions.trial import try_engine
 

@@ -16,8 +16,9 @@ from onnx_roialign import RoiAlignError
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.sources import parse
 from onnx_roialign.graph import convert_opset, make_explicit, repair, validate
-from onnx_roialign.onnx_model.nodes import is_private, is_roi_align, read_attributes, scopes
+from onnx_roialign.onnx_model.scopes import scopes
 from onnx_roialign.ops import roi_align as private_op
+from onnx_roialign.ops.nodes import is_private, is_roi_align, read_attributes
 
 BATCH = 20
 BATCHES = 10  # in every run; under the marker long, ten times as many

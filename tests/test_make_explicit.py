@@ -20,8 +20,9 @@ from session_models import FEEDS, bare_options, cast_model, newest_opset, quiet_
 import onnx_roialign
 from onnx_roialign import RoiAlignError
 from onnx_roialign.graph import make_explicit
-from onnx_roialign.onnx_model.nodes import is_explicit, is_private, is_roi_align, scopes
+from onnx_roialign.onnx_model.scopes import scopes
 from onnx_roialign.ops import roi_align as private_op
+from onnx_roialign.ops.nodes import is_explicit, is_private, is_roi_align
 
 NAMES = exports.names()
 

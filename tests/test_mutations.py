@@ -16,7 +16,7 @@ from onnx_roialign import RoiAlignError
 from onnx_roialign.errors import ModelError
 from onnx_roialign.graph import convert_opset, make_explicit, repair, validate
 from onnx_roialign.identification.node import find_node
-from onnx_roialign.onnx_model.nodes import parse
+from onnx_roialign.onnx_model.file import parse
 from onnx_roialign.onnx_model.soundness import sound
 
 SOURCES = ("torchvision:aligned=True", "paddle", "mindspore", "onnx:16")

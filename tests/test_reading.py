@@ -14,7 +14,8 @@ from onnx_roialign import RoiAlignError
 from onnx_roialign.cli.main import app
 from onnx_roialign.errors import UnreadableModelError
 from onnx_roialign.graph import convert_opset, repair, validate
-from onnx_roialign.onnx_model.nodes import default_opset, parse
+from onnx_roialign.onnx_model.file import parse
+from onnx_roialign.onnx_model.scopes import default_opset
 
 ORT = b"\x20\x00\x00\x00ORTM" + bytes(64)
 

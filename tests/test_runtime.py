@@ -32,7 +32,7 @@ from test_ort_ops import assert_close
 import onnx_roialign
 from onnx_roialign import NativeLibraryError, RoiAlignError
 from onnx_roialign.engines import native
-from onnx_roialign.onnx_model import nodes as models
+from onnx_roialign.onnx_model import file as model_file
 from onnx_roialign.sessions import python_op
 
 ENGINES = ("native", "reference", "builtin")
@@ -86,7 +86,7 @@ def test_external_data_of_an_earlier_model_does_not_mislead_the_next(external, t
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_proto_over_the_limit_of_protobuf_says_to_use_a_path(engine, monkeypatch):
-    monkeypatch.setattr(models, "PROTOBUF_LIMIT", 100)
+    monkeypatch.setattr(model_file, "PROTOBUF_LIMIT", 100)
     with pytest.raises(
         RoiAlignError, match=r"model must be a path where it is over 2 GB, got a ModelProto of \d+ bytes"
     ):

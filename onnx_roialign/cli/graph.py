@@ -27,8 +27,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.onnx_model.file import format_of, to_bytes
 from onnx_roialign.onnx_model.inputs import given_inputs, read_model
-from onnx_roialign.onnx_model.nodes import format_of, has_external_data, to_bytes
+from onnx_roialign.onnx_model.scopes import has_external_data
 
 if TYPE_CHECKING:  # each command imports what it needs: onnx-ir and its passes are slow to
     from onnx_roialign.graph import Finding

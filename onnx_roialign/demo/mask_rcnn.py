@@ -22,7 +22,7 @@ from onnx_roialign.definition.geometry import axis_samples, scaled_ends
 from onnx_roialign.demo.torch_rand import torch_rand
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
-from onnx_roialign.onnx_model.nodes import is_roi_align, read_attributes
+from onnx_roialign.ops.nodes import is_roi_align, read_attributes
 from onnx_roialign.sessions.session import ENGINES
 from onnx_roialign.sessions.trial import Trial, largest_difference, try_engine
 

@@ -17,8 +17,9 @@ from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.identification.live import Subject
-from onnx_roialign.onnx_model.nodes import Scope, is_private, is_roi_align, read_attributes, scopes
+from onnx_roialign.onnx_model.scopes import Scope, scopes
 from onnx_roialign.ops.evaluator import reference_evaluator
+from onnx_roialign.ops.nodes import is_private, is_roi_align, read_attributes
 from onnx_roialign.ops.roi_align import DOMAIN
 from onnx_roialign.sessions.session import ENGINES, session
 

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from onnx_roialign.definition.attributes import Attributes, check_arrays
 from onnx_roialign.errors import RoiAlignError, UnreadableModelError
-from onnx_roialign.onnx_model.nodes import is_private, is_roi_align, parse, scopes
+from onnx_roialign.onnx_model.file import parse
+from onnx_roialign.onnx_model.scopes import scopes
+from onnx_roialign.ops.nodes import is_private, is_roi_align
 
 __all__ = ["Declared", "check_inputs", "check_repeat", "declared_inputs", "given_inputs", "made_inputs", "read_model"]
 

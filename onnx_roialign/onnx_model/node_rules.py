@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import onnx
 from onnx import helper
 
 from onnx_roialign.definition import attributes, quantized
 from onnx_roialign.definition.attributes import Given
-from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.onnx_model.nodes import Scope, infer, is_ours, is_quantized, is_roi_align, read_attributes, scopes
+from onnx_roialign.onnx_model.scopes import Scope, infer, scopes
 from onnx_roialign.onnx_model.tensor_data import without_weights
-from onnx_roialign.ops.roi_align import INPUTS, QLINEAR_INPUTS
+from onnx_roialign.ops.nodes import check_form, in_node, is_ours, is_quantized, is_roi_align
 
-__all__ = ["check_form", "check_nodes", "wrong_inputs", "wrong_outputs"]
+__all__ = ["check_nodes"]
 
 _UNKNOWN = Given(None, None)
 
@@ -39,53 +38,13 @@ def check_nodes(model: onnx.ModelProto) -> None:
                 _check_signature(node, values)
 
 
-def check_form(node: onnx.NodeProto, opset: int | None) -> None:
-    """Checks what a node says by itself: how many inputs and outputs it has, and its attributes.
-
-    An attribute that refers to a function's is left to the runtime, which inlines functions.
-
-    Raises:
-        RoiAlignError: the text names the rule and the node.
-    """
-    names = QLINEAR_INPUTS if is_quantized(node) else INPUTS
-    for problem in (wrong_inputs(node.op_type, names, node.input), wrong_outputs(node.op_type, node.output)):
-        if problem:
-            raise RoiAlignError(problem).in_node(node.name)
-    said = onnx.NodeProto(op_type=node.op_type, domain=node.domain, name=node.name)
-    said.attribute.extend(attribute for attribute in node.attribute if not attribute.ref_attr_name)
-    read = read_attributes(said, opset)
-    if is_quantized(node):
-        _in_node(node, quantized.check_attributes, read)
-
-
-def wrong_inputs(op_type: str, names: Sequence[str], given: Sequence[str]) -> str | None:
-    """What is wrong with the inputs of a node, by name, empty where one is left out; None where nothing is."""
-    count = sum(bool(name) for name in given)
-    if count == len(given) == len(names):
-        return None
-    return f"{op_type} must have the inputs {', '.join(names[:-1])} and {names[-1]}, got {count}"
-
-
-def wrong_outputs(op_type: str, given: Sequence[str]) -> str | None:
-    """What is wrong with the outputs of a node, likewise."""
-    count = sum(bool(name) for name in given)
-    return None if count == len(given) == 1 else f"{op_type} must have one output, got {count or 'none'}"
-
-
-def _in_node(node: onnx.NodeProto, check: Callable[..., None], *values: object) -> None:
-    try:
-        check(*values)
-    except RoiAlignError as error:
-        raise error.in_node(node.name) from None
-
-
 def _check_signature(node: onnx.NodeProto, values: Mapping[str, Given]) -> None:
     check: Callable[..., None] = attributes.check_signature
     if is_quantized(node):
         check = quantized.check_signature
     elif not is_roi_align(node):  # the private op takes rois of another float type than X
         check = functools.partial(attributes.check_signature, rois_types=attributes.TYPES)
-    _in_node(node, check, *(values.get(name, _UNKNOWN) for name in node.input))
+    in_node(node, check, *(values.get(name, _UNKNOWN) for name in node.input))
 
 
 def _values(scope: Scope) -> dict[str, Given]:

@@ -17,9 +17,11 @@ from google.protobuf.descriptor import FieldDescriptor  # type: ignore[import-un
 from google.protobuf.message import Message  # type: ignore[import-untyped]
 
 from onnx_roialign.errors import ModelError
-from onnx_roialign.onnx_model.nodes import ONNX_DOMAINS, Model, bodies, is_ours, parse
+from onnx_roialign.onnx_model.file import Model, parse
+from onnx_roialign.onnx_model.scopes import bodies
 from onnx_roialign.onnx_model.tensor_data import sizes
 from onnx_roialign.ops import roi_align as private_op
+from onnx_roialign.ops.nodes import ONNX_DOMAINS, is_ours
 
 __all__ = ["Defect", "defects", "sound"]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import onnx
 
-from onnx_roialign.onnx_model.nodes import infer, is_private, is_quantized, name_domain_once, private_types, scopes
+from onnx_roialign.onnx_model.scopes import infer, name_domain_once, private_types, scopes
 from onnx_roialign.onnx_model.tensor_data import without_weights
+from onnx_roialign.ops.nodes import is_private, is_quantized
 
 __all__ = ["add_value_info"]
 

@@ -15,7 +15,7 @@ from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes, Given, check_signature
 from onnx_roialign.definition.semantics import from_onnx
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.onnx_model.node_rules import check_form
+from onnx_roialign.ops.nodes import check_form
 from onnx_roialign.ops.reference_ops import PRIVATE_OPS
 
 __all__ = ["RoiAlign", "reference_evaluator"]

@@ -11,8 +11,8 @@ from onnx.reference.op_run import OpRun
 
 from onnx_roialign.definition import quantized, reference
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.onnx_model.node_rules import check_form
 from onnx_roialign.ops import roi_align as private_op
+from onnx_roialign.ops.nodes import check_form
 from onnx_roialign.ops.schema import qlinear_schema, schema
 
 __all__ = ["PRIVATE_OPS", "AnyRoiAlign", "QLinearRoiAlign"]

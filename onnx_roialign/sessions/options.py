@@ -13,7 +13,8 @@ import onnxruntime
 from onnx.external_data_helper import load_external_data_for_model
 
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError
-from onnx_roialign.onnx_model.nodes import PROTOBUF_LIMIT, external_data_size, has_external_data, to_bytes
+from onnx_roialign.onnx_model.file import PROTOBUF_LIMIT, to_bytes
+from onnx_roialign.onnx_model.scopes import external_data_size, has_external_data
 
 __all__ = [
     "Source",

@@ -9,7 +9,7 @@ from typing import Any
 import onnxruntime
 
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError
-from onnx_roialign.onnx_model.nodes import is_roi_align
+from onnx_roialign.ops.nodes import is_roi_align
 from onnx_roialign.ops.roi_align import DOMAIN
 from onnx_roialign.sessions.options import Source, looking_in
 from onnx_roialign.sessions.providers import CPU, assignment, checked_providers

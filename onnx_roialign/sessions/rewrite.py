@@ -15,18 +15,9 @@ from onnx_roialign.definition import quantized
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.onnx_model.nodes import (
-    Scope,
-    function_scopes,
-    infer,
-    is_ours,
-    is_private,
-    is_quantized,
-    is_roi_align,
-    read_attributes,
-    scopes,
-)
+from onnx_roialign.onnx_model.scopes import Scope, function_scopes, infer, scopes
 from onnx_roialign.ops import roi_align as private_op
+from onnx_roialign.ops.nodes import is_ours, is_private, is_quantized, is_roi_align, read_attributes
 
 __all__ = [
     "DOMAIN",

@@ -13,9 +13,10 @@ from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET
 from onnx_roialign.engines.native import library_path
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
-from onnx_roialign.onnx_model import nodes as models
+from onnx_roialign.onnx_model.file import Model, format_of, parse, to_bytes
 from onnx_roialign.onnx_model.node_rules import check_nodes
-from onnx_roialign.onnx_model.nodes import Model, OpsetConflictError
+from onnx_roialign.onnx_model.scopes import OpsetConflictError, default_opset, scopes, session_opset
+from onnx_roialign.ops.nodes import is_ours
 from onnx_roialign.sessions.installed import opset_explained
 from onnx_roialign.sessions.options import Source, check_version, config_entry, has_own_threads, packed, usable_cores
 from onnx_roialign.sessions.own_session import OwnSession, RemadeSession
@@ -62,7 +63,7 @@ def register(sess_options: onnxruntime.SessionOptions, model: Model) -> None:
             "sess_options must have no providers of their own, which may take RoiAlign before the library, got options "
             "that providers were added to; use onnx_roialign.session()"
         )
-    proto = models.parse(model)
+    proto = parse(model)
     check_nodes(proto)
     _register(sess_options, proto)
 
@@ -111,9 +112,9 @@ def session(
     if engine == "reference":
         with imported_for("engine 'reference'"):
             from onnx_roialign.sessions import python_op
-    with opset_explained(lambda: models.default_opset(models.parse(model).opset_import)):
+    with opset_explained(lambda: default_opset(parse(model).opset_import)):
         if engine == "reference":
-            proto = models.parse(model)
+            proto = parse(model)
             check_nodes(proto)
             made = python_op.session(proto, _folder(model), *making)
         else:
@@ -129,11 +130,11 @@ def _folder(model: Model) -> str | None:
 def _source(model: Model) -> Source:
     """What onnxruntime is given where it may have the model as it is: it reads no text formats."""
     if isinstance(model, onnx.ModelProto):
-        return Source(models.to_bytes(model))
+        return Source(to_bytes(model))
     if isinstance(model, bytes):
         return Source(model)
     path = os.fspath(model)
-    return Source(path) if models.format_of(path) == "protobuf" else packed(models.parse(path), _folder(path))
+    return Source(path) if format_of(path) == "protobuf" else packed(parse(path), _folder(path))
 
 
 class _Builtin:
@@ -155,13 +156,13 @@ class _Native:
     """Prepares sessions of the compiled library: of the model as it is, wherever it means there what it should."""
 
     def __init__(self, model: Model) -> None:
-        self._model = models.to_bytes(model) if isinstance(model, onnx.ModelProto) else model
+        self._model = to_bytes(model) if isinstance(model, onnx.ModelProto) else model
 
     def __call__(self, options: onnxruntime.SessionOptions, providers: list[Any] | None) -> Source:
-        proto = models.parse(self._model)
+        proto = parse(self._model)
         check_nodes(proto)
         record(options)
-        ours = any(models.is_ours(node) for scope in models.scopes(proto) for node in scope.nodes)
+        ours = any(is_ours(node) for scope in scopes(proto) for node in scope.nodes)
         if not (ours and may_run_more_than_cpu(providers, options)):
             try:
                 _register(options, proto)
@@ -175,7 +176,7 @@ class _Native:
 
 def _register(options: onnxruntime.SessionOptions, proto: onnx.ModelProto) -> None:
     path = library_path()
-    opset = models.session_opset(proto)
+    opset = session_opset(proto)
     told = config_entry(options, _OPSET_ENTRY)
     if opset is not None and told is None:
         options.add_session_config_entry(_OPSET_ENTRY, str(opset))

@@ -15,9 +15,11 @@ from onnx_roialign.graph.conversion.make_explicit import MakeExplicit
 from onnx_roialign.graph.reading.sites import resolved
 from onnx_roialign.graph.reading.value_types import known
 from onnx_roialign.graph.writing.restore import read, restored
-from onnx_roialign.onnx_model.nodes import Model, default_opset, is_explicit, is_roi_align, scopes
+from onnx_roialign.onnx_model.file import Model
+from onnx_roialign.onnx_model.scopes import default_opset, scopes
 from onnx_roialign.onnx_model.soundness import sound
 from onnx_roialign.onnx_model.value_info import add_value_info
+from onnx_roialign.ops.nodes import is_explicit, is_roi_align
 
 __all__ = ["convert_opset", "converted", "make_explicit"]
 

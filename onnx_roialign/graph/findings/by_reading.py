@@ -33,7 +33,8 @@ from onnx_roialign.graph.reading.value_types import Known
 from onnx_roialign.graph.reading.value_types import known as infer_known
 from onnx_roialign.graph.repairs.keep_boxes_wide import keeps_boxes_wide
 from onnx_roialign.graph.writing.restore import read
-from onnx_roialign.onnx_model.nodes import Model, default_opset, parse, session_opset
+from onnx_roialign.onnx_model.file import Model, parse
+from onnx_roialign.onnx_model.scopes import default_opset, session_opset
 from onnx_roialign.onnx_model.soundness import defects
 from onnx_roialign.onnx_model.tensor_data import weightless
 from onnx_roialign.ops import roi_align as private_op

@@ -7,7 +7,8 @@ import onnx.checker
 import onnx.shape_inference
 
 from onnx_roialign.graph.reading.value_types import inferable
-from onnx_roialign.onnx_model.nodes import bodies, is_ours, name_domain_once, private_types
+from onnx_roialign.onnx_model.scopes import bodies, name_domain_once, private_types
+from onnx_roialign.ops.nodes import is_ours
 from onnx_roialign.ops.schema import known_to_onnx
 
 __all__ = ["misfit_of_types", "refusal"]

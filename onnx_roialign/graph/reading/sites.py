@@ -14,9 +14,9 @@ from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import FIRST_OPSET, HALF_PIXEL_OPSET, Semantics
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.reading.values import Values
-from onnx_roialign.onnx_model import nodes as models
-from onnx_roialign.onnx_model.node_rules import wrong_inputs, wrong_outputs
+from onnx_roialign.onnx_model.scopes import function_scopes
 from onnx_roialign.ops import roi_align as private_op
+from onnx_roialign.ops.nodes import ONNX_DOMAINS, is_ours, is_roi_align, read_attributes, wrong_inputs, wrong_outputs
 
 __all__ = ["Problem", "Shift", "Site", "is_private", "is_quantized", "is_standard", "opset_of", "resolved", "sites"]
 
@@ -155,12 +155,12 @@ def is_quantized(node: ir.Node) -> bool:
 
 def opset_of(imports: Mapping[str, int]) -> int | None:
     """The version of ONNX's own operators among imports by domain; None where they are not imported."""
-    return next((imports[domain] for domain in models.ONNX_DOMAINS if domain in imports), None)
+    return next((imports[domain] for domain in ONNX_DOMAINS if domain in imports), None)
 
 
 def resolved(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model, its functions inlined where a RoiAlign of theirs takes an attribute from where they are called."""
-    nodes = [node for scope in models.function_scopes(model) for node in scope.nodes if models.is_ours(node)]
+    nodes = [node for scope in function_scopes(model) for node in scope.nodes if is_ours(node)]
     if any(attribute.ref_attr_name for node in nodes for attribute in node.attribute):
         return onnx.inliner.inline_local_functions(model)
     return model
@@ -211,7 +211,7 @@ def _read_private(node: ir.Node, opset: int | None) -> tuple[Attributes, list[Pr
     readable, problems = _readable(proto, FIRST_OPSET)
     del proto.attribute[:]
     proto.attribute.extend(readable)
-    attributes = models.read_attributes(proto, opset)
+    attributes = read_attributes(proto, opset)
     if is_quantized(node):
         try:
             quantized.check_attributes(attributes)
@@ -233,7 +233,7 @@ def _read_standard(node: ir.Node, opset: int | None) -> tuple[Attributes, list[P
         text = f"{mode} must not be set below opset {HALF_PIXEL_OPSET}, got it at opset {opset}"
         problems.append(Problem("unknown-attribute", text, True, mode))
     proto = onnx.NodeProto(op_type="RoiAlign", attribute=readable)
-    return models.read_attributes(proto, known_opset), problems
+    return read_attributes(proto, known_opset), problems
 
 
 def _readable(node: onnx.NodeProto, opset: int) -> tuple[list[onnx.AttributeProto], list[Problem]]:
@@ -244,14 +244,14 @@ def _readable(node: onnx.NodeProto, opset: int) -> tuple[list[onnx.AttributeProt
 
 
 def _problem(node: onnx.NodeProto, attribute: onnx.AttributeProto, opset: int) -> Problem | None:
-    name, standard = attribute.name, models.is_roi_align(node)
+    name, standard = attribute.name, is_roi_align(node)
     names = STANDARD_ATTRIBUTES if standard else tuple(name for name, _ in private_op.ATTRIBUTE_TYPES)
     if name not in names:
         text = f"an attribute of {node.op_type} must be one of {', '.join(names)}, got {name!r}"
         return Problem("unknown-attribute", text, standard, name)
     alone = onnx.NodeProto(op_type=node.op_type, domain=node.domain, attribute=[attribute])
     try:
-        models.read_attributes(alone, opset)
+        read_attributes(alone, opset)
     except RoiAlignError as error:
         return Problem("invalid-attribute", error.rule, standard and _mendable(name, attribute), name)
     return None

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import onnx
 import onnx_ir as ir
 
-from onnx_roialign.onnx_model.nodes import bodies, infer, name_domain_once
+from onnx_roialign.onnx_model.scopes import bodies, infer, name_domain_once
 from onnx_roialign.onnx_model.tensor_data import without_weights
 
 __all__ = ["Known", "Shape", "graphs", "inferable", "known"]

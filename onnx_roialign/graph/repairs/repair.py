@@ -17,7 +17,7 @@ from onnx_roialign.graph.reading.value_types import known
 from onnx_roialign.graph.repairs import FitInputs, KeepBoxesWide, StateMeaning, TidyAttributes, WireBatchIndices
 from onnx_roialign.graph.repairs.state_meaning import is_right
 from onnx_roialign.graph.writing.restore import read, restored
-from onnx_roialign.onnx_model.nodes import Model
+from onnx_roialign.onnx_model.file import Model
 from onnx_roialign.onnx_model.soundness import sound
 from onnx_roialign.onnx_model.value_info import add_value_info
 

@@ -11,7 +11,8 @@ import onnx_ir as ir
 from google.protobuf.message import Message  # type: ignore[import-untyped]
 
 from onnx_roialign.graph.reading.values import LARGEST
-from onnx_roialign.onnx_model.nodes import ONNX_DOMAINS, scopes
+from onnx_roialign.onnx_model.scopes import scopes
+from onnx_roialign.ops.nodes import ONNX_DOMAINS
 
 __all__ = ["read", "restored"]
 

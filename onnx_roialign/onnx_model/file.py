@@ -1,0 +1,97 @@
+"""A model's file: a path, bytes or a ModelProto read without its weights, and written as bytes."""
+
+from __future__ import annotations
+
+import os
+
+import onnx
+
+from onnx_roialign.errors import RoiAlignError, UnreadableModelError
+
+__all__ = ["PROTOBUF_LIMIT", "Model", "format_of", "parse", "to_bytes"]
+
+Model = str | os.PathLike[str] | bytes | onnx.ModelProto
+
+# A protobuf message, and so a ModelProto with its data inside, ends here.
+PROTOBUF_LIMIT = 2**31 - 1
+
+# A flatbuffer of ONNX Runtime: these are its bytes 4 to 7.
+_ORT_FORMAT = b"ORTM"
+
+_LONGEST_REASON = 200  # what a text parser says may quote the whole file
+
+
+def parse(model: Model) -> onnx.ModelProto:
+    """Reads a model without its external data, which may be larger than memory.
+
+    Args:
+        model: path, bytes or ModelProto. A path may end in one of the endings that onnx has for its text formats
+            (.onnxtxt, .textproto, .json ...).
+
+    Raises:
+        UnreadableModelError: no such file, or nothing that holds a model with a graph.
+        RoiAlignError: an argument of another type.
+    """
+    if isinstance(model, onnx.ModelProto):
+        return _with_graph(model, "a ModelProto")
+    if isinstance(model, bytes):
+        return _with_graph(_decoded(model, f"{len(model)} bytes"), f"{len(model)} bytes")
+    path = os.fspath(model) if isinstance(model, (str, os.PathLike)) else None
+    if not isinstance(path, str):
+        raise RoiAlignError(f"model must be a path, bytes or a ModelProto, got {type(model).__name__}")
+    if not os.path.isfile(path):
+        what = "is a folder" if os.path.isdir(path) else "is no file" if os.path.exists(path) else "does not exist"
+        raise UnreadableModelError(f"model must be a file, got {path!r}, which {what}")
+    try:
+        if os.path.getsize(path) > PROTOBUF_LIMIT:
+            raise UnreadableModelError(
+                f"model must be a file of less than 2 GB, its weights in files beside it, got {path!r} of "
+                f"{os.path.getsize(path)} bytes"
+            )
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise UnreadableModelError(f"model must be a file to read, got {path!r} ({error.strerror})") from error
+    return _with_graph(_decoded(data, repr(path), format_of(path)), repr(path))
+
+
+def format_of(path: str) -> str:
+    """The format that onnx reads and writes at a path, by its ending: "protobuf" where it knows none."""
+    return onnx.serialization.registry.get_format_from_file_extension(os.path.splitext(path)[1]) or "protobuf"
+
+
+def _decoded(data: bytes, what: str, text_format: str = "protobuf") -> onnx.ModelProto:
+    if data[4:8] == _ORT_FORMAT:
+        raise UnreadableModelError(
+            f"model must be an ONNX model, got {what} in ORT format, which only ONNX Runtime reads; use the ONNX model "
+            "that it was converted from, made explicit before it is converted: onnx-roialign make-explicit MODEL -o OUT"
+        )
+    try:
+        return onnx.load_model_from_string(data, text_format)
+    except Exception as error:  # protobuf, its JSON and text formats and onnx's parser share no base below Exception
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UnreadableModelError(
+            f"model must be an ONNX model, got {what} that do{'' if what.endswith('bytes') else 'es'} not parse "
+            f"({reason[:_LONGEST_REASON]})"
+        ) from error
+
+
+def _with_graph(model: onnx.ModelProto, what: str) -> onnx.ModelProto:
+    if not model.HasField("graph"):
+        raise UnreadableModelError(f"model must be an ONNX model, got {what} without a graph")
+    return model
+
+
+def to_bytes(model: onnx.ModelProto) -> bytes:
+    """The model as onnxruntime takes it.
+
+    Raises:
+        RoiAlignError: it is larger than protobuf can write.
+    """
+    size = model.ByteSize()
+    if size > PROTOBUF_LIMIT:
+        raise RoiAlignError(
+            f"model must be a path where it is over 2 GB, got a ModelProto of {size} bytes; "
+            "save it with onnx.save_model(..., save_as_external_data=True) and pass the path"
+        )
+    return bytes(model.SerializeToString())
