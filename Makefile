@@ -25,7 +25,7 @@ lint: $(VENV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/clang-format --dry-run -Werror kernels/*.h kernels/*.cpp kernels/*.inl tests/*.c tests/*.cpp tests/fuzz/*.cpp
+	$(BIN)/clang-format --dry-run -Werror $(wildcard kernels/*.[hc]* kernels/*/*.[hci]* tests/kernels/*.c*)
 
 $(VENV):
 	$(PYTHON) -m venv $(VENV)

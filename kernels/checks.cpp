@@ -9,9 +9,9 @@
 #include <iterator>
 #include <limits>
 
-#include "corners.h"
 #include "element.h"
-#include "geometry.h"
+#include "plan/corners.h"
+#include "plan/geometry.h"
 #include "problem.h"
 #include "shown.h"
 

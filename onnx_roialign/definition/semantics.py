@@ -90,7 +90,7 @@ _LEGACY_OPENVINO, _ALIGNED_OPENVINO = _legacy_and_aligned(empty="nan", max_rule=
 _LEGACY_TVM = Semantics(offset=0.0, min_size=1.0, max_rule="samples")
 
 # Checked against recorded answers of the real thing (tests/data/golden); detectron2, mmcv_* and mindspore_half_pixel
-# against vectors that those projects publish (tests/test_published.py).
+# against vectors that those projects publish (tests/definition/test_published.py).
 PRESETS: Mapping[str, Semantics] = MappingProxyType(
     {
         "onnx_output_half_pixel": _LEGACY,

@@ -1,0 +1,212 @@
+// The part of ONNX Runtime's C ABI that the custom op uses, declared anew: its wheel ships no headers.
+//
+// OrtApi is a table of function pointers that only ever grows at its end, so a slot's number is part of the ABI. The
+// gaps between the slots used here are padding; the static_asserts below hold every slot to its number, and
+// ort/abi_check.cpp compares them with the official header where a machine has one.
+#ifndef ONNX_ROIALIGN_ORT_ABI_H_
+#define ONNX_ROIALIGN_ORT_ABI_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#if defined(_WIN32)
+#define ROIALIGN_ORT_CALL __stdcall
+#else
+#define ROIALIGN_ORT_CALL
+#endif
+
+namespace ort_abi {
+
+// KernelContext_ParallelFor and InferOutputShapeFn came with 1.17. OrtCustomOp::version carries the same number.
+constexpr uint32_t kApiVersion = 17;
+// From this one on the API shows a tensor's shape where it lies; before, each look allocates twice.
+constexpr uint32_t kShapeReferenceVersion = 24;
+
+enum OrtErrorCode : int { ORT_FAIL = 1, ORT_INVALID_ARGUMENT = 2, ORT_NOT_IMPLEMENTED = 9 };
+
+enum ONNXTensorElementDataType : int {
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT = 1,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8 = 2,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8 = 3,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64 = 7,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16 = 10,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE = 11,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16 = 16
+};
+
+enum OrtOpAttrType : int { ORT_OP_ATTR_INT = 1 };
+enum OrtMemType : int { OrtMemTypeDefault = 0 };
+enum OrtCustomOpInputOutputCharacteristic : int { INPUT_OUTPUT_REQUIRED = 0 };
+
+struct OrtStatus;
+struct OrtSessionOptions;
+struct OrtCustomOpDomain;
+struct OrtValue;
+struct OrtTensorTypeAndShapeInfo;
+struct OrtKernelInfo;
+struct OrtKernelContext;
+struct OrtShapeInferContext;
+struct OrtOpAttr;
+struct OrtCustomOp;
+
+// Every function that answers an OrtStatus* answers null for success; else the status must be released. The string
+// getters take a buffer and its size, and write the size needed, terminator included; a null buffer only asks for it.
+struct OrtApi {
+  using Slot = void (*)();
+
+  OrtStatus*(ROIALIGN_ORT_CALL* CreateStatus)(OrtErrorCode code, const char* message);  // 0
+  Slot gap_1[1];
+  const char*(ROIALIGN_ORT_CALL* GetErrorMessage)(const OrtStatus* status);  // 2
+  Slot gap_3[23];
+  OrtStatus*(ROIALIGN_ORT_CALL* CreateCustomOpDomain)(const char* domain, OrtCustomOpDomain** out);         // 26
+  OrtStatus*(ROIALIGN_ORT_CALL* CustomOpDomain_Add)(OrtCustomOpDomain* domain, const OrtCustomOp* op);      // 27
+  OrtStatus*(ROIALIGN_ORT_CALL* AddCustomOpDomain)(OrtSessionOptions* options, OrtCustomOpDomain* domain);  // 28
+  Slot gap_29[22];
+  OrtStatus*(ROIALIGN_ORT_CALL* GetTensorMutableData)(OrtValue* value, void** out);  // 51
+  Slot gap_52[5];
+  OrtStatus*(ROIALIGN_ORT_CALL* CreateTensorTypeAndShapeInfo)(OrtTensorTypeAndShapeInfo** out);  // 57
+  OrtStatus*(ROIALIGN_ORT_CALL* SetTensorElementType)(OrtTensorTypeAndShapeInfo* info,
+                                                      ONNXTensorElementDataType type);  // 58
+  OrtStatus*(ROIALIGN_ORT_CALL* SetDimensions)(OrtTensorTypeAndShapeInfo* info, const int64_t* dims,
+                                               size_t count);  // 59
+  OrtStatus*(ROIALIGN_ORT_CALL* GetTensorElementType)(const OrtTensorTypeAndShapeInfo* info,
+                                                      ONNXTensorElementDataType* out);                    // 60
+  OrtStatus*(ROIALIGN_ORT_CALL* GetDimensionsCount)(const OrtTensorTypeAndShapeInfo* info, size_t* out);  // 61
+  OrtStatus*(ROIALIGN_ORT_CALL* GetDimensions)(const OrtTensorTypeAndShapeInfo* info, int64_t* dims,
+                                               size_t count);  // 62
+  OrtStatus*(ROIALIGN_ORT_CALL* GetSymbolicDimensions)(const OrtTensorTypeAndShapeInfo* info, const char* dims[],
+                                                       size_t count);  // 63
+  Slot gap_64[1];
+  OrtStatus*(ROIALIGN_ORT_CALL* GetTensorTypeAndShape)(const OrtValue* value, OrtTensorTypeAndShapeInfo** out);  // 65
+  Slot gap_66[19];
+  OrtStatus*(ROIALIGN_ORT_CALL* KernelInfoGetAttribute_float)(const OrtKernelInfo* info, const char* name,
+                                                              float* out);  // 85
+  OrtStatus*(ROIALIGN_ORT_CALL* KernelInfoGetAttribute_int64)(const OrtKernelInfo* info, const char* name,
+                                                              int64_t* out);  // 86
+  OrtStatus*(ROIALIGN_ORT_CALL* KernelInfoGetAttribute_string)(const OrtKernelInfo* info, const char* name, char* out,
+                                                               size_t* size);  // 87
+  Slot gap_88[2];
+  OrtStatus*(ROIALIGN_ORT_CALL* KernelContext_GetInput)(const OrtKernelContext* context, size_t index,
+                                                        const OrtValue** out);  // 90
+  OrtStatus*(ROIALIGN_ORT_CALL* KernelContext_GetOutput)(OrtKernelContext* context, size_t index, const int64_t* dims,
+                                                         size_t count, OrtValue** out);  // 91
+  Slot gap_92[1];
+  void(ROIALIGN_ORT_CALL* ReleaseStatus)(OrtStatus* status);  // 93
+  Slot gap_94[5];
+  void(ROIALIGN_ORT_CALL* ReleaseTensorTypeAndShapeInfo)(OrtTensorTypeAndShapeInfo* info);  // 99
+  Slot gap_100[1];
+  void(ROIALIGN_ORT_CALL* ReleaseCustomOpDomain)(OrtCustomOpDomain* domain);  // 101
+  Slot gap_102[28];
+  OrtStatus*(ROIALIGN_ORT_CALL* AddSessionConfigEntry)(OrtSessionOptions* options, const char* key,
+                                                       const char* value);  // 130
+  Slot gap_131[32];
+  OrtStatus*(ROIALIGN_ORT_CALL* KernelInfoGetAttributeArray_int64)(const OrtKernelInfo* info, const char* name,
+                                                                   int64_t* out, size_t* count);  // 163
+  Slot gap_164[73];
+  OrtStatus*(ROIALIGN_ORT_CALL* HasSessionConfigEntry)(const OrtSessionOptions* options, const char* key,
+                                                       int* out);  // 237
+  OrtStatus*(ROIALIGN_ORT_CALL* GetSessionConfigEntry)(const OrtSessionOptions* options, const char* key, char* out,
+                                                       size_t* size);  // 238
+  Slot gap_239[5];
+  OrtStatus*(ROIALIGN_ORT_CALL* KernelInfo_GetNodeName)(const OrtKernelInfo* info, char* out, size_t* size);  // 244
+  Slot gap_245[23];
+  OrtStatus*(ROIALIGN_ORT_CALL* ShapeInferContext_GetInputTypeShape)(const OrtShapeInferContext* context, size_t index,
+                                                                     OrtTensorTypeAndShapeInfo** out);  // 268
+  OrtStatus*(ROIALIGN_ORT_CALL* ShapeInferContext_GetAttribute)(const OrtShapeInferContext* context, const char* name,
+                                                                const OrtOpAttr** out);  // 269
+  OrtStatus*(ROIALIGN_ORT_CALL* ShapeInferContext_SetOutputTypeShape)(const OrtShapeInferContext* context, size_t index,
+                                                                      const OrtTensorTypeAndShapeInfo* info);  // 270
+  OrtStatus*(ROIALIGN_ORT_CALL* SetSymbolicDimensions)(OrtTensorTypeAndShapeInfo* info, const char* dims[],
+                                                       size_t count);  // 271
+  OrtStatus*(ROIALIGN_ORT_CALL* ReadOpAttr)(const OrtOpAttr* attribute, OrtOpAttrType type, void* data, size_t length,
+                                            size_t* out);  // 272
+  Slot gap_273[1];
+  OrtStatus*(ROIALIGN_ORT_CALL* KernelContext_ParallelFor)(const OrtKernelContext* context,
+                                                           void (*task)(void* user, size_t i), size_t total,
+                                                           size_t num_batch, void* user);  // 274
+  Slot gap_275[139];
+  // Only in API version kShapeReferenceVersion and later.
+  OrtStatus*(ROIALIGN_ORT_CALL* GetTensorElementTypeAndShapeDataReference)(const OrtValue* value,
+                                                                           ONNXTensorElementDataType* type,
+                                                                           const int64_t** dims, size_t* count);  // 414
+};
+
+struct OrtApiBase {
+  const OrtApi*(ROIALIGN_ORT_CALL* GetApi)(uint32_t version);  // null where the runtime is older than version
+  const char*(ROIALIGN_ORT_CALL* GetVersionString)();
+};
+
+// Zero it, then fill it. Members after GetEndVersion came with API version 18 and are read from that version on.
+struct OrtCustomOp {
+  uint32_t version;
+  void*(ROIALIGN_ORT_CALL* CreateKernel)(const OrtCustomOp* op, const OrtApi* api, const OrtKernelInfo* info);
+  const char*(ROIALIGN_ORT_CALL* GetName)(const OrtCustomOp* op);
+  const char*(ROIALIGN_ORT_CALL* GetExecutionProviderType)(const OrtCustomOp* op);  // null: CPU
+  ONNXTensorElementDataType(ROIALIGN_ORT_CALL* GetInputType)(const OrtCustomOp* op, size_t index);
+  size_t(ROIALIGN_ORT_CALL* GetInputTypeCount)(const OrtCustomOp* op);
+  ONNXTensorElementDataType(ROIALIGN_ORT_CALL* GetOutputType)(const OrtCustomOp* op, size_t index);
+  size_t(ROIALIGN_ORT_CALL* GetOutputTypeCount)(const OrtCustomOp* op);
+  void(ROIALIGN_ORT_CALL* KernelCompute)(void* kernel, OrtKernelContext* context);
+  void(ROIALIGN_ORT_CALL* KernelDestroy)(void* kernel);
+  OrtCustomOpInputOutputCharacteristic(ROIALIGN_ORT_CALL* GetInputCharacteristic)(const OrtCustomOp* op, size_t index);
+  OrtCustomOpInputOutputCharacteristic(ROIALIGN_ORT_CALL* GetOutputCharacteristic)(const OrtCustomOp* op, size_t index);
+  OrtMemType(ROIALIGN_ORT_CALL* GetInputMemoryType)(const OrtCustomOp* op, size_t index);
+  int(ROIALIGN_ORT_CALL* GetVariadicInputMinArity)(const OrtCustomOp* op);
+  int(ROIALIGN_ORT_CALL* GetVariadicInputHomogeneity)(const OrtCustomOp* op);
+  int(ROIALIGN_ORT_CALL* GetVariadicOutputMinArity)(const OrtCustomOp* op);
+  int(ROIALIGN_ORT_CALL* GetVariadicOutputHomogeneity)(const OrtCustomOp* op);
+  OrtStatus*(ROIALIGN_ORT_CALL* CreateKernelV2)(const OrtCustomOp* op, const OrtApi* api, const OrtKernelInfo* info,
+                                                void** kernel);
+  OrtStatus*(ROIALIGN_ORT_CALL* KernelComputeV2)(void* kernel, OrtKernelContext* context);
+  OrtStatus*(ROIALIGN_ORT_CALL* InferOutputShapeFn)(const OrtCustomOp* op, OrtShapeInferContext* context);
+  int(ROIALIGN_ORT_CALL* GetStartVersion)(const OrtCustomOp* op);
+  int(ROIALIGN_ORT_CALL* GetEndVersion)(const OrtCustomOp* op);
+  size_t(ROIALIGN_ORT_CALL* GetMayInplace)(int** inputs, int** outputs);
+  void(ROIALIGN_ORT_CALL* ReleaseMayInplace)(int* inputs, int* outputs);
+  size_t(ROIALIGN_ORT_CALL* GetAliasMap)(int** inputs, int** outputs);
+  void(ROIALIGN_ORT_CALL* ReleaseAliasMap)(int* inputs, int* outputs);
+};
+
+static_assert(sizeof(OrtCustomOp) == 26 * sizeof(void*), "OrtCustomOp of ONNX Runtime 1.18 and later");
+
+#define ROIALIGN_ORT_SLOT(name, slot) \
+  static_assert(offsetof(OrtApi, name) == (slot) * sizeof(void*), "OrtApi::" #name " is not in slot " #slot)
+ROIALIGN_ORT_SLOT(CreateStatus, 0);
+ROIALIGN_ORT_SLOT(GetErrorMessage, 2);
+ROIALIGN_ORT_SLOT(CreateCustomOpDomain, 26);
+ROIALIGN_ORT_SLOT(CustomOpDomain_Add, 27);
+ROIALIGN_ORT_SLOT(AddCustomOpDomain, 28);
+ROIALIGN_ORT_SLOT(GetTensorMutableData, 51);
+ROIALIGN_ORT_SLOT(CreateTensorTypeAndShapeInfo, 57);
+ROIALIGN_ORT_SLOT(SetTensorElementType, 58);
+ROIALIGN_ORT_SLOT(SetDimensions, 59);
+ROIALIGN_ORT_SLOT(GetTensorElementType, 60);
+ROIALIGN_ORT_SLOT(GetDimensionsCount, 61);
+ROIALIGN_ORT_SLOT(GetDimensions, 62);
+ROIALIGN_ORT_SLOT(GetSymbolicDimensions, 63);
+ROIALIGN_ORT_SLOT(GetTensorTypeAndShape, 65);
+ROIALIGN_ORT_SLOT(KernelInfoGetAttribute_float, 85);
+ROIALIGN_ORT_SLOT(KernelInfoGetAttribute_int64, 86);
+ROIALIGN_ORT_SLOT(KernelInfoGetAttribute_string, 87);
+ROIALIGN_ORT_SLOT(KernelContext_GetInput, 90);
+ROIALIGN_ORT_SLOT(KernelContext_GetOutput, 91);
+ROIALIGN_ORT_SLOT(ReleaseStatus, 93);
+ROIALIGN_ORT_SLOT(ReleaseTensorTypeAndShapeInfo, 99);
+ROIALIGN_ORT_SLOT(ReleaseCustomOpDomain, 101);
+ROIALIGN_ORT_SLOT(AddSessionConfigEntry, 130);
+ROIALIGN_ORT_SLOT(KernelInfoGetAttributeArray_int64, 163);
+ROIALIGN_ORT_SLOT(HasSessionConfigEntry, 237);
+ROIALIGN_ORT_SLOT(GetSessionConfigEntry, 238);
+ROIALIGN_ORT_SLOT(KernelInfo_GetNodeName, 244);
+ROIALIGN_ORT_SLOT(ShapeInferContext_GetInputTypeShape, 268);
+ROIALIGN_ORT_SLOT(ShapeInferContext_GetAttribute, 269);
+ROIALIGN_ORT_SLOT(ShapeInferContext_SetOutputTypeShape, 270);
+ROIALIGN_ORT_SLOT(SetSymbolicDimensions, 271);
+ROIALIGN_ORT_SLOT(ReadOpAttr, 272);
+ROIALIGN_ORT_SLOT(KernelContext_ParallelFor, 274);
+ROIALIGN_ORT_SLOT(GetTensorElementTypeAndShapeDataReference, 414);
+#undef ROIALIGN_ORT_SLOT
+
+}  // namespace ort_abi
+
+#endif  // ONNX_ROIALIGN_ORT_ABI_H_

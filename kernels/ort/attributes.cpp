@@ -1,0 +1,201 @@
+// The attributes of a node: ONNX's own RoiAlign, and the ops of the domain onnx_roialign.
+#include "ort/attributes.h"
+
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <stdexcept>
+
+#include "ort/status.h"
+#include "shown.h"
+
+namespace roialign {
+
+using namespace ort_abi;  // NOLINT: this file is ONNX Runtime's side of the library
+
+namespace {
+
+constexpr int64_t kFirstOpsetWithCoordinateMode = 16;
+
+// How many bytes the first so many characters of UTF-8 take.
+size_t bytes_of(const std::string& text, size_t characters) {
+  size_t at = 0;
+  for (; at < text.size(); ++at) {
+    const bool begins = (text[at] & 0xc0) != 0x80;
+    if (begins && characters-- == 0) break;
+  }
+  return at;
+}
+
+// A text as onnx_roialign/errors.py shows it: in the words of Python's repr, in one line, cut where it is long.
+std::string quoted(const std::string& text) {
+  const bool doubled = text.find('\'') != std::string::npos && text.find('"') == std::string::npos;
+  const char quote = doubled ? '"' : '\'';
+  std::string result(1, quote);
+  for (const char c : text) {
+    if (c == quote || c == '\\') {
+      result += {'\\', c};
+    } else if (c == '\n' || c == '\r' || c == '\t') {
+      result += {'\\', c == '\n' ? 'n' : c == '\r' ? 'r' : 't'};
+    } else if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') {
+      char escape[8];
+      std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned>(static_cast<unsigned char>(c)));
+      result += escape;
+    } else if (c != ' ' || result.back() != ' ') {
+      result += c;
+    }
+  }
+  result += quote;
+  const size_t kept = bytes_of(result, kMostShown);
+  return kept == result.size() ? result : result.substr(0, kept) + "..." + quote;
+}
+
+std::string node_suffix(const OrtApi& api, const OrtKernelInfo* info) {
+  size_t size = 0;
+  check(api.KernelInfo_GetNodeName(info, nullptr, &size));
+  std::string name(size, '\0');
+  check(api.KernelInfo_GetNodeName(info, name.data(), &size));
+  name.resize(size == 0 ? 0 : size - 1);
+  return " (node '" + name + "')";
+}
+
+}  // namespace
+
+AttributeReader::AttributeReader(const OrtApi& api, const OrtKernelInfo* info)
+    : api_(api), info_(info), node_(node_suffix(api, info)) {}
+
+int64_t AttributeReader::integer(const char* name, int64_t absent) const {
+  int64_t value = 0;
+  if (succeeded(api_, api_.KernelInfoGetAttribute_int64(info_, name, &value))) return value;
+  refuse_other_type(name, "an integer");
+  return absent;
+}
+
+std::optional<float> AttributeReader::real(const char* name) const {
+  float value = 0;
+  if (succeeded(api_, api_.KernelInfoGetAttribute_float(info_, name, &value))) return value;
+  refuse_other_type(name, "a float");
+  return std::nullopt;
+}
+
+std::optional<std::string> AttributeReader::text(const char* name) const {
+  size_t size = 0;
+  if (!succeeded(api_, api_.KernelInfoGetAttribute_string(info_, name, nullptr, &size))) {
+    refuse_other_type(name, "a string");
+    return std::nullopt;
+  }
+  std::string value(size, '\0');
+  check(api_.KernelInfoGetAttribute_string(info_, name, value.data(), &size));
+  value.resize(size == 0 ? 0 : size - 1);
+  return value;
+}
+
+bool AttributeReader::choice(const char* name, const char* first, const char* second) const {
+  const std::string value = text(name).value_or(first);
+  if (value != first && value != second) {
+    refuse(std::string(name) + " must be " + quoted(first) + " or " + quoted(second) + ", got " + quoted(value));
+  }
+  return value == second;
+}
+
+void AttributeReader::refuse(const std::string& problem, const char* way_out) const {
+  throw std::invalid_argument(problem + node_ + way_out);
+}
+
+void AttributeReader::refuse_other_type(const char* name, const char* expected) const {
+  int64_t integer = 0;
+  float real = 0;
+  size_t size = 0;
+  const char* got = nullptr;
+  if (succeeded(api_, api_.KernelInfoGetAttribute_int64(info_, name, &integer))) {
+    got = "an integer";
+  } else if (succeeded(api_, api_.KernelInfoGetAttribute_float(info_, name, &real))) {
+    got = "a float";
+  } else if (succeeded(api_, api_.KernelInfoGetAttribute_string(info_, name, nullptr, &size))) {
+    got = "a string";
+  } else if (succeeded(api_, api_.KernelInfoGetAttributeArray_int64(info_, name, nullptr, &size))) {
+    got = size > 0 ? "a list of integers" : "another type";  // a present attribute of any other type reads as empty
+  }
+  if (got != nullptr) refuse(std::string(name) + " must be " + expected + ", got " + got);
+}
+
+namespace {
+
+bool read_half_pixel(const AttributeReader& reader, int64_t opset) {
+  const std::optional<std::string> mode = reader.text("coordinate_transformation_mode");
+  if (mode == "half_pixel") return true;
+  if (mode == "output_half_pixel") return false;
+  if (mode) {
+    reader.refuse("coordinate_transformation_mode must be 'half_pixel' or 'output_half_pixel', got " + quoted(*mode));
+  }
+  if (opset == 0) {
+    reader.refuse(
+        "coordinate_transformation_mode must be set where the model's opset is unknown, got a node without it",
+        "; set the session config entry 'onnx_roialign.opset' to the model's opset before registering the "
+        "library, or use onnx_roialign.session(); where no entry can be set, write the attribute into the model: "
+        "onnx-roialign make-explicit MODEL -o OUT");
+  }
+  return opset >= kFirstOpsetWithCoordinateMode;
+}
+
+double finite(const AttributeReader& reader, const char* name, double absent) {
+  const double value = reader.real(name).value_or(static_cast<float>(absent));
+  if (!std::isfinite(value)) {
+    reader.refuse(std::string(name) + " must be a finite number, got " + shown(value));
+  }
+  return value;
+}
+
+constexpr double kNone = -std::numeric_limits<double>::infinity();
+
+// kNone where the node does not have it.
+double finite_or_none(const AttributeReader& reader, const char* name) {
+  return reader.real(name).has_value() ? finite(reader, name, 0) : kNone;
+}
+
+Attributes read_common_attributes(const AttributeReader& reader, const Semantics& semantics) {
+  // One at a time, each refused before the next is read: so the first of two faults is the one that Python names.
+  Attributes attributes{1, 1, 0, 1.0, false, semantics};
+  const auto check_so_far = [&] {
+    const std::string problem = check_attributes(attributes);
+    if (!problem.empty()) reader.refuse(problem);
+  };
+  attributes.output_height = reader.integer("output_height", 1);
+  check_so_far();
+  attributes.output_width = reader.integer("output_width", 1);
+  check_so_far();
+  attributes.sampling_ratio = reader.integer("sampling_ratio", 0);
+  check_so_far();
+  attributes.spatial_scale = reader.real("spatial_scale").value_or(1.0F);
+  check_so_far();
+  attributes.mode_max = reader.choice("mode", "avg", "max");
+  return attributes;
+}
+
+}  // namespace
+
+Attributes read_onnx_attributes(const AttributeReader& reader, int64_t opset) {
+  const bool half_pixel = read_half_pixel(reader, opset);
+  Semantics semantics{};
+  semantics.offset = half_pixel ? 0.5 : 0.0;
+  semantics.min_size = half_pixel ? kNone : 1.0;
+  semantics.max_start = kNone;
+  return read_common_attributes(reader, semantics);
+}
+
+// Absent attributes have the defaults of onnx_roialign/semantics.py.
+Attributes read_private_attributes(const AttributeReader& reader) {
+  Semantics semantics{};
+  semantics.offset = finite(reader, "offset", 0.5);
+  semantics.min_size = finite_or_none(reader, "min_size");
+  semantics.start_shift = finite(reader, "start_shift", 0);
+  semantics.end_shift = finite(reader, "end_shift", 0);
+  semantics.max_start = finite_or_none(reader, "max_start");
+  semantics.adaptive_floor = reader.choice("adaptive", "ceil", "floor");
+  semantics.empty_nan = reader.choice("empty", "zero", "nan");
+  semantics.max_samples = reader.choice("max_rule", "corners", "samples");
+  semantics.border_exclusive = reader.choice("border", "inclusive", "exclusive");
+  return read_common_attributes(reader, semantics);
+}
+
+}  // namespace roialign

@@ -1,0 +1,54 @@
+// RoiAlign as ONNX Runtime custom ops: ONNX's own, and the private ones that carry their Semantics.
+#ifndef ONNX_ROIALIGN_ORT_OPS_H_
+#define ONNX_ROIALIGN_ORT_OPS_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "ort/abi.h"
+#include "ort/status.h"
+#include "problem.h"
+
+namespace roialign {
+
+// What session config entries say, the opset aside.
+struct Settings {
+  const Isa* isa;  // null: the one of $ONNX_ROIALIGN_ISA, or else the widest
+  int threads;     // of the session's pool: the work is cut for that many
+
+  bool operator==(const Settings& other) const { return isa == other.isa && threads == other.threads; }
+};
+
+// One op for one element type. ONNX Runtime keeps a pointer to it for as long as a session that uses it lives.
+struct Op : ort_abi::OrtCustomOp {
+  Runtime runtime;
+  const char* name;
+  // Of ONNX's RoiAlign: the model's opset, 0 where it is unknown. ONNX Runtime merges all opsets of a custom op into
+  // one schema, so that a kernel cannot ask it. Each kernel copies the number when it is created. Null: a private op.
+  const std::atomic<int64_t>* opset;
+  Settings settings;
+  ort_abi::ONNXTensorElementDataType type;  // of X
+  size_t rois;                              // which input they are
+  ort_abi::ONNXTensorElementDataType rois_type;
+};
+
+constexpr ort_abi::ONNXTensorElementDataType kQuantizedTypes[] = {ort_abi::ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8,
+                                                                  ort_abi::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8};
+
+// What the private op is called in models: today, and before (onnx_roialign/private_op.py, OP_TYPES).
+constexpr const char* kPrivateNames[] = {"AnyRoiAlign", "RoiAlign"};
+
+// ONNX's RoiAlign.
+Op make_roi_align(const Runtime& runtime, const std::atomic<int64_t>& opset, ElementType type);
+// The private op by one of kPrivateNames.
+Op make_any_roi_align(const Runtime& runtime, const char* name, ElementType type, ElementType rois_type);
+// onnx_roialign::QLinearRoiAlign.
+Op make_qlinear_roi_align(const Runtime& runtime, ort_abi::ONNXTensorElementDataType type);
+
+// What all of them have in common: one output of X's type and of the shape that X and rois give, every input required.
+Op make_op(const Runtime& runtime, const char* name, ort_abi::ONNXTensorElementDataType type, size_t rois);
+
+}  // namespace roialign
+
+#endif  // ONNX_ROIALIGN_ORT_OPS_H_

@@ -1,0 +1,171 @@
+// What the ops see of a run: input tensors, the thread pool, and shapes before the run.
+#include "ort/tensors.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "ort/status.h"
+
+namespace roialign {
+
+using namespace ort_abi;  // NOLINT: this file is ONNX Runtime's side of the library
+
+namespace {
+
+struct ReleaseInfo {
+  const OrtApi* api;
+  void operator()(OrtTensorTypeAndShapeInfo* info) const { api->ReleaseTensorTypeAndShapeInfo(info); }
+};
+using Info = std::unique_ptr<OrtTensorTypeAndShapeInfo, ReleaseInfo>;
+
+std::vector<int64_t> dimensions(const OrtApi& api, const OrtTensorTypeAndShapeInfo* info) {
+  size_t rank = 0;
+  check(api.GetDimensionsCount(info, &rank));
+  std::vector<int64_t> dims(rank);
+  check(api.GetDimensions(info, dims.data(), rank));
+  return dims;
+}
+
+__attribute__((cold, noinline)) Dimensions copied_shape(const OrtApi& api, const OrtValue* value) {
+  OrtTensorTypeAndShapeInfo* raw = nullptr;
+  check(api.GetTensorTypeAndShape(value, &raw));
+  const Info info(raw, ReleaseInfo{&api});
+  const std::vector<int64_t> dims = dimensions(api, info.get());
+  auto copy = std::make_unique<int64_t[]>(dims.size());
+  std::copy(dims.begin(), dims.end(), copy.get());
+  return {std::move(copy), dims.size()};
+}
+
+}  // namespace
+
+Tensor read_input(const Runtime& runtime, const OrtKernelContext* context, size_t index) {
+  const OrtApi& api = *runtime.api;
+  const OrtValue* value = nullptr;
+  check(api.KernelContext_GetInput(context, index, &value));
+  void* data = nullptr;
+  check(api.GetTensorMutableData(const_cast<OrtValue*>(value), &data));  // the C API has no reading twin
+  if (runtime.shapes != nullptr) {
+    ONNXTensorElementDataType type;
+    const int64_t* sizes = nullptr;
+    size_t rank = 0;
+    check(runtime.shapes->GetTensorElementTypeAndShapeDataReference(value, &type, &sizes, &rank));
+    return {Dimensions(sizes, rank), data};
+  }
+  return {copied_shape(api, value), data};
+}
+
+std::string shape_text(const Dimensions& shape) {
+  std::string text = "(";
+  for (size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
+  return text + (shape.size() == 1 ? ",)" : ")");
+}
+
+namespace {
+
+__attribute__((cold)) std::string counts_text(int64_t rois, int64_t batch_indices) {
+  return "rois and batch_indices must have the same count, got " + std::to_string(rois) + " and " +
+         std::to_string(batch_indices);
+}
+
+}  // namespace
+
+std::string check_shapes(const Tensor& X, const Tensor& rois, const Tensor& batch_indices) {
+  if (X.shape.size() != 4) return "X must have rank 4 (N, C, H, W), got shape " + shape_text(X.shape);
+  if (rois.shape.size() != 2 || rois.shape[1] != 4) {
+    return "rois must have shape (num_rois, 4), got shape " + shape_text(rois.shape);
+  }
+  if (batch_indices.shape.size() != 1) {
+    return "batch_indices must have shape (num_rois,), got shape " + shape_text(batch_indices.shape);
+  }
+  if (rois.shape[0] != batch_indices.shape[0]) return counts_text(rois.shape[0], batch_indices.shape[0]);
+  return {};
+}
+
+void* make_output(const OrtApi& api, OrtKernelContext* context, const Attributes& attributes, int64_t num_rois,
+                  int64_t C) {
+  const std::array<int64_t, 4> shape = {num_rois, C, attributes.output_height, attributes.output_width};
+  OrtValue* Y = nullptr;
+  check(api.KernelContext_GetOutput(context, 0, shape.data(), shape.size(), &Y));
+  void* data = nullptr;
+  check(api.GetTensorMutableData(Y, &data));
+  return data;
+}
+
+// ---- shape inference ----
+
+namespace {
+
+struct Dimension {
+  int64_t size;
+  std::string name;  // empty: size is known
+};
+
+// ONNX Runtime takes an unknown size for a known one of -1 (1.20 then folds Shape to -1, 1.31 aborts the process), so
+// an unknown dimension gets a name that nothing else has.
+Dimension unknown_dimension() {
+  static std::atomic<uint64_t> count{0};
+  return {-1, "onnx_roialign_dim_" + std::to_string(count++)};
+}
+
+OrtTensorTypeAndShapeInfo* input_info(const OrtApi& api, const OrtShapeInferContext* context, size_t index) {
+  OrtTensorTypeAndShapeInfo* info = nullptr;  // the context's
+  check(api.ShapeInferContext_GetInputTypeShape(context, index, &info));
+  return info;
+}
+
+// One dimension of an input; unknown where the input's rank is unknown or not the one expected: the run will tell.
+Dimension input_dimension(const OrtApi& api, const OrtTensorTypeAndShapeInfo* info, size_t rank, size_t axis) {
+  const std::vector<int64_t> sizes = dimensions(api, info);
+  if (sizes.size() != rank) return unknown_dimension();
+  std::vector<const char*> names(rank);
+  check(api.GetSymbolicDimensions(info, names.data(), rank));
+  if (names[axis] != nullptr && names[axis][0] != '\0') return {-1, names[axis]};
+  if (sizes[axis] < 0) return unknown_dimension();
+  return {sizes[axis], ""};
+}
+
+Dimension output_size(const OrtApi& api, const OrtShapeInferContext* context, const char* name) {
+  const OrtOpAttr* attribute = nullptr;
+  if (!succeeded(api, api.ShapeInferContext_GetAttribute(context, name, &attribute))) return {1, ""};
+  int64_t size = 0;
+  size_t written = 0;
+  const bool read = succeeded(api, api.ReadOpAttr(attribute, ORT_OP_ATTR_INT, &size, sizeof(size), &written));
+  if (!read || size < 1) return unknown_dimension();
+  return {size, ""};
+}
+
+}  // namespace
+
+// ONNX Runtime asks the first op of the name only, whatever the node's type: so the type is the one of X. It drops a
+// status without releasing it, and a bad attribute is refused with the node's name later, at the kernel's creation: so
+// a failure here leaves the output's shape unknown.
+void infer_pooled_shape(const OrtApi& api, OrtShapeInferContext* context, size_t rois_input) noexcept {
+  OrtStatus* failure = guarded(api, [&] {
+    const OrtTensorTypeAndShapeInfo* X = input_info(api, context, 0);
+    const OrtTensorTypeAndShapeInfo* rois = input_info(api, context, rois_input);
+    const std::array<Dimension, 4> dims = {input_dimension(api, rois, 2, 0), input_dimension(api, X, 4, 1),
+                                           output_size(api, context, "output_height"),
+                                           output_size(api, context, "output_width")};
+    std::array<int64_t, 4> sizes{};
+    std::array<const char*, 4> names{};
+    for (size_t i = 0; i < dims.size(); ++i) {
+      sizes[i] = dims[i].size;
+      names[i] = dims[i].name.c_str();
+    }
+    ONNXTensorElementDataType type{};
+    check(api.GetTensorElementType(X, &type));
+    OrtTensorTypeAndShapeInfo* raw = nullptr;
+    check(api.CreateTensorTypeAndShapeInfo(&raw));
+    const Info Y(raw, ReleaseInfo{&api});
+    check(api.SetTensorElementType(raw, type));
+    check(api.SetDimensions(raw, sizes.data(), sizes.size()));
+    check(api.SetSymbolicDimensions(raw, names.data(), names.size()));
+    check(api.ShapeInferContext_SetOutputTypeShape(context, 0, raw));
+  });
+  if (failure != nullptr) api.ReleaseStatus(failure);
+}
+
+}  // namespace roialign

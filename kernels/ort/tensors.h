@@ -1,0 +1,67 @@
+// What the ops see of a run: input tensors, the thread pool, and shapes before the run.
+#ifndef ONNX_ROIALIGN_ORT_TENSORS_H_
+#define ONNX_ROIALIGN_ORT_TENSORS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "ort/abi.h"
+#include "ort/status.h"
+#include "problem.h"
+
+namespace roialign {
+
+// Dimensions that lie with ONNX Runtime while a kernel runs, or, where it is too old to show them, here.
+class Dimensions {
+ public:
+  Dimensions(const int64_t* sizes, size_t rank) : sizes_(sizes), rank_(rank) {}
+  Dimensions(std::unique_ptr<const int64_t[]> copy, size_t rank)
+      : copy_(std::move(copy)), sizes_(copy_.get()), rank_(rank) {}
+
+  size_t size() const { return rank_; }
+  int64_t operator[](size_t axis) const { return sizes_[axis]; }
+
+ private:
+  std::unique_ptr<const int64_t[]> copy_;
+  const int64_t* sizes_;
+  size_t rank_;
+};
+
+struct Tensor {
+  Dimensions shape;
+  const void* data;
+};
+
+Tensor read_input(const Runtime& runtime, const ort_abi::OrtKernelContext* context, size_t index);
+
+// Allocates output 0, (num_rois, C, output_height, output_width).
+void* make_output(const ort_abi::OrtApi& api, ort_abi::OrtKernelContext* context, const Attributes& attributes,
+                  int64_t num_rois, int64_t C);
+
+// "(2, 5)", "(3,)", "()": as NumPy prints a shape.
+__attribute__((cold)) std::string shape_text(const Dimensions& shape);
+
+// Empty, or which input has the wrong rank or count.
+std::string check_shapes(const Tensor& X, const Tensor& rois, const Tensor& batch_indices);
+
+// The session's own thread pool: hands out the tasks one by one (num_batch 0), and runs them in a plain loop where the
+// session has one thread.
+struct SessionPool {
+  const ort_abi::OrtApi& api;
+  const ort_abi::OrtKernelContext* context;
+
+  static void parallel_for(void* self, void (*task)(void* user, size_t i), size_t count, void* user) {
+    const auto& pool = *static_cast<const SessionPool*>(self);
+    check(pool.api.KernelContext_ParallelFor(pool.context, task, count, 0, user));
+  }
+};
+
+// Sets output 0's type, that of X (input 0), and its shape as far as X, rois and the attributes tell.
+void infer_pooled_shape(const ort_abi::OrtApi& api, ort_abi::OrtShapeInferContext* context, size_t rois_input) noexcept;
+
+}  // namespace roialign
+
+#endif  // ONNX_ROIALIGN_ORT_TENSORS_H_

@@ -1,0 +1,368 @@
+// One checked call: plans for a block of RoIs, then their pooling, both cut into tasks for the workers.
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+#include <memory>
+#include <vector>
+
+#include "element.h"
+#include "isa/dispatch.h"
+#include "memory.h"
+#include "parallel.h"
+#include "plan/corners.h"
+#include "plan/geometry.h"
+#include "plan/tiling.h"
+#include "pool/few.h"
+#include "pool/order.h"
+#include "pool/pool.h"
+#include "pool/special.h"
+#include "problem.h"
+
+namespace roialign {
+namespace {
+
+// Plans are made for this many RoIs at a time: about 2 KB each at 7 x 7, 20 KB at most, so their memory is bounded.
+constexpr int64_t kRoiBlock = 1024;
+// A block of channels is as many planes as fit with the next block's beside them in half a 1 MB second-level cache.
+constexpr int64_t kBlockBytes = int64_t{1} << 18;
+// A larger output is written past the caches.
+constexpr int64_t kStreamBytes = int64_t{1} << 22;
+// Below this many output values a second thread costs more than it takes off the first.
+constexpr int64_t kSmallCall = 4096;
+// RoIs that one thread plans by itself: about 100 us of work.
+constexpr int64_t kPlannerShare = 128;
+// From here on RoIs are put in order and touched lines noted: fewer channels do not pay for it.
+constexpr int64_t kManyChannels = 16;
+
+Range share(int64_t count, size_t i, size_t parts) {
+  const int64_t part = static_cast<int64_t>(i), all = static_cast<int64_t>(parts);
+  return {count * part / all, count * (part + 1) / all};
+}
+
+// T is the element, S the arithmetic and the coordinates.
+template <class T, class S>
+class Driver {
+ public:
+  Driver(const Attributes& attributes, const Arrays& arrays, const Shape& shape, void (*pool_plans)(const PoolTask<S>&),
+         const Workers& workers)
+      : attributes_(attributes), arrays_(arrays), shape_(shape), pool_(pool_plans), workers_(workers) {
+    values_ = arrays.num_rois * arrays.C * attributes.output_height * attributes.output_width;
+    const int64_t samples = std::max(attributes.sampling_ratio * attributes.sampling_ratio, int64_t{1});  // or more
+    few_ = !attributes.mode_max && is_few<S>(arrays.num_rois, values_, static_cast<S>(samples));
+    stream_ = values_ > kStreamBytes / static_cast<int64_t>(sizeof(T));
+  }
+
+  void run() {
+    if (values_ < kSmallCall) return pool_each({0, arrays_.num_rois}, {0, arrays_.C});
+    run_large();
+  }
+
+ private:
+  __attribute__((noinline)) void run_large() {
+    // What does not fill the wider vectors is pooled in the others.
+    const bool wide = arrays_.C % shape_.tile_lanes == 0 || arrays_.C > 4 * shape_.tile_lanes;
+    sizes_ = {arrays_.H,
+              arrays_.W,
+              arrays_.C,
+              attributes_.output_height,
+              attributes_.output_width,
+              shape_.lanes,
+              wide ? shape_.tile_lanes : shape_.lanes,
+              static_cast<int32_t>(sizeof(S)),
+              shape_.tile_pixel};
+    tiles_ = sizes_.fit();
+    if (!tiles_ && arrays_.C < kManyChannels) return run_each();
+    const std::vector<int64_t> order = pooling_order<S, T>(attributes_, arrays_);
+    for (int64_t first = 0; first < arrays_.num_rois; first += kRoiBlock) {
+      run_block(order.data() + first, std::min(kRoiBlock, arrays_.num_rois - first));
+    }
+  }
+
+  using Plans = std::vector<RoiPlan<S>>;
+
+  // Few values or few channels: each RoI is pooled as soon as it is planned, and an ordinary one allocates nothing.
+  void run_each() {
+    if (workers_.threads == 1) return pool_each({0, arrays_.num_rois}, {0, arrays_.C});
+    const int64_t most = std::min(int64_t{workers_.threads} * 4, values_ / kSmallCall + 1);
+    const int64_t roi_parts = std::min(arrays_.num_rois, most), channel_parts = std::min(arrays_.C, most / roi_parts);
+    parallel(workers_, static_cast<size_t>(roi_parts * channel_parts), [&](size_t i) {
+      const size_t parts = static_cast<size_t>(channel_parts);
+      pool_each(share(arrays_.num_rois, i / parts, static_cast<size_t>(roi_parts)), share(arrays_.C, i % parts, parts));
+    });
+  }
+
+  void pool_each(const Range& rois, const Range& channels) const {
+    int64_t r = rois.first;
+    while (r < rois.last && pooled_by_samples(r, channels)) ++r;
+    if (r < rois.last) pool_planned({r, rois.last}, channels);
+  }
+
+  bool pooled_by_samples(int64_t roi, const Range& channels) const {
+    return few_ && pool_few<T, S>(attributes_, arrays_, roi, channels);
+  }
+
+  void pool_planned(const Range& rois, const Range& channels) const {
+    alignas(64) std::byte room[1 << 11], plan_room[1 << 12];
+    Memory memory(room, sizeof room), plan_memory(plan_room, sizeof plan_room);
+    pool_planned(rois, channels, memory, plan_memory);
+  }
+
+  // By itself its frame is small, and its code too: an offset in a large one takes 4 bytes.
+  __attribute__((noinline)) void pool_planned(const Range& rois, const Range& channels, Memory& memory,
+                                              Memory& plan_memory) const {
+    Planner<S> planner(attributes_, arrays_.C, arrays_.H, arrays_.W, shape_, nullptr, memory);
+    RoiPlan<S> plan;
+    PoolTask<S> task = describe(&plan, 1, channels);
+    bool special;
+    task.special = &special;
+    size_t size = 0;
+    for (int64_t r = rois.first; r < rois.last; ++r) {
+      if (r > rois.first && pooled_by_samples(r, channels)) continue;  // the first has just been refused
+      plan_memory.release();
+      plan_roi(planner, r, false, plan_memory, plan);
+      const size_t needed = plan.way == Way::kColumns ? columns_size(plan.window.columns) : 0;
+      if (needed > size) {
+        size = std::max(needed, 2 * size);
+        task.scratch = zeros(memory, size, size);
+      }
+      pool(task);
+    }
+  }
+
+  // What an instruction set makes of finite features, and where others are touched, what all of them make of those.
+  void pool(PoolTask<S>& task) const {
+    std::fill_n(task.special, task.plan_count, false);
+    pool_(task);
+    const Range channels{task.first_channel, task.last_channel};
+    for (size_t r = 0; r < task.plan_count; ++r) {
+      if (task.special[r]) pool_special<T, S>(attributes_, arrays_, task.plans[r].roi, channels);
+    }
+  }
+
+  void run_block(const int64_t* rois, int64_t count) {
+    Memory memory;
+    Plans plans(static_cast<size_t>(count));
+    const size_t planners =
+        static_cast<size_t>(std::min<int64_t>(workers_.threads, (count + kPlannerShare - 1) / kPlannerShare));
+    std::vector<std::unique_ptr<Memory>> memories;
+    while (memories.size() + 1 < planners) memories.push_back(std::make_unique<Memory>());
+    std::vector<size_t> kept(planners);
+    parallel(workers_, planners, [&](size_t i) {
+      const Range range = share(count, i, planners);
+      kept[i] = plan_or_pool(rois, range, i == 0 ? memory : *memories[i - 1], plans.data() + range.first);
+    });
+    auto end = plans.begin() + static_cast<std::ptrdiff_t>(kept[0]);
+    for (size_t i = 1; i < planners; ++i) {
+      const auto first = plans.begin() + share(count, i, planners).first;
+      end = std::copy_n(first, kept[i], end);
+    }
+    plans.erase(end, plans.end());
+    if (!plans.empty()) pool_block(plans);
+  }
+
+  // Plans RoIs, and pools at once those whose plans are not worth keeping; answers how many plans it has left.
+  size_t plan_or_pool(const int64_t* rois, const Range& range, Memory& memory, RoiPlan<S>* plans) const {
+    const Range channels{0, arrays_.C};
+    Planner<S> planner(attributes_, arrays_.C, arrays_.H, arrays_.W, shape_, tiles_ ? &sizes_ : nullptr, memory);
+    PoolTask<S> task = describe(plans, 1, channels);
+    bool special;
+    task.special = &special;
+    size_t kept = 0;
+    for (int64_t r = range.first; r < range.last; ++r) {
+      if (pooled_by_samples(rois[r], channels)) continue;
+      task.plans = plans + kept;
+      if (plan_roi(planner, rois[r], true, memory, plans[kept])) {
+        ++kept;
+      } else {
+        pool(task);
+      }
+    }
+    return kept;
+  }
+
+  bool plan_roi(Planner<S>& planner, int64_t roi, bool may_keep, Memory& memory, RoiPlan<S>& plan) const {
+    plan.roi = roi;
+    plan.image = arrays_.batch_indices[roi];
+    return planner.plan(corners_of<S, T>(arrays_, roi), may_keep, memory, plan);
+  }
+
+  // The RoIs of one image.
+  struct Group {
+    size_t first;
+    size_t last;
+    Tiling tiling;                // for those that are pooled from a tile
+    std::vector<TileUnit> units;  // what those touch that are pooled in columns
+    int64_t block;
+  };
+
+  // What fits in the cache as a whole needs no blocks, and nothing is there to fetch ahead.
+  void lay_blocks(const Plans& plans, Group& group) const {
+    const int64_t plane_bytes = arrays_.H * arrays_.W * static_cast<int64_t>(sizeof(T));
+    if (plane_bytes * arrays_.C <= 2 * kBlockBytes) return;
+    group.units = touched_units(sizes_, plans.data() + group.first, group.last - group.first, Way::kColumns);
+    const int64_t touched = static_cast<int64_t>(group.units.size() * kUnit * sizeof(T));
+    group.block = std::clamp<int64_t>(kBlockBytes / (touched == 0 ? plane_bytes : touched), 1, arrays_.C);
+  }
+
+  std::vector<Group> group_by_image(Plans& plans) const {
+    std::vector<Group> groups;
+    for (size_t r = 0; r < plans.size(); ++r) {
+      if (r == 0 || plans[r].image != plans[r - 1].image) groups.push_back({r, r, {}, {}, arrays_.C});
+      groups.back().last = r + 1;
+    }
+    for (Group& group : groups) {
+      if (tiles_) group.tiling = lay_tile(sizes_, plans.data() + group.first, group.last - group.first);
+      lay_blocks(plans, group);
+    }
+    return groups;
+  }
+
+  // Whole vectors of channels first, then RoIs, into some parts a thread, so that none waits long for the last.
+  struct Cut {
+    size_t channel_parts;
+    size_t roi_parts;
+  };
+
+  int64_t vectors() const { return (arrays_.C + sizes_.wide_lanes - 1) / sizes_.wide_lanes; }
+
+  Cut cut_of(int64_t rois) const {
+    if (workers_.threads == 1) return {1, 1};
+    const int64_t values = rois * arrays_.C * attributes_.output_height * attributes_.output_width;
+    const int64_t channel_parts = std::min({vectors(), int64_t{workers_.threads} * 4, values / kSmallCall + 1});
+    // Each part of the RoIs turns a tile of its own: no more parts than there are threads, and none of less than 50 us.
+    const int64_t threads_left = (workers_.threads + channel_parts - 1) / channel_parts;
+    const int64_t roi_parts = std::min({rois, threads_left, values / (4 * kSmallCall) + 1});
+    return {static_cast<size_t>(channel_parts), static_cast<size_t>(roi_parts)};
+  }
+
+  void pool_block(Plans& plans) {
+    const std::vector<Group> groups = group_by_image(plans);
+    const Cut cut = cut_of(static_cast<int64_t>(plans.size()));
+    const int64_t most_columns = most_columns_of(plans);
+    const size_t size = scratch_size(groups, most_columns);
+    parallel(workers_, cut.channel_parts * cut.roi_parts, [&](size_t i) {
+      const Range part = share(vectors(), i % cut.channel_parts, cut.channel_parts);
+      const Range channels{part.first * sizes_.wide_lanes, std::min(part.last * sizes_.wide_lanes, arrays_.C)};
+      Memory memory;
+      S* const scratch = zeros(memory, size, most_columns < 0 ? 0 : columns_size(most_columns));
+      for (const Group& group : groups) {
+        const Range rois = share(static_cast<int64_t>(group.last - group.first), i / cut.channel_parts, cut.roi_parts);
+        if (rois.first == rois.last) continue;
+        const Range all{rois.first + static_cast<int64_t>(group.first), rois.last + static_cast<int64_t>(group.first)};
+        PoolTask<S> task = describe(plans.data() + all.first, static_cast<size_t>(all.last - all.first), channels);
+        add_group(group, task);
+        task.most_columns = most_columns;
+        task.scratch = scratch;
+        task.special = memory.take<bool>(task.plan_count);
+        pool(task);
+      }
+    });
+  }
+
+  // -1: no plan has a window.
+  static int64_t most_columns_of(const Plans& plans) {
+    int64_t columns = -1;
+    for (const RoiPlan<S>& plan : plans) {
+      if (plan.way == Way::kColumns || plan.way == Way::kTile)
+        columns = std::max<int64_t>(columns, plan.window.columns);
+    }
+    return columns;
+  }
+
+  // For Way::kColumns, of a window of so many: swept rows, the same transposed, and a row of bins, each times the
+  // lanes.
+  size_t columns_size(int64_t columns) const {
+    const int64_t lanes = shape_.lanes;
+    return static_cast<size_t>((2 * (columns + lanes) + attributes_.output_width + lanes) * lanes);
+  }
+
+  // The first so many are 0: Way::kColumns computes on lanes that hold no row, and from memory as it comes they may be
+  // subnormal, which Intel's CPUs stumble over: 139 us instead of 14 for a RoI of 7 x 7 bins and 64 channels.
+  static S* zeros(Memory& memory, size_t size, size_t zeroed) {
+    S* const scratch = memory.take<S>(size);
+    std::fill_n(scratch, zeroed, S{0});
+    return scratch;
+  }
+
+  // For any way. A tile: itself, a RoI's bins, swept rows, and the bins turned back, twice. Each times the lanes.
+  size_t scratch_size(const std::vector<Group>& groups, int64_t most_columns) const {
+    const int64_t bins = sizes_.bins();
+    size_t size = most_columns < 0 ? 0 : columns_size(most_columns);
+    for (const Group& group : groups) {
+      const Tiling& tiling = group.tiling;
+      if (tiling.rows == 0) continue;
+      const int64_t pixels =
+          int64_t{tiling.rows} * tiling.columns + kTileRows * most_columns + 3 * (bins + tiling.lanes);
+      size = std::max(size, static_cast<size_t>(pixels * tiling.lanes));
+    }
+    return size;
+  }
+
+  // A task without a tile and without scratch.
+  PoolTask<S> describe(const RoiPlan<S>* plans, size_t plan_count, const Range& channels) const {
+    PoolTask<S> task;
+    task.pooling = !attributes_.mode_max               ? Pooling::kMean
+                   : attributes_.semantics.max_samples ? Pooling::kMaxSamples
+                                                       : Pooling::kMaxCorners;
+    task.least = static_cast<S>(attributes_.semantics.max_start);
+    task.least_dropped = std::max(task.least, S{0});
+    task.plans = plans;
+    task.plan_count = plan_count;
+    task.X = arrays_.X;
+    task.Y = arrays_.Y;
+    task.x_elements = arrays_.N * arrays_.C * arrays_.H * arrays_.W;
+    task.channels = arrays_.C;
+    task.plane = arrays_.H * arrays_.W;
+    task.width = arrays_.W;
+    task.output_height = attributes_.output_height;
+    task.output_width = attributes_.output_width;
+    task.first_channel = channels.first;
+    task.last_channel = channels.last;
+    task.stream = stream_;
+    task.block = arrays_.C;
+    return task;
+  }
+
+  void add_group(const Group& group, PoolTask<S>& task) const {
+    const Tiling& tiling = group.tiling;
+    task.tile_lanes = tiling.lanes;
+    task.tile = {tiling.units.data(), tiling.units.size(), tiling.rows,
+                 tiling.first_column, tiling.columns,      std::numeric_limits<int32_t>::max()};
+    for (size_t r = 0; r < task.plan_count; ++r) {
+      const RoiPlan<S>& plan = task.plans[r];
+      if (plan.way == Way::kTile) task.tile.first_row = std::min(task.tile.first_row, plan.first_row);
+    }
+    task.block = group.block;
+    task.units = group.units.data();
+    task.unit_count = group.units.size();
+  }
+
+  const Attributes& attributes_;
+  const Arrays& arrays_;
+  const Shape& shape_;
+  void (*const pool_)(const PoolTask<S>&);
+  const Workers& workers_;
+  TileSizes sizes_;
+  int64_t values_;  // of Y
+  bool tiles_;      // some RoIs may be pooled from a tile
+  bool stream_;
+  bool few_;  // some RoIs may be pooled without a plan
+};
+
+}  // namespace
+
+void roi_align(const Attributes& attributes, const Arrays& arrays, const Isa& isa, const Workers& workers) {
+  if (arrays.num_rois == 0 || arrays.C == 0) return;
+  switch (arrays.type) {
+    case ElementType::kFloat32:
+      return Driver<float, float>(attributes, arrays, isa.shape32, isa.pool_float32, workers).run();
+    case ElementType::kFloat16:
+      return Driver<Half, float>(attributes, arrays, isa.shape32, isa.pool_float16, workers).run();
+    case ElementType::kBFloat16:
+      return Driver<BFloat16, float>(attributes, arrays, isa.shape32, isa.pool_bfloat16, workers).run();
+    case ElementType::kFloat64:
+      return Driver<double, double>(attributes, arrays, isa.shape64, isa.pool_float64, workers).run();
+  }
+}
+
+}  // namespace roialign

@@ -1,0 +1,82 @@
+"""Less usual forms of models through every function on graphs: nothing is refused that runs, and nothing changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from found import run_codes
+from graph_models import LEGACY
+from nested_models import NESTED, first_opset, opset_of
+from session_models import FEEDS, SHAPE, quiet_options
+
+import onnx_roialign
+from onnx_roialign.graph import convert_opset, make_explicit, repair, validate
+from onnx_roialign.sessions.trial import try_engine
+
+INPUTS = {**FEEDS, "which": np.array(True)}
+
+
+def meant(preset):
+    return onnx_roialign.roi_align(*FEEDS.values(), **SHAPE, semantics=preset, engine="reference")
+
+
+def run(model, engine="native"):
+    return onnx_roialign.session(model, quiet_options(), engine=engine).run(["Y"], INPUTS)[0]
+
+
+@pytest.mark.parametrize("form", NESTED)
+def test_every_engine_runs_it(form):
+    given = NESTED[form]()
+    want = meant("onnx_half_pixel")
+    for engine in onnx_roialign.runtime.ENGINES:
+        trial = try_engine(given, INPUTS, engine)
+        assert trial.refusal is None
+        np.testing.assert_allclose(trial.outputs["Y"], want, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("form", NESTED)
+def test_validate_runs_it_and_names_the_node_that_departs(form):
+    given = NESTED[form]()
+    right = {"inputs": INPUTS, "expected": {"Y": meant("onnx_half_pixel")}}
+    assert run_codes(validate(given, "onnx:16", **right)) == []
+    findings = validate(given, "torchvision", inputs=INPUTS)
+    (departing,) = [one for one in findings if one.code == "wrong-answer"]
+    assert departing.node.partition("__")[0].lstrip("_") in ("inner", "left")
+    other = {"inputs": INPUTS, "expected": {"Y": meant("torchvision_legacy")}}
+    assert run_codes(validate(given, **other)) == ["wrong-answer", "wrong-output", "explained"]
+
+
+@pytest.mark.parametrize("source", ["torchvision", "mindspore:roi_end_mode=1", "mindspore:roi_end_mode=0"])
+@pytest.mark.parametrize("form", NESTED)
+def test_repair_makes_it_mean_its_source(form, source):
+    repaired = repair(NESTED[form](), source)
+    assert validate(repaired, source) == []
+    assert repair(repaired, source) == repaired
+    want = meant(onnx_roialign.sources.parse(source))
+    for engine in ("native", "reference"):
+        np.testing.assert_allclose(run(repaired, engine), want, rtol=0, atol=1e-5)
+    assert run_codes(validate(repaired, source, inputs=INPUTS)) == []
+
+
+@pytest.mark.parametrize("form", NESTED)
+def test_another_opset_answers_the_same_bits(form):
+    for first in sorted({first_opset(form), 17, 21}):
+        given = NESTED[form](first, **(LEGACY if first >= 16 else {}))
+        for target in sorted({first_opset(form), 16, 18, 21}):
+            if target < first_opset(form):
+                continue
+            converted = convert_opset(given, target)
+            assert opset_of(converted) == target
+            assert convert_opset(converted, target) == converted
+            np.testing.assert_array_equal(run(converted), run(given))
+
+
+@pytest.mark.parametrize("form", NESTED)
+def test_made_explicit_it_answers_the_same_bits(form):
+    for first in sorted({first_opset(form), 16, 21}):
+        if first < first_opset(form):
+            continue
+        given = NESTED[form](first)
+        explicit = make_explicit(given)
+        assert make_explicit(explicit) == explicit != given
+        np.testing.assert_array_equal(run(explicit), run(given))

@@ -1,0 +1,226 @@
+"""validate finds what is wrong with a model, says so in plain words, and says nothing about a model that is right."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import exports
+import graph_models
+import onnx
+import pytest
+from exports import KNOWN_WRONG, known_wrong, opset
+from found import RUN_CODES, codes, source_of
+from graph_models import BODIES, CASES, HALF, LEGACY, model
+
+from onnx_roialign import PRESETS, RoiAlignError, Semantics
+from onnx_roialign.definition.sources import parse
+from onnx_roialign.graph import Finding, validate
+from onnx_roialign.graph.findings.finding import CODES
+from onnx_roialign.sessions.installed import has_builtin_kernel
+
+
+def case_ids():
+    return [f"{code}-{what}" for code, what, *_ in CASES]
+
+
+@pytest.mark.parametrize(("code", "what", "wrong", "right", "source"), CASES, ids=case_ids())
+def test_what_is_wrong_is_found_and_its_twin_that_is_right_is_not(code, what, wrong, right, source):
+    (finding,) = [one for one in validate(wrong(), source) if one.code == code]
+    assert (finding.severity, finding.effect) == CODES[code]
+    assert re.fullmatch(r"\S.* must .+, got:? .+", finding.message)
+    assert code not in codes(validate(right(), source))
+
+
+def test_every_code_has_a_case():
+    assert {code for code, *_ in CASES} == set(CODES) - RUN_CODES
+
+
+@pytest.mark.parametrize("name", [name for name in exports.names() if not known_wrong(name)])
+def test_nothing_is_found_in_an_export_that_is_right(name):
+    export = exports.load(name)
+    expected = set() if has_builtin_kernel(opset(export)) else {"no-builtin-kernel"}
+    if name.startswith("skeletons/"):
+        expected.add("missing-weights")
+    assert set(codes(validate(export.model))) == expected
+    assert set(codes(validate(export.model, source_of(name)))) == expected
+
+
+@pytest.mark.parametrize("name", [name for name in exports.names() if known_wrong(name)])
+def test_what_is_wrong_with_an_export_is_found(name):
+    export = exports.load(name)
+    found = set(codes(validate(export.model, source_of(name)))) - {"empty-bins"}
+    wrong = {"zero-batch-indices"} if name.startswith("paddle") else set()
+    if "opset11_aligned" in name:
+        wrong.add("half-pixel-lost")
+    if name.startswith("paddle") and "opset16_legacy" in name:
+        wrong.add("half-pixel-added")
+    if name.startswith("mindspore"):
+        wrong.add("end-shift-minimum-size")
+    assert found == wrong
+    assert len(KNOWN_WRONG) == 3  # a new row there needs its codes here
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_bodies_and_functions_are_read(body):
+    (first, *_) = validate(BODIES[body](15, aligned=1), None)
+    assert first.code == "unknown-attribute"
+    assert codes(validate(BODIES[body](15), "torchvision")) == []
+    assert set(codes(validate(BODIES[body](15), "torchvision:aligned=True"))) == {"half-pixel-lost"}
+
+
+def test_a_function_is_read_at_its_own_opset():
+    inside = graph_models.in_function(16, function_opset=15)
+    assert codes(validate(inside, "torchvision")) == []
+    assert codes(validate(graph_models.in_function(15, function_opset=16), "torchvision")) == ["half-pixel-added"]
+
+
+def test_an_attribute_that_the_caller_of_a_function_gives_is_read_there():
+    inside = graph_models.in_function(16)
+    node = inside.functions[0].node[0]
+    node.attribute.append(
+        onnx.AttributeProto(name="coordinate_transformation_mode", ref_attr_name="how", type=onnx.AttributeProto.STRING)
+    )
+    inside.functions[0].attribute.append("how")
+    inside.graph.node[0].attribute.append(onnx.helper.make_attribute("how", "output_half_pixel"))
+    assert codes(validate(inside, "torchvision")) == []
+    assert codes(validate(inside, "torchvision:aligned=True")) == ["half-pixel-lost"]
+
+
+def test_a_finding_names_the_node_or_else_its_output():
+    (finding,) = validate(model(22))
+    assert finding.node == "pool"
+    unnamed = model(22)
+    unnamed.graph.node[0].name = ""
+    (finding,) = validate(unnamed)
+    assert finding.node == "Y"
+
+
+def test_a_finding_prints_as_one_line():
+    (finding,) = validate(model(11), "torchvision:aligned=True")
+    assert str(finding).startswith(
+        "error half-pixel-lost: half a pixel must be taken off as in torchvision:aligned=True"
+    )
+    assert "(node 'pool')" in str(finding)
+    assert "\n" not in str(finding)
+    assert isinstance(finding, Finding)
+
+
+def test_the_model_is_not_changed():
+    given = model(11, aligned=1)
+    before = given.SerializeToString()
+    validate(given, "torchvision:aligned=True")
+    assert given.SerializeToString() == before
+
+
+@pytest.mark.parametrize("form", ["bytes", "path", "proto"])
+def test_a_model_can_be_given_as_bytes_a_path_or_a_proto(form, tmp_path):
+    given = model(11)
+    if form == "path":
+        onnx.save(given, tmp_path / "model.onnx")
+        given = tmp_path / "model.onnx"
+    elif form == "bytes":
+        given = given.SerializeToString()
+    assert codes(validate(given, "detectron2")) == ["half-pixel-lost"]
+
+
+@pytest.mark.parametrize(
+    ("message", "found"),
+    [
+        ("sampling_ratio must be an integer, got a float", graph_models.float_ratio),
+        ("mode must be 'avg' or 'max', got 'median'", lambda: model(mode="median")),
+        ("got 'aligned'", lambda: model(aligned=1)),
+        ("must not be set below opset 16, got it at opset 15", lambda: model(15, **LEGACY)),
+        ("must have the inputs X, rois and batch_indices, got 2", graph_models.two_inputs),
+        ("opset must be at least 10 for RoiAlign, got 9", lambda: model(9)),
+        ("must follow the RoI counts 'counts', which nothing reads", lambda: graph_models.in_batches("B")),
+        ("tell the 3 images of X apart", lambda: graph_models.in_batches(3, counts=None)),
+        ("got 0.125 for a 16 x 16 feature map of a 64 x 64 image", lambda: graph_models.network(0.125)),
+        (
+            "rois must be exact to 0.125 pixels, got float16, which holds multiples of 2 in an image 2304 pixels long",
+            lambda: graph_models.network(0.25, dtype="float16", side=2304),
+        ),
+        (
+            "rois must have shape (num_rois, 4), got shape (K, 5)",
+            lambda: graph_models.shaped((2, 5, 9, 11), ("K", 5), ("K",)),
+        ),
+    ],
+)
+def test_a_message_says_what_was_found(message, found):
+    assert any(message in finding.message for finding in validate(found()))
+
+
+def test_boxes_that_the_source_itself_moved_by_half_a_pixel_are_right():
+    given = graph_models.shifted(11, [0.5 / graph_models.SCALE], op="Sub")
+    assert codes(validate(given, "torchvision")) == []
+    assert codes(validate(given, "torchvision:aligned=True")) == ["emulated-half-pixel"]
+
+
+def test_an_end_shift_that_the_source_does_not_have_is_found():
+    given = graph_models.shifted(11, [0, 0, 1, 1])
+    assert codes(validate(given, "mindspore:roi_end_mode=0")) == ["end-shift"]
+    assert codes(validate(given, "mindspore:roi_end_mode=1")) == ["end-shift-minimum-size"]
+
+
+def test_two_invalid_attributes_are_two_findings():
+    assert codes(validate(model(mode="median", sampling_ratio=-1))) == ["invalid-attribute", "invalid-attribute"]
+
+
+def test_a_graph_input_that_is_no_vector_of_counts_is_none():
+    other = graph_models.in_batches("B")
+    other.graph.input[2].type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    assert codes(validate(other)) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("caffe", "source must be one of torchvision, .*, got 'caffe'"),
+        ("torchvision:alinged=True", "form 'NAME:aligned=VALUE', got 'torchvision:alinged=True'"),
+        ("paddle:aligned=maybe", "aligned must be one of False, .*, got 'paddle:aligned=maybe'"),
+        ("onnx", "form 'onnx:OPSET' or 'onnx:OPSET,MODE', got 'onnx'"),
+        ("onnx:9", "opset must be at least 10"),
+        ("onnx_half_pixel:x=1", "source must be one of"),
+        (3, "source must be a text or a Semantics, got 3"),
+    ],
+)
+def test_a_source_that_is_none_is_refused(source, message):
+    with pytest.raises(RoiAlignError, match=message):
+        validate(model(), source)
+
+
+@pytest.mark.parametrize(
+    ("source", "preset"),
+    [
+        ("torchvision", "torchvision_legacy"),
+        ("torchvision:aligned=True", "torchvision_aligned"),
+        ("detectron2", "detectron2"),
+        ("mmcv", "mmcv_aligned"),
+        ("paddle", "paddle_aligned"),
+        ("paddle:aligned=False", "paddle_legacy"),
+        ("mindspore", "mindspore_1"),
+        ("mindspore:roi_end_mode=0", "mindspore_0"),
+        ("openvino:aligned_mode=half_pixel_for_nn", "openvino_half_pixel_for_nn"),
+        ("openvino:aligned_mode=half_pixel", "openvino_half_pixel"),
+        ("tvm", "tvm_legacy"),
+        ("tvm:aligned=True", "tvm_aligned"),
+        ("mindspore_half_pixel", "mindspore_half_pixel"),
+        ("onnx:15", "onnx_output_half_pixel"),
+        ("onnx:16", "onnx_half_pixel"),
+        ("onnx:16,output_half_pixel", "onnx_output_half_pixel"),
+        ("mmcv_legacy", "mmcv_legacy"),
+    ],
+)
+def test_a_source_means_the_frameworks_own_call(source, preset):
+    assert parse(source) == PRESETS[preset]
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Semantics)])
+def test_no_field_in_which_a_node_departs_from_its_source_is_passed_over(field):
+    """Whatever fields Semantics gets: each has a finding, with the value that is wanted and the one that is there."""
+    other = {"adaptive": "floor", "empty": "nan", "max_rule": "samples", "border": "exclusive"}
+    wanted = dataclasses.replace(PRESETS["onnx_half_pixel"], **{field: other.get(field, 0.25)})
+    found = validate(model(mode="max", sampling_ratio=0, **HALF), wanted)
+    (one,) = [finding for finding in found if finding.code not in ("max-mode", "sampling-ratio-omitted")]
+    assert one.severity == CODES[one.code][0]
+    assert field == "min_size" or field in one.message

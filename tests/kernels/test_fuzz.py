@@ -1,0 +1,67 @@
+"""libFuzzer on onnx_roialign_call, from the kept corpus; any crash, overrun or undefined step fails with its input.
+
+    ONNX_ROIALIGN_FUZZ_SECONDS=3600 pytest tests/kernels/test_fuzz.py
+
+tests/kernels/fuzz_corpus.tar.xz holds inputs that between them reach all that has been reached. After a long run:
+
+    fuzz_call -merge=1 NEW CORPUS... && tar -cJf tests/kernels/fuzz_corpus.tar.xz -C NEW .
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+from paths import PROGRAMS
+from sanitized import ADDRESS, FUZZER, build_library, build_program
+
+SECONDS = int(os.environ.get("ONNX_ROIALIGN_FUZZ_SECONDS", "60"))
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(2400 + SECONDS), pytest.mark.xdist_group("sanitizers")]
+
+
+def compilers():
+    """The clang++ that are installed, newest first."""
+    folders = map(Path, os.environ["PATH"].split(os.pathsep))
+    found = {
+        path for folder in folders for path in folder.glob("clang++*") if re.fullmatch(r"clang\+\+(-\d+)?", path.name)
+    }
+    versions = {}
+    for path in sorted(found):
+        done = subprocess.run([path, "-dumpversion"], capture_output=True, text=True)
+        if done.returncode == 0:
+            versions[str(path)] = tuple(map(int, re.findall(r"\d+", done.stdout)))
+    return sorted(versions, key=versions.__getitem__, reverse=True)
+
+
+def has_fuzzer(compiler, folder):
+    source = folder / "none.cpp"
+    source.write_text('extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }\n')
+    command = [compiler, "-fsanitize=fuzzer", source, "-o", folder / "none"]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+def test_no_input_crashes_the_c_call(tmp_path):
+    compiler = next((one for one in compilers() if has_fuzzer(one, tmp_path)), None)
+    if compiler is None:
+        pytest.skip("no clang++ with libFuzzer (Debian: clang-NN and libclang-rt-NN-dev)")
+    library = build_library(tmp_path / "library", FUZZER, compiler)
+    program = tmp_path / "fuzz_call"
+    build_program(program, PROGRAMS / "fuzz_call.cpp", library, f"fuzzer,{ADDRESS}", compiler, "-std=c++17")
+    corpus, found = tmp_path / "corpus", tmp_path / "found"
+    found.mkdir()
+    with tarfile.open(PROGRAMS / "fuzz_corpus.tar.xz") as archive:
+        archive.extractall(corpus)
+    kept = len(list(corpus.iterdir()))
+    assert kept > 100
+    command = [program, f"-max_total_time={SECONDS}", "-timeout=30", "-rss_limit_mb=4096", "-max_len=1024"]
+    command += [f"-artifact_prefix={found}/", "-print_final_stats=1", corpus]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=SECONDS + 600)
+    inputs = {path.name: path.read_bytes().hex() for path in found.iterdir()}
+    assert (done.returncode, inputs) == (0, {}), done.stderr[-6000:]
+    (executed,) = map(int, re.search(r"number_of_executed_units: (\d+)", done.stderr).groups())
+    assert executed > kept

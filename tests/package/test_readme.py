@@ -1,0 +1,31 @@
+"""The README's Python runs as written, in order, from the top of the checkout."""
+
+import re
+
+import pytest
+from paths import ROOT
+
+from onnx_roialign import RoiAlignError
+from onnx_roialign.sessions.installed import loads_opset
+
+
+def test_the_readme_runs_as_written(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) >= 4
+    names = {}
+    if not loads_opset(22):  # what the first two lines meet on an old onnxruntime, as the README's table says
+        with pytest.raises(RoiAlignError, match="model must be of opset 21 at most for onnxruntime"):
+            exec(compile(blocks[0], "README.md", "exec"), names)
+        blocks[0] = blocks[0].replace("opset22", "opset16")
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+    assert names["Y"].shape == (1, 256, 7, 7)
+    assert "boxes" in capsys.readouterr().out
+
+
+def test_every_path_that_the_readme_links_to_exists():
+    text = (ROOT / "README.md").read_text()
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []

@@ -1,0 +1,246 @@
+"""Sessions with a provider beside the CPU's: RoiAlign runs on the engine that was asked for, whatever is taken.
+
+The tests run with any other provider of the installed onnxruntime. AzureExecutionProvider, of the common build, takes
+no node; OpenVINOExecutionProvider, of onnxruntime-openvino, takes whole graphs, RoiAlign included, and matches the
+names of operators' types: where it is, the tests also see that there is something to guard against.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import tolerances
+from onnx import TensorProto, helper
+from session_models import branches, quiet_options, value, with_function
+
+import onnx_roialign
+from onnx_roialign import RoiAlignError
+
+CPU = "CPUExecutionProvider"
+OPENVINO = "OpenVINOExecutionProvider"
+OTHERS = [name for name in onnxruntime.get_available_providers() if name != CPU]
+ENGINES = ("native", "reference")
+
+takes_nodes = pytest.mark.skipif(OPENVINO not in OTHERS, reason="no provider of this onnxruntime takes RoiAlign")
+pytestmark = [
+    pytest.mark.skipif(not OTHERS, reason="this onnxruntime has no provider beside the CPU's"),
+    pytest.mark.filterwarnings("ignore:RoiAlign runs on the CPU"),
+]
+
+_rng = np.random.default_rng(25695)
+FEEDS = {
+    "X": _rng.standard_normal((2, 3, 9, 11)).astype(np.float32),
+    "rois": np.array([[0, 0, 10, 10], [1.5, 2, 17, 12.25], [-6, 1, 40, 8], [3, 3, 3, 3]], np.float32),
+    "batch_indices": np.array([0, 1, 1, 0]),
+}
+WEIGHTS = {"W": _rng.standard_normal((4, 3, 3, 3)) * 0.3, "M": _rng.standard_normal((24, 5)) * 0.3}
+
+
+def detector(opset, element_type=TensorProto.FLOAT, **attributes):
+    """Conv, Relu, RoiAlign, Flatten, MatMul: what OpenVINO's provider takes as one."""
+    said = {"output_height": 3, "output_width": 2, "sampling_ratio": 0, "spatial_scale": 0.5, "mode": "max"}
+    nodes = [
+        helper.make_node("Conv", ["X", "W"], ["features"], name="conv", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["features"], ["map"], name="relu"),
+        helper.make_node(
+            "RoiAlign", ["map", "rois", "batch_indices"], ["pooled"], name="pool", **{**said, **attributes}
+        ),
+        helper.make_node("Flatten", ["pooled"], ["flat"], name="flatten"),
+        helper.make_node("MatMul", ["flat", "M"], ["Y"], name="matmul"),
+    ]
+    dtype = helper.tensor_dtype_to_np_dtype(element_type)
+    graph = helper.make_graph(
+        nodes,
+        "detector",
+        [
+            value("X", element_type, ("N", 3, "H", "W")),
+            value("rois", element_type, ("R", 4)),
+            value("batch_indices", TensorProto.INT64, ("R",)),
+        ],
+        [value("Y", element_type, ("R", 5))],
+        [onnx.numpy_helper.from_array(array.astype(dtype), name) for name, array in WEIGHTS.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def lone(opset):
+    proto = detector(opset)
+    del proto.graph.node[:], proto.graph.initializer[:], proto.graph.output[:]
+    node = helper.make_node("RoiAlign", ["X", "rois", "batch_indices"], ["Y"], name="pool", output_height=3, mode="max")
+    proto.graph.node.append(node)
+    proto.graph.output.append(value("Y", TensorProto.FLOAT, ("R", 3, 3, 1)))
+    return proto
+
+
+def private(opset):
+    proto = detector(opset)
+    node = proto.graph.node[2]
+    node.domain, node.op_type = "onnx_roialign", "RoiAlign"  # the name in older models, which OpenVINO takes for ONNX's
+    proto.opset_import.append(helper.make_opsetid("onnx_roialign", 1))
+    return proto
+
+
+def loop(opset):
+    """A Loop that pools the same RoIs three times."""
+    nodes = [
+        helper.make_node("RoiAlign", ["X", "rois", "batch_indices"], ["pooled"], name="pool", output_height=2),
+        helper.make_node("Identity", ["go"], ["again"]),
+    ]
+    body = helper.make_graph(
+        nodes,
+        "body",
+        [value("i", TensorProto.INT64, ()), value("go", TensorProto.BOOL, ())],
+        [value("again", TensorProto.BOOL, ()), value("pooled", TensorProto.FLOAT, ("R", 3, 2, 1))],
+    )
+    proto = lone(opset)
+    del proto.graph.node[:], proto.graph.output[:]
+    proto.graph.node.append(helper.make_node("Loop", ["times", ""], ["Y"], name="loop", body=body))
+    proto.graph.initializer.append(helper.make_tensor("times", TensorProto.INT64, [], [3]))
+    proto.graph.output.append(value("Y", TensorProto.FLOAT, (3, "R", 3, 2, 1)))
+    return proto
+
+
+def session(model, engine="native", providers=(*OTHERS, CPU)):
+    return onnx_roialign.session(model, quiet_options(), engine=engine, providers=list(providers))
+
+
+def on_the_cpu(model, feeds=FEEDS):
+    return session(model, providers=[CPU]).run(None, feeds)[0]
+
+
+def who_runs_what(running):
+    """Provider by the name of the node; None before onnxruntime 1.24, which cannot be asked."""
+    ask = getattr(running, "get_provider_graph_assignment_info", None)
+    return None if ask is None else {node.name: part.ep_name for part in ask() for node in part.get_nodes()}
+
+
+def assert_ours(running, want, feeds=FEEDS, node="pool"):
+    (got,) = running.run(None, feeds)
+    largest = max(np.abs(array).max() for array in feeds.values() if array.ndim == 4)
+    step = 10 * tolerances.FLOAT32 if want.dtype == np.float32 else 2**-9  # the other nodes are computed elsewhere
+    np.testing.assert_allclose(got, want, rtol=0, atol=step * largest)
+    names = who_runs_what(running)
+    assert names is None or names[node] == CPU
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("make", [detector, lone, private])
+@pytest.mark.parametrize("opset", [11, 16, 22])
+def test_roialign_runs_on_the_engine_beside_another_provider(opset, make, engine):
+    proto = make(opset)
+    before = proto.SerializeToString(deterministic=True)
+    assert_ours(session(proto, engine), on_the_cpu(proto))
+    assert proto.SerializeToString(deterministic=True) == before
+
+
+@takes_nodes
+def test_the_provider_takes_roialign_where_nobody_guards_it():
+    """Without this, the tests above would pass whatever session() did."""
+    proto = detector(16)
+    options = quiet_options(session__record_ep_graph_assignment_info="1")
+    onnx_roialign.register(options, proto)
+    taken = onnxruntime.InferenceSession(proto.SerializeToString(), options, [OPENVINO, CPU])
+    assert who_runs_what(taken)["pool"] == OPENVINO
+    assert np.abs(taken.run(None, FEEDS)[0] - on_the_cpu(proto)).max() > 0.1
+    names = who_runs_what(session(proto))
+    assert {names[name] for name in ("conv", "relu", "flatten", "matmul")} == {OPENVINO}
+
+
+@takes_nodes
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_warning_says_what_the_provider_runs(engine):
+    text = f"RoiAlign runs on the CPU, and {OPENVINO} runs other nodes of this model"
+    with pytest.warns(UserWarning, match=text):
+        session(detector(16), engine)
+    quiet = session(detector(16), engine, [CPU])
+    with pytest.warns(UserWarning, match=text):
+        quiet.set_providers([OPENVINO, CPU])
+
+
+@takes_nodes
+def test_a_lone_roialign_is_not_warned_of(recwarn):
+    session(lone(16))
+    assert not [one for one in recwarn if "RoiAlign runs on the CPU" in str(one.message)]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_float16_too(engine):
+    proto = detector(16, TensorProto.FLOAT16)
+    feeds = {name: array.astype(np.float16) if array.dtype == np.float32 else array for name, array in FEEDS.items()}
+    assert_ours(session(proto, engine), on_the_cpu(proto, feeds), feeds)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("condition", "node"), [(True, "deep"), (False, "flat")])
+@pytest.mark.parametrize("opset", [11, 16])
+def test_nodes_in_the_bodies_of_if_too(opset, condition, node, engine):
+    feeds, proto = FEEDS | {"condition": np.array(condition)}, branches(opset)
+    assert_ours(session(proto, engine), on_the_cpu(proto, feeds), feeds, node)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("opset", [11, 16])
+def test_nodes_in_the_body_of_a_loop_too_or_it_is_said_what_to_do(opset, engine):
+    proto = loop(opset)
+    if OPENVINO not in OTHERS:
+        assert_ours(session(proto, engine), on_the_cpu(proto))
+        return
+    # It claims a Loop without looking into its body, and fails on any operator there that it does not have.
+    text = r"providers must leave RoiAlign to the CPU.*; leave them out, or use engine='builtin' \(.*AnyRoiAlign"
+    with pytest.raises(RoiAlignError, match=text):
+        session(proto, engine)
+    made = session(proto, engine, [CPU])
+    with pytest.raises(RoiAlignError, match=text):
+        made.set_providers([OPENVINO, CPU])
+    assert_ours(made, on_the_cpu(proto))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("opset", "function_opset"), [(11, 11), (16, 16), (11, 16), (16, 11)])
+def test_nodes_in_functions_too(opset, function_opset, engine):
+    proto = with_function(opset, function_opset, mode="max")
+    (got,) = session(proto, engine).run(None, FEEDS)
+    np.testing.assert_allclose(got, on_the_cpu(proto), rtol=0, atol=tolerances.FLOAT32 * np.abs(FEEDS["X"]).max())
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("shared", [False, True])
+def test_external_data_is_found_with_any_providers(shared, engine, tmp_path):
+    path = tmp_path / "model.onnx"
+    onnx.save_model(detector(16), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    want = on_the_cpu(detector(16))
+    options = quiet_options() if shared else None
+    made = onnx_roialign.session(path, options, engine=engine, providers=[*OTHERS, CPU])
+    assert_ours(made, want)
+    for providers in ([CPU], [*OTHERS, CPU]):
+        made.set_providers(providers)
+        assert_ours(made, want)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_set_providers_keeps_roialign_on_the_engine(engine):
+    proto = detector(11)
+    want, made = on_the_cpu(proto), session(proto, engine, [CPU])
+    for providers in ([*OTHERS, CPU], [CPU], None):
+        made.set_providers(providers)
+        assert_ours(made, want)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_error_names_the_node_as_the_model_does(engine):
+    with pytest.raises(Exception, match=r"batch_indices must be in \[0, 2\), got 7 at row 2 \(node 'pool'\)"):
+        session(detector(16), engine).run(None, FEEDS | {"batch_indices": np.array([0, 1, 7, 0])})
+    with pytest.raises(RoiAlignError, match=r"sampling_ratio must be in \[0, 16384\], got -1 \(node 'pool'\)"):
+        session(detector(16, sampling_ratio=-1), engine)
+
+
+@pytest.mark.skipif(not hasattr(onnxruntime.SessionOptions, "add_provider"), reason="options have no providers yet")
+def test_register_refuses_options_that_providers_were_added_to():
+    options = quiet_options()
+    options.add_provider(OTHERS[0], {})
+    text = r"sess_options must have no providers of their own.*; use onnx_roialign\.session\(\)$"
+    with pytest.raises(RoiAlignError, match=text):
+        onnx_roialign.register(options, detector(16))
+    assert_ours(onnx_roialign.session(detector(16), options, providers=None), on_the_cpu(detector(16)))

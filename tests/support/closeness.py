@@ -1,0 +1,13 @@
+"""Arrays held to the tolerance of their type."""
+
+from __future__ import annotations
+
+import numpy as np
+import tolerances
+from session_models import X
+
+
+def assert_close(got, want):
+    assert got.shape == want.shape
+    bar = tolerances.FLOAT64 if want.dtype == np.float64 else tolerances.FLOAT32
+    np.testing.assert_allclose(got, want, rtol=0, atol=bar * np.abs(X).max())
