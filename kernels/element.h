@@ -1,4 +1,4 @@
-// The 16-bit element types and their conversions, one value at a time; vectors have their own in the isa_*.cpp files.
+// The 16-bit element types and their conversions, one value at a time; vectors have their own in the files of isa/.
 #ifndef ONNX_ROIALIGN_ELEMENT_H_
 #define ONNX_ROIALIGN_ELEMENT_H_
 

@@ -12,7 +12,7 @@ enum class ElementType : int32_t { kFloat32 = 1, kFloat16 = 10, kFloat64 = 11, k
 constexpr ElementType kElementTypes[] = {ElementType::kFloat32, ElementType::kFloat64, ElementType::kFloat16,
                                          ElementType::kBFloat16};
 
-// Everything in which RoIAligns differ; onnx_roialign/semantics.py tells what each field means.
+// Everything in which RoIAligns differ; onnx_roialign/definition/semantics.py tells what each field means.
 struct Semantics {
   double offset;
   double min_size;  // -infinity: none
@@ -62,8 +62,8 @@ struct Isa;  // one instruction set's kernels: dispatch.h
 // More do not help, and each costs memory for its stack.
 constexpr int64_t kMaxThreads = 1024;
 
-// The checks at the door, in the order in which they are made; onnx_roialign/attributes.py makes the same ones in the
-// same order and words. Each returns an empty text, or "<input> <rule>, got <value> [at <where>]".
+// The checks at the door, in the order in which they are made; onnx_roialign/definition/attributes.py makes the same
+// ones in the same order and words. Each returns an empty text, or "<input> <rule>, got <value> [at <where>]".
 std::string check_attributes(const Attributes& attributes);
 std::string check_threads(int64_t threads);
 // The types themselves, and whether every number is finite in the type in which coordinates of it are computed.

@@ -65,9 +65,9 @@ typedef struct onnx_roialign_args {
   double spatial_scale;                /* feature-map pixels per image pixel, finite and > 0; default 1 */
   int32_t mode_max;                    /* 0: mean of the samples (default), 1: max */
 
-  /* Semantics: everything in which RoIAligns differ (see onnx_roialign/semantics.py). The defaults are those of ONNX
-   * from opset 16 on: half_pixel. The numbers must be finite in the type that coordinates are computed in: float64
-   * where X is float64, else float32. */
+  /* Semantics: everything in which RoIAligns differ (see onnx_roialign/definition/semantics.py). The defaults are those
+   * of ONNX from opset 16 on: half_pixel. The numbers must be finite in the type that coordinates are computed in:
+   * float64 where X is float64, else float32. */
   double offset;          /* subtracted from every scaled coordinate: 0.5 for half_pixel (default), else 0 */
   double min_size;        /* lower bound on the scaled RoI's sides; -INFINITY: none (default) */
   double end_shift;       /* added to x2 and y2 before scaling; default 0 */

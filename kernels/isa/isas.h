@@ -1,4 +1,4 @@
-// The instruction sets that exist, each in its own isa_*.cpp; dispatch.cpp orders them. They are defined constexpr:
+// The instruction sets that exist, each in its own file; dispatch.cpp orders them. They are defined constexpr:
 // code to fill them in would run when the library is loaded, compiled for a CPU that this one may not be.
 #ifndef ONNX_ROIALIGN_ISAS_H_
 #define ONNX_ROIALIGN_ISAS_H_

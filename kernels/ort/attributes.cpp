@@ -183,7 +183,7 @@ Attributes read_onnx_attributes(const AttributeReader& reader, int64_t opset) {
   return read_common_attributes(reader, semantics);
 }
 
-// Absent attributes have the defaults of onnx_roialign/semantics.py.
+// Absent attributes have the defaults of onnx_roialign/definition/semantics.py.
 Attributes read_private_attributes(const AttributeReader& reader) {
   Semantics semantics{};
   semantics.offset = finite(reader, "offset", 0.5);

@@ -36,7 +36,7 @@ struct Op : ort_abi::OrtCustomOp {
 constexpr ort_abi::ONNXTensorElementDataType kQuantizedTypes[] = {ort_abi::ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8,
                                                                   ort_abi::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8};
 
-// What the private op is called in models: today, and before (onnx_roialign/private_op.py, OP_TYPES).
+// What the private op is called in models: today, and before (onnx_roialign/ops/roi_align.py, OP_TYPES).
 constexpr const char* kPrivateNames[] = {"AnyRoiAlign", "RoiAlign"};
 
 // ONNX's RoiAlign.

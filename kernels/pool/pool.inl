@@ -1,4 +1,4 @@
-// The pooling, written once over a vector type V and an element type T. Included by each isa_*.cpp inside its own
+// The pooling, written once over a vector type V and an element type T. Included by each file of isa/ inside its own
 // namespace and target region, so that no other file's code is compiled for that instruction set.
 //
 // A row of bins is pooled in two steps: down its touched rows to one row of pixels, then across, each bin picking its

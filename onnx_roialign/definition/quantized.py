@@ -33,7 +33,7 @@ __all__ = ["check", "check_attributes", "check_signature", "roi_align"]
 Array = npt.NDArray[Any]
 
 # A quantized bin costs the square of it, since torchvision's sums are not separable to the last bit. An adaptive grid
-# has no more samples than the map has pixels. kernels/qlinear.cpp has the same bound.
+# has no more samples than the map has pixels. kernels/pool/qlinear.cpp has the same bound.
 MAX_SAMPLING_RATIO = 32
 # Samples per bin from which on positions coincide in float32, far from zero.
 _COINCIDING = 65536

@@ -38,7 +38,7 @@ _FLAGS = (
 
 
 class _Arguments(ctypes.Structure):
-    """onnx_roialign_args of kernels/onnx_roialign.h, member for member."""
+    """onnx_roialign_args of kernels/c/onnx_roialign.h, member for member."""
 
     _fields_ = (
         ("struct_size", ctypes.c_size_t),

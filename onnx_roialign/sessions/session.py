@@ -27,8 +27,8 @@ __all__ = ["ENGINES", "register", "session"]
 
 ENGINES = ("native", "reference", "builtin")
 
-# The keys of kernels/register.cpp: the first two tell the kernels the opset, and how many threads the session has; the
-# last is the library's own mark.
+# The keys of kernels/ort/register.cpp: the first two tell the kernels the opset, and how many threads the session has;
+# the last is the library's own mark.
 _OPSET_ENTRY = "onnx_roialign.opset"
 _THREADS_ENTRY = "onnx_roialign.threads"
 _LIBRARY_ENTRY = "onnx_roialign.registration"

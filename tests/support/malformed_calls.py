@@ -25,7 +25,7 @@ DTYPES = {code: np.dtype(getattr(ml_dtypes, name, name)) for name, code in nativ
 FLAGS = ("mode_max", *(name for name, _, _ in native._FLAGS))
 ARRAYS = ("X", "rois", "batch_indices", "Y")
 
-# What the struct must have, and the largest that is believed (kernels/direct_call.cpp).
+# What the struct must have, and the largest that is believed (kernels/c/call.cpp).
 FIRST_SIZE = native._Arguments.ran.offset + ctypes.sizeof(ctypes.c_char_p)
 FULL_SIZE = ctypes.sizeof(native._Arguments)
 MOST_SIZE = 4096

@@ -1,0 +1,39 @@
+"""What is documented stays importable under its name, wherever the house puts it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+
+import pytest
+
+PUBLIC = {
+    "onnx_roialign": (
+        "PRESETS NativeLibraryError RoiAlign RoiAlignError Semantics identify library_path reference_evaluator "
+        "register roi_align session"
+    ),
+    "onnx_roialign.sources": "parse",
+    "onnx_roialign.native": "active_isa available_isas library_path roi_align",
+    "onnx_roialign.graph": "Finding convert_opset known_to_onnx make_explicit register_schemas repair validate",
+    "onnx_roialign.frameworks": "mindspore paddle torchvision",
+    "onnx_roialign.frameworks.torchvision": "MultiScaleRoIAlign RoIAlign roi_align roi_align_quantized",
+    "onnx_roialign.frameworks.paddle": "LoDTensor fluid_roi_align roi_align",
+    "onnx_roialign.frameworks.mindspore": "ROIAlign",
+}
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_every_documented_name_is_importable_and_listed(module):
+    found = importlib.import_module(module)
+    assert sorted(found.__all__) == sorted(PUBLIC[module].split())
+    for name in found.__all__:
+        assert getattr(found, name) is not None
+        assert name in dir(found)
+
+
+def test_a_function_is_no_module():
+    import onnx_roialign
+    from onnx_roialign import graph
+
+    for one in (onnx_roialign.identify, onnx_roialign.session, graph.repair, graph.validate, graph.convert_opset):
+        assert inspect.isfunction(one)
