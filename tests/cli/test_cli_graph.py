@@ -201,7 +201,7 @@ def test_identify_takes_a_node_by_name():
 FUNCTIONS = """
 from dataclasses import replace
 from onnx_roialign import PRESETS
-from onnx_roialign.reference import roi_align
+from onnx_roialign.definition.reference import roi_align
 
 def mindspore(X, rois, batch_indices, attributes):
     return roi_align(X, rois, batch_indices, replace(attributes, semantics=PRESETS["mindspore_1"]))
