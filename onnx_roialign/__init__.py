@@ -43,8 +43,12 @@ _MODULES = MappingProxyType(
     }
 )
 
+_SUBMODULES = ("frameworks", "graph", "native", "sources")  # documented, and imported when they are asked for too
+
 
 def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"{__name__}.{name}")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     with imported_for(f"onnx_roialign.{name}"):
@@ -54,4 +58,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_SUBMODULES})

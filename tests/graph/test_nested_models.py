@@ -11,6 +11,7 @@ from session_models import FEEDS, SHAPE, quiet_options
 
 import onnx_roialign
 from onnx_roialign.graph import convert_opset, make_explicit, repair, validate
+from onnx_roialign.sessions.session import ENGINES
 from onnx_roialign.sessions.trial import try_engine
 
 INPUTS = {**FEEDS, "which": np.array(True)}
@@ -28,7 +29,7 @@ def run(model, engine="native"):
 def test_every_engine_runs_it(form):
     given = NESTED[form]()
     want = meant("onnx_half_pixel")
-    for engine in onnx_roialign.runtime.ENGINES:
+    for engine in ENGINES:
         trial = try_engine(given, INPUTS, engine)
         assert trial.refusal is None
         np.testing.assert_allclose(trial.outputs["Y"], want, rtol=0, atol=2e-6)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import subprocess
+import sys
 
 import pytest
 
@@ -29,6 +31,13 @@ def test_every_documented_name_is_importable_and_listed(module):
     for name in found.__all__:
         assert getattr(found, name) is not None
         assert name in dir(found)
+
+
+@pytest.mark.parametrize("name", ["frameworks", "graph", "native", "sources"])
+def test_a_documented_submodule_is_there_without_an_import_of_its_own(name):
+    code = f"import onnx_roialign; print(onnx_roialign.{name}.__name__, {name!r} in dir(onnx_roialign))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == f"onnx_roialign.{name} True\n"
 
 
 def test_a_function_is_no_module():
