@@ -2,6 +2,7 @@
 #ifndef ONNX_ROIALIGN_PROBLEM_H_
 #define ONNX_ROIALIGN_PROBLEM_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -43,6 +44,11 @@ struct Arrays {
   void* Y;
   int64_t N, C, H, W, num_rois;
 };
+
+// Of Y.
+inline std::array<int64_t, 4> pooled_shape(const Attributes& attributes, const Arrays& arrays) {
+  return {arrays.num_rois, arrays.C, attributes.output_height, attributes.output_width};
+}
 
 // Of channels or RoIs: first to last - 1.
 struct Range {

@@ -57,7 +57,7 @@ OrtStatus* ROIALIGN_ORT_CALL compute(void* self, OrtKernelContext* context) {
         rois.shape[0]};
     require_none(check_sizes(kernel.attributes, arrays), kernel.node);
     require_none(check_values(kernel.attributes, arrays), kernel.node);
-    arrays.Y = make_output(api, context, kernel.attributes, arrays.num_rois, arrays.C);
+    arrays.Y = make_output(api, context, pooled_shape(kernel.attributes, arrays));
     if (arrays.num_rois == 0 || arrays.C == 0) return;
     SessionPool pool{api, context};
     roi_align(kernel.attributes, arrays, *kernel.isa, {SessionPool::parallel_for, &pool, kernel.threads});

@@ -42,11 +42,6 @@ OrtStatus* ROIALIGN_ORT_CALL create_kernel(const OrtCustomOp* op, const OrtApi* 
 
 void ROIALIGN_ORT_CALL destroy_kernel(void* kernel) { delete static_cast<Kernel*>(kernel); }
 
-std::string check_scalar(const char* name, const Tensor& tensor) {
-  if (tensor.shape.size() == 0 || (tensor.shape.size() == 1 && tensor.shape[0] == 1)) return "";
-  return std::string(name) + " must be a scalar, got shape " + shape_text(tensor.shape);
-}
-
 template <class T>
 void run(const Kernel& kernel, OrtKernelContext* context) {
   const OrtApi& api = *kernel.runtime.api;
@@ -83,7 +78,7 @@ void run(const Kernel& kernel, OrtKernelContext* context) {
                      arrays.num_rois};
   require_none(check_sizes(kernel.attributes, plain), kernel.node);
   require_none(check_values(kernel.attributes, plain), kernel.node);
-  arrays.Y = static_cast<T*>(make_output(api, context, kernel.attributes, arrays.num_rois, arrays.C));
+  arrays.Y = static_cast<T*>(make_output(api, context, pooled_shape(kernel.attributes, plain)));
   if (arrays.num_rois == 0 || arrays.C == 0) return;
   SessionPool pool{api, context};
   qlinear_roi_align(kernel.attributes, arrays, {SessionPool::parallel_for, &pool, kernel.threads});

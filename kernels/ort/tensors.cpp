@@ -84,9 +84,12 @@ std::string check_shapes(const Tensor& X, const Tensor& rois, const Tensor& batc
   return {};
 }
 
-void* make_output(const OrtApi& api, OrtKernelContext* context, const Attributes& attributes, int64_t num_rois,
-                  int64_t C) {
-  const std::array<int64_t, 4> shape = {num_rois, C, attributes.output_height, attributes.output_width};
+std::string check_scalar(const char* name, const Tensor& tensor) {
+  if (tensor.shape.size() == 0 || (tensor.shape.size() == 1 && tensor.shape[0] == 1)) return "";
+  return std::string(name) + " must be a scalar, got shape " + shape_text(tensor.shape);
+}
+
+void* make_output(const OrtApi& api, OrtKernelContext* context, const std::array<int64_t, 4>& shape) {
   OrtValue* Y = nullptr;
   check(api.KernelContext_GetOutput(context, 0, shape.data(), shape.size(), &Y));
   void* data = nullptr;
@@ -137,35 +140,51 @@ Dimension output_size(const OrtApi& api, const OrtShapeInferContext* context, co
   return {size, ""};
 }
 
+// Sets output 0's type, that of input 0, and its shape.
+void set_output_shape(const OrtApi& api, OrtShapeInferContext* context, const std::array<Dimension, 4>& dims) {
+  std::array<int64_t, 4> sizes{};
+  std::array<const char*, 4> names{};
+  for (size_t i = 0; i < dims.size(); ++i) {
+    sizes[i] = dims[i].size;
+    names[i] = dims[i].name.c_str();
+  }
+  ONNXTensorElementDataType type{};
+  check(api.GetTensorElementType(input_info(api, context, 0), &type));
+  OrtTensorTypeAndShapeInfo* raw = nullptr;
+  check(api.CreateTensorTypeAndShapeInfo(&raw));
+  const Info Y(raw, ReleaseInfo{&api});
+  check(api.SetTensorElementType(raw, type));
+  check(api.SetDimensions(raw, sizes.data(), sizes.size()));
+  check(api.SetSymbolicDimensions(raw, names.data(), names.size()));
+  check(api.ShapeInferContext_SetOutputTypeShape(context, 0, raw));
+}
+
+// ONNX Runtime asks the first op of the name only, whatever the node's type: so the type is the one of input 0. It
+// drops a status without releasing it, and a bad attribute is refused with the node's name later, at the kernel's
+// creation: so a failure here leaves the output's shape unknown.
+template <class Dims>
+void infer_shape(const OrtApi& api, OrtShapeInferContext* context, const Dims& dims) noexcept {
+  OrtStatus* failure = guarded(api, [&] { set_output_shape(api, context, dims()); });
+  if (failure != nullptr) api.ReleaseStatus(failure);
+}
+
 }  // namespace
 
-// ONNX Runtime asks the first op of the name only, whatever the node's type: so the type is the one of X. It drops a
-// status without releasing it, and a bad attribute is refused with the node's name later, at the kernel's creation: so
-// a failure here leaves the output's shape unknown.
 void infer_pooled_shape(const OrtApi& api, OrtShapeInferContext* context, size_t rois_input) noexcept {
-  OrtStatus* failure = guarded(api, [&] {
+  infer_shape(api, context, [&] {
     const OrtTensorTypeAndShapeInfo* X = input_info(api, context, 0);
     const OrtTensorTypeAndShapeInfo* rois = input_info(api, context, rois_input);
-    const std::array<Dimension, 4> dims = {input_dimension(api, rois, 2, 0), input_dimension(api, X, 4, 1),
-                                           output_size(api, context, "output_height"),
-                                           output_size(api, context, "output_width")};
-    std::array<int64_t, 4> sizes{};
-    std::array<const char*, 4> names{};
-    for (size_t i = 0; i < dims.size(); ++i) {
-      sizes[i] = dims[i].size;
-      names[i] = dims[i].name.c_str();
-    }
-    ONNXTensorElementDataType type{};
-    check(api.GetTensorElementType(X, &type));
-    OrtTensorTypeAndShapeInfo* raw = nullptr;
-    check(api.CreateTensorTypeAndShapeInfo(&raw));
-    const Info Y(raw, ReleaseInfo{&api});
-    check(api.SetTensorElementType(raw, type));
-    check(api.SetDimensions(raw, sizes.data(), sizes.size()));
-    check(api.SetSymbolicDimensions(raw, names.data(), names.size()));
-    check(api.ShapeInferContext_SetOutputTypeShape(context, 0, raw));
+    return std::array<Dimension, 4>{input_dimension(api, rois, 2, 0), input_dimension(api, X, 4, 1),
+                                    output_size(api, context, "output_height"),
+                                    output_size(api, context, "output_width")};
   });
-  if (failure != nullptr) api.ReleaseStatus(failure);
+}
+
+void infer_pasted_shape(const OrtApi& api, OrtShapeInferContext* context) noexcept {
+  infer_shape(api, context, [&] {
+    return std::array<Dimension, 4>{input_dimension(api, input_info(api, context, 0), 4, 0), Dimension{1, ""},
+                                    unknown_dimension(), unknown_dimension()};
+  });
 }
 
 }  // namespace roialign

@@ -2,6 +2,7 @@
 #ifndef ONNX_ROIALIGN_ORT_TENSORS_H_
 #define ONNX_ROIALIGN_ORT_TENSORS_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -37,15 +38,17 @@ struct Tensor {
 
 Tensor read_input(const Runtime& runtime, const ort_abi::OrtKernelContext* context, size_t index);
 
-// Allocates output 0, (num_rois, C, output_height, output_width).
-void* make_output(const ort_abi::OrtApi& api, ort_abi::OrtKernelContext* context, const Attributes& attributes,
-                  int64_t num_rois, int64_t C);
+// Allocates output 0.
+void* make_output(const ort_abi::OrtApi& api, ort_abi::OrtKernelContext* context, const std::array<int64_t, 4>& shape);
 
 // "(2, 5)", "(3,)", "()": as NumPy prints a shape.
 __attribute__((cold)) std::string shape_text(const Dimensions& shape);
 
 // Empty, or which input has the wrong rank or count.
 std::string check_shapes(const Tensor& X, const Tensor& rois, const Tensor& batch_indices);
+
+// Empty, or that the input is not a scalar or an array of one element.
+std::string check_scalar(const char* name, const Tensor& tensor);
 
 // The session's own thread pool: hands out the tasks one by one (num_batch 0), and runs them in a plain loop where the
 // session has one thread.
@@ -61,6 +64,8 @@ struct SessionPool {
 
 // Sets output 0's type, that of X (input 0), and its shape as far as X, rois and the attributes tell.
 void infer_pooled_shape(const ort_abi::OrtApi& api, ort_abi::OrtShapeInferContext* context, size_t rois_input) noexcept;
+// The same where input 0 is the masks of PasteMasks, whose image sizes only the run knows.
+void infer_pasted_shape(const ort_abi::OrtApi& api, ort_abi::OrtShapeInferContext* context) noexcept;
 
 }  // namespace roialign
 

@@ -21,20 +21,26 @@ inline Corners<C> read_corners(const void* rois, int64_t roi) {
           static_cast<C>(to_compute(from[3]))};
 }
 
-// Of rois that have another type than X.
+// Of rois whose type is known at run time only.
 template <class C>
-__attribute__((noinline)) Corners<C> read_other_corners(const Arrays& arrays, int64_t roi) {
-  switch (arrays.rois_type) {
+__attribute__((noinline)) Corners<C> read_corners(ElementType type, const void* rois, int64_t roi) {
+  switch (type) {
     case ElementType::kFloat16:
-      return read_corners<C, Half>(arrays.rois, roi);
+      return read_corners<C, Half>(rois, roi);
     case ElementType::kBFloat16:
-      return read_corners<C, BFloat16>(arrays.rois, roi);
+      return read_corners<C, BFloat16>(rois, roi);
     case ElementType::kFloat64:
-      return read_corners<C, double>(arrays.rois, roi);
+      return read_corners<C, double>(rois, roi);
     case ElementType::kFloat32:
       break;
   }
-  return read_corners<C, float>(arrays.rois, roi);
+  return read_corners<C, float>(rois, roi);
+}
+
+// Of rois that have another type than X.
+template <class C>
+Corners<C> read_other_corners(const Arrays& arrays, int64_t roi) {
+  return read_corners<C>(arrays.rois_type, arrays.rois, roi);
 }
 
 // T is X's type.

@@ -1,0 +1,158 @@
+"""Mask pasting in NumPy: each mask of a detector resized to its box and laid into an image of zeros.
+
+This is torchvision's ``paste_masks_in_image`` (torchvision/models/detection/roi_heads.py, padding 1):
+
+1. A mask of M x M gets a border of zeros, one pixel wide. Its box grows about its centre by (M + 2) / M, and the
+   corners of that are cut to integers, towards zero.
+2. The mask is resized to the box, both ends included, (x2 - x1 + 1) x (y2 - y1 + 1) pixels and at least one, by
+   bilinear interpolation with half-pixel offsets; positions outside the mask are those of its edge.
+3. What lies inside the image is copied; every other pixel is 0.
+
+Step 1 is computed in the coordinate type (float64 where the masks are float64, else float32) in torchvision's order of
+operations, because one unit in the last place moves a corner by a pixel.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from onnx_roialign.definition.attributes import TYPES, Given, coordinate_type, enough_memory, place
+from onnx_roialign.errors import RoiAlignError, shown
+
+__all__ = ["MAX_COORDINATE", "MAX_IMAGE_SIZE", "MAX_MASK_SIZE", "check_signature", "paste_masks"]
+
+Array = npt.NDArray[Any]
+
+# kernels/pool/paste.cpp has the same bounds.
+MAX_MASK_SIZE = 4096  # M: two rows of the mask, as wide as the box, are the working memory of a thread
+MAX_IMAGE_SIZE = 1 << 22  # as of feature maps
+MAX_COORDINATE = float(1 << 30)  # corners of enlarged boxes stay integers that a float64 holds
+_MAX_ELEMENTS = (2**63 - 1) // 8
+
+
+def paste_masks(masks: Array, boxes: Array, height: int, width: int) -> Array:
+    """Pastes every mask into an image of its own.
+
+    Args:
+        masks: (N, 1, M, M), float32, float64, float16 or bfloat16. 16-bit types are computed in float32 and rounded
+            once.
+        boxes: (N, 4) rows x1, y1, x2, y2 in pixels of the image, of any of these types.
+        height: pixels of the image, 0 to 2^22.
+        width: pixels of the image, 0 to 2^22.
+
+    Returns:
+        (N, 1, height, width), of the masks' type.
+
+    Raises:
+        RoiAlignError: an input is not as described; the text says which and why.
+    """
+    size = Given("int64", ())
+    check_signature(Given.of(masks), Given.of(boxes), size, size)
+    height, width = _size("height", height), _size("width", width)
+    if masks.shape[0] * height * width > _MAX_ELEMENTS:
+        raise RoiAlignError(
+            f"masks must leave an output that can be addressed, got {masks.shape[0]} images of {height} x {width} pixels"
+        )
+    real = coordinate_type(masks.dtype)
+    with np.errstate(over="ignore"):
+        corners = boxes.astype(real)
+    _check_boxes(corners)
+    problem = f"masks must leave an output that fits into memory, got {len(masks)} images of {height} x {width} pixels"
+    with enough_memory(problem):
+        pasted = np.zeros((len(masks), 1, height, width), masks.dtype)
+    side = masks.shape[3]
+    for mask, box, image in zip(masks[:, 0], enlarged(corners, side), pasted[:, 0], strict=True):
+        x = _along(int(box[0]), int(box[2]), width, side, real)
+        y = _along(int(box[1]), int(box[3]), height, side, real)
+        if x.low.size and y.low.size:
+            padded = np.pad(mask.astype(real), 1)
+            wide = padded[:, x.low] * (1 - x.fraction) + padded[:, x.high] * x.fraction
+            with np.errstate(over="ignore"):  # a float16 out of range is infinite
+                image[y.pixels, x.pixels] = (
+                    wide[y.low] * (1 - y.fraction[:, None]) + wide[y.high] * y.fraction[:, None]
+                ).astype(masks.dtype)
+    return pasted
+
+
+def enlarged(boxes: Array, side: int) -> Array:
+    """The boxes grown by (side + 2) / side about their centres, cut to integers towards zero: (N, 4), int64."""
+    growth = boxes.dtype.type(np.float32(side + 2) / np.float32(side))
+    half = (boxes[:, 2:] - boxes[:, :2]) * boxes.dtype.type(0.5) * growth
+    centre = (boxes[:, 2:] + boxes[:, :2]) * boxes.dtype.type(0.5)
+    return np.hstack([centre - half, centre + half]).astype(np.int64)
+
+
+class _Along(NamedTuple):
+    """One axis of a pasted mask: the pixels of the image, and what of the padded mask each of them is made of."""
+
+    pixels: slice
+    low: Array  # pixel of the padded mask
+    high: Array
+    fraction: Array  # weight of high
+
+
+def _along(first: int, last: int, length: int, side: int, real: type[np.floating[Any]]) -> _Along:
+    begin, end = max(first, 0), max(min(last + 1, length), max(first, 0))
+    scale = real(max(last - first + 1, 1)) / real(side + 2)
+    position = (np.arange(begin - first, end - first).astype(real) + real(0.5)) / scale - real(0.5)
+    position = np.clip(position, 0, side + 1)
+    low = position.astype(np.int64)
+    return _Along(slice(begin, end), low, np.minimum(low + 1, side + 1), position - low.astype(real))
+
+
+def check_signature(masks: Given, boxes: Given, height: Given, width: Given) -> None:
+    """Checks what is known of the types and shapes of one call; what is not known is taken for right.
+
+    Raises:
+        RoiAlignError: the text names the input, the rule and what was given.
+    """
+    if masks.shape is not None and not _are_masks(masks.shape):
+        raise RoiAlignError(f"masks must have shape (N, 1, M, M), got shape {masks.shape_text()}")
+    if boxes.shape is not None and (len(boxes.shape) != 2 or boxes.shape[1] not in (4, None)):
+        raise RoiAlignError(f"boxes must have shape (N, 4), got shape {boxes.shape_text()}")
+    if masks.shape is not None and boxes.shape is not None:
+        counts = masks.shape[0], boxes.shape[0]
+        if isinstance(counts[0], int) and isinstance(counts[1], int) and counts[0] != counts[1]:
+            raise RoiAlignError(f"masks and boxes must have the same count, got {counts[0]} and {counts[1]}")
+    for name, given, types in (
+        ("masks", masks, TYPES),
+        ("boxes", boxes, TYPES),
+        ("height", height, ("int64",)),
+        ("width", width, ("int64",)),
+    ):
+        if given.dtype is not None and given.dtype not in types:
+            raise RoiAlignError(f"{name} must be {choice(types)}, got {given.dtype}")
+    for name, given in (("height", height), ("width", width)):
+        check_scalar(name, given)
+    for size in () if masks.shape is None else masks.shape[3:]:
+        if isinstance(size, int) and not 1 <= size <= MAX_MASK_SIZE:
+            raise RoiAlignError(f"masks must have M in [1, {MAX_MASK_SIZE}], got {size}")
+
+
+def _are_masks(shape: tuple[int | str | None, ...]) -> bool:
+    if len(shape) != 4 or shape[1] not in (1, None) and isinstance(shape[1], int):
+        return False
+    return not (isinstance(shape[2], int) and isinstance(shape[3], int)) or shape[2] == shape[3]
+
+
+def _size(name: str, value: object) -> int:
+    try:
+        size = int(operator.index(value))  # type: ignore[arg-type]
+    except TypeError:
+        raise RoiAlignError(f"{name} must be an integer, got {shown(value)}") from None
+    if not 0 <= size <= MAX_IMAGE_SIZE:
+        raise RoiAlignError(f"{name} must be in [0, {MAX_IMAGE_SIZE}], got {size}")
+    return size
+
+
+def _check_boxes(corners: Array) -> None:
+    within = np.abs(corners) <= MAX_COORDINATE  # False for NaN
+    wrong = np.flatnonzero(~within.all(axis=1))
+    if wrong.size:
+        row = int(wrong[0])
+        where = place(corners, row, int(within[row].argmin()))
+        raise RoiAlignError(f"boxes must be finite and at most {MAX_COORDINATE:.0f} from zero, got {where}")
