@@ -263,3 +263,48 @@ def test_onnxs_domain_may_be_written_out():
     converted = convert_opset(given, 16)
     assert [(entry.domain, entry.version) for entry in converted.opset_import] == [("ai.onnx", 16)]
     assert modes(converted) == {"output_half_pixel"}
+
+
+def in_function(opset_version, *nodes):
+    """A model whose function has these nodes, x in and y out, and whose main graph pools what it returns."""
+    imports = [helper.make_opsetid("", opset_version)]
+    function = helper.make_function("local", "Through", ["x"], ["y"], list(nodes), imports)
+    call = helper.make_node("Through", ["X"], ["through"], "call", domain="local")
+    pool = roi_align_node("through", "rois", "batch_indices", "Y", name="pool", **HALF)
+    return make_model([call, pool], opset_version, functions=(function,), domains=("local",))
+
+
+@pytest.mark.parametrize(
+    ("opset_version", "target", "names", "nodes"),
+    [
+        (
+            22,
+            12,
+            "Cast to bfloat16",
+            [
+                helper.make_node("Cast", ["x"], ["unread"], to=TensorProto.BFLOAT16),
+                helper.make_node("Identity", ["x"], ["y"]),
+            ],
+        ),
+        (
+            22,
+            18,
+            "ConstantOfShape to bfloat16",
+            [
+                helper.make_node("Shape", ["x"], ["s"]),
+                helper.make_node(
+                    "ConstantOfShape", ["s"], ["z"], value=helper.make_tensor("v", TensorProto.BFLOAT16, [1], [1.0])
+                ),
+                helper.make_node("Cast", ["z"], ["c"], to=TensorProto.FLOAT),
+                helper.make_node("Mul", ["x", "c"], ["y"]),
+            ],
+        ),
+    ],
+)
+def test_a_type_that_a_functions_node_gives_its_output_must_exist_there(opset_version, target, names, nodes):
+    given = in_function(opset_version, *nodes)
+    with pytest.raises(RoiAlignError, match=rf"model must be convertible to opset {target}, got {names}, which opset"):
+        convert_opset(given, target, private_op=True)
+    converted = convert_opset(given, target + 1 + (target == 18), private_op=True)
+    for got, want in zip(run(converted, FEEDS), run(given, FEEDS), strict=True):
+        np.testing.assert_array_equal(got, want)

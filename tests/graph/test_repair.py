@@ -15,6 +15,7 @@ import session_models
 from exports import known_wrong
 from found import codes, source_of
 from graph_models import BODIES, HALF, LEGACY, SCALE, model
+from onnx import TensorProto, helper
 from session_models import BATCH_INDICES, DTYPES, FEEDS, ROIS, SHAPE, TYPES, X, newest_opset
 from tolerances import EXPORTS, FLOAT32
 
@@ -323,3 +324,14 @@ def test_the_quantized_op_stays_that_op():
             meaning = dataclasses.replace(onnx_roialign.sources.parse(source), empty="zero")
             want = quantized.roi_align(*feeds.values(), Attributes(**SHAPE, semantics=meaning))
             np.testing.assert_array_equal(run(repaired, feeds)[0], want)
+
+
+def test_a_roi_align_with_a_body_loses_it():
+    """A Loop that was made a RoiAlign: its body goes as an attribute, and with it a graph that types were read of."""
+    given = model(16)
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["X"], ["inner"])], "body", [], [session_models.value("inner", TensorProto.FLOAT)]
+    )
+    given.graph.node[0].attribute.append(helper.make_attribute("body", body))
+    repaired = repair(given, "torchvision")
+    assert "body" not in {one.name for one in repaired.graph.node[0].attribute}

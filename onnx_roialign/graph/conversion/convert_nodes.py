@@ -12,7 +12,7 @@ from onnx import version_converter
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.conversion.changed_meaning import meant_before, misconverted
 from onnx_roialign.graph.conversion.lower_inputs import lower_inputs
-from onnx_roialign.graph.conversion.same_operator import has_bodies, is_same
+from onnx_roialign.graph.conversion.same_operator import has_bodies, is_same, lacks_stated_type
 from onnx_roialign.graph.reading.sites import is_standard
 from onnx_roialign.graph.reading.value_types import Known
 from onnx_roialign.graph.reading.values import constant
@@ -68,9 +68,12 @@ class ConvertNodes(ir.passes.InPlacePass):
     def _convert(self, node: ir.Node, current: int) -> None:
         if self._target < current:
             lower_inputs(node, current, self._target)
-        if is_same(node, current, self._target, self._known):
+        lacking = lacks_stated_type(node, self._target)
+        if lacking is None and is_same(node, current, self._target, self._known):
             return
         try:
+            if lacking is not None:
+                raise RoiAlignError(f"{node.op_type} to {lacking}, which opset {self._target} has not")
             if has_bodies(node):
                 raise RoiAlignError(f"{node.op_type}, which opset {self._target} has otherwise or not at all")
             changed = misconverted(node, current, self._target, self._known)

@@ -8,7 +8,7 @@ import onnx_ir as ir
 from onnx_roialign.graph.reading.value_types import Known, Shape, graphs
 from onnx_roialign.graph.reading.values import constant
 
-__all__ = ["has_bodies", "is_same"]
+__all__ = ["has_bodies", "is_same", "lacks_stated_type"]
 
 # Between opset 10 and 25 these only gained element types, optional inputs and optional attributes, and, at opset 11,
 # negative axes and indices. onnx 1.23's converter has no way down for most of them, not even for Gather from 13 to 12.
@@ -61,6 +61,31 @@ def has_bodies(node: ir.Node) -> bool:
     """Whether graphs are among the node's attributes."""
     kinds = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
     return any(attribute.type in kinds for attribute in node.attributes.values())
+
+
+def lacks_stated_type(node: ir.Node, opset: int) -> str | None:
+    """The element type that a node's own attribute gives its output, where the operator has not got it in an opset.
+
+    Functions know no types of what they read, so that this is all that tells what their nodes return.
+    """
+    schema = _schema(node.op_type, opset)
+    kind = _stated_type(node)
+    if schema is None or not kind or not schema.outputs:
+        return None
+    name = onnx.TensorProto.DataType.Name(kind).lower()
+    return None if f"tensor({name})" in schema.outputs[0].types else name
+
+
+def _stated_type(node: ir.Node) -> int:
+    """Cast's `to`, the `dtype` of what draws or fills, the tensor of Constant and ConstantOfShape; 0 where none is."""
+    for name in ("to", "dtype"):
+        attribute = node.attributes.get(name)
+        if attribute is not None and not attribute.is_ref() and attribute.type == ir.AttributeType.INT:
+            return attribute.as_int()
+    attribute = node.attributes.get("value")
+    if attribute is not None and not attribute.is_ref() and attribute.type == ir.AttributeType.TENSOR:
+        return attribute.as_tensor().dtype.value
+    return 0
 
 
 def _later(node: ir.Node, target: int) -> bool:

@@ -61,8 +61,9 @@ def repair(
     with last_guard("repaired"):
         proto = resolved(original)
         graph = read(proto)
+        shapes = known(proto, graph).shapes  # before an attribute goes, and a body with it that the two would share
         modified = TidyAttributes()(graph).modified
-        modified |= WireBatchIndices(counts, known(proto, graph).shapes)(graph).modified
+        modified |= WireBatchIndices(counts, shapes)(graph).modified
         if raise_opset and _needs_half_pixel(graph, wanted, exact=exact):
             raised = _raised(ir.to_proto(graph))
             if raised is not None:
