@@ -43,6 +43,10 @@ struct Arrays {
   const int64_t* batch_indices;
   void* Y;
   int64_t N, C, H, W, num_rois;
+  // Which rows of rois, batch_indices and Y the RoIs are, num_rois of them; null: the first ones, in their order.
+  const int64_t* rows = nullptr;
+
+  int64_t row(int64_t i) const { return rows == nullptr ? i : rows[i]; }
 };
 
 // Of Y.

@@ -36,7 +36,11 @@ enum ONNXTensorElementDataType : int {
 
 enum OrtOpAttrType : int { ORT_OP_ATTR_INT = 1 };
 enum OrtMemType : int { OrtMemTypeDefault = 0 };
-enum OrtCustomOpInputOutputCharacteristic : int { INPUT_OUTPUT_REQUIRED = 0 };
+enum OrtCustomOpInputOutputCharacteristic : int {
+  INPUT_OUTPUT_REQUIRED = 0,
+  INPUT_OUTPUT_OPTIONAL = 1,
+  INPUT_OUTPUT_VARIADIC = 2
+};
 
 struct OrtStatus;
 struct OrtSessionOptions;
@@ -84,8 +88,9 @@ struct OrtApi {
   OrtStatus*(ROIALIGN_ORT_CALL* KernelInfoGetAttribute_int64)(const OrtKernelInfo* info, const char* name,
                                                               int64_t* out);  // 86
   OrtStatus*(ROIALIGN_ORT_CALL* KernelInfoGetAttribute_string)(const OrtKernelInfo* info, const char* name, char* out,
-                                                               size_t* size);  // 87
-  Slot gap_88[2];
+                                                               size_t* size);                                // 87
+  OrtStatus*(ROIALIGN_ORT_CALL* KernelContext_GetInputCount)(const OrtKernelContext* context, size_t* out);  // 88
+  Slot gap_89[1];
   OrtStatus*(ROIALIGN_ORT_CALL* KernelContext_GetInput)(const OrtKernelContext* context, size_t index,
                                                         const OrtValue** out);  // 90
   OrtStatus*(ROIALIGN_ORT_CALL* KernelContext_GetOutput)(OrtKernelContext* context, size_t index, const int64_t* dims,
@@ -99,7 +104,9 @@ struct OrtApi {
   Slot gap_102[28];
   OrtStatus*(ROIALIGN_ORT_CALL* AddSessionConfigEntry)(OrtSessionOptions* options, const char* key,
                                                        const char* value);  // 130
-  Slot gap_131[32];
+  Slot gap_131[31];
+  OrtStatus*(ROIALIGN_ORT_CALL* KernelInfoGetAttributeArray_float)(const OrtKernelInfo* info, const char* name,
+                                                                   float* out, size_t* count);  // 162
   OrtStatus*(ROIALIGN_ORT_CALL* KernelInfoGetAttributeArray_int64)(const OrtKernelInfo* info, const char* name,
                                                                    int64_t* out, size_t* count);  // 163
   Slot gap_164[73];
@@ -188,12 +195,14 @@ ROIALIGN_ORT_SLOT(GetTensorTypeAndShape, 65);
 ROIALIGN_ORT_SLOT(KernelInfoGetAttribute_float, 85);
 ROIALIGN_ORT_SLOT(KernelInfoGetAttribute_int64, 86);
 ROIALIGN_ORT_SLOT(KernelInfoGetAttribute_string, 87);
+ROIALIGN_ORT_SLOT(KernelContext_GetInputCount, 88);
 ROIALIGN_ORT_SLOT(KernelContext_GetInput, 90);
 ROIALIGN_ORT_SLOT(KernelContext_GetOutput, 91);
 ROIALIGN_ORT_SLOT(ReleaseStatus, 93);
 ROIALIGN_ORT_SLOT(ReleaseTensorTypeAndShapeInfo, 99);
 ROIALIGN_ORT_SLOT(ReleaseCustomOpDomain, 101);
 ROIALIGN_ORT_SLOT(AddSessionConfigEntry, 130);
+ROIALIGN_ORT_SLOT(KernelInfoGetAttributeArray_float, 162);
 ROIALIGN_ORT_SLOT(KernelInfoGetAttributeArray_int64, 163);
 ROIALIGN_ORT_SLOT(HasSessionConfigEntry, 237);
 ROIALIGN_ORT_SLOT(GetSessionConfigEntry, 238);

@@ -78,6 +78,17 @@ std::optional<float> AttributeReader::real(const char* name) const {
   return std::nullopt;
 }
 
+std::vector<float> AttributeReader::reals(const char* name) const {
+  size_t count = 0;
+  if (!succeeded(api_, api_.KernelInfoGetAttributeArray_float(info_, name, nullptr, &count))) {
+    refuse_other_type(name, "a list of floats");
+    return {};
+  }
+  std::vector<float> values(count);
+  if (count > 0) check(api_.KernelInfoGetAttributeArray_float(info_, name, values.data(), &count));
+  return values;
+}
+
 std::optional<std::string> AttributeReader::text(const char* name) const {
   size_t size = 0;
   if (!succeeded(api_, api_.KernelInfoGetAttribute_string(info_, name, nullptr, &size))) {

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "ort/abi.h"
 #include "problem.h"
@@ -20,6 +21,8 @@ class AttributeReader {
 
   int64_t integer(const char* name, int64_t absent) const;
   std::optional<float> real(const char* name) const;
+  // Empty where the attribute is absent.
+  std::vector<float> reals(const char* name) const;
   std::optional<std::string> text(const char* name) const;
   // Whether the text is second rather than first; absent: first.
   bool choice(const char* name, const char* first, const char* second) const;

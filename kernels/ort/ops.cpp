@@ -84,7 +84,7 @@ Op make_op(const Runtime& runtime, const char* name, ONNXTensorElementDataType t
   op.GetEndVersion = [](const OrtCustomOp*) { return std::numeric_limits<int>::max(); };
   op.InferOutputShapeFn = [](const OrtCustomOp* self, OrtShapeInferContext* context) -> OrtStatus* {
     const Op& self_op = *static_cast<const Op*>(self);
-    infer_pooled_shape(*self_op.runtime.api, context, self_op.rois);
+    infer_pooled_shape(*self_op.runtime.api, context, 0, self_op.rois);
     return nullptr;
   };
   return op;

@@ -45,6 +45,8 @@ Op make_roi_align(const Runtime& runtime, const std::atomic<int64_t>& opset, Ele
 Op make_any_roi_align(const Runtime& runtime, const char* name, ElementType type, ElementType rois_type);
 // onnx_roialign::QLinearRoiAlign.
 Op make_qlinear_roi_align(const Runtime& runtime, ort_abi::ONNXTensorElementDataType type);
+// onnx_roialign::MultiScaleRoiAlign.
+Op make_multiscale_roi_align(const Runtime& runtime, ElementType type, ElementType rois_type);
 // onnx_roialign::PasteMasks.
 Op make_paste_masks(const Runtime& runtime, ElementType type, ElementType boxes_type);
 

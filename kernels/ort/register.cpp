@@ -65,6 +65,7 @@ std::unique_ptr<Domain> make_private_domain(const Runtime& runtime, const Settin
   for (const ElementType type : kElementTypes) {
     for (const ElementType rois_type : kElementTypes) {
       for (const char* name : kPrivateNames) ops.push_back(make_any_roi_align(runtime, name, type, rois_type));
+      ops.push_back(make_multiscale_roi_align(runtime, type, rois_type));
       ops.push_back(make_paste_masks(runtime, type, rois_type));
     }
   }

@@ -57,6 +57,12 @@ Tensor read_input(const Runtime& runtime, const OrtKernelContext* context, size_
   return {copied_shape(api, value), data};
 }
 
+bool has_input(const Runtime& runtime, const OrtKernelContext* context, size_t index) {
+  const OrtValue* value = nullptr;
+  check(runtime.api->KernelContext_GetInput(context, index, &value));
+  return value != nullptr;
+}
+
 std::string shape_text(const Dimensions& shape) {
   std::string text = "(";
   for (size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
@@ -140,8 +146,9 @@ Dimension output_size(const OrtApi& api, const OrtShapeInferContext* context, co
   return {size, ""};
 }
 
-// Sets output 0's type, that of input 0, and its shape.
-void set_output_shape(const OrtApi& api, OrtShapeInferContext* context, const std::array<Dimension, 4>& dims) {
+// Sets output 0's type, that of an input, and its shape.
+void set_output_shape(const OrtApi& api, OrtShapeInferContext* context, size_t typed_input,
+                      const std::array<Dimension, 4>& dims) {
   std::array<int64_t, 4> sizes{};
   std::array<const char*, 4> names{};
   for (size_t i = 0; i < dims.size(); ++i) {
@@ -149,7 +156,7 @@ void set_output_shape(const OrtApi& api, OrtShapeInferContext* context, const st
     names[i] = dims[i].name.c_str();
   }
   ONNXTensorElementDataType type{};
-  check(api.GetTensorElementType(input_info(api, context, 0), &type));
+  check(api.GetTensorElementType(input_info(api, context, typed_input), &type));
   OrtTensorTypeAndShapeInfo* raw = nullptr;
   check(api.CreateTensorTypeAndShapeInfo(&raw));
   const Info Y(raw, ReleaseInfo{&api});
@@ -159,20 +166,20 @@ void set_output_shape(const OrtApi& api, OrtShapeInferContext* context, const st
   check(api.ShapeInferContext_SetOutputTypeShape(context, 0, raw));
 }
 
-// ONNX Runtime asks the first op of the name only, whatever the node's type: so the type is the one of input 0. It
+// ONNX Runtime asks the first op of the name only, whatever the node's type: so the type is that of an input. It
 // drops a status without releasing it, and a bad attribute is refused with the node's name later, at the kernel's
 // creation: so a failure here leaves the output's shape unknown.
 template <class Dims>
-void infer_shape(const OrtApi& api, OrtShapeInferContext* context, const Dims& dims) noexcept {
-  OrtStatus* failure = guarded(api, [&] { set_output_shape(api, context, dims()); });
+void infer_shape(const OrtApi& api, OrtShapeInferContext* context, size_t typed_input, const Dims& dims) noexcept {
+  OrtStatus* failure = guarded(api, [&] { set_output_shape(api, context, typed_input, dims()); });
   if (failure != nullptr) api.ReleaseStatus(failure);
 }
 
 }  // namespace
 
-void infer_pooled_shape(const OrtApi& api, OrtShapeInferContext* context, size_t rois_input) noexcept {
-  infer_shape(api, context, [&] {
-    const OrtTensorTypeAndShapeInfo* X = input_info(api, context, 0);
+void infer_pooled_shape(const OrtApi& api, OrtShapeInferContext* context, size_t x_input, size_t rois_input) noexcept {
+  infer_shape(api, context, x_input, [&] {
+    const OrtTensorTypeAndShapeInfo* X = input_info(api, context, x_input);
     const OrtTensorTypeAndShapeInfo* rois = input_info(api, context, rois_input);
     return std::array<Dimension, 4>{input_dimension(api, rois, 2, 0), input_dimension(api, X, 4, 1),
                                     output_size(api, context, "output_height"),
@@ -181,7 +188,7 @@ void infer_pooled_shape(const OrtApi& api, OrtShapeInferContext* context, size_t
 }
 
 void infer_pasted_shape(const OrtApi& api, OrtShapeInferContext* context) noexcept {
-  infer_shape(api, context, [&] {
+  infer_shape(api, context, 0, [&] {
     return std::array<Dimension, 4>{input_dimension(api, input_info(api, context, 0), 4, 0), Dimension{1, ""},
                                     unknown_dimension(), unknown_dimension()};
   });

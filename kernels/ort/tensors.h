@@ -37,6 +37,8 @@ struct Tensor {
 };
 
 Tensor read_input(const Runtime& runtime, const ort_abi::OrtKernelContext* context, size_t index);
+// Whether the node has an optional input.
+bool has_input(const Runtime& runtime, const ort_abi::OrtKernelContext* context, size_t index);
 
 // Allocates output 0.
 void* make_output(const ort_abi::OrtApi& api, ort_abi::OrtKernelContext* context, const std::array<int64_t, 4>& shape);
@@ -62,8 +64,9 @@ struct SessionPool {
   }
 };
 
-// Sets output 0's type, that of X (input 0), and its shape as far as X, rois and the attributes tell.
-void infer_pooled_shape(const ort_abi::OrtApi& api, ort_abi::OrtShapeInferContext* context, size_t rois_input) noexcept;
+// Sets output 0's type, that of X, and its shape as far as X, rois and the attributes tell.
+void infer_pooled_shape(const ort_abi::OrtApi& api, ort_abi::OrtShapeInferContext* context, size_t x_input,
+                        size_t rois_input) noexcept;
 // The same where input 0 is the masks of PasteMasks, whose image sizes only the run knows.
 void infer_pasted_shape(const ort_abi::OrtApi& api, ort_abi::OrtShapeInferContext* context) noexcept;
 

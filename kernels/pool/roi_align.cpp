@@ -93,7 +93,7 @@ class Driver {
 
   void pool_each(const Range& rois, const Range& channels) const {
     int64_t r = rois.first;
-    while (r < rois.last && pooled_by_samples(r, channels)) ++r;
+    while (r < rois.last && pooled_by_samples(arrays_.row(r), channels)) ++r;
     if (r < rois.last) pool_planned({r, rois.last}, channels);
   }
 
@@ -117,9 +117,10 @@ class Driver {
     task.special = &special;
     size_t size = 0;
     for (int64_t r = rois.first; r < rois.last; ++r) {
-      if (r > rois.first && pooled_by_samples(r, channels)) continue;  // the first has just been refused
+      const int64_t roi = arrays_.row(r);
+      if (r > rois.first && pooled_by_samples(roi, channels)) continue;  // the first has just been refused
       plan_memory.release();
-      plan_roi(planner, r, false, plan_memory, plan);
+      plan_roi(planner, roi, false, plan_memory, plan);
       const size_t needed = plan.way == Way::kColumns ? columns_size(plan.window.columns) : 0;
       if (needed > size) {
         size = std::max(needed, 2 * size);

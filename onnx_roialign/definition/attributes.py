@@ -30,9 +30,11 @@ __all__ = [
     "Attributes",
     "Given",
     "check_arrays",
+    "check_scalar",
     "check_signature",
     "check_threads",
     "check_values",
+    "choice",
     "coordinate_type",
     "enough_memory",
     "new_output",
@@ -223,11 +225,11 @@ def check_signature(
     if X.shape is not None and len(X.shape) != 4:
         raise RoiAlignError(f"X must have rank 4 (N, C, H, W), got shape {X.shape_text()}")
     if X.dtype is not None and X.dtype not in types:
-        raise RoiAlignError(f"X must be {_choice(types)}, got {X.dtype}")
+        raise RoiAlignError(f"X must be {choice(types)}, got {X.dtype}")
     if rois.shape is not None and (len(rois.shape) != 2 or (isinstance(rois.shape[1], int) and rois.shape[1] != 4)):
         raise RoiAlignError(f"rois must have shape (num_rois, 4), got shape {rois.shape_text()}")
     if rois.dtype is not None and rois.dtype not in (rois_types or (X.dtype or rois.dtype,)):
-        wanted = f"be {_choice(rois_types)}" if rois_types else f"have X's type {X.dtype}"
+        wanted = f"be {choice(rois_types)}" if rois_types else f"have X's type {X.dtype}"
         raise RoiAlignError(f"rois must {wanted}, got {rois.dtype}")
     if batch_indices.shape is not None and len(batch_indices.shape) != 1:
         raise RoiAlignError(f"batch_indices must have shape (num_rois,), got shape {batch_indices.shape_text()}")
@@ -239,7 +241,18 @@ def check_signature(
             raise RoiAlignError(f"rois and batch_indices must have the same count, got {counts[0]} and {counts[1]}")
 
 
-def _choice(names: tuple[str, ...]) -> str:
+def check_scalar(name: str, value: Given) -> None:
+    """Checks an input of one element.
+
+    Raises:
+        RoiAlignError: it is known to have another shape than () or (1,).
+    """
+    if value.shape is not None and (len(value.shape) > 1 or any(isinstance(n, int) and n != 1 for n in value.shape)):
+        raise RoiAlignError(f"{name} must be a scalar, got shape {value.shape_text()}")
+
+
+def choice(names: tuple[str, ...]) -> str:
+    """Names as messages list them: "a, b or c"."""
     return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 

@@ -20,7 +20,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from onnx_roialign.definition.attributes import TYPES, Given, coordinate_type, enough_memory, place
+from onnx_roialign.definition.attributes import (
+    TYPES,
+    Given,
+    check_scalar,
+    choice,
+    coordinate_type,
+    enough_memory,
+    place,
+)
 from onnx_roialign.errors import RoiAlignError, shown
 
 __all__ = ["MAX_COORDINATE", "MAX_IMAGE_SIZE", "MAX_MASK_SIZE", "check_signature", "paste_masks"]
@@ -53,16 +61,14 @@ def paste_masks(masks: Array, boxes: Array, height: int, width: int) -> Array:
     size = Given("int64", ())
     check_signature(Given.of(masks), Given.of(boxes), size, size)
     height, width = _size("height", height), _size("width", width)
-    if masks.shape[0] * height * width > _MAX_ELEMENTS:
-        raise RoiAlignError(
-            f"masks must leave an output that can be addressed, got {masks.shape[0]} images of {height} x {width} pixels"
-        )
+    images = f"{len(masks)} images of {height} x {width} pixels"
+    if len(masks) * height * width > _MAX_ELEMENTS:
+        raise RoiAlignError(f"masks must leave an output that can be addressed, got {images}")
     real = coordinate_type(masks.dtype)
     with np.errstate(over="ignore"):
         corners = boxes.astype(real)
     _check_boxes(corners)
-    problem = f"masks must leave an output that fits into memory, got {len(masks)} images of {height} x {width} pixels"
-    with enough_memory(problem):
+    with enough_memory(f"masks must leave an output that fits into memory, got {images}"):
         pasted = np.zeros((len(masks), 1, height, width), masks.dtype)
     side = masks.shape[3]
     for mask, box, image in zip(masks[:, 0], enlarged(corners, side), pasted[:, 0], strict=True):
@@ -112,7 +118,7 @@ def check_signature(masks: Given, boxes: Given, height: Given, width: Given) -> 
     """
     if masks.shape is not None and not _are_masks(masks.shape):
         raise RoiAlignError(f"masks must have shape (N, 1, M, M), got shape {masks.shape_text()}")
-    if boxes.shape is not None and (len(boxes.shape) != 2 or boxes.shape[1] not in (4, None)):
+    if boxes.shape is not None and (len(boxes.shape) != 2 or (isinstance(boxes.shape[1], int) and boxes.shape[1] != 4)):
         raise RoiAlignError(f"boxes must have shape (N, 4), got shape {boxes.shape_text()}")
     if masks.shape is not None and boxes.shape is not None:
         counts = masks.shape[0], boxes.shape[0]
@@ -134,7 +140,7 @@ def check_signature(masks: Given, boxes: Given, height: Given, width: Given) -> 
 
 
 def _are_masks(shape: tuple[int | str | None, ...]) -> bool:
-    if len(shape) != 4 or shape[1] not in (1, None) and isinstance(shape[1], int):
+    if len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != 1):
         return False
     return not (isinstance(shape[2], int) and isinstance(shape[3], int)) or shape[2] == shape[3]
 

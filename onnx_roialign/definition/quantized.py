@@ -129,10 +129,7 @@ def check_signature(X: Given, x_scale: Given, x_zero_point: Given, rois: Given, 
     """
     common.check_signature(X, rois, batch_indices, types=("uint8", "int8"), rois_types=("float32",))
     for name, value, dtype in (("x_scale", x_scale, "float32"), ("x_zero_point", x_zero_point, X.dtype)):
-        if value.shape is not None and (
-            len(value.shape) > 1 or any(isinstance(n, int) and n != 1 for n in value.shape)
-        ):
-            raise RoiAlignError(f"{name} must be a scalar, got shape {value.shape_text()}")
+        common.check_scalar(name, value)
         if value.dtype is not None and value.dtype != (dtype or value.dtype):
             raise RoiAlignError(f"{name} must be {dtype}, got {value.dtype}")
 

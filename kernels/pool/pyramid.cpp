@@ -1,0 +1,176 @@
+// RoiAlign from the levels of a feature pyramid: every RoI is pooled from the map that fits its size.
+#include "pool/pyramid.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+
+#include "isa/dispatch.h"
+#include "parallel.h"
+#include "plan/corners.h"
+
+namespace roialign {
+namespace {
+
+// The number that a float attribute was written for: the nearest one of seven digits.
+double decimal(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.7g", value);
+  return std::strtod(text, nullptr);
+}
+
+// A float type, and the integer in which its numbers from 0 up are in their order.
+template <class C>
+struct Bits;
+template <>
+struct Bits<float> {
+  using type = int32_t;
+};
+template <>
+struct Bits<double> {
+  using type = int64_t;
+};
+
+// Every operation is rounded to the type, as in the frameworks; the logarithm is that of float64, rounded.
+template <class C>
+int64_t level_of(const LevelRule& rule, C area) {
+  const C ratio = std::sqrt(area) / static_cast<C>(rule.canonical_scale) + static_cast<C>(decimal(rule.log_epsilon));
+  if (!(ratio > 0)) return 0;
+  const C exponent = static_cast<C>(rule.canonical_level) + static_cast<C>(std::log2(static_cast<double>(ratio))) +
+                     static_cast<C>(decimal(rule.floor_epsilon));
+  const C bounded =
+      std::min(std::max(std::floor(exponent), static_cast<C>(rule.min_level)), static_cast<C>(rule.max_level));
+  return static_cast<int64_t>(bounded) - rule.min_level;
+}
+
+// By bisection.
+template <class C>
+double smallest_area(const LevelRule& rule, int64_t level) {
+  using Pattern = typename Bits<C>::type;
+  const auto area = [](Pattern pattern) {
+    C value;
+    std::memcpy(&value, &pattern, sizeof value);
+    return value;
+  };
+  const C largest = std::numeric_limits<C>::max();
+  if (level_of(rule, largest) < level) return std::numeric_limits<double>::infinity();
+  Pattern low = 0, high;
+  std::memcpy(&high, &largest, sizeof high);
+  while (low < high) {
+    const Pattern middle = low + (high - low) / 2;
+    if (level_of(rule, area(middle)) >= level) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return static_cast<double>(area(low));
+}
+
+template <class C>
+std::vector<double> areas_by_formula(const LevelRule& rule) {
+  std::vector<double> areas = {0};
+  for (int64_t level = 1; level <= rule.max_level - rule.min_level; ++level) {
+    areas.push_back(smallest_area<C>(rule, level));
+  }
+  return areas;
+}
+
+// -1 for a RoI without a level. C is the type of areas.
+template <class C>
+int64_t level_of(const Arrays& arrays, int64_t roi, const std::vector<double>& areas) {
+  const Corners<C> at = read_corners<C>(arrays.rois_type, arrays.rois, roi);
+  const auto area = static_cast<double>((at[2] - at[0]) * (at[3] - at[1]));
+  if (std::isnan(area)) return -1;
+  return std::upper_bound(areas.begin(), areas.end(), area) - areas.begin() - 1;
+}
+
+// The rows of each level's RoIs, and last those of RoIs without a level.
+std::vector<std::vector<int64_t>> rows_by_level(const Arrays& arrays, size_t levels, const int64_t* given,
+                                                const std::vector<double>& areas) {
+  std::vector<std::vector<int64_t>> rows(levels + 1);
+  const bool wide = arrays.rois_type == ElementType::kFloat64;
+  for (int64_t roi = 0; roi < arrays.num_rois; ++roi) {
+    const int64_t level = given != nullptr ? given[roi]
+                          : wide           ? level_of<double>(arrays, roi, areas)
+                                           : level_of<float>(arrays, roi, areas);
+    const bool exists = level >= 0 && level < static_cast<int64_t>(levels);
+    rows[exists ? static_cast<size_t>(level) : levels].push_back(roi);
+  }
+  return rows;
+}
+
+size_t size_of(ElementType type) {
+  switch (type) {
+    case ElementType::kFloat64:
+      return 8;
+    case ElementType::kFloat32:
+      return 4;
+    case ElementType::kFloat16:
+    case ElementType::kBFloat16:
+      break;
+  }
+  return 2;
+}
+
+std::string number_text(double value) { return shown(value); }
+
+}  // namespace
+
+std::string check_pyramid(const Pyramid& pyramid) {
+  const LevelRule& rule = pyramid.rule;
+  const auto levels = static_cast<int64_t>(pyramid.spatial_scales.size());
+  if (levels < 1 || levels > kMaxLevels) {
+    return "spatial_scales must be 1 to " + std::to_string(kMaxLevels) + " numbers, got " + std::to_string(levels);
+  }
+  if (rule.max_level < rule.min_level || rule.max_level - rule.min_level >= kMaxLevels) {
+    return "max_level must be in [min_level, min_level + " + std::to_string(kMaxLevels - 1) + "], got " +
+           std::to_string(rule.max_level) + " where min_level is " + std::to_string(rule.min_level);
+  }
+  if (!(std::isfinite(rule.canonical_scale) && rule.canonical_scale > 0)) {
+    return "canonical_scale must be finite and > 0, got " + number_text(rule.canonical_scale);
+  }
+  for (const auto& [name, value] :
+       {std::pair{"log_epsilon", rule.log_epsilon}, {"floor_epsilon", rule.floor_epsilon}}) {
+    if (!(value >= 0 && value < 1)) return std::string(name) + " must be in [0, 1), got " + number_text(value);
+  }
+  for (size_t i = 1; i < rule.level_areas.size(); ++i) {
+    if (rule.level_areas[i - 1] <= rule.level_areas[i]) continue;
+    return "level_areas must be ascending, got " + number_text(static_cast<double>(rule.level_areas[i])) + " at " +
+           std::to_string(i);
+  }
+  for (size_t level = 0; level < pyramid.spatial_scales.size(); ++level) {
+    std::string error = check_attributes(pyramid.at(level));
+    if (!error.empty()) return error;
+  }
+  return {};
+}
+
+std::vector<double> smallest_areas(const LevelRule& rule, ElementType rois_type) {
+  if (!rule.level_areas.empty()) return {rule.level_areas.begin(), rule.level_areas.end()};
+  return rois_type == ElementType::kFloat64 ? areas_by_formula<double>(rule) : areas_by_formula<float>(rule);
+}
+
+void pool_pyramid(const Pyramid& pyramid, const Arrays& arrays, const std::vector<Map>& maps, const int64_t* levels,
+                  const std::vector<double>& areas, const Isa& isa, const Workers& workers) {
+  const std::vector<std::vector<int64_t>> rows = rows_by_level(arrays, maps.size(), levels, areas);
+  const int64_t values = arrays.C * pyramid.attributes.output_height * pyramid.attributes.output_width;
+  const size_t bytes = static_cast<size_t>(values) * size_of(arrays.type);
+  for (const int64_t row : rows.back()) {
+    std::memset(static_cast<char*>(arrays.Y) + static_cast<size_t>(row) * bytes, 0, bytes);
+  }
+  for (size_t level = 0; level < maps.size(); ++level) {
+    Arrays own = arrays;
+    own.X = maps[level].X;
+    own.H = maps[level].H;
+    own.W = maps[level].W;
+    own.rows = rows[level].data();
+    own.num_rois = static_cast<int64_t>(rows[level].size());
+    roi_align(pyramid.at(level), own, isa, workers);
+  }
+}
+
+}  // namespace roialign
