@@ -107,7 +107,7 @@ class LevelRule:
         if not ratio > 0:
             return 0
         exponent = real(self.canonical_level) + real(math.log2(ratio)) + real(decimal(self.floor_epsilon))
-        return min(max(math.floor(exponent), self.min_level), self.max_level) - self.min_level
+        return int(min(max(math.floor(exponent), self.min_level), self.max_level)) - self.min_level
 
     def levels(self, rois: Array) -> Array:
         """The level of each RoI, (num_rois,), int64, counted from 0 at min_level; -1 for one without a level.
@@ -138,12 +138,12 @@ class Pyramid:
 
     Attributes:
         spatial_scales: of each map, its pixels per pixel of the image.
-        rule: which map a RoI is pooled from; None: an input says it.
+        rule: which map a RoI is pooled from, where no input tells it.
         attributes: what all levels have in common; its own spatial_scale is not used.
     """
 
     spatial_scales: tuple[float, ...]
-    rule: LevelRule | None = field(default_factory=LevelRule)
+    rule: LevelRule = field(default_factory=LevelRule)
     attributes: Attributes = field(default_factory=Attributes)
 
     def __post_init__(self) -> None:
@@ -167,7 +167,7 @@ def multiscale_roi_align(
         batch_indices: (num_rois,) image of each RoI, int64.
         features: one (N, C, H, W) map per spatial scale, of one float type, N and C.
         pyramid: everything else.
-        levels: (num_rois,) map of each RoI, int64, where pyramid.rule is None; any other number is no level.
+        levels: (num_rois,) map of each RoI, int64, in the place of the rule; any other number is no level.
 
     Returns:
         (num_rois, C, output_height, output_width), of the maps' type; 0 for a RoI without a level.
@@ -179,7 +179,7 @@ def multiscale_roi_align(
     check_inputs(Given.of(rois), Given.of(batch_indices), [Given.of(X) for X in features], pyramid, given)
     for i, X in enumerate(features):
         _named(i, check_values, X, rois, batch_indices, pyramid.at(i))
-    own_levels = pyramid.rule.levels(rois) if pyramid.rule is not None else levels
+    own_levels = pyramid.rule.levels(rois) if levels is None else levels
     size = pyramid.attributes.output_height, pyramid.attributes.output_width
     channels = features[0].shape[1]
     with enough_memory(f"rois must leave an output that fits into memory, got {len(rois)} rois of {channels} channels"):
@@ -209,9 +209,6 @@ def check_inputs(
             raise RoiAlignError(f"features[{i}] must have the type {first.dtype} of features[0], got {X.dtype}")
         if X.shape is not None and first.shape is not None and _differ(X.shape[:2], first.shape[:2]):
             raise RoiAlignError(f"features[{i}] must have the N and C of features[0], got shape {X.shape_text()}")
-    if (levels is None) != (pyramid.rule is not None):
-        got = "none" if levels is None else "both"
-        raise RoiAlignError(f"levels must be given where no rule tells them, got {got}")
     if levels is None:
         return
     if levels.dtype not in (None, "int64"):

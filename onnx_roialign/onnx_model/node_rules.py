@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import onnx
 from onnx import helper
 
-from onnx_roialign.definition import attributes, quantized
+from onnx_roialign.definition import attributes
 from onnx_roialign.definition.attributes import Given
 from onnx_roialign.onnx_model.scopes import Scope, infer, scopes
 from onnx_roialign.onnx_model.tensor_data import without_weights
-from onnx_roialign.ops.nodes import check_form, in_node, is_ours, is_quantized, is_roi_align
+from onnx_roialign.ops.nodes import check_form, in_node, is_ours, private, read_any
 
 __all__ = ["check_nodes"]
 
@@ -35,16 +34,16 @@ def check_nodes(model: onnx.ModelProto) -> None:
             nodes = [node for node in scope.nodes if is_ours(node)]
             values = _values(scope) if nodes else {}
             for node in nodes:
-                _check_signature(node, values)
+                _check_signature(node, scope.opset, values)
 
 
-def _check_signature(node: onnx.NodeProto, values: Mapping[str, Given]) -> None:
-    check: Callable[..., None] = attributes.check_signature
-    if is_quantized(node):
-        check = quantized.check_signature
-    elif not is_roi_align(node):  # the private op takes rois of another float type than X
-        check = functools.partial(attributes.check_signature, rois_types=attributes.TYPES)
-    in_node(node, check, *(values.get(name, _UNKNOWN) for name in node.input))
+def _check_signature(node: onnx.NodeProto, opset: int | None, values: Mapping[str, Given]) -> None:
+    given = [None if not name else values.get(name, _UNKNOWN) for name in node.input]
+    op = private(node)
+    if op is None:
+        in_node(node, attributes.check_signature, *given)
+    elif not any(one.ref_attr_name for one in node.attribute):
+        in_node(node, op.check, read_any(node, opset), given)
 
 
 def _values(scope: Scope) -> dict[str, Given]:

@@ -12,7 +12,7 @@ import onnx.shape_inference
 
 from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.ops.nodes import ONNX_DOMAINS, is_explicit, is_private, is_quantized, is_roi_align
+from onnx_roialign.ops.nodes import ONNX_DOMAINS, is_explicit, is_roi_align, private
 from onnx_roialign.ops.schema import known_to_onnx
 
 __all__ = [
@@ -110,7 +110,7 @@ def infer(model: onnx.ModelProto, *, data_prop: bool = False) -> onnx.ModelProto
 
 def private_types(model: onnx.ModelProto) -> set[str]:
     """The types of the private ops that stand in the model."""
-    return {node.op_type for scope in scopes(model) for node in scope.nodes if is_private(node) or is_quantized(node)}
+    return {node.op_type for scope in scopes(model) for node in scope.nodes if private(node) is not None}
 
 
 def default_opset(imports: Sequence[onnx.OperatorSetIdProto]) -> int | None:

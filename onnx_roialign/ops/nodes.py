@@ -7,14 +7,15 @@ from typing import Any
 
 import onnx
 
-from onnx_roialign.definition import quantized
-from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.attributes import TYPES, Attributes
 from onnx_roialign.definition.semantics import from_onnx
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.ops import roi_align as private_op
+from onnx_roialign.ops.table import Input, Op, op_of
 
 __all__ = [
     "ONNX_DOMAINS",
+    "ROI_ALIGN_INPUTS",
     "check_form",
     "in_node",
     "is_explicit",
@@ -22,10 +23,15 @@ __all__ = [
     "is_private",
     "is_quantized",
     "is_roi_align",
+    "private",
+    "read_any",
     "read_attributes",
     "wrong_inputs",
     "wrong_outputs",
 ]
+
+# Of ONNX's RoiAlign; its rois have X's type.
+ROI_ALIGN_INPUTS = (Input("X", TYPES, "T1"), Input("rois", TYPES, "T1"), Input("batch_indices", ("int64",)))
 
 # The domain of ONNX's own operators has two names.
 ONNX_DOMAINS = ("", "ai.onnx")
@@ -63,8 +69,13 @@ def is_quantized(node: onnx.NodeProto) -> bool:
 
 
 def is_ours(node: onnx.NodeProto) -> bool:
-    """Whether this package answers the node: RoiAlign of any domain and type."""
-    return is_roi_align(node) or is_private(node) or is_quantized(node)
+    """Whether this package computes the node: ONNX's RoiAlign, or a private op."""
+    return is_roi_align(node) or private(node) is not None
+
+
+def private(node: onnx.NodeProto) -> Op | None:
+    """The private op that the node is; None for any other node."""
+    return op_of(node.domain, node.op_type)
 
 
 def is_explicit(node: onnx.NodeProto) -> bool:
@@ -81,23 +92,24 @@ def check_form(node: onnx.NodeProto, opset: int | None) -> None:
     Raises:
         RoiAlignError: the text names the rule and the node.
     """
-    names = private_op.QLINEAR_INPUTS if is_quantized(node) else private_op.INPUTS
-    for problem in (wrong_inputs(node.op_type, names, node.input), wrong_outputs(node.op_type, node.output)):
+    op = private(node)
+    inputs = ROI_ALIGN_INPUTS if op is None else op.inputs
+    for problem in (wrong_inputs(node.op_type, inputs, node.input), wrong_outputs(node.op_type, node.output)):
         if problem:
             raise RoiAlignError(problem).in_node(node.name)
     said = onnx.NodeProto(op_type=node.op_type, domain=node.domain, name=node.name)
     said.attribute.extend(attribute for attribute in node.attribute if not attribute.ref_attr_name)
-    read = read_attributes(said, opset)
-    if is_quantized(node):
-        in_node(node, quantized.check_attributes, read)
+    read_any(said, opset)
 
 
-def wrong_inputs(op_type: str, names: Sequence[str], given: Sequence[str]) -> str | None:
+def wrong_inputs(op_type: str, inputs: Sequence[Input], given: Sequence[str]) -> str | None:
     """What is wrong with the inputs of a node, by name, empty where one is left out; None where nothing is."""
-    count = sum(bool(name) for name in given)
-    if count == len(given) == len(names):
+    variadic = inputs[-1].variadic
+    enough = len(given) >= len(inputs) if variadic else len(given) == len(inputs)
+    if enough and all(name or (i < len(inputs) and inputs[i].optional) for i, name in enumerate(given)):
         return None
-    return f"{op_type} must have the inputs {', '.join(names[:-1])} and {names[-1]}, got {count}"
+    names = [f"{one.name} (or '')" if one.optional else one.name for one in inputs]
+    return f"{op_type} must have the inputs {', '.join(names[:-1])} and {names[-1]}, got {sum(map(bool, given))}"
 
 
 def wrong_outputs(op_type: str, given: Sequence[str]) -> str | None:
@@ -110,6 +122,22 @@ def in_node(node: onnx.NodeProto, check: Callable[..., None], *values: object) -
     """Calls a check; what it raises names the node."""
     try:
         check(*values)
+    except RoiAlignError as error:
+        raise error.in_node(node.name) from None
+
+
+def read_any(node: onnx.NodeProto, opset: int | None) -> Any:
+    """What a node of ONNX's RoiAlign, at this opset, or of a private op asks for: what its `Op.read` returns.
+
+    Raises:
+        RoiAlignError: as `read_attributes`.
+    """
+    op = private(node)
+    if op is None:
+        return read_attributes(node, opset)
+    types = dict(op.attributes)
+    try:
+        return op.read({a.name: _value(a, types.get(a.name, a.type)) for a in node.attribute})
     except RoiAlignError as error:
         raise error.in_node(node.name) from None
 

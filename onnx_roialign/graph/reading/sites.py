@@ -16,7 +16,16 @@ from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.reading.values import Values
 from onnx_roialign.onnx_model.scopes import function_scopes
 from onnx_roialign.ops import roi_align as private_op
-from onnx_roialign.ops.nodes import ONNX_DOMAINS, is_ours, is_roi_align, read_attributes, wrong_inputs, wrong_outputs
+from onnx_roialign.ops.nodes import (
+    ONNX_DOMAINS,
+    ROI_ALIGN_INPUTS,
+    is_ours,
+    is_roi_align,
+    read_attributes,
+    wrong_inputs,
+    wrong_outputs,
+)
+from onnx_roialign.ops.table import op_of
 
 __all__ = ["Problem", "Shift", "Site", "is_private", "is_quantized", "is_standard", "opset_of", "resolved", "sites"]
 
@@ -267,8 +276,9 @@ def _mendable(name: str, attribute: onnx.AttributeProto) -> bool:
 def _wrong_inputs(node: ir.Node) -> list[Problem]:
     inputs = ["" if one is None else one.name or "_" for one in node.inputs]
     outputs = [one.name or "" for one in node.outputs]
+    op = op_of(node.domain, node.op_type)
     told = (
-        ("invalid-input", wrong_inputs(node.op_type, _inputs(node), inputs)),
+        ("invalid-input", wrong_inputs(node.op_type, ROI_ALIGN_INPUTS if op is None else op.inputs, inputs)),
         ("invalid-output", wrong_outputs(node.op_type, outputs)),
     )
     return [Problem(kind, text, False) for kind, text in told if text is not None]

@@ -1,0 +1,225 @@
+"""MultiScaleRoiAlign and PasteMasks in ONNX's own operators, for runtimes that have no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from onnx_roialign.definition.attributes import coordinate_type
+from onnx_roialign.definition.onnx_form import coordinate_mode
+from onnx_roialign.definition.pyramid import Pyramid
+from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.ops import multiscale_roi_align, paste_masks
+from onnx_roialign.ops import roi_align as private_op
+from onnx_roialign.ops.nodes import read_any
+
+__all__ = ["FIRST_OPSET", "expansion"]
+
+FIRST_OPSET = 11  # ScatterND, Range, and Equal of floats
+
+DType = np.dtype[Any]
+
+
+def expansion(node: onnx.NodeProto, opset: int, types: Mapping[str, int], prefix: str) -> list[onnx.NodeProto] | None:
+    """Nodes that compute what a node of MultiScaleRoiAlign or PasteMasks computes; None for any other node.
+
+    A RoiAlign that ONNX cannot express at this opset stays private, as onnx_roialign::AnyRoiAlign.
+
+    Args:
+        node: with plain attributes.
+        opset: of ONNX's own operators.
+        types: element type (TensorProto.DataType) of the values that are known; float32 is assumed elsewhere.
+        prefix: begins the names of new values, and is that of no other.
+
+    Raises:
+        RoiAlignError: an opset below 11, or a node that breaks a rule.
+    """
+    expand = _EXPANSIONS.get(node.op_type) if node.domain == private_op.DOMAIN else None
+    if expand is None:
+        return None
+    if opset < FIRST_OPSET:
+        raise RoiAlignError(
+            f"{node.op_type} must be in a model of opset {FIRST_OPSET} at least to be written in ONNX's own operators, "
+            f"got opset {opset}"
+        ).in_node(node.name)
+    nodes = _Nodes(prefix, opset, types)
+    expand(nodes, node)
+    nodes.made[-1].name = node.name
+    return nodes.made
+
+
+class _Nodes:
+    """Collects nodes; each method returns the name of the value that it adds."""
+
+    def __init__(self, prefix: str, opset: int, types: Mapping[str, int]) -> None:
+        self.made: list[onnx.NodeProto] = []
+        self.opset = opset
+        self._prefix = prefix
+        self._types = types
+        self._constants: dict[tuple[Any, ...], str] = {}
+
+    def dtype(self, name: str) -> DType:
+        return np.dtype(helper.tensor_dtype_to_np_dtype(self._types.get(name) or TensorProto.FLOAT))
+
+    def add(self, op_type: str, *inputs: str, output: str = "", **attributes: Any) -> str:
+        output = output or f"{self._prefix}{len(self.made)}"
+        self.made.append(helper.make_node(op_type, inputs, [output], name=output, **attributes))
+        return output
+
+    def constant(self, values: npt.ArrayLike, dtype: npt.DTypeLike = np.int64) -> str:
+        array = np.asarray(values, dtype)
+        key = (array.tobytes(), array.dtype.str, array.shape)
+        if key not in self._constants:
+            self._constants[key] = self.add("Constant", value=numpy_helper.from_array(array))
+        return self._constants[key]
+
+    def cast(self, value: str, have: DType, want: DType) -> str:
+        return value if have == want else self.add("Cast", value, to=helper.np_dtype_to_tensor_dtype(want))
+
+    def column(self, boxes: str, index: int) -> str:
+        return self.add("Gather", boxes, self.constant(index), axis=1)
+
+    def size(self, value: str, axis: int) -> str:
+        """As a vector of one."""
+        return self.add("Gather", self.add("Shape", value), self.constant([axis]), axis=0)
+
+    def reshape(self, value: str, *sizes: int) -> str:
+        return self.add("Reshape", value, self.constant(sizes))
+
+
+def _expand_pyramid(nodes: _Nodes, node: onnx.NodeProto) -> None:
+    pyramid: Pyramid = read_any(node, nodes.opset)
+    rois, batch_indices, levels, *features = node.input
+    attributes, dtype = pyramid.attributes, nodes.dtype(features[0])
+    shape = (
+        nodes.size(rois, 0),
+        nodes.size(features[0], 1),
+        nodes.constant([attributes.output_height, attributes.output_width]),
+    )
+    zero = numpy_helper.from_array(np.zeros(1, dtype))
+    Y = nodes.add("ConstantOfShape", nodes.add("Concat", *shape, axis=0), value=zero)
+    mask = _given_levels(nodes, levels) if levels else _levels_by_area(nodes, rois, pyramid)
+    for level, X in enumerate(features):
+        found = nodes.add("NonZero", mask(level))
+        own = nodes.reshape(found, -1)
+        own_rois, own_images = (nodes.add("Gather", one, own, axis=0) for one in (rois, batch_indices))
+        pooled = _pool(nodes, (X, own_rois, own_images), pyramid, level, same_type=nodes.dtype(rois) == dtype)
+        last = node.output[0] if level == len(features) - 1 else ""
+        Y = nodes.add("ScatterND", Y, nodes.reshape(found, -1, 1), pooled, output=last)
+
+
+def _given_levels(nodes: _Nodes, levels: str) -> Callable[[int], str]:
+    return lambda level: nodes.add("Equal", levels, nodes.constant(level))
+
+
+def _levels_by_area(nodes: _Nodes, rois: str, pyramid: Pyramid) -> Callable[[int], str]:
+    """Masks of the RoIs of each level. Every comparison with NaN is false."""
+    have = nodes.dtype(rois)
+    real = np.dtype(coordinate_type(have))
+    wide = nodes.cast(rois, have, real)
+    x1, y1, x2, y2 = (nodes.column(wide, i) for i in range(4))
+    area = nodes.add("Mul", nodes.add("Sub", x2, x1), nodes.add("Sub", y2, y1))
+    smallest = pyramid.rule.smallest_areas(real)
+
+    def mask(level: int) -> str:
+        if level >= len(smallest):
+            return nodes.add("Less", area, area)  # no RoI
+        least = nodes.constant(smallest[level], real)
+        enough = nodes.add("Or", nodes.add("Greater", area, least), nodes.add("Equal", area, least))
+        if level + 1 == len(smallest):
+            return enough
+        return nodes.add("And", enough, nodes.add("Less", area, nodes.constant(smallest[level + 1], real)))
+
+    return mask
+
+
+def _pool(nodes: _Nodes, inputs: tuple[str, str, str], pyramid: Pyramid, level: int, *, same_type: bool) -> str:
+    attributes = pyramid.at(level)
+    mode = coordinate_mode(attributes, nodes.opset) if same_type else None
+    if mode is None:
+        output = nodes.add("Identity", inputs[0])
+        made = private_op.make_node(*inputs, output, attributes, name=output)
+        nodes.made[-1].CopyFrom(made)
+        return output
+    said: dict[str, Any] = {} if nodes.opset < HALF_PIXEL_OPSET else {"coordinate_transformation_mode": mode}
+    return nodes.add(
+        "RoiAlign",
+        *inputs,
+        output_height=attributes.output_height,
+        output_width=attributes.output_width,
+        sampling_ratio=attributes.sampling_ratio,
+        spatial_scale=attributes.spatial_scale,
+        mode=attributes.mode,
+        **said,
+    )
+
+
+def _expand_masks(nodes: _Nodes, node: onnx.NodeProto) -> None:
+    """Bilinear interpolation as two products: weights of rows, times the mask, times weights of columns.
+
+    The border of zeros around a mask adds nothing to a sum, so that no mask is padded.
+    """
+    read_any(node, nodes.opset)
+    masks, boxes, height, width = node.input
+    have = nodes.dtype(masks)
+    real = np.dtype(coordinate_type(have))
+    count, number = nodes.size(masks, 0), nodes.size(masks, 3)
+    side = nodes.cast(nodes.reshape(number), np.dtype(np.int64), np.dtype(np.float32))
+    padded = nodes.add("Add", side, nodes.constant(2, np.float32))
+    growth = nodes.cast(nodes.add("Div", padded, side), np.dtype(np.float32), real)
+    scale = nodes.cast(padded, np.dtype(np.float32), real)
+    corners = nodes.cast(boxes, nodes.dtype(boxes), real)
+    one = nodes.constant(1)
+    numbers = nodes.add("Range", one, nodes.add("Add", nodes.reshape(number), one), one)
+    sizes = growth, scale, nodes.cast(numbers, np.dtype(np.int64), real)
+    x, y = (
+        _axis_weights(nodes, (nodes.column(corners, axis), nodes.column(corners, axis + 2)), length, sizes, real)
+        for axis, length in ((0, width), (1, height))
+    )
+    flat = nodes.cast(nodes.add("Reshape", masks, nodes.add("Concat", count, number, number, axis=0)), have, real)
+    pasted = nodes.add("MatMul", nodes.add("MatMul", y, flat), nodes.add("Transpose", x, perm=[0, 2, 1]))
+    dims = (count, nodes.constant([1]), nodes.reshape(height, 1), nodes.reshape(width, 1))
+    shape = nodes.add("Concat", *dims, axis=0)
+    nodes.add("Reshape", nodes.cast(pasted, real, have), shape, output=node.output[0])
+
+
+def _axis_weights(nodes: _Nodes, ends: tuple[str, str], length: str, sizes: tuple[str, str, str], real: DType) -> str:
+    """Weights of a mask's pixels in each pixel of the image, (N, length, M); 0 outside the box."""
+    growth, scale, pixels = sizes
+    number = {name: nodes.constant(value, real) for name, value in (("0", 0), ("half", 0.5), ("1", 1))}
+    low, high = ends
+    half = nodes.add("Mul", nodes.add("Mul", nodes.add("Sub", high, low), number["half"]), growth)
+    centre = nodes.add("Mul", nodes.add("Add", high, low), number["half"])
+    first, last = (nodes.reshape(_whole(nodes, nodes.add(op, centre, half), real), -1, 1) for op in ("Sub", "Add"))
+    size = nodes.add("Max", nodes.add("Add", nodes.add("Sub", last, first), number["1"]), number["1"])
+    at = nodes.cast(
+        nodes.add("Range", nodes.constant(0), nodes.reshape(length), nodes.constant(1)), np.dtype(np.int64), real
+    )
+    offset = nodes.add("Add", nodes.add("Sub", at, first), number["half"])
+    position = nodes.add("Sub", nodes.add("Div", offset, nodes.add("Div", size, scale)), number["half"])
+    edge = nodes.add("Sub", scale, number["1"])
+    inside = nodes.add("Min", nodes.add("Max", position, number["0"]), edge)
+    wide = nodes.add("Reshape", inside, nodes.constant([0, 0, 1]))
+    distance = nodes.add("Abs", nodes.add("Sub", wide, pixels))
+    weight = nodes.add("Max", nodes.add("Sub", number["1"], distance), number["0"])
+    outside = nodes.add("Or", nodes.add("Less", at, first), nodes.add("Greater", at, last))
+    kept = nodes.cast(nodes.add("Not", outside), np.dtype(np.bool_), real)
+    return nodes.add("Mul", weight, nodes.add("Reshape", kept, nodes.constant([0, 0, 1])))
+
+
+def _whole(nodes: _Nodes, value: str, real: DType) -> str:
+    """Cut to an integer, towards zero."""
+    whole = nodes.add("Cast", value, to=TensorProto.INT64)
+    return nodes.cast(whole, np.dtype(np.int64), real)
+
+
+_EXPANSIONS: Mapping[str, Callable[[_Nodes, onnx.NodeProto], None]] = {
+    multiscale_roi_align.OP_TYPE: _expand_pyramid,
+    paste_masks.OP_TYPE: _expand_masks,
+}

@@ -1,0 +1,97 @@
+"""The private op onnx_roialign::MultiScaleRoiAlign: RoIs pooled from the levels of a feature pyramid.
+
+Inputs: rois (num_rois, 4), batch_indices (num_rois,), levels (num_rois,), which may be left out, and one map
+(N, C, H, W) for each spatial scale. Output Y (num_rois, C, output_height, output_width), of the maps' type.
+
+Attributes: those of AnyRoiAlign but spatial_scale; spatial_scales (floats), one for each map; and the rule that tells a
+RoI's level where there is no input levels: min_level, max_level, canonical_level (integers), canonical_scale,
+log_epsilon, floor_epsilon (floats), level_areas (floats), as `definition.pyramid.LevelRule` defines them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import onnx
+from onnx import helper
+
+from onnx_roialign.definition.pyramid import LevelRule, Pyramid
+from onnx_roialign.errors import RoiAlignError, shown
+from onnx_roialign.ops import roi_align
+
+__all__ = ["ATTRIBUTE_TYPES", "INPUTS", "OP_TYPE", "make_node", "read_attributes"]
+
+OP_TYPE = "MultiScaleRoiAlign"
+INPUTS = ("rois", "batch_indices", "levels", "features")  # levels may be left out; features are as many as scales
+
+_KINDS: Mapping[str, int] = {
+    "int": onnx.AttributeProto.INT,
+    "float": onnx.AttributeProto.FLOAT,
+    "tuple[float, ...]": onnx.AttributeProto.FLOATS,
+}
+_RULE = tuple((field.name, _KINDS[str(field.type)]) for field in fields(LevelRule))
+_COMMON = tuple((name, kind) for name, kind in roi_align.ATTRIBUTE_TYPES if name != "spatial_scale")
+
+# The type of each attribute in a node (AttributeProto.AttributeType).
+ATTRIBUTE_TYPES: tuple[tuple[str, int], ...] = (
+    *_COMMON,
+    ("spatial_scales", onnx.AttributeProto.FLOATS),
+    *_RULE,
+)
+
+
+def read_attributes(values: Mapping[str, Any]) -> Pyramid:
+    """What a node with these attributes means.
+
+    Args:
+        values: plain Python values by name; texts as str.
+
+    Raises:
+        RoiAlignError: an attribute that the op does not have, or one of the wrong type or out of its range.
+    """
+    known = [name for name, _ in ATTRIBUTE_TYPES]
+    if unknown := [name for name in values if name not in known]:
+        raise RoiAlignError(
+            f"an attribute of {roi_align.DOMAIN}::{OP_TYPE} must be one of {', '.join(known)}, got {shown(unknown[0])}"
+        )
+    common = [name for name, _ in _COMMON]
+    attributes = roi_align.read_attributes({name: value for name, value in values.items() if name in common})
+    rule = {name: values[name] for name, _ in _RULE if name in values}
+    if "level_areas" in rule:
+        rule["level_areas"] = tuple(rule["level_areas"])
+    return Pyramid(tuple(values.get("spatial_scales", ())), LevelRule(**rule), attributes)
+
+
+def make_node(
+    rois: str,
+    batch_indices: str,
+    features: Sequence[str],
+    Y: str,
+    pyramid: Pyramid,
+    *,
+    levels: str = "",
+    name: str = "",
+) -> onnx.NodeProto:
+    """A node of the op; its model must import the private domain.
+
+    Args:
+        rois: name of a value, as are all the others.
+        batch_indices: likewise.
+        features: one map for each spatial scale.
+        Y: the output.
+        pyramid: the attributes.
+        levels: empty: the rule tells them.
+        name: the node's.
+    """
+    values = roi_align.attributes_of(pyramid.attributes)
+    del values["spatial_scale"]
+    values["spatial_scales"] = list(pyramid.spatial_scales)
+    for attribute, kind in _RULE if not levels else ():
+        value = getattr(pyramid.rule, attribute)
+        if kind == onnx.AttributeProto.FLOATS and not value:
+            continue  # a list of none has no type
+        values[attribute] = float(value) if kind == onnx.AttributeProto.FLOAT else value
+    inputs = [rois, batch_indices, levels, *features]
+    return helper.make_node(OP_TYPE, inputs, [Y], name=name, domain=roi_align.DOMAIN, **values)
