@@ -23,6 +23,7 @@ __all__ = [
     "has_own_threads",
     "looking_in",
     "packed",
+    "quiet_options",
     "usable_cores",
     "version",
 ]
@@ -51,6 +52,13 @@ def check_version() -> None:
             f"onnxruntime must be {_OLDEST[0]}.{_OLDEST[1]} or newer, got {onnxruntime.__version__}: "
             "pip install -U onnxruntime"
         )
+
+
+def quiet_options() -> onnxruntime.SessionOptions:
+    """Options of a session that prints nothing: what onnxruntime would log is in the exception that it raises."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # "fatal"
+    return options
 
 
 def has_own_threads(options: onnxruntime.SessionOptions) -> bool:

@@ -1,0 +1,77 @@
+"""Models run on many inputs in a process of its own, which a model may take down without harm to the caller."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import onnx
+from numpy.typing import NDArray
+
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.sessions.feeding import run_session
+from onnx_roialign.sessions.options import quiet_options
+from onnx_roialign.sessions.session import session
+from onnx_roialign.sessions.trial import one_line
+
+__all__ = ["Outcome", "run_apart"]
+
+Array = NDArray[Any]
+Outcome = list[Array] | str  # the outputs of a run, or why there are none
+
+_SECONDS = 300
+
+
+def run_apart(
+    models: Sequence[onnx.ModelProto], feeds: Sequence[Mapping[str, Array]], outputs: Sequence[str]
+) -> list[list[Outcome]]:
+    """Runs each model on each feed, RoiAligns on the compiled library, all in one process that is no other's.
+
+    Args:
+        models: each takes every feed.
+        feeds: array by name.
+        outputs: the output of each model that is wanted.
+
+    Returns:
+        Of each model, in the order of the feeds, the outputs of its runs.
+
+    Raises:
+        RoiAlignError: the process ended before it was done.
+    """
+    task = pickle.dumps(([model.SerializeToString() for model in models], list(feeds), list(outputs)))
+    try:
+        done = subprocess.run([sys.executable, "-m", __name__], input=task, capture_output=True, timeout=_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise RoiAlignError(f"model must run in {_SECONDS} s, got one that has not ended") from None
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise RoiAlignError(f"model must run, got a process that ended with {done.returncode}: {' '.join(said[-1:])}")
+    result: list[list[Outcome]] = pickle.loads(done.stdout)
+    return result
+
+
+def _run(model: bytes, feeds: Sequence[Mapping[str, Array]], output: str) -> list[Outcome]:
+    try:
+        running = session(model, quiet_options())
+    except Exception as error:  # whatever onnxruntime raises, it does not load
+        return [f"does not load: {one_line(error)}"] * len(feeds)
+    outcomes: list[Outcome] = []
+    for feed in feeds:
+        try:
+            outcomes.append(run_session(running, feed, [output]))
+        except Exception as error:
+            outcomes.append(f"does not run: {one_line(error)}")
+    return outcomes
+
+
+def _serve() -> None:
+    models, feeds, outputs = pickle.load(sys.stdin.buffer)
+    results = [_run(model, feeds, output) for model, output in zip(models, outputs, strict=True)]
+    pickle.dump(results, sys.stdout.buffer)
+
+
+if __name__ == "__main__":
+    _serve()
