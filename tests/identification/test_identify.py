@@ -392,7 +392,7 @@ def test_there_are_few_and_small_calls():
 
 
 def test_no_probe_asks_for_an_adaptive_grid_over_a_mirrored_roi():
-    """Paddle 3.3.1 with aligned=True never returns from that, and a call of ours could not be stopped."""
+    """Paddle 3.3.1 with aligned=True does not return from that, and a call of ours could not be stopped."""
     for preset, call in calls_asked():
         if call.attributes.sampling_ratio == 0:
             sizes = call.rois[:, 2:] - call.rois[:, :2] + PRESETS[preset].end_shift
