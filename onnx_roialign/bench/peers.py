@@ -350,8 +350,8 @@ _PEERS: Mapping[str, tuple[str, Literal["corners", "samples"], _Prepare, bool]] 
         "onnxruntime": ("onnxruntime", "corners", _onnxruntime, True),
         "torchvision": ("torchvision", "corners", _torchvision, False),
         "openvino": ("openvino", "samples", _openvino, True),
-        "paddle": ("paddle", "corners", _paddle, False),
         "mindspore": ("mindspore", "corners", _mindspore, False),
+        "paddle": ("paddle", "corners", _paddle, False),  # last: with its oneDNN in the process MindSpore does not load
     }
 )
 PEERS = tuple(_PEERS)

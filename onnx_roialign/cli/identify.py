@@ -174,6 +174,7 @@ def explain(
     versus: Annotated[str, typer.Option(metavar="B", help="What to compare it with.")] = "onnx_output_half_pixel",
     output: Annotated[str, typer.Option(metavar="HxW", help="Number of bins.")] = "7x7",
     sampling_ratio: Annotated[int, typer.Option(help="Samples per bin and axis; 0: adaptive.")] = 0,
+    mode: Annotated[str, typer.Option(help="What a bin makes of its samples: avg or max.")] = "avg",
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Draw where a RoI is sampled under two meanings of RoiAlign, and how far their answers differ."""
@@ -184,7 +185,7 @@ def explain(
     box = _box(roi)
     height, width = _size("--feature", feature, 9999)
     rows, columns = _size("--output", output, _MOST_BINS)
-    attributes = Attributes(rows, columns, sampling_ratio, scale, semantics=parse(semantics))
+    attributes = Attributes(rows, columns, sampling_ratio, scale, mode, parse(semantics))
     if picture.suffix.lower() != ".png" or not picture.resolve().parent.is_dir():
         raise RoiAlignError(f"-o must be a .png file in a folder that exists, got {str(picture)!r}")
     shown = work_out(box, (height, width), attributes, parse(versus))
@@ -225,6 +226,7 @@ def _explained(shown: Explanation, names: tuple[str, str], picture: Path) -> dic
         "feature": list(shown.feature),
         "output": list(shown.first.answer.shape),
         "sampling_ratio": shown.attributes.sampling_ratio,
+        "mode": shown.attributes.mode,
         "scale": shown.attributes.spatial_scale,
         "first": plans[0],
         "second": plans[1],
@@ -241,10 +243,17 @@ def _print_explained(shown: Explanation, names: tuple[str, str], picture: Path) 
     plans = tuple(plan.as_dict() for plan in (shown.first, shown.second))
     for what in plans[0]:
         table.add_row(what if what != "grid" else "grid: samples per bin", *(_cell(plan[what]) for plan in plans))
+    for field, values in shown.fields.items():
+        table.add_row(f"meaning: {field}", *(str(value) for value in values))
     console = Console()
     console.print(table)
     worst = "one is NaN where the other is not" if math.isinf(shown.difference) else f"{shown.difference:.4g}"
-    console.print(f"Largest difference of the answers on a map of noise in [0, 1): {worst}", highlight=False)
+    console.print(
+        f"Largest difference of the answers in mode {shown.attributes.mode} on a map of {shown.noise}: {worst}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
     console.print(f"Picture: {picture}", markup=False, highlight=False, soft_wrap=True)
 
 

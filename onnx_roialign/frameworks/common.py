@@ -131,8 +131,13 @@ def boxes_of(name: str, value: Any, columns: str, dtype: np.dtype[Any], owner: s
     return array
 
 
-def split_images(name: str, boxes: Array) -> tuple[Array, Array]:
-    """Rows (image, x1, y1, x2, y2) apart: (K, 4) boxes and (K,) images, cut to whole numbers as the frameworks do.
+def split_images(name: str, boxes: Array, *, nearest: bool = False) -> tuple[Array, Array]:
+    """Rows (image, x1, y1, x2, y2) apart: (K, 4) boxes and (K,) images.
+
+    Args:
+        name: the argument's, for messages.
+        boxes: the rows.
+        nearest: whether an image is rounded to the nearest whole number, halves up, instead of cut to one.
 
     Raises:
         RoiAlignError: an image that is no number.
@@ -143,4 +148,5 @@ def split_images(name: str, boxes: Array) -> tuple[Array, Array]:
         row = wrong[0]
         raise RoiAlignError(f"{name} must be finite, got {images[row]} at row {row}, column 0 (image)")
     limit = 2**62  # of any sign: no tensor has that many images, and int64 has room for it
-    return np.ascontiguousarray(boxes[:, 1:]), np.clip(images.astype(np.float64), -limit, limit).astype(np.int64)
+    images = np.floor(images.astype(np.float64) + 0.5) if nearest else images.astype(np.float64)
+    return np.ascontiguousarray(boxes[:, 1:]), np.clip(images, -limit, limit).astype(np.int64)

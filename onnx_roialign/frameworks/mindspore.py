@@ -6,7 +6,8 @@ Particular to MindSpore (2.10, its CPU kernel):
   they are; `roi_end_mode=0` adds nothing and lets every scaled RoI grow to at least 1 x 1 pixel of the feature map.
 - Where `sample_num` is not positive the grid is adaptive and rounded down: a bin shorter than a pixel has no sample,
   and answers NaN, 0 / 0.
-- Image indices travel in the RoIs' first column, and are cut to whole numbers.
+- Image indices travel in the RoIs' first column, and are rounded to the nearest whole number, halves up. MindSpore
+  refuses what is not in [0, N - 1] before that, this module what is not in it after.
 - Numbers of the wrong Python type are TypeErrors: an integer is no spatial_scale, a bool no integer.
 """
 
@@ -103,7 +104,7 @@ class ROIAlign:
             if not isinstance(value, np.ndarray):
                 raise TypeError(f"{name} must be an array, got {type(value).__name__}")
         X = features_of("features", features, TYPES)
-        boxes, images = split_images("rois", boxes_of("rois", rois, "(rois_n, 5)", X.dtype, "features"))
+        boxes, images = split_images("rois", boxes_of("rois", rois, "(rois_n, 5)", X.dtype, "features"), nearest=True)
         return pool(X, boxes, images, self._attributes, engine)
 
     def to_onnx(self, opset: int = 16, *, dtype: npt.DTypeLike = np.float32) -> onnx.ModelProto:
@@ -121,6 +122,6 @@ class ROIAlign:
         """
         graph = GraphWriter(opset, dtype, TYPES)
         X = graph.input("features", ("N", "C", "H", "W"))
-        batch_indices, boxes = graph.indices_and_boxes(graph.input("rois", ("rois_n", 5)))
+        batch_indices, boxes = graph.indices_and_boxes(graph.input("rois", ("rois_n", 5)), nearest=True)
         output = graph.roi_align(X, boxes, batch_indices, "output", self._attributes)
         return graph.model(output, ("rois_n", "C", self.pooled_height, self.pooled_width))

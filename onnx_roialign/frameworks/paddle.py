@@ -7,7 +7,7 @@ Particular to Paddle (3.3, its CPU kernel):
 - Boxes come grouped by image: image after image, with how many each has, or with LoD offsets.
 - A bin without samples (aligned, adaptive, a box of no width or height) answers NaN: 0 / 0.
 - With aligned=True and an adaptive grid, a box turned round (x2 < x1 or y2 < y1) has a negative number of samples,
-  which Paddle counts up to as if it were 2 ** 64 and so never returns. Here that is an error.
+  which Paddle takes for one near 2 ** 64: it ends the process, or never returns. Here that is an error.
 - `spatial_scale` is a float32 there, in a float64 call too, and rounded to one here.
 - A sample's position is added up in another order, so that one that lies exactly on the cut past the map's border may
   count there and not here, or the reverse.
@@ -98,8 +98,8 @@ def _check_that_paddle_returns(boxes: Array, attributes: Attributes) -> None:
     if endless.size:
         row = endless[0]
         raise RoiAlignError(
-            "boxes must have x2 >= x1 and y2 >= y1 where aligned=True and the grid is adaptive, on which Paddle never "
-            f"returns, got {boxes[row].tolist()} at row {row}; pass a sampling_ratio > 0"
+            "boxes must have x2 >= x1 and y2 >= y1 where aligned=True and the grid is adaptive, on which Paddle ends "
+            f"the process or never returns, got {boxes[row].tolist()} at row {row}; pass a sampling_ratio > 0"
         )
 
 
@@ -123,7 +123,7 @@ def _to_onnx(
 
     Inputs `x`, `boxes` (K, 4) and `boxes_num` (int32), output `output`. ONNX's RoiAlign cannot say aligned=True below
     opset 16, nor the NaN of a bin without samples, which only an aligned adaptive grid can have. The model has no error
-    for boxes that Paddle never returns from.
+    for boxes on which Paddle does not return.
 
     Args:
         output_size: as in the call.
@@ -137,7 +137,7 @@ def _to_onnx(
     Raises:
         RoiAlignError: an argument that cannot be.
     """
-    attributes = _attributes(_pair(output_size), spatial_scale, sampling_ratio, aligned)
+    attributes = _attributes(pair(output_size), spatial_scale, sampling_ratio, aligned)
     return _model(("x", "boxes", "boxes_num"), attributes, opset, dtype, lod=False)
 
 
@@ -156,12 +156,6 @@ def _model(
         counts = graph.input(names[2], ("N",), np.int32)
     output = graph.roi_align(X, boxes, graph.repeat_images(counts, boxes), "output", attributes)
     return graph.model(output, ("K", "C", attributes.output_height, attributes.output_width))
-
-
-def _pair(output_size: Size) -> tuple[int, int]:
-    if isinstance(output_size, list):  # Paddle's own rule
-        raise RoiAlignError(f"output_size must be an integer or a tuple (height, width), got {output_size!r}")
-    return pair(output_size)
 
 
 @front_door(_to_onnx)
@@ -194,14 +188,14 @@ def roi_align(
         (K, C, height, width), of x's type.
 
     Raises:
-        RoiAlignError: an argument that cannot be, or boxes on which Paddle never returns; the text names it.
+        RoiAlignError: an argument that cannot be, or boxes on which Paddle does not return; the text names it.
         NativeLibraryError: engine "native" without a compiled library.
     """
     X = features_of("x", x, TYPES)
     rois = boxes_of("boxes", boxes, "(K, 4)", X.dtype, "x")
     if boxes_num is None:
         raise RoiAlignError("boxes_num must be one count per image, got None")
-    attributes = _attributes(_pair(output_size), spatial_scale, sampling_ratio, aligned)
+    attributes = _attributes(pair(output_size), spatial_scale, sampling_ratio, aligned)
     return _pool(X, rois, _images("boxes_num", boxes_num, len(rois), len(X)), attributes, engine)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes, check_arrays
 from onnx_roialign.definition.geometry import all_positions, axis_grid, axis_samples, scaled_ends
 from onnx_roialign.definition.semantics import Semantics
+from onnx_roialign.identification.result import FIELDS, Value
 from onnx_roialign.sessions.trial import largest_difference
 
 __all__ = ["MAX_POSITIONS", "AxisPlan", "Explanation", "Plan", "explain", "noise_map"]
@@ -21,6 +23,9 @@ Box = tuple[float, float, float, float]
 
 # Positions kept along one axis; an adaptive grid may have 1e8, and of more than this nobody sees the single one.
 MAX_POSITIONS = 1 << 14
+
+# What the noise of the map begins at, by mode: a maximum that starts from 0 shows on a map of less.
+_LOWEST = MappingProxyType({"avg": 0, "max": -1})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class Plan:
         semantics: the meaning.
         x: along the width.
         y: along the height.
-        answer: (output_height, output_width).
+        answer: (output_height, output_width), in the call's mode.
     """
 
     semantics: Semantics
@@ -99,6 +104,18 @@ class Explanation:
     second: Plan
 
     @property
+    def fields(self) -> dict[str, tuple[Value, Value]]:
+        """The fields of Semantics in which the two meanings differ, with the first's value and the second's."""
+        pairs = {name: (getattr(self.first.semantics, name), getattr(self.second.semantics, name)) for name in FIELDS}
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+    @property
+    def noise(self) -> str:
+        """What the answers are of, in words."""
+        low = _LOWEST[self.attributes.mode]
+        return f"noise in [{low}, {low + 1})"
+
+    @property
     def difference(self) -> float:
         """The largest difference of the two answers; infinite where only one of them is NaN."""
         return largest_difference(self.first.answer, self.second.answer)
@@ -116,7 +133,7 @@ def explain(box: Box, feature: tuple[int, int], attributes: Attributes, versus: 
     Raises:
         RoiAlignError: a coordinate that is not finite, or does not stay so when scaled.
     """
-    X, rois = noise_map(feature)[None, None], np.array([box], np.float32)
+    X, rois = noise_map(feature, attributes.mode)[None, None], np.array([box], np.float32)
     plans = []
     for semantics in (attributes.semantics, versus):
         call = replace(attributes, semantics=semantics)
@@ -130,9 +147,9 @@ def explain(box: Box, feature: tuple[int, int], attributes: Attributes, versus: 
     return Explanation(box, feature, attributes, *plans)
 
 
-def noise_map(feature: tuple[int, int]) -> Array:
-    """(H, W) float32 in [0, 1), seeded: the map on which answers are compared."""
-    return np.random.default_rng(0).random(feature, np.float32)
+def noise_map(feature: tuple[int, int], mode: str) -> Array:
+    """(H, W) float32, seeded: the map on which answers are compared, of values in [0, 1), or in [-1, 0) for max."""
+    return np.random.default_rng(0).random(feature, np.float32) + np.float32(_LOWEST[mode])
 
 
 def _axis(rois: Array, column: int, length: int, bins: int, attributes: Attributes) -> AxisPlan:

@@ -19,7 +19,7 @@ from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.identification.probes import CHECKS, FIELD_PROBES, Call, Check, Probe
 from onnx_roialign.identification.recorded import RecordedCall, close, identify_recorded
-from onnx_roialign.identification.result import FIELDS, Evidence, Identified, Value, Verdict, conclude
+from onnx_roialign.identification.result import FIELDS, Evidence, Identified, Value, Verdict, combinations, conclude
 
 __all__ = ["Evidence", "Identified", "RecordedCall", "Subject", "identify", "identify_recorded"]
 
@@ -66,7 +66,8 @@ def identify(fn: Subject) -> Identified:
         evidence.append(one)
     if all(one.verdict != "odd" for one in evidence) and found:
         evidence += [_check(fn, check, _semantics(found), "max_rule" in found) for check in CHECKS]
-    return conclude(evidence)
+    fields = {one.subject: one.fitting for one in evidence if one.subject in FIELDS}
+    return conclude(evidence, combinations(fields))
 
 
 def _semantics(found: dict[str, Value]) -> Semantics:
@@ -79,10 +80,14 @@ def _blind(probe: Probe, found: dict[str, Value]) -> Evidence | None:
     if probe.field in _PLACES:
         return None
     if probe.field == "max_start" and "max_rule" not in found:
-        return Evidence(probe.field, "hidden", None, probe.asks, (), (), "not probed: max_rule is not known")
+        return _unseen(probe, "not probed: max_rule is not known")
     if all(field in found for field in _PLACES):
         return None
-    return Evidence(probe.field, "hidden", None, probe.asks, (), (), "not probed: where RoIs lie is not understood")
+    return _unseen(probe, "not probed: where RoIs lie is not understood")
+
+
+def _unseen(probe: Probe, reason: str, verdict: Verdict = "hidden") -> Evidence:
+    return Evidence(probe.field, verdict, None, probe.asks, (), (), reason, FIELDS[probe.field])
 
 
 def _probe(fn: Subject, probe: Probe, found: Semantics) -> Evidence:
@@ -90,7 +95,7 @@ def _probe(fn: Subject, probe: Probe, found: Semantics) -> Evidence:
     try:
         seen = probe.read([_answer(fn, call) for call in calls])
     except _NoAnswerError as error:
-        return Evidence(probe.field, "odd" if error.odd else "hidden", None, probe.asks, (), (), str(error))
+        return _unseen(probe, str(error), "odd" if error.odd else "hidden")
     expected = [(value, _expected(probe, calls, found, value)) for value in _values(probe, seen, found)]
     fitting = [value for value, reading in expected if _fits(reading, seen)]
     listed = set(FIELDS[probe.field])
@@ -117,6 +122,7 @@ def _probe(fn: Subject, probe: Probe, found: Semantics) -> Evidence:
         expected=tuple((value, _numbers(reading)) for value, reading in shown),
         seen=_numbers(seen),
         reason=reason,
+        fitting=tuple(fitting) if supported else FIELDS[probe.field],
     )
 
 

@@ -8,7 +8,7 @@ count and 0 where they are dropped. So an answer can be read, and a value that n
 measured all the same. Every expected reading comes from the reference, never from a formula of its own.
 
 The order matters: a probe may use the fields that the probes before it have found, to put its samples where it wants
-them. None asks for an adaptive grid over a mirrored RoI, as Paddle 3.3.1 with aligned=True never returns from that.
+them. None asks for an adaptive grid over a mirrored RoI, as Paddle 3.3.1 with aligned=True does not return from that.
 """
 
 from __future__ import annotations

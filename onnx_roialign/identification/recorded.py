@@ -14,7 +14,6 @@ Fields that a call cannot show (max_rule in an average, adaptive in a fixed grid
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,7 +26,7 @@ from onnx_roialign.definition.attributes import Attributes, coordinate_type
 from onnx_roialign.definition.geometry import axis_samples, scaled_ends
 from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.identification.result import FIELDS, Evidence, Identified, Value, conclude
+from onnx_roialign.identification.result import FIELDS, Evidence, Identified, Value, combinations, conclude
 
 __all__ = ["RecordedCall", "identify_recorded"]
 
@@ -80,11 +79,11 @@ def identify_recorded(calls: Iterable[RecordedCall]) -> Identified:
     table = [_Table(_named(call, i)) for i, call in enumerate(calls)]
     if not table:
         raise RoiAlignError("calls must be at least one, got none")
-    alive = _all_candidates()
+    alive = combinations(FIELDS)
     for one in table:
         left = [semantics for semantics in alive if one.explains(semantics)]
         if not left:
-            return conclude([*_not_judged(), _unexplained(one, alive[0])])
+            return conclude([*_not_judged(), _unexplained(one, alive[0])], [])
         alive = left
     evidence: list[Evidence] = []
     for field in FIELDS:
@@ -92,13 +91,9 @@ def identify_recorded(calls: Iterable[RecordedCall]) -> Identified:
         if one_evidence.verdict == "decided":
             alive = [semantics for semantics in alive if getattr(semantics, field) == one_evidence.value]
         evidence.append(one_evidence)
-    return conclude(evidence)
-
-
-def _all_candidates() -> list[Semantics]:
-    combined = itertools.product(*FIELDS.values())
-    fields: list[dict[str, Any]] = [dict(zip(FIELDS, values, strict=True)) for values in combined]
-    return [Semantics(**each) for each in fields]
+    kept = {field: {getattr(semantics, field) for semantics in alive} for field in FIELDS}
+    fitting = {field: tuple(value for value in values if value in kept[field]) for field, values in FIELDS.items()}
+    return conclude([replace(one, fitting=fitting[one.subject]) for one in evidence], alive)
 
 
 def _named(call: RecordedCall, index: int) -> RecordedCall:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
 from onnx_roialign.definition.semantics import PRESETS, Semantics
 
-__all__ = ["FIELDS", "Evidence", "Identified", "Value", "Verdict", "conclude"]
+__all__ = ["FIELDS", "Evidence", "Identified", "Value", "Verdict", "combinations", "conclude"]
 
 Value = float | str | None
 Verdict = Literal["decided", "hidden", "odd"]
@@ -45,6 +46,7 @@ class Evidence:
         expected: for each value what a RoIAlign with it answers, as `seen`.
         seen: what was answered, in the probe's own terms; empty where there was no answer.
         reason: why that is the verdict, in one line.
+        fitting: the field's values that what was seen does not rule out; empty for what is no field.
     """
 
     subject: str
@@ -54,6 +56,7 @@ class Evidence:
     expected: tuple[tuple[Value, tuple[float, ...]], ...]
     seen: tuple[float, ...]
     reason: str
+    fitting: tuple[Value, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The evidence in JSON's types; numbers that JSON lacks are the strings "nan", "inf" and "-inf"."""
@@ -66,6 +69,7 @@ class Evidence:
             "expected": expected,
             "seen": _json(self.seen),
             "reason": self.reason,
+            "fitting": list(self.fitting),
         }
 
 
@@ -74,9 +78,9 @@ class Identified:
     """What a RoIAlign turned out to be.
 
     Attributes:
-        semantics: its meaning, with the default of `Semantics` in every field that stayed hidden; None where a field
-            has no value that fits.
-        names: the presets with those semantics as far as they could be seen, in the order of `PRESETS`.
+        semantics: its meaning, with the default of `Semantics` in every field that stayed hidden, unless that is ruled
+            out; None where a field has no value that fits.
+        names: the presets that nothing which was seen rules out, in the order of `PRESETS`.
         evidence: one entry per field of Semantics, in the order in which they were found, then one per other check.
     """
 
@@ -100,8 +104,9 @@ class Identified:
         return tuple(one for one in self.evidence if one.verdict == "odd")
 
     def differs_from(self, meant: Semantics) -> tuple[str, ...]:
-        """The fields in which what was seen is not what was meant; those that stayed hidden do not count."""
-        return _differences(_decided(self.evidence), meant)
+        """The fields in which what was seen rules out what was meant."""
+        fields = [one for one in self.evidence if one.subject in FIELDS and one.fitting]
+        return tuple(one.subject for one in fields if getattr(meant, one.subject) not in one.fitting)
 
     def as_dict(self) -> dict[str, Any]:
         """All of it in JSON's types: fits, semantics (field to value, or null), names, hidden, evidence."""
@@ -114,24 +119,31 @@ class Identified:
         }
 
 
-def conclude(evidence: Sequence[Evidence]) -> Identified:
-    """Puts the evidence together; nothing is named where no field at all was decided."""
-    seen = _decided(evidence)
-    unfit = not seen or any(one.verdict == "odd" and one.subject in FIELDS for one in evidence)
-    fields: dict[str, Any] = {} if unfit else seen
-    return Identified(
-        semantics=None if unfit else Semantics(**fields),
-        names=() if unfit else tuple(name for name, preset in PRESETS.items() if not _differences(seen, preset)),
-        evidence=tuple(evidence),
-    )
+def conclude(evidence: Sequence[Evidence], left: Collection[Semantics]) -> Identified:
+    """Puts the evidence together; nothing is named where no field at all was decided.
+
+    Args:
+        evidence: in the order in which it was found.
+        left: the meanings that it does not rule out.
+    """
+    fields = [one.verdict for one in evidence if one.subject in FIELDS]
+    if "odd" in fields or "decided" not in fields:
+        return Identified(None, (), tuple(evidence))
+    names = tuple(name for name, preset in PRESETS.items() if preset in left)
+    return Identified(min(left, key=_unusual), names, tuple(evidence))
 
 
-def _decided(evidence: Sequence[Evidence]) -> dict[str, Value]:
-    return {one.subject: one.value for one in evidence if one.verdict == "decided" and one.subject in FIELDS}
+def combinations(values: Mapping[str, Sequence[Value]]) -> list[Semantics]:
+    """Every Semantics that has one of these values in each of these fields."""
+    combined: list[dict[str, Any]] = [
+        dict(zip(values, each, strict=True)) for each in itertools.product(*values.values())
+    ]
+    return [Semantics(**fields) for fields in combined]
 
 
-def _differences(seen: Mapping[str, Value], meant: Semantics) -> tuple[str, ...]:
-    return tuple(name for name, value in seen.items() if getattr(meant, name) != value)
+def _unusual(semantics: Semantics) -> int:
+    """In how many fields it departs from the default."""
+    return sum(getattr(semantics, name) != getattr(Semantics(), name) for name in FIELDS)
 
 
 def _json(reading: Sequence[float]) -> list[float | str]:

@@ -109,11 +109,15 @@ class GraphWriter:
         shape = self.node("Shape", (value,), f"{output}_shape")
         return self.node("Gather", (shape, self.constant("axis_0", [0])), output, axis=0)
 
-    def indices_and_boxes(self, boxes: str) -> tuple[str, str]:
-        """Rows (image, x1, y1, x2, y2) apart: batch_indices (int64) and rois."""
+    def indices_and_boxes(self, boxes: str, *, nearest: bool = False) -> tuple[str, str]:
+        """Rows (image, x1, y1, x2, y2) apart: batch_indices (int64, cut to whole numbers or the nearest) and rois."""
         rois = self.columns(boxes, 1, 4, "box_columns")
         images = self.columns(boxes, 0, 0, "image_column")
         flat = self.node("Reshape", (images, self.constant("flat", [-1])), "images")
+        if nearest:
+            wide = self.node("Cast", (flat,), "images_float32", to=onnx.TensorProto.FLOAT)
+            half = self.constant("half", 0.5, np.float32)
+            flat = self.node("Floor", (self.node("Add", (wide, half), "images_and_half"),), "nearest_images")
         return self.node("Cast", (flat,), "batch_indices", to=onnx.TensorProto.INT64), rois
 
     def join(self, boxes: Sequence[str]) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +28,7 @@ _CLOSEST = 6.0  # points (1/72 inch) between two drawn samples: any closer, and 
 _GRID_LINES = 48  # feature pixels in view up to which each is outlined
 _PALE = 0.45
 _ONE_HUNDREDTH = 0.01  # differences that are all below it are written in a smaller unit
+_MEANING_WIDTH = 38  # characters that fit into a column of the numbers
 _NUMBERED_BINS = 8  # bins per side up to which each gets its number
 
 
@@ -54,7 +56,7 @@ def _draw_map(axes: Axes, shown: Explanation, names: tuple[str, str]) -> list[Li
     height, width = shown.feature
     x_view, y_view = _views(shown)
     axes.set_facecolor("#f3f4f6")
-    axes.imshow(noise_map(shown.feature), cmap="Greys", vmin=-0.2, vmax=3.0, interpolation="nearest")
+    axes.imshow(noise_map(shown.feature, "avg"), cmap="Greys", vmin=-0.2, vmax=3.0, interpolation="nearest")
     if max(x_view[1] - x_view[0], y_view[1] - y_view[0]) <= _GRID_LINES:
         for x in np.arange(width + 1) - 0.5:
             axes.plot([x, x], [-0.5, height - 0.5], color="white", linewidth=0.8, zorder=1)
@@ -175,7 +177,7 @@ def _draw_differences(axes: Axes, shown: Explanation) -> None:
     axes.set_xticks(np.unique(np.linspace(0, columns - 1, min(columns, 8)).astype(int)))
     axes.set_yticks(np.unique(np.linspace(0, rows - 1, min(rows, 8)).astype(int)))
     scale = "" if unit == 1 else f", in units of {unit:g}"
-    title(axes, "How far the answers differ", f"per bin{scale}; the map is noise in [0, 1)")
+    title(axes, "How far the answers differ", f"per bin, mode {shown.attributes.mode}{scale}; the map is {shown.noise}")
     axes.set_xlabel("bin along x" + ("; yellow: only one is NaN" if one_is_nan.any() else ""), color=QUIET)
     axes.set_ylabel("bin along y", color=QUIET)
 
@@ -183,19 +185,22 @@ def _draw_differences(axes: Axes, shown: Explanation) -> None:
 def _write_numbers(axes: Axes, shown: Explanation, names: tuple[str, str]) -> None:
     axes.set_axis_off()
     axes.set_xlim(0, 1)
-    axes.set_ylim(7.4, -0.7)
     columns = (0.0, 0.26, 0.55, 0.84)
     for at, text, colour in zip(columns[1:], (*names, "second less first"), (CHOSEN, OTHERS, QUIET), strict=True):
         axes.text(at, -0.2, text, fontsize=11, weight="bold", color=colour, va="center")
     axes.plot([0, 1], [0.35, 0.35], color="#d1d5db", linewidth=1)
-    for row, cells in enumerate(_rows(shown)):
+    row = 1.0
+    for cells in _rows(shown):
         for at, text in zip(columns, cells, strict=True):
-            axes.text(at, row + 1, text, fontsize=10.5, color=QUIET if at == 0 else INK, va="center")
+            axes.text(at, row - 0.35, text, fontsize=10.5, color=QUIET if at == 0 else INK, va="top")
+        row += max(text.count("\n") + 1 for text in cells)
+    axes.set_ylim(max(row, 8) - 0.6, -0.7)
 
 
 def _rows(shown: Explanation) -> list[tuple[str, str, str, str]]:
     first, second = shown.first, shown.second
-    rows = [
+    rows = [("meaning, where it differs", _fields(shown, 0), _fields(shown, 1), "")] if shown.fields else []
+    rows += [
         (what, _pair(first, name), _pair(second, name), _pair_gap(first, second, name))
         for what, name in (("start x, y", "start"), ("size x, y", "size"), ("bin x, y", "bin"))
     ]
@@ -208,6 +213,10 @@ def _rows(shown: Explanation) -> list[tuple[str, str, str, str]]:
         rows.append((what, _count(a), _count(b), _count(b - a, "+")))
     worst = "one is NaN where the other is not" if math.isinf(shown.difference) else f"{shown.difference:.4g}"
     return [*rows, ("largest difference", worst, "", "")]
+
+
+def _fields(shown: Explanation, which: int) -> str:
+    return textwrap.fill(", ".join(f"{name}={pair[which]}" for name, pair in shown.fields.items()), _MEANING_WIDTH)
 
 
 def _count(number: float, sign: str = "") -> str:

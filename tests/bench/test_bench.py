@@ -405,7 +405,7 @@ def test_model_says_why_an_engine_does_not_load():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--against", "onnxruntime,caffe"], "--against must be of onnxruntime, torchvision, openvino, paddle, mind"),
+        (["--against", "onnxruntime,caffe"], "--against must be of onnxruntime, torchvision, openvino, mindspore, "),
         (["--against", ""], "got ''"),
         (["--threads", "1,0"], "--threads must be whole numbers of at least 1, got '0'"),
         (["--threads", "two"], "--threads must be whole numbers of at least 1, got 'two'"),

@@ -243,14 +243,29 @@ def test_explain_writes_the_picture_and_prints_the_numbers(tmp_path):
     assert "grid: samples per bin 4, 3 4, 3" in text
     assert "samples 588 588" in text
     assert "dropped 458 445" in text
-    assert "Largest difference of the answers on a map of noise in [0, 1): 0.1896" in text
+    assert "meaning: offset 0.5 0.0" in text
+    assert "meaning: min_size None 1.0" in text
+    assert "max_start" not in text
+    assert "Largest difference of the answers in mode avg on a map of noise in [0, 1): 0.1896" in text
+
+
+def test_explain_shows_what_maxima_start_from(tmp_path):
+    maxima = (*EXPLAIN, "--semantics", "openvino", "--versus", "mmcv:aligned=False", "--mode", "max", "-o")
+    text = squeezed(invoke(*maxima, tmp_path / "a.png").stdout)
+    assert "meaning: max_start 0.0 -10000.0" in text
+    assert re.search(r"Largest difference of the answers in mode max on a map of noise in \[-1, 0\): 0\.\d", text)
+    code, answer = invoke_json(*maxima, tmp_path / "a.png")
+    assert (code, answer["mode"]) == (0, "max")
+    assert (answer["first"]["semantics"]["max_start"], answer["second"]["semantics"]["max_start"]) == (0, -10000)
+    refused = invoke(*EXPLAIN, "--mode", "median", "-o", tmp_path / "a.png")
+    assert (refused.exit_code, "mode must be 'avg' or 'max', got 'median'" in refused.stderr) == (2, True)
 
 
 def test_explains_json_has_the_documented_keys(tmp_path):
     options = ("--semantics", "paddle", "--versus", "mindspore:roi_end_mode=1", "--output", "2x3")
     code, answer = invoke_json(*EXPLAIN, *options, "--sampling-ratio", 2, "-o", tmp_path / "a.png")
     assert code == 0
-    keys = {"box", "feature", "output", "sampling_ratio", "scale", "first", "second", "difference", "picture"}
+    keys = {"box", "feature", "output", "sampling_ratio", "mode", "scale", "first", "second", "difference", "picture"}
     assert set(answer) == keys
     plan = {"name", "semantics", "start", "size", "bin", "grid", "samples", "dropped"}
     assert set(answer["first"]) == set(answer["second"]) == plan

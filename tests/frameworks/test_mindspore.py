@@ -114,6 +114,16 @@ def test_an_array_that_cannot_be_is_named(features, rois, text):
         mindspore.ROIAlign(2, 2, 1.0)(features, rois)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize(("image", "nearest"), [(0.25, 0), (0.5, 1), (0.75, 1), (1.25, 1)])
+def test_an_image_is_rounded_to_the_nearest_in_the_call_and_in_its_model(image, nearest, dtype):
+    features, row = X.astype(dtype), np.array([[image, 1, 2, 9, 7]], dtype)
+    operator = mindspore.ROIAlign(2, 2, 1.0)
+    want = operator(features[nearest : nearest + 1], row * np.array([0, 1, 1, 1, 1], dtype))
+    assert np.array_equal(operator(features, row), want)
+    assert_model_answers(operator.to_onnx(dtype=dtype), {"features": features, "rois": row}, want)
+
+
 @pytest.mark.parametrize("sample_num", [0, -3])
 def test_a_bin_shorter_than_a_pixel_answers_nan_where_the_grid_is_adaptive(sample_num):
     short = np.float32([[0, 1, 1, 2.5, 9]])

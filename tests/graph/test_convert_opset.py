@@ -278,7 +278,7 @@ def in_function(opset_version, *nodes):
     ("opset_version", "target", "names", "nodes"),
     [
         (
-            22,
+            20,
             12,
             "Cast to bfloat16",
             [
@@ -287,7 +287,7 @@ def in_function(opset_version, *nodes):
             ],
         ),
         (
-            22,
+            20,
             18,
             "ConstantOfShape to bfloat16",
             [

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import naive
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.image import imread
 
 from onnx_roialign import PRESETS, RoiAlignError
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.engines import native
 from onnx_roialign.identification.explain import MAX_POSITIONS, explain, noise_map
+from onnx_roialign.identification.result import FIELDS
 from onnx_roialign.pictures.explain import draw_explanation
 
 NAMES = ("onnx_half_pixel", "mindspore_1")
@@ -31,8 +34,8 @@ BOXES = {
 }
 
 
-def explained(box, *, feature=(20, 30), bins=(3, 4), ratio=0, names=NAMES):
-    attributes = Attributes(*bins, ratio, 0.25, semantics=PRESETS[names[0]])
+def explained(box, *, feature=(20, 30), bins=(3, 4), ratio=0, mode="avg", names=NAMES):
+    attributes = Attributes(*bins, ratio, 0.25, mode, PRESETS[names[0]])
     return explain(box, feature, attributes, PRESETS[names[1]])
 
 
@@ -79,7 +82,7 @@ def test_a_minimum_size_shows_in_size_and_bins():
 @pytest.mark.parametrize("box", BOXES.values(), ids=BOXES)
 def test_the_difference_is_that_of_the_kernels_answers(box):
     shown = explained(box)
-    X, rois = noise_map((20, 30))[None, None], np.float32([box])
+    X, rois = noise_map((20, 30), "avg")[None, None], np.float32([box])
     answers = [
         native.roi_align(X, rois, np.zeros(1, np.int64), Attributes(3, 4, 0, 0.25, semantics=PRESETS[name]))
         for name in NAMES
@@ -88,6 +91,33 @@ def test_the_difference_is_that_of_the_kernels_answers(box):
         assert shown.difference == math.inf
     else:
         assert shown.difference == pytest.approx(np.nanmax(np.abs(answers[0] - answers[1]), initial=0), abs=1e-5)
+
+
+@pytest.mark.parametrize("names", [("tvm_aligned", "openvino_asymmetric"), ("mmcv_aligned", "detectron2")])
+def test_meanings_that_differ_in_their_maxima_show_it_in_mode_max(names):
+    shown = explained(BOXES["inside"], mode="max", names=names)
+    first, second = (PRESETS[name] for name in names)
+    differing = [name for name in FIELDS if getattr(first, name) != getattr(second, name)]
+    assert "max_start" in differing
+    assert shown.fields == {name: (getattr(first, name), getattr(second, name)) for name in differing}
+    X, rois = noise_map((20, 30), "max")[None, None], np.float32([BOXES["inside"]])
+    assert -1 <= X.min() < -0.9
+    assert -0.1 < X.max() < 0
+    attributes = Attributes(3, 4, 0, 0.25, "max")
+    answers = [
+        native.roi_align(X, rois, np.zeros(1, np.int64), replace(attributes, semantics=one)) for one in (first, second)
+    ]
+    assert shown.difference == pytest.approx(np.abs(answers[0] - answers[1]).max(), abs=1e-5)
+    assert shown.difference > 0.05
+
+
+def test_a_maximum_that_starts_from_0_alone_makes_a_difference_of_what_the_map_is_below_0():
+    samples = replace(PRESETS["tvm_aligned"], max_start=0.0)
+    attributes = Attributes(3, 4, 2, 0.25, "max", PRESETS["tvm_aligned"])
+    shown = explain(BOXES["inside"], (20, 30), attributes, samples)
+    assert shown.fields == {"max_start": (None, 0.0)}
+    assert not shown.second.answer.any()
+    assert shown.difference == np.abs(shown.first.answer).max() > 0
 
 
 def test_a_huge_roi_is_counted_and_its_samples_beyond_the_map_are_left_out():
@@ -171,3 +201,31 @@ def test_bins_that_are_nan_on_one_side_are_yellow(tmp_path):
     _, other, _ = picture(tmp_path, BOXES["inside"], ratio=2)
     assert count(side, YELLOW) > 10000
     assert count(other, YELLOW) == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "mode", "low"), [(("openvino_half_pixel", "mindspore_1"), "max", -1), (NAMES, "avg", 0)]
+)
+def test_the_picture_says_in_which_fields_the_meanings_differ(tmp_path, monkeypatch, names, mode, low):
+    written, text = [], Axes.text
+    monkeypatch.setattr(
+        Axes, "text", lambda *arguments, **more: written.append(arguments[3]) or text(*arguments, **more)
+    )
+    shown = explained(BOXES["inside"], names=names, mode=mode)
+    draw_explanation(tmp_path / "a.png", shown, names)
+    at = written.index("meaning, where it differs")
+    for i, column in enumerate(written[at + 1 : at + 3]):
+        assert " ".join(column.split()) == ", ".join(f"{field}={pair[i]}" for field, pair in shown.fields.items())
+    (below,) = (text for text in written if text.startswith(f"per bin, mode {mode}"))
+    assert below.endswith(f"; the map is noise in [{low}, {low + 1})")
+
+
+def test_the_picture_of_two_names_of_one_meaning_tells_of_no_field(tmp_path, monkeypatch):
+    written, text = [], Axes.text
+    monkeypatch.setattr(
+        Axes, "text", lambda *arguments, **more: written.append(arguments[3]) or text(*arguments, **more)
+    )
+    names = "detectron2", "onnx_half_pixel"
+    draw_explanation(tmp_path / "a.png", explained(BOXES["inside"], names=names), names)
+    assert "samples in all" in written
+    assert "meaning, where it differs" not in written

@@ -21,7 +21,7 @@ from onnx_roialign.identification import recorded as recorded_module
 from onnx_roialign.identification.live import RecordedCall, identify, identify_recorded
 from onnx_roialign.identification.node import ProbedNode, find_node
 from onnx_roialign.identification.probes import CHECKS
-from onnx_roialign.identification.result import FIELDS
+from onnx_roialign.identification.result import FIELDS, Evidence, combinations, conclude
 
 LEGACY, ALIGNED = PRESETS["torchvision_legacy"], PRESETS["torchvision_aligned"]
 
@@ -70,7 +70,7 @@ def test_every_preset_is_named_on_every_engine(engine, preset):
 
 
 def test_combinations_of_the_known_values_are_found():
-    candidates = recorded_module._all_candidates()
+    candidates = combinations(FIELDS)
     for i in np.random.default_rng(20261127).choice(len(candidates), 128, replace=False):
         semantics = candidates[i]
         found = identify(meaning(semantics))
@@ -392,7 +392,7 @@ def test_there_are_few_and_small_calls():
 
 
 def test_no_probe_asks_for_an_adaptive_grid_over_a_mirrored_roi():
-    """Paddle 3.3.1 with aligned=True never returns from that, and a call of ours could not be stopped."""
+    """Paddle 3.3.1 with aligned=True does not return from that, and a call of ours could not be stopped."""
     for preset, call in calls_asked():
         if call.attributes.sampling_ratio == 0:
             sizes = call.rois[:, 2:] - call.rois[:, :2] + PRESETS[preset].end_shift
@@ -512,6 +512,29 @@ def test_a_preset_is_found_again_in_calls_recorded_from_it(semantics):
     assert "max_rule" not in found.hidden
 
 
+def test_a_preset_that_some_call_rules_out_is_not_named_though_its_field_stays_hidden():
+    """Maxima of features between -10000 and 0: they start from no 0, and whether from -10000 nobody sees."""
+    calls = []
+    for mode in ("avg", "max"):
+        for case in [case for case in recorded("torchvision_aligned") if case.attributes.sampling_ratio][::6]:
+            X, attributes = case.X - np.abs(case.X).max(), replace(case.attributes, mode=mode)
+            Y = meaning(PRESETS["mmcv_aligned"])(X, case.rois, case.batch_indices, attributes)
+            calls.append(RecordedCall(X, case.rois, case.batch_indices, attributes, Y))
+    found = identify_recorded(calls)
+    assert found.fits
+    assert {"empty", "max_start"} <= set(found.hidden)
+    assert evidence(found, "max_start").fitting == (None, -10000.0)
+    assert evidence(found, "empty").fitting == FIELDS["empty"]
+    assert found.names == ("mmcv_aligned",)
+    assert found.differs_from(PRESETS["openvino_half_pixel_for_nn"]) == ("max_start",)
+
+
+def test_what_is_hidden_is_given_no_value_that_is_ruled_out():
+    left = [replace(ALIGNED, end_shift=shift, border=border) for shift in (1.0, 0.5) for border in FIELDS["border"]]
+    found = conclude([Evidence("offset", "decided", 0.5, "", (), (), "", (0.5,))], left)
+    assert found.semantics == replace(ALIGNED, end_shift=1.0)
+
+
 def test_recorded_calls_that_cannot_be_are_refused():
     case = recorded("mindspore_0")[0]
     with pytest.raises(RoiAlignError, match="calls must be at least one, got none"):
@@ -527,7 +550,7 @@ def test_all_of_it_goes_into_json_and_nan_as_a_string():
     for found in (identify(meaning(PRESETS["mindspore_0"])), identify(lambda *_: None)):
         answer = json.loads(json.dumps(found.as_dict(), allow_nan=False))
         assert set(answer) == {"fits", "semantics", "names", "hidden", "evidence"}
-        keys = {"subject", "verdict", "value", "probe", "expected", "seen", "reason"}
+        keys = {"subject", "verdict", "value", "probe", "expected", "seen", "reason", "fitting"}
         assert all(set(one) == keys for one in answer["evidence"])
     empty = next(
         one for one in identify(meaning(PRESETS["mindspore_0"])).as_dict()["evidence"] if one["value"] == "nan"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+from types import ModuleType
 
 import pytest
 
@@ -15,3 +17,23 @@ def skip_without(peer: str, reason: str) -> None:
     if peer in REQUIRED:
         pytest.fail(text)
     pytest.skip(text)
+
+
+def imported(module: str) -> ModuleType:
+    """The module of a peer; skips the test without it, or fails it, as `skip_without` does."""
+    peer = module.partition(".")[0]
+    try:
+        if peer == "paddle":
+            _mindspore_first()
+        return importlib.import_module(module)
+    except Exception as error:  # a broken installation fails in any way it likes
+        skip_without(peer, str(error))
+        raise
+
+
+def _mindspore_first() -> None:
+    """MindSpore does not load into a process that has Paddle, whose oneDNN is another."""
+    try:
+        importlib.import_module("mindspore")
+    except Exception:  # whoever needs it will see why not
+        return
