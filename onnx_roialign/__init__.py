@@ -14,8 +14,9 @@ from onnx_roialign.extras import imported_for
 from onnx_roialign.identification.live import identify
 
 if TYPE_CHECKING:
+    from onnx_roialign._session import session
     from onnx_roialign.ops.evaluator import RoiAlign, reference_evaluator
-    from onnx_roialign.sessions.session import register, session
+    from onnx_roialign.sessions.session import register
 
 __all__ = [
     "PRESETS",
@@ -39,7 +40,7 @@ _MODULES = MappingProxyType(
         "RoiAlign": "ops.evaluator",
         "reference_evaluator": "ops.evaluator",
         "register": "sessions.session",
-        "session": "sessions.session",
+        "session": "_session",
     }
 )
 

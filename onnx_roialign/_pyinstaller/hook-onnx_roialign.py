@@ -3,4 +3,4 @@
 from PyInstaller.utils.hooks import collect_dynamic_libs
 
 binaries = collect_dynamic_libs("onnx_roialign")
-hiddenimports = ["onnx_roialign.ops.evaluator", "onnx_roialign.sessions.session"]  # imported when they are asked for
+hiddenimports = ["onnx_roialign.ops.evaluator", "onnx_roialign._session"]  # imported when they are asked for

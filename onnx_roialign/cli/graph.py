@@ -1,4 +1,4 @@
-"""The commands on a graph: validate, repair, convert-opset, make-explicit. They exit with 1 where something is wrong.
+"""The commands on a graph: validate, repair, convert-opset, make-explicit, optimize, unfuse. 1: something is wrong.
 
 ``--json`` writes one object; keys are added over versions, never renamed or removed:
 
@@ -6,6 +6,8 @@
     repair         model, source, output, mended (findings that are gone), findings (those that are left), ok
     convert-opset  model, target, output, ok
     make-explicit  model, output, changed (whether anything had to be written), ok
+    optimize       model, output, parts (each op, output, fused, nodes, text), ok
+    unfuse         model, output, changed, ok
 
 Each of findings has code, severity ("error", "warning", "info"), node, message, effect, repairable. ok: no finding is
 an error or a warning; the exit code is 0 where it holds, else 1.
@@ -34,7 +36,7 @@ from onnx_roialign.onnx_model.scopes import has_external_data
 if TYPE_CHECKING:  # each command imports what it needs: onnx-ir and its passes are slow to
     from onnx_roialign.graph import Finding
 
-__all__ = ["convert_opset", "make_explicit", "repair", "validate", "write_json"]
+__all__ = ["convert_opset", "make_explicit", "optimize", "repair", "unfuse", "validate", "write_json"]
 
 MODEL = typer.Argument(metavar="MODEL", help="An ONNX model file.")
 OUTPUT = typer.Option("--output", "-o", help="Where to write the new model.")
@@ -153,6 +155,51 @@ def make_explicit(
         write_json({"model": str(model), "output": str(output), "changed": changed, "ok": True})
     else:
         text = "Written" if changed else "Every RoiAlign was explicit already, the model is unchanged. Written"
+        _console().print(f"{text}: {output}", markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
+def optimize(
+    model: Annotated[Path, MODEL],
+    output: Annotated[Path, OUTPUT],
+    as_json: Annotated[bool, JSON] = False,
+) -> int:
+    """Write the model with its poolers and mask pasting as one op each, where that is proved to change nothing."""
+    from onnx_roialign.graph import fuse
+
+    _check_place(read_model(model), model, output)
+    fused = fuse(model)
+    _save(fused.model, output)
+    parts = [dataclasses.asdict(part) for part in fused.report]
+    if as_json:
+        write_json({"model": str(model), "output": str(output), "parts": parts, "ok": True})
+        return 0
+    console = _console()
+    if not parts:
+        console.print("Nothing to fuse: no pooler and no mask pasting was found; the model is unchanged.")
+    for part in fused.report:
+        what = f"fused, {part.nodes} nodes fewer" if part.fused else "left as it is"
+        console.print(f"{part.op}: {part.output}: {what}: {part.text}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"Written: {output}", markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
+def unfuse(
+    model: Annotated[Path, MODEL],
+    output: Annotated[Path, OUTPUT],
+    as_json: Annotated[bool, JSON] = False,
+) -> int:
+    """Write MultiScaleRoiAlign and PasteMasks in ONNX's own operators, for a runtime without this library."""
+    from onnx_roialign.graph import unfuse as expand
+
+    proto = read_model(model)
+    _check_place(proto, model, output)
+    expanded = expand(model)
+    _save(expanded, output)
+    if as_json:
+        write_json({"model": str(model), "output": str(output), "changed": expanded != proto, "ok": True})
+    else:
+        text = "Written" if expanded != proto else "There was nothing to expand, the model is unchanged. Written"
         _console().print(f"{text}: {output}", markup=False, highlight=False, soft_wrap=True)
     return 0
 

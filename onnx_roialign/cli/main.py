@@ -210,6 +210,8 @@ app.command()(cli_graph.validate)
 app.command()(cli_graph.repair)
 app.command("convert-opset")(cli_graph.convert_opset)
 app.command("make-explicit")(cli_graph.make_explicit)
+app.command()(cli_graph.optimize)
+app.command()(cli_graph.unfuse)
 app.command()(cli_probe.identify)
 app.command()(cli_probe.explain)
 

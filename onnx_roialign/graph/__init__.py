@@ -1,4 +1,4 @@
-"""Graphs: what is wrong with the RoiAligns of a model, and the model repaired or converted to another opset."""
+"""Graphs: what is wrong with the RoiAligns of a model, and the model repaired, converted to another opset, or fused."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ with imported_for("onnx_roialign.graph"):
     from onnx_roialign.graph.conversion.opset import convert_opset, make_explicit
     from onnx_roialign.graph.findings.by_reading import validate
     from onnx_roialign.graph.findings.finding import Finding
+    from onnx_roialign.graph.fusion.fuse import Fused, FusedPart, fuse
+    from onnx_roialign.graph.fusion.unfuse import unfuse
     from onnx_roialign.graph.repairs.repair import repair
     from onnx_roialign.ops.schema import known_to_onnx, register_schemas
 
 __all__ = [
     "Finding",
+    "Fused",
+    "FusedPart",
     "convert_opset",
+    "fuse",
     "known_to_onnx",
     "make_explicit",
     "register_schemas",
     "repair",
+    "unfuse",
     "validate",
 ]

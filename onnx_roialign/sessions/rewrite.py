@@ -15,6 +15,7 @@ from onnx_roialign.definition import quantized
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.onnx_model.expanded import expanded
 from onnx_roialign.onnx_model.scopes import Scope, function_scopes, infer, scopes
 from onnx_roialign.ops import roi_align as private_op
 from onnx_roialign.ops.nodes import is_ours, is_private, is_quantized, is_roi_align, read_attributes
@@ -82,6 +83,8 @@ def _copy(model: onnx.ModelProto, domain: str, version: int) -> onnx.ModelProto:
 def rewrite(model: onnx.ModelProto, session: str) -> onnx.ModelProto:
     """Rewrites every RoiAlign of the model's graphs and functions, ONNX's and the private ones.
 
+    MultiScaleRoiAlign and PasteMasks, which have any number of inputs or none to interpolate, are expanded before.
+
     The type of X is onnx's to infer; where it cannot, behind an operator that onnx does not know, onnxruntime chooses
     among the float32 and the float64 op, and a 16-bit X is refused when the session is created.
 
@@ -92,7 +95,7 @@ def rewrite(model: onnx.ModelProto, session: str) -> onnx.ModelProto:
     Raises:
         RoiAlignError: an attribute of the wrong type or value; the text names it and the node.
     """
-    copy = _copy(model, DOMAIN, 1)
+    copy = _copy(expanded(model), DOMAIN, 1)
     inferred = infer(with_private_ops(copy))  # of whose outputs onnx knows the rank, whatever is known of the inputs
     found = 0
     for scope, typed in zip(tuple(scopes(copy)), scopes(inferred), strict=True):

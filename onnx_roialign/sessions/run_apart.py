@@ -58,13 +58,14 @@ def _run(model: bytes, feeds: Sequence[Mapping[str, Array]], output: str) -> lis
         running = session(model, quiet_options())
     except Exception as error:  # whatever onnxruntime raises, it does not load
         return [f"does not load: {one_line(error)}"] * len(feeds)
-    outcomes: list[Outcome] = []
-    for feed in feeds:
+
+    def outcome(feed: Mapping[str, Array]) -> Outcome:
         try:
-            outcomes.append(run_session(running, feed, [output]))
+            return run_session(running, feed, [output])
         except Exception as error:
-            outcomes.append(f"does not run: {one_line(error)}")
-    return outcomes
+            return f"does not run: {one_line(error)}"
+
+    return [outcome(feed) for feed in feeds]
 
 
 def _serve() -> None:

@@ -77,31 +77,7 @@ def session(
     provider_options: Sequence[Mapping[Any, Any]] | None = None,
     **kwargs: Any,
 ) -> onnxruntime.InferenceSession:
-    """Builds an onnxruntime session in which every RoiAlign, the private ones of this package too, runs on one engine.
-
-    That holds beside every provider: where there is one beside the CPU's, the session gets a copy of the model with
-    RoiAligns of a name that no provider knows, and is asked, once it is there, whether one took a RoiAlign all the same
-    (onnxruntime 1.24 and newer can say). `set_providers()` keeps to it.
-
-    Args:
-        model: path, bytes or ModelProto. Models with external data, and so those over 2 GB, work from a path.
-        sess_options: the session's options, which gain what the engine needs and can be passed again, with the same
-            engine or another, for any model; not shared with another thread meanwhile.
-        engine: "native", the compiled library in the place of onnxruntime's own kernel; "reference", NumPy inside the
-            session (slow; runs of one session wait for each other); "builtin", onnxruntime's own kernel, which knows no
-            private op.
-        providers: execution providers, best first, as names or (name, options); None: onnxruntime's default.
-        provider_options: the options of each, where `providers` are names.
-        **kwargs: further arguments of `onnxruntime.InferenceSession`.
-
-    Returns:
-        The session. The model itself is never changed.
-
-    Raises:
-        RoiAlignError: an unknown engine, no model, a RoiAlign that cannot be answered, providers that are no list or of
-            which one took a RoiAlign, or options that cannot be used.
-        NativeLibraryError: the compiled library is missing, or onnxruntime is too old for it.
-    """
+    """`onnx_roialign.session` without `optimize`, whose docstring tells the arguments, the result and the errors."""
     if engine not in ENGINES:
         raise RoiAlignError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
     making = (sess_options, kwargs, providers, provider_options)

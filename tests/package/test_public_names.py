@@ -16,7 +16,9 @@ PUBLIC = {
     ),
     "onnx_roialign.sources": "parse",
     "onnx_roialign.native": "active_isa available_isas library_path roi_align",
-    "onnx_roialign.graph": "Finding convert_opset known_to_onnx make_explicit register_schemas repair validate",
+    "onnx_roialign.graph": (
+        "Finding Fused FusedPart convert_opset fuse known_to_onnx make_explicit register_schemas repair unfuse validate"
+    ),
     "onnx_roialign.frameworks": "mindspore paddle torchvision",
     "onnx_roialign.frameworks.torchvision": "MultiScaleRoIAlign RoIAlign roi_align roi_align_quantized",
     "onnx_roialign.frameworks.paddle": "LoDTensor fluid_roi_align roi_align",
@@ -44,5 +46,12 @@ def test_a_function_is_no_module():
     import onnx_roialign
     from onnx_roialign import graph
 
-    for one in (onnx_roialign.identify, onnx_roialign.session, graph.repair, graph.validate, graph.convert_opset):
+    for one in (
+        onnx_roialign.identify,
+        onnx_roialign.session,
+        graph.repair,
+        graph.validate,
+        graph.convert_opset,
+        graph.fuse,
+    ):
         assert inspect.isfunction(one)

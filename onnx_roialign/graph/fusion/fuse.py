@@ -14,7 +14,7 @@ from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.pyramid import LevelRule, Pyramid
 from onnx_roialign.errors import last_guard
 from onnx_roialign.graph.fusion.masks import Pasting, pastings
-from onnx_roialign.graph.fusion.pooler import Chain, Pooler, poolers
+from onnx_roialign.graph.fusion.pooler import Chain, Pooler, further, poolers
 from onnx_roialign.graph.fusion.prove import Boxes, boxes_that_tell, disagreement, features
 from onnx_roialign.graph.fusion.region import Region, region_of
 from onnx_roialign.graph.fusion.rule import fit_rule
@@ -128,7 +128,11 @@ class _Fusing:
     # Poolers
 
     def _pooler(self, pooler: Pooler) -> FusedPart:
-        starts = (*dict.fromkeys(level.features for level in pooler.levels), *pooler.boxes)
+        maps = dict.fromkeys(level.features for level in pooler.levels)
+        others = tuple(Region((*maps, *pooler.boxes), [pooler.end]).others)
+        if others and further(pooler, others):  # of which the boxes are joined, and their number read
+            pooler = replace(pooler, boxes=others)
+        starts = (*maps, *pooler.boxes)
         region = region_of(starts, pooler.end)
         if isinstance(region, str):
             return _refused(multiscale_roi_align.OP_TYPE, pooler.end, region)
@@ -282,12 +286,7 @@ class _Fusing:
             corner = rng.uniform(-12, max(height, width), (count, 2))
             boxes = np.hstack([corner, corner + rng.uniform(-0.4, 60, (count, 2))])
             if count > 4:
-                boxes[:4] = [
-                    [2, 3, 2, 3],
-                    [4.5, 4.5, 20.5, 9.5],
-                    [-9, -9, -2, -2],
-                    [width, height, width + 9, height + 2],
-                ]
+                boxes[:4] = _odd_boxes(height, width)
             yield {
                 paste.masks.name or "": rng.random((count, 1, side, side)).astype(dtype),
                 paste.boxes.name or "": boxes.astype(boxes_dtype),
@@ -341,6 +340,12 @@ class _Fusing:
         for value in read_before:
             remove_unread(value)
         return FusedPart(op, name, True, before - sum(1 for _ in self._graph), text)
+
+
+def _odd_boxes(height: int, width: int) -> Any:
+    """A point, corners in the middle of a pixel, and boxes outside the image."""
+    rows: list[list[float]] = [[2, 3, 2, 3], [4.5, 4.5, 20.5, 9.5], [-9, -9, -2, -2]]
+    return np.array([*rows, [width, height, width + 9, height + 2]], np.float64)
 
 
 def _of_rows(feed: dict[str, Any], boxes: Sequence[ir.Value], rows: int) -> dict[str, Any]:

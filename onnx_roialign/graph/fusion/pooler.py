@@ -16,7 +16,7 @@ from onnx_roialign.graph.reading.sites import is_private, is_standard
 from onnx_roialign.graph.reading.values import constant
 from onnx_roialign.ops.nodes import read_attributes
 
-__all__ = ["Level", "Pooler", "poolers"]
+__all__ = ["Chain", "Level", "Pooler", "further", "poolers"]
 
 _SCATTERS = ("ScatterElements", "Scatter", "ScatterND")
 _AROUND_INDEX = ("Cast", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze")
@@ -93,6 +93,14 @@ def poolers(graph: ir.Graph, opset: int) -> Iterator[Pooler | tuple[ir.Value, st
     for end, nodes in _chains(graph):
         found = _pooler(end, nodes, opset)
         yield found if isinstance(found, Pooler) else (end, found)
+
+
+def further(pooler: Pooler, values: Sequence[ir.Value]) -> bool:
+    """Whether the pooler's boxes are the rows of these values, and its levels told by them alone."""
+    within = moved_from(pooler.levels[0].rois.table)
+    return all(value in within for value in values) and not any(
+        nearest(level.mask, values)[1] for level in pooler.levels
+    )
 
 
 def _chains(graph: ir.Graph) -> Iterator[tuple[ir.Value, list[ir.Node]]]:

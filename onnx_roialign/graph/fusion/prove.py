@@ -27,7 +27,7 @@ def disagreement(
 ) -> str | None:
     """What tells the two apart; None where they agree on every feed.
 
-    A feed on which neither runs tells nothing. One on which only the old one fails is one that the new one mends.
+    A feed without boxes on which the old one fails is one that the new one mends.
 
     Args:
         old: the part as it was.
@@ -39,21 +39,19 @@ def disagreement(
         before, after = run_apart([old, new], feeds, ends)
     except RoiAlignError as error:
         return str(error)
-    agreed = 0
     for feed, one, other in zip(feeds, before, after, strict=True):
         if isinstance(one, str):
+            if all(array.size for array in feed.values()):
+                return f"the part that would be fused {one}"
             continue
         text = _differ(one, other, feed)
         if text is not None:
             return text
-        agreed += 1
-    if not agreed:
-        return next((f"the part that would be fused {one}" for one in before if isinstance(one, str)), "nothing ran")
     return None
 
 
 def _differ(one: Outcome, other: Outcome, feed: Feed) -> str | None:
-    if isinstance(other, str):
+    if isinstance(other, str) or isinstance(one, str):
         return f"the new node {other}"
     if one[0].dtype != other[0].dtype:
         return f"outputs of {one[0].dtype} and {other[0].dtype}"
@@ -105,7 +103,9 @@ class Boxes:
         widths = np.concatenate([exact, np.nextafter(exact, real(0)), np.nextafter(exact, real(np.inf))])
         rows = np.zeros((len(widths), 4), real)
         rows[:, 2], rows[:, 3] = widths, 1
-        return rows.astype(self._dtype)
+        with np.errstate(over="ignore"):
+            rows = rows.astype(self._dtype)
+        return rows[np.isfinite(rows).all(axis=1)]
 
     def shuffled(self, *parts: Array) -> Array:
         """The rows of all parts, in any order."""

@@ -1,0 +1,32 @@
+"""`unfuse`: MultiScaleRoiAlign and PasteMasks in ONNX's own operators again, for a runtime that has no other."""
+
+from __future__ import annotations
+
+import onnx
+
+from onnx_roialign.errors import last_guard
+from onnx_roialign.onnx_model.expanded import expanded
+from onnx_roialign.onnx_model.file import Model
+from onnx_roialign.onnx_model.soundness import sound
+from onnx_roialign.onnx_model.value_info import add_value_info
+
+__all__ = ["unfuse"]
+
+
+def unfuse(model: Model) -> onnx.ModelProto:
+    """The model with every MultiScaleRoiAlign and PasteMasks written in ONNX's own operators.
+
+    A RoiAlign that ONNX cannot express at the model's opset becomes onnx_roialign::AnyRoiAlign; all else is ONNX's.
+    The new nodes return the same up to the rounding of a sum.
+
+    Args:
+        model: path, bytes or ModelProto; it is not changed. External data stays where it is.
+
+    Raises:
+        RoiAlignError: no model, or one below opset 11.
+    """
+    proto = sound(model)
+    with last_guard("unfused"):
+        result = expanded(proto)
+        add_value_info(result)
+        return result

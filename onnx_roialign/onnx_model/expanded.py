@@ -1,0 +1,52 @@
+"""A model without MultiScaleRoiAlign and PasteMasks: the same in ONNX's own operators."""
+
+from __future__ import annotations
+
+import onnx
+
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.onnx_model.scopes import Scope, infer, scopes
+from onnx_roialign.onnx_model.tensor_data import without_weights
+from onnx_roialign.ops.expansion import expansion
+from onnx_roialign.ops.nodes import private
+from onnx_roialign.ops.roi_align import DOMAIN
+
+__all__ = ["expanded"]
+
+
+def expanded(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy in which every MultiScaleRoiAlign and PasteMasks is written in ONNX's own operators.
+
+    A RoiAlign that ONNX cannot express at the model's opset becomes onnx_roialign::AnyRoiAlign. The private domain is
+    imported no more where nothing of it is left.
+
+    Args:
+        model: left as it is.
+
+    Raises:
+        RoiAlignError: an opset below 11, or a node that breaks a rule.
+    """
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    typed = infer(without_weights(result))
+    for scope, known in zip(tuple(scopes(result)), scopes(typed), strict=True):
+        _expand(scope, known)
+    if not any(private(node) is not None for scope in scopes(result) for node in scope.nodes):
+        for owner in (result, *result.functions):
+            kept = [entry for entry in owner.opset_import if entry.domain != DOMAIN]
+            del owner.opset_import[:]
+            owner.opset_import.extend(kept)
+    return result
+
+
+def _expand(scope: Scope, typed: Scope) -> None:
+    nodes: list[onnx.NodeProto] = []
+    for node in scope.nodes:
+        made = None
+        if private(node) is not None:
+            if scope.opset is None:
+                raise RoiAlignError("the model must import ONNX's own operators, got none").in_node(node.name)
+            made = expansion(node, scope.opset, typed.types, f"{node.output[0]}/")
+        nodes += [node] if made is None else made
+    del scope.nodes[:]
+    scope.nodes.extend(nodes)
