@@ -13,7 +13,6 @@
 #include "plan/corners.h"
 #include "plan/geometry.h"
 #include "problem.h"
-#include "shown.h"
 
 namespace roialign {
 namespace {
@@ -174,22 +173,6 @@ std::string check_rois(const Attributes& attributes, const Arrays& arrays) {
 }
 
 }  // namespace
-
-std::string shown(double value) {
-  if (std::isnan(value)) return "nan";  // printf shows its sign
-  return text("%.9g", value);
-}
-
-std::string shown(const char* text) {
-  const size_t length = strnlen(text, kMostShown + 1);
-  size_t kept = std::min(length, kMostShown);
-  while (length > kMostShown && kept > 0 && (text[kept] & 0xc0) == 0x80) --kept;  // not inside a character of UTF-8
-  std::string result(text, kept);
-  for (char& c : result) {
-    if (static_cast<unsigned char>(c) < ' ') c = '?';
-  }
-  return length > kMostShown ? result + "..." : result;
-}
 
 std::string check_attributes(const Attributes& attributes) {
   for (const Number& number : numbers_of(attributes.semantics)) {

@@ -1,13 +1,16 @@
-// How much of a value a message shows.
+// How messages show texts: as Python does, where the same rules have the same words.
 #ifndef ONNX_ROIALIGN_SHOWN_H_
 #define ONNX_ROIALIGN_SHOWN_H_
 
-#include <cstddef>
+#include <string>
 
 namespace roialign {
 
-// Characters; onnx_roialign/errors.py has the same number.
-constexpr size_t kMostShown = 64;
+// As Python's repr: between quotes, with quotes, backslashes and control characters escaped; bytes from 0x80 on stay.
+std::string repr(const std::string& text);
+
+// As onnx_roialign/errors.py shows a value: its repr in one line, cut where it is long.
+std::string quoted(const std::string& text);
 
 }  // namespace roialign
 

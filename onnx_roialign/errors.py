@@ -16,7 +16,7 @@ __all__ = [
     "shown",
 ]
 
-# Characters of a value that a message shows: kernels/shown.h has the same number.
+# Characters of a value that a message shows: kernels/shown.cpp has the same number.
 _MOST = 64
 
 

@@ -67,7 +67,7 @@ const Isa& choose_isa(const char* name, const char* subject) {
   for (const Isa* isa : kIsas) {
     if (std::strcmp(isa->name, name) != 0) continue;
     if (isa->supported()) return *isa;
-    throw NotSupported(std::string(subject) + " must name an instruction set that this CPU has, got " + name +
+    throw NotSupported(std::string(subject) + " must name an instruction set that this CPU has, got " + shown(name) +
                        "; it has " + supported_names());
   }
   throw NotSupported(std::string(subject) + " must be one of " + supported_names() + ", got " + shown(name));

@@ -2,7 +2,6 @@
 #include "ort/attributes.h"
 
 #include <cmath>
-#include <cstdio>
 #include <limits>
 #include <stdexcept>
 
@@ -17,46 +16,13 @@ namespace {
 
 constexpr int64_t kFirstOpsetWithCoordinateMode = 16;
 
-// How many bytes the first so many characters of UTF-8 take.
-size_t bytes_of(const std::string& text, size_t characters) {
-  size_t at = 0;
-  for (; at < text.size(); ++at) {
-    const bool begins = (text[at] & 0xc0) != 0x80;
-    if (begins && characters-- == 0) break;
-  }
-  return at;
-}
-
-// A text as onnx_roialign/errors.py shows it: in the words of Python's repr, in one line, cut where it is long.
-std::string quoted(const std::string& text) {
-  const bool doubled = text.find('\'') != std::string::npos && text.find('"') == std::string::npos;
-  const char quote = doubled ? '"' : '\'';
-  std::string result(1, quote);
-  for (const char c : text) {
-    if (c == quote || c == '\\') {
-      result += {'\\', c};
-    } else if (c == '\n' || c == '\r' || c == '\t') {
-      result += {'\\', c == '\n' ? 'n' : c == '\r' ? 'r' : 't'};
-    } else if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') {
-      char escape[8];
-      std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned>(static_cast<unsigned char>(c)));
-      result += escape;
-    } else if (c != ' ' || result.back() != ' ') {
-      result += c;
-    }
-  }
-  result += quote;
-  const size_t kept = bytes_of(result, kMostShown);
-  return kept == result.size() ? result : result.substr(0, kept) + "..." + quote;
-}
-
 std::string node_suffix(const OrtApi& api, const OrtKernelInfo* info) {
   size_t size = 0;
   check(api.KernelInfo_GetNodeName(info, nullptr, &size));
   std::string name(size, '\0');
   check(api.KernelInfo_GetNodeName(info, name.data(), &size));
   name.resize(size == 0 ? 0 : size - 1);
-  return " (node '" + name + "')";
+  return " (node " + repr(name) + ")";
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "isa/dispatch.h"
 #include "ort/ops.h"
 #include "ort/status.h"
+#include "shown.h"
 
 #if defined(_WIN32)
 #define ROIALIGN_EXPORT __declspec(dllexport)
@@ -157,11 +158,11 @@ class Registrations {
   std::vector<std::unique_ptr<Domain>> private_;
 };
 
-// Empty where there is no such entry.
-std::string config_entry(const OrtApi& api, const OrtSessionOptions* options, const char* key) {
+// Nothing where the options have no such entry.
+std::optional<std::string> config_entry(const OrtApi& api, const OrtSessionOptions* options, const char* key) {
   int present = 0;
   check(api.HasSessionConfigEntry(options, key, &present));
-  if (present == 0) return "";
+  if (present == 0) return std::nullopt;
   size_t size = 0;
   check(api.GetSessionConfigEntry(options, key, nullptr, &size));
   std::string value(size, '\0');
@@ -170,30 +171,40 @@ std::string config_entry(const OrtApi& api, const OrtSessionOptions* options, co
   return value;
 }
 
-// 0 where the entry is absent.
-int64_t read_number(const OrtApi& api, const OrtSessionOptions* options, const char* key) {
-  int present = 0;
-  check(api.HasSessionConfigEntry(options, key, &present));
-  if (present == 0) return 0;
-  const std::string text = config_entry(api, options, key);
-  const bool digits = !text.empty() && text.size() <= 9 && text.find_first_not_of("0123456789") == std::string::npos;
-  const int64_t number = digits ? std::atoll(text.c_str()) : 0;
-  if (number < 1) {
-    throw std::invalid_argument(std::string(key) + " must be an integer of at least 1, got '" + text + "'");
+// What is beyond int64 is the last that it has.
+int64_t integer_of(const char* key, const std::string& text) {
+  const size_t sign = text.rfind('-', 0) == 0 ? 1 : 0;
+  if (text.size() == sign || text.find_first_not_of("0123456789", sign) != std::string::npos) {
+    throw std::invalid_argument(std::string(key) + " must be an integer, got " + quoted(text));
   }
-  return number;
+  return std::strtoll(text.c_str(), nullptr, 10);
+}
+
+// 0 where the entry is absent.
+int64_t read_opset(const OrtApi& api, const OrtSessionOptions* options) {
+  const std::optional<std::string> text = config_entry(api, options, kOpsetEntry);
+  if (!text) return 0;
+  const int64_t opset = integer_of(kOpsetEntry, *text);
+  if (opset >= 1) return opset;
+  throw std::invalid_argument(std::string(kOpsetEntry) + " must be at least 1, got " + std::to_string(opset));
 }
 
 // Where nothing tells how many threads a session has: more than that gain little, and cutting for many more than there
 // are costs one thread three times the work (64 channels).
 constexpr int kThreadsUntold = 8;
 
+int read_threads(const OrtApi& api, const OrtSessionOptions* options) {
+  const std::optional<std::string> text = config_entry(api, options, kThreadsEntry);
+  if (!text) return std::min(usable_cores(), kThreadsUntold);
+  const int64_t threads = integer_of(kThreadsEntry, *text);
+  const std::string problem = check_threads(threads);
+  if (!problem.empty()) throw std::invalid_argument("onnx_roialign." + problem);
+  return threads == 0 ? std::min(usable_cores(), static_cast<int>(kMaxThreads)) : static_cast<int>(threads);
+}
+
 Settings read_settings(const OrtApi& api, const OrtSessionOptions* options) {
-  int present = 0;
-  check(api.HasSessionConfigEntry(options, kIsaEntry, &present));
-  const Isa* isa = present == 0 ? nullptr : &choose_isa(config_entry(api, options, kIsaEntry).c_str(), kIsaEntry);
-  const int64_t threads = read_number(api, options, kThreadsEntry);
-  return {isa, threads == 0 ? std::min(usable_cores(), kThreadsUntold) : static_cast<int>(threads)};
+  const std::optional<std::string> isa = config_entry(api, options, kIsaEntry);
+  return {isa ? &choose_isa(isa->c_str(), kIsaEntry) : nullptr, read_threads(api, options)};
 }
 
 // Null where the runtime is older. Its version is read first: GetApi complains on stderr of one that it does not have.
@@ -229,7 +240,7 @@ extern "C" ROIALIGN_EXPORT ort_abi::OrtStatus* ROIALIGN_ORT_CALL RegisterCustomO
   if (api == nullptr) return too_old(*base);
   return guarded(*api, [&] {
     static Registrations* const made = registrations = new Registrations;
-    made->add({api, shape_api(*base)}, options, read_number(*api, options, kOpsetEntry), read_settings(*api, options),
-              config_entry(*api, options, kMarkerEntry));
+    made->add({api, shape_api(*base)}, options, read_opset(*api, options), read_settings(*api, options),
+              config_entry(*api, options, kMarkerEntry).value_or(""));
   });
 }

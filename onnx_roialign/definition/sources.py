@@ -32,8 +32,9 @@ def _aligned(legacy: str, aligned: str, default: str) -> _Call:
     return _Call("aligned", default, MappingProxyType(values))
 
 
-# The defaults are those of torchvision 0.27, Detectron2 0.6, mmcv 2, Paddle 3.3, MindSpore 2.10, OpenVINO 2026.4
-# and TVM 0.27.
+# The defaults are those of torchvision 0.29, Paddle 3.3, MindSpore 2.10, OpenVINO 2026.4 and TVM 0.27, which a test
+# asks where they are installed, and of Detectron2 0.6 and mmcv 2 by their sources (detectron2/layers/roi_align.py,
+# mmcv/ops/roi_align.py).
 _CALLS: Mapping[str, _Call] = MappingProxyType(
     {
         "torchvision": _aligned("torchvision_legacy", "torchvision_aligned", "False"),

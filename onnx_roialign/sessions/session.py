@@ -9,6 +9,7 @@ from typing import Any
 import onnx
 import onnxruntime
 
+from onnx_roialign.definition.attributes import MAX_THREADS
 from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET
 from onnx_roialign.engines.native import library_path
 from onnx_roialign.errors import RoiAlignError
@@ -168,5 +169,6 @@ def _register(options: onnxruntime.SessionOptions, proto: onnx.ModelProto) -> No
             "pass new ones"
         )
     if has_own_threads(options) and config_entry(options, _THREADS_ENTRY) is None:
-        options.add_session_config_entry(_THREADS_ENTRY, str(options.intra_op_num_threads or usable_cores()))
+        threads = options.intra_op_num_threads or usable_cores()
+        options.add_session_config_entry(_THREADS_ENTRY, str(min(threads, MAX_THREADS)))
     options.register_custom_ops_library(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 
 import numpy as np
+import onnxruntime
 import pytest
 import tolerances
 from onnx import TensorProto, helper
@@ -16,6 +17,7 @@ from onnx_roialign.bench.peers import find_engines
 from onnx_roialign.bench.workloads import WORKLOADS
 from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.semantics import from_onnx
 from onnx_roialign.definition.sources import parse
 from onnx_roialign.frameworks import paddle
 
@@ -145,6 +147,44 @@ def test_openvino_takes_an_omitted_sampling_ratio_for_1(ov):
     omitted, one, adaptive = answer(), answer(sampling_ratio=1), answer(sampling_ratio=0)
     assert np.array_equal(omitted, one)
     assert not np.allclose(omitted, adaptive, atol=1e-3)
+
+
+@pytest.mark.parametrize(("hint", "precision"), [({}, "bf16"), (FULL_PRECISION, "f32")])
+def test_openvino_computes_in_bfloat16_where_it_can_and_no_precision_is_asked_for(ov, hint, precision):
+    """Why its adapter asks for one."""
+    opset, core = importlib.import_module("openvino.opset9"), ov.Core()
+    if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        precision = "f32"
+    kinds = ([1, 1, 5, 5], np.float32), ([1, 4], np.float32), ([1], np.int64)
+    inputs = [opset.parameter(*kind) for kind in kinds]
+    node = opset.roi_align(*inputs, 2, 2, 2, 1.0, "avg", "asymmetric")
+    compiled = core.compile_model(ov.Model([node.output(0)], inputs), "CPU", hint)
+    assert compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == precision
+
+
+def builtin_answer(opsets):
+    """ONNX Runtime's kernel on a RoiAlign without the mode, and what it means at each of these opsets."""
+    X = np.random.default_rng(20261206).standard_normal((1, 1, 12, 12)).astype(np.float32)
+    rois, images = np.float32([[1, 1, 10, 9]]), np.zeros(1, np.int64)
+    node = helper.make_node("RoiAlign", ["X", "rois", "i"], ["Y"], output_height=2, output_width=2, sampling_ratio=2)
+    kinds = ("X", TensorProto.FLOAT, X.shape), ("rois", TensorProto.FLOAT, [1, 4]), ("i", TensorProto.INT64, [1])
+    Y = helper.make_tensor_value_info("Y", TensorProto.FLOAT, [1, 1, 2, 2])
+    graph = helper.make_graph([node], "g", [helper.make_tensor_value_info(*kind) for kind in kinds], [Y])
+    imports = [helper.make_opsetid("", opset) for opset in opsets]
+    session = onnxruntime.InferenceSession(
+        helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString()
+    )
+    meanings = [Attributes(2, 2, 2, semantics=from_onnx(opset, None)) for opset in opsets]
+    wants = [reference.roi_align(X, rois, images, attributes) for attributes in meanings]
+    return session.run(None, {"X": X, "rois": rois, "i": images})[0], wants
+
+
+@pytest.mark.parametrize("opsets", [(16, 11), (11, 16)])
+def test_onnxruntime_takes_the_last_of_two_opsets(opsets):
+    """The finding conflicting-opsets says so, and that runtimes choose differently: ONNX takes the highest."""
+    got, (first, last) = builtin_answer(opsets)
+    np.testing.assert_allclose(got, last, rtol=0, atol=1e-5)
+    assert np.abs(got - first).max() > 1e-2
 
 
 @pytest.mark.parametrize("peer", ["onnxruntime", "torchvision", "openvino", "mindspore", "paddle"])

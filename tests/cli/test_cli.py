@@ -139,7 +139,7 @@ def test_info_says_that_the_instruction_set_asked_for_is_none():
     environment = {**os.environ, "ONNX_ROIALIGN_ISA": "sse9"}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert result.returncode == 1
-    assert re.fullmatch(r"onnx-roialign: ONNX_ROIALIGN_ISA must be one of [a-z0-9, ]+, got sse9\n", result.stderr)
+    assert re.fullmatch(r"onnx-roialign: ONNX_ROIALIGN_ISA must be one of [a-z0-9, ]+, got 'sse9'\n", result.stderr)
 
 
 @pytest.mark.parametrize("arguments", [["bench", "--dtype", "float32"]])

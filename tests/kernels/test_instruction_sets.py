@@ -130,7 +130,7 @@ def test_an_instruction_set_that_the_library_lacks_is_refused(machine, calls, tm
     (tmp_path / "one").write_bytes(calls[0].pack())
     refused = machine.run(tmp_path / "one", tmp_path / "answers", "sse9000")
     assert refused.returncode == 1
-    assert refused.stderr == f"isa must be one of {', '.join(machine.isas)}, got sse9000\n"
+    assert refused.stderr == f"isa must be one of {', '.join(machine.isas)}, got 'sse9000'\n"
 
 
 @pytest.mark.parametrize("name", BARS)

@@ -36,7 +36,7 @@ from session_models import (
 )
 
 import onnx_roialign
-from onnx_roialign import RoiAlignError
+from onnx_roialign import RoiAlignError, errors
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.engines import native
 
@@ -118,21 +118,43 @@ def test_the_bare_library_needs_no_entry_where_the_mode_is_written():
     assert_close(run(session), expected(16, "output_half_pixel"))
 
 
-@pytest.mark.parametrize("text", ["0", "-3", "sixteen", "", "16 ", "9999999999"])
-def test_an_entry_that_is_no_opset_is_refused(text):
+NO_INTEGERS = {
+    "sixteen": "'sixteen'",
+    "": "''",
+    "-": "'-'",
+    "16 ": "'16 '",
+    "1e3": "'1e3'",
+    "it's\n": '"it\'s\\n"',
+    "7" * 80 + "x": f"'{'7' * 63}...'",
+}
+
+
+@pytest.mark.parametrize("entry", ["opset", "threads"])
+@pytest.mark.parametrize(("text", "shown"), NO_INTEGERS.items(), ids=range(len(NO_INTEGERS)))
+def test_an_entry_that_is_no_integer_is_refused(entry, text, shown):
+    assert shown == errors.shown(text)
+    with pytest.raises(Exception, match=re.escape(f"onnx_roialign.{entry} must be an integer, got {shown}") + "$"):
+        quiet_options(**{f"onnx_roialign__{entry}": text}).register_custom_ops_library(onnx_roialign.library_path())
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "-99999999999999999999"])
+def test_an_opset_that_none_can_be_is_refused(text):
     options = quiet_options(onnx_roialign__opset=text)
-    with pytest.raises(Exception, match=f"onnx_roialign.opset must be an integer of at least 1, got '{text}'"):
+    got = max(int(text), -(2**63))
+    with pytest.raises(Exception, match=f"onnx_roialign.opset must be at least 1, got {got}$"):
         options.register_custom_ops_library(onnx_roialign.library_path())
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "two", "", "1e3", "99999999999"])
-def test_an_entry_that_is_no_number_of_threads_is_refused(text):
-    options = quiet_options(onnx_roialign__threads=text)
-    with pytest.raises(Exception, match=f"onnx_roialign.threads must be an integer of at least 1, got '{text}'"):
+@pytest.mark.parametrize("threads", [-1, 1025, 999999999, 2**40])
+def test_a_number_of_threads_is_refused_in_the_words_of_the_other_doors(threads):
+    options = quiet_options(onnx_roialign__threads=str(threads))
+    with pytest.raises(RoiAlignError) as refused:
+        onnx_roialign.roi_align(**FEEDS, threads=threads)
+    with pytest.raises(Exception, match=re.escape(f"onnx_roialign.{refused.value}") + "$"):
         options.register_custom_ops_library(onnx_roialign.library_path())
 
 
-@pytest.mark.parametrize("threads", ["1", "3", "64", "999999999"])
+@pytest.mark.parametrize("threads", ["0", "1", "3", "1024"])
 def test_the_number_of_threads_changes_no_answer(threads):
     options = quiet_options(onnx_roialign__threads=threads, onnx_roialign__opset="16")
     options.register_custom_ops_library(onnx_roialign.library_path())
@@ -391,7 +413,7 @@ def isa_options(name):
 @pytest.mark.parametrize("name", ["avx1024", "sse", ""])
 def test_an_unknown_instruction_set_is_refused_when_the_library_is_registered(name):
     known = re.escape(", ".join(native.available_isas()))
-    with pytest.raises(Exception, match=f"onnx_roialign.isa must be one of {known}, got {name}$"):
+    with pytest.raises(Exception, match=f"onnx_roialign.isa must be one of {known}, got '{name}'$"):
         onnx_roialign.session(model(), isa_options(name))
 
 
@@ -400,6 +422,19 @@ def test_every_instruction_set_answers_in_a_session_that_asks_for_it():
     for name in native.available_isas():
         Y = run(onnx_roialign.session(model(), isa_options(name)), FEEDS)
         np.testing.assert_allclose(Y, want, rtol=0, atol=tolerances.FLOAT32 * np.abs(FEEDS["X"]).max())
+
+
+@pytest.mark.parametrize("name", ["", "it's", 'a"b', 'it\'s "b"', "a\nb\t\r\x1b\x7f\\", "two  spaces", "größe " * 40])
+def test_a_nodes_name_is_shown_in_the_same_words_at_every_door(name):
+    """Where a session meets the node's attributes, and where a run meets its inputs."""
+    for attributes, feeds in (({"mode": "median"}, FEEDS), ({}, FEEDS | {"batch_indices": np.int64([5, 0, 0])})):
+        given = model(16, **attributes)
+        given.graph.node[0].name = name
+        with pytest.raises(RoiAlignError) as refused:
+            onnx_roialign.reference_evaluator(given).run(None, feeds)
+        assert str(refused.value).endswith(f"(node {name!r})")
+        with pytest.raises(Exception, match=re.escape(str(refused.value))):
+            run(bare_session(given, 16), feeds)
 
 
 def test_registered_options_keep_their_instruction_set():
@@ -431,7 +466,7 @@ print(answer())
         ("", native.available_isas()[0]),
         (
             "avx1024",
-            f"NativeLibraryError: ONNX_ROIALIGN_ISA must be one of {', '.join(native.available_isas())}, got avx1024",
+            f"NativeLibraryError: ONNX_ROIALIGN_ISA must be one of {', '.join(native.available_isas())}, got 'avx1024'",
         ),
     ],
 )

@@ -20,6 +20,7 @@ from onnx_roialign.definition import attributes, reference
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import NUMBERS, Semantics
 from onnx_roialign.engines import native
+from onnx_roialign.errors import shown
 
 DTYPES = {code: np.dtype(getattr(ml_dtypes, name, name)) for name, code in native._TYPES}
 FLAGS = ("mode_max", *(name for name, _, _ in native._FLAGS))
@@ -36,7 +37,7 @@ UGLY_INT64 = (0, -1, 2**31, 2**32 + 1, 2**40, 2**62, 2**63 - 1, -(2**63), 16384,
 UGLY_FEATURES = (math.nan, math.inf, -math.inf, -0.0, 1e-45, 1e38)
 UGLY_COORDINATES = (*UGLY_FLOATS, -3e38, 65504.0, 2.0**31, 2.0**40, 2.0**62)
 UGLY_INDICES = (-1, 2, 2**31, 2**40, 2**62, -(2**63))
-UGLY_ISAS = (b"", b"sse9000", b"\xff\xfe", b"a\nb", b"x" * 63 + b"\xc3\xa9", b"avx2" * 1000)
+UGLY_ISAS = (b"", b"sse9000", b"\xff\xfe", b"a\nb", b"it's  \x1b\\", b"x" * 62 + b"\xc3\xa9", b"avx2" * 1000)
 UGLY_SIZES = (0, 8, FIRST_SIZE - 1, FIRST_SIZE, FIRST_SIZE + 8, FULL_SIZE + 8, MOST_SIZE, MOST_SIZE + 1, 2**62)
 
 _MOST_ELEMENTS = 1 << 18
@@ -256,14 +257,17 @@ def pointer_problem(call: Call) -> str | None:
     return None
 
 
+# C shows bytes that are no UTF-8 as they are, Python their surrogates escaped: so they are letters meanwhile.
+_PRINTABLE = {0xDC80 + i: 0x3480 + i for i in range(128)}
+_SURROGATES = {letter: surrogate for surrogate, letter in _PRINTABLE.items()}
+
+
 def isa_problem(name: bytes | None, isas: list[bytes]) -> bytes | None:
     if name is None or name in isas:
         return None
-    kept = name[:64]
-    while len(name) > 64 and name[len(kept)] & 0xC0 == 0x80:  # not inside a character of UTF-8
-        kept = kept[:-1]
-    shown = bytes(63 if byte < 32 else byte for byte in kept) + (b"..." if len(name) > 64 else b"")
-    return b"isa must be one of " + b", ".join(isas) + b", got " + shown
+    text = name.decode("utf-8", "surrogateescape").translate(_PRINTABLE)
+    got = shown(text).translate(_SURROGATES).encode("utf-8", "surrogateescape")
+    return b"isa must be one of " + b", ".join(isas) + b", got " + got
 
 
 def read(fields: dict[str, Any]) -> Attributes:

@@ -76,8 +76,8 @@ CODES: Mapping[str, tuple[Severity, str]] = MappingProxyType(
         "coarse-coordinates": ("warning", "RoIs move by up to half the distance between two numbers of this type"),
         "max-mode": (
             "warning",
-            "ONNX Runtime takes the maximum of the weighted pixels, other runtimes and frameworks that of the "
-            "interpolated samples: the answers differ",
+            "ONNX Runtime takes the maximum of the weighted pixels, OpenVINO, TVM and mmcv that of the interpolated "
+            "samples: the answers differ",
         ),
         "sampling-ratio-omitted": (
             "warning",
@@ -85,8 +85,8 @@ CODES: Mapping[str, tuple[Severity, str]] = MappingProxyType(
         ),
         "no-builtin-kernel": (
             "warning",
-            "ONNX Runtime's CPU provider refuses to load the model (NOT_IMPLEMENTED in 1.31); onnx_roialign.session() "
-            "runs it, and so does every runtime after convert_opset(model, 21)",
+            "ONNX Runtime's CPU provider refuses to load the model (NOT_IMPLEMENTED in 1.32); onnx_roialign.session() "
+            "runs it, and its own kernel does after convert_opset(model, 21)",
         ),
         # Not what the source means.
         "half-pixel-lost": ("error", "every sample lies half a pixel of the feature map too far right and down"),
