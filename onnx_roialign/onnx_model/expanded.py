@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import onnx
 
-from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.onnx_model.scopes import Scope, infer, scopes
 from onnx_roialign.onnx_model.tensor_data import without_weights
 from onnx_roialign.ops.expansion import expansion
@@ -42,11 +41,7 @@ def expanded(model: onnx.ModelProto) -> onnx.ModelProto:
 def _expand(scope: Scope, typed: Scope) -> None:
     nodes: list[onnx.NodeProto] = []
     for node in scope.nodes:
-        made = None
-        if private(node) is not None:
-            if scope.opset is None:
-                raise RoiAlignError("the model must import ONNX's own operators, got none").in_node(node.name)
-            made = expansion(node, scope.opset, typed.types, f"{node.output[0]}/")
+        made = expansion(node, scope.opset, typed.types, f"{node.output[0]}/") if private(node) is not None else None
         nodes += [node] if made is None else made
     del scope.nodes[:]
     scope.nodes.extend(nodes)

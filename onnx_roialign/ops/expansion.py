@@ -26,14 +26,16 @@ FIRST_OPSET = 11  # ScatterND, Range, and Equal of floats
 DType = np.dtype[Any]
 
 
-def expansion(node: onnx.NodeProto, opset: int, types: Mapping[str, int], prefix: str) -> list[onnx.NodeProto] | None:
+def expansion(
+    node: onnx.NodeProto, opset: int | None, types: Mapping[str, int], prefix: str
+) -> list[onnx.NodeProto] | None:
     """Nodes that compute what a node of MultiScaleRoiAlign or PasteMasks computes; None for any other node.
 
     A RoiAlign that ONNX cannot express at this opset stays private, as onnx_roialign::AnyRoiAlign.
 
     Args:
         node: with plain attributes.
-        opset: of ONNX's own operators.
+        opset: of ONNX's own operators; None: they are not imported.
         types: element type (TensorProto.DataType) of the values that are known; float32 is assumed elsewhere.
         prefix: begins the names of new values, and is that of no other.
 
@@ -43,10 +45,11 @@ def expansion(node: onnx.NodeProto, opset: int, types: Mapping[str, int], prefix
     expand = _EXPANSIONS.get(node.op_type) if node.domain == private_op.DOMAIN else None
     if expand is None:
         return None
-    if opset < FIRST_OPSET:
+    if opset is None or opset < FIRST_OPSET:
+        got = "none" if opset is None else f"opset {opset}"
         raise RoiAlignError(
             f"{node.op_type} must be in a model of opset {FIRST_OPSET} at least to be written in ONNX's own operators, "
-            f"got opset {opset}"
+            f"got {got}"
         ).in_node(node.name)
     nodes = _Nodes(prefix, opset, types)
     expand(nodes, node)
