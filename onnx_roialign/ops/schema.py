@@ -11,6 +11,7 @@ from typing import Any
 import onnx
 from onnx import defs
 
+from onnx_roialign.definition import quantized
 from onnx_roialign.ops.roi_align import (
     ATTRIBUTE_TYPES,
     DOMAIN,
@@ -24,7 +25,7 @@ from onnx_roialign.ops.roi_align import (
 __all__ = ["known_to_onnx", "qlinear_schema", "register_schemas", "schema"]
 
 _FLOATS = ["tensor(float)", "tensor(double)", "tensor(float16)", "tensor(bfloat16)"]
-_QUANTIZED = ["tensor(uint8)", "tensor(int8)"]
+_QUANTIZED = [f"tensor({name})" for name in quantized.TYPES]
 _ATTRIBUTE_KINDS: tuple[tuple[int, Any], ...] = (
     (onnx.AttributeProto.INT, defs.OpSchema.AttrType.INT),
     (onnx.AttributeProto.FLOAT, defs.OpSchema.AttrType.FLOAT),

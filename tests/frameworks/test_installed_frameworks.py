@@ -133,6 +133,31 @@ def test_torchvision_computes_float16_in_float16():
     assert 1e-4 < np.abs(theirs.astype(np.float32) - ours).max() < 1e-2
 
 
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
+@pytest.mark.parametrize("engine", CALL_ENGINES)
+@pytest.mark.parametrize(("kind", "dtype"), [("quint8", "uint8"), ("qint8", "int8"), ("qint32", "int32")])
+def test_torchvisions_quantized_answers_are_ours_to_the_bit(kind, dtype, engine):
+    """Integers of every size, scales and zero points with which they overflow the type among them."""
+    torch, ops = imported("torch"), imported("torchvision.ops")
+    rng, limits = np.random.default_rng([20261207, len(kind), len(engine)]), np.iinfo(dtype)
+    for _ in range(30):
+        most = min(int(rng.choice([100, 2**24, 2**31 - 1])), limits.max)
+        X = rng.integers(max(-most, limits.min), most, (1, 2, 7, 9), endpoint=True).astype(dtype)
+        scale, zero_point = np.float32(rng.choice([1, 0.1, 0.37, 123.4])), int(rng.integers(limits.min, limits.max))
+        start = rng.uniform(-3, 8, (6, 2))
+        rows = np.hstack([np.zeros((6, 1)), start, start + rng.uniform(0.1, 9, (6, 2))]).astype(np.float32)
+        # Boxes are quantized by the features' type there: as qint32 with steps of 1/64 they are what we are given.
+        step = 1 / 64 if dtype == "int32" else 0.25
+        boxes = torch.quantize_per_tensor(
+            torch.from_numpy(rows), step, 0 if dtype != "uint8" else 40, getattr(torch, kind)
+        )
+        asked = (2, 3), float(rng.choice([1, 0.5, 0.3])), int(rng.integers(-1, 4)), bool(rng.integers(2))
+        features = torch._make_per_tensor_quantized_tensor(torch.from_numpy(X), float(scale), zero_point)
+        want = ops.roi_align(features, boxes, *asked).int_repr().numpy()
+        got = torchvision.roi_align_quantized(X, scale, zero_point, boxes.dequantize().numpy(), *asked, engine=engine)
+        np.testing.assert_array_equal(got, want)
+
+
 @pytest.mark.parametrize("box", [(3, 1, 1, 4), (1, 3, 4, 1)])
 def test_torchvision_raises_for_an_adaptive_grid_over_a_box_turned_round_on_one_side(box):
     torch, ops = imported("torch"), imported("torchvision.ops")
