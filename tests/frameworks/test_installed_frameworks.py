@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import io
 import signal
 import subprocess
 import sys
 
 import numpy as np
+import onnx
 import pytest
 import tolerances
 from front_doors import CALL_ENGINES
+from private_models import run_model
 from required_peers import imported
 
 from onnx_roialign import PRESETS, RoiAlignError, identify
 from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.demo.torch_rand import torch_rand
 from onnx_roialign.frameworks import mindspore, paddle, torchvision
+from onnx_roialign.graph import repair, validate
 from onnx_roialign.sources import parse
 
 
@@ -184,6 +189,60 @@ def test_torchvisions_pyramid_keeps_its_scales_and_answers_0_for_boxes_without_a
     both[0](maps, [boxes], [(512, 768)])
     both[1](tensors, [torch.from_numpy(boxes)], [(512, 768)])
     assert both[1].scales == both[0].scales == [0.125, 0.03125]
+
+
+def test_torch_draws_the_numbers_that_the_demo_draws_without_it():
+    torch = imported("torch")
+    torch.manual_seed(3)
+    torch.rand(1000)
+    np.testing.assert_array_equal(torch_rand(3, 1000, (3, 17, 19)), torch.rand(3, 17, 19).numpy())
+
+
+# What the README says of exporters. paddle2onnx needs a Paddle of its own: tests/graph/test_exports.py has its files.
+
+
+def worst(model, arrays, want):
+    return np.abs(
+        run_model(model, dict(zip([i.name for i in model.graph.input], arrays, strict=True)), "native") - want
+    ).max()
+
+
+@pytest.mark.filterwarnings("ignore")  # the exporter says that it is old
+@pytest.mark.parametrize(("opset", "codes"), [(11, ["half-pixel-lost"]), (16, [])])
+def test_torchs_torchscript_exporter_drops_aligned_below_opset_16(opset, codes):
+    torch, ops = imported("torch"), imported("torchvision.ops")
+
+    class Pool(torch.nn.Module):
+        def forward(self, X, rois):
+            return ops.roi_align(X, rois, 2, 1.0, 2, True)
+
+    X = np.random.default_rng(20261208).random((1, 1, 12, 12), np.float32)
+    arrays = X, np.float32([[0, 1, 1, 9, 8]])
+    tensors, file = tuple(torch.from_numpy(array) for array in arrays), io.BytesIO()
+    torch.onnx.export(Pool(), tensors, file, opset_version=opset, dynamo=False)
+    model, want = onnx.load_from_string(file.getvalue()), Pool()(*tensors).numpy()
+    assert [finding.code for finding in validate(model, "torchvision:aligned=True")] == codes
+    assert (worst(model, arrays, want) > tolerances.KNOWN_WRONG_BY) == bool(codes)
+    assert worst(repair(model, "torchvision:aligned=True"), arrays, want) < tolerances.EXPORTS
+
+
+@pytest.mark.parametrize(("roi_end_mode", "codes"), [(0, []), (1, ["end-shift-minimum-size"])])
+def test_mindspores_exporter_gives_small_rois_a_minimum_size(roi_end_mode, codes, tmp_path):
+    ms = imported("mindspore")
+
+    class Pool(ms.nn.Cell):
+        def construct(self, X, rois):
+            return ms.ops.ROIAlign(2, 2, 0.5, 2, roi_end_mode)(X, rois)
+
+    X = np.random.default_rng(20261209).random((1, 1, 12, 12), np.float32)
+    arrays = X, np.float32([[0, 1, 1, 1.5, 1.5]])
+    tensors = [ms.Tensor(array) for array in arrays]
+    ms.export(Pool(), *tensors, file_name=str(tmp_path / "m"), file_format="ONNX")
+    model, want = onnx.load(tmp_path / "m.onnx"), Pool()(*tensors).asnumpy()
+    source = f"mindspore:roi_end_mode={roi_end_mode}"
+    assert [finding.code for finding in validate(model, source)] == codes
+    assert (worst(model, arrays, want) > tolerances.KNOWN_WRONG_BY) == bool(codes)
+    assert worst(repair(model, source), arrays, want) < tolerances.EXPORTS
 
 
 # What frameworks/paddle.py says of it.
