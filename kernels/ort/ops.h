@@ -34,7 +34,8 @@ struct Op : ort_abi::OrtCustomOp {
 };
 
 constexpr ort_abi::ONNXTensorElementDataType kQuantizedTypes[] = {ort_abi::ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8,
-                                                                  ort_abi::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8};
+                                                                  ort_abi::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8,
+                                                                  ort_abi::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32};
 
 // What the private op is called in models: today, and before (onnx_roialign/ops/roi_align.py, OP_TYPES).
 constexpr const char* kPrivateNames[] = {"AnyRoiAlign", "RoiAlign"};

@@ -89,6 +89,8 @@ OrtStatus* ROIALIGN_ORT_CALL compute(void* self, OrtKernelContext* context) {
   return guarded(*kernel.runtime.api, [&] {
     if (kernel.type == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8) {
       run<int8_t>(kernel, context);
+    } else if (kernel.type == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32) {
+      run<int32_t>(kernel, context);
     } else {
       run<uint8_t>(kernel, context);
     }

@@ -108,7 +108,8 @@ class RoiPooler {
         const float w1 = y.low_weight * x.low_weight, w2 = y.low_weight * x.high_weight;
         const float w3 = y.high_weight * x.low_weight, w4 = y.high_weight * x.high_weight;
         const float times = y.times * x.times;
-        values += times * (w1 * low[x.low] + w2 * low[x.high] + w3 * high[x.low] + w4 * high[x.high]);
+        const auto q = [](T value) { return static_cast<float>(value); };
+        values += times * (w1 * q(low[x.low]) + w2 * q(low[x.high]) + w3 * q(high[x.low]) + w4 * q(high[x.high]));
         weights += times * (w1 + w2 + w3 + w4);
       }
     }
@@ -117,8 +118,8 @@ class RoiPooler {
 
   T quantize(float value) const {
     const float rounded = std::nearbyint(value * (1 / arrays_.scale)) + static_cast<float>(arrays_.zero_point);
-    const float lowest = std::numeric_limits<T>::min(), highest = std::numeric_limits<T>::max();
-    return static_cast<T>(std::min(std::max(rounded, lowest), highest));
+    const double lowest = std::numeric_limits<T>::min(), highest = std::numeric_limits<T>::max();
+    return static_cast<T>(std::min(std::max(static_cast<double>(rounded), lowest), highest));
   }
 
   const Attributes& attributes_;
@@ -154,5 +155,6 @@ void qlinear_roi_align(const Attributes& attributes, const QuantizedArrays<T>& a
 
 template void qlinear_roi_align(const Attributes&, const QuantizedArrays<uint8_t>&, const Workers&);
 template void qlinear_roi_align(const Attributes&, const QuantizedArrays<int8_t>&, const Workers&);
+template void qlinear_roi_align(const Attributes&, const QuantizedArrays<int32_t>&, const Workers&);
 
 }  // namespace roialign

@@ -9,7 +9,7 @@
 
 namespace roialign {
 
-// A quantized q means scale * (q - zero_point); T is uint8_t or int8_t.
+// A quantized q means scale * (q - zero_point); T is uint8_t, int8_t or int32_t.
 template <class T>
 struct QuantizedArrays {
   const T* X;
@@ -28,10 +28,10 @@ std::string check_scale(float scale);
 
 // Computes arrays.Y; check_attributes, check_arrays (with float32 rois) and both of the above must have passed.
 //
-// A bin answers zero_point + round(mean / scale), clamped to T: ties to even, before the zero point is added. The mean
-// is scale * (sum of w * q - zero_point * sum of w) / samples in float32, summed sample by sample in the order of the
-// grid: where two quantized values are equally near, the order of these operations decides.
-// Throws std::bad_alloc only.
+// A bin answers zero_point + round(mean / scale), clamped to T (in float64, which has all of int32): ties to even,
+// before the zero point is added. The mean is scale * (sum of w * q - zero_point * sum of w) / samples in float32,
+// summed sample by sample in the order of the grid: where two quantized values are equally near, the order of these
+// operations decides. Throws std::bad_alloc only.
 template <class T>
 void qlinear_roi_align(const Attributes& attributes, const QuantizedArrays<T>& arrays, const Workers& workers);
 

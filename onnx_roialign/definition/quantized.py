@@ -3,7 +3,7 @@
 A quantized q means ``scale * (q - zero_point)``. A bin answers, in float32 and in this order:
 
     value = scale * (sum(w * q) - zero_point * sum(w)) / samples
-    Y     = zero_point + round(value * (1 / scale)), clamped to the type
+    Y     = zero_point + round(value * (1 / scale)), clamped to the type in float64, which has all of int32
 
 The sums run sample by sample in the order of the grid, each over its four weighted pixels, and round() takes ties to
 even, before the zero point is added. Ties are common (weights are often quarters), so that the order decides the last
@@ -28,13 +28,14 @@ from onnx_roialign.definition.geometry import Ranges, Samples
 from onnx_roialign.definition.pieces import channels_at_once
 from onnx_roialign.errors import RoiAlignError
 
-__all__ = ["check", "check_attributes", "check_signature", "roi_align"]
+__all__ = ["TYPES", "check", "check_attributes", "check_signature", "roi_align"]
 
 Array = npt.NDArray[Any]
 
 # A quantized bin costs the square of it, since torchvision's sums are not separable to the last bit. An adaptive grid
 # has no more samples than the map has pixels. kernels/pool/qlinear.cpp has the same bound.
 MAX_SAMPLING_RATIO = 32
+TYPES = ("uint8", "int8", "int32")  # torchvision's quint8, qint8 and qint32
 # Samples per bin from which on positions coincide in float32, far from zero.
 _COINCIDING = 65536
 # Samples along one axis in one table, and elements of one temporary array: they bound the memory of a call.
@@ -65,7 +66,7 @@ def roi_align(
     """Pools every RoI.
 
     Args:
-        X: (N, C, H, W) feature maps, uint8 or int8.
+        X: (N, C, H, W) feature maps, uint8, int8 or int32.
         x_scale: float32 scalar, finite and > 0, its reciprocal too.
         x_zero_point: scalar of X's type.
         rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image, float32.
@@ -87,7 +88,7 @@ def roi_align(
         for k in range(len(rois)):
             y, x = _ranges(start[k], end[k], X.shape[2:], attributes)
             samples = np.float32(max(_divisor(y) * _divisor(x), 1.0))
-            Y[k] = x_zero_point  # bins without samples
+            Y[k] = _quantize(np.zeros((), np.float32), scale, zero_point, X.dtype)  # bins without samples
             for rows, columns in itertools.product(_groups(y), _groups(x)):
                 size = (rows[1] - rows[0]) * (columns[1] - columns[0])
                 for channels in channels_at_once(X.shape[1], size):
@@ -100,7 +101,7 @@ def roi_align(
 def _quantize(means: Array, scale: np.float32, zero_point: np.float32, dtype: np.dtype[Any]) -> Array:
     limits = np.iinfo(dtype)
     rounded = np.rint(means * (np.float32(1) / scale)) + zero_point
-    return np.clip(rounded, limits.min, limits.max).astype(dtype)
+    return np.clip(rounded.astype(np.float64), limits.min, limits.max).astype(dtype)
 
 
 def check(
@@ -127,7 +128,7 @@ def check_signature(X: Given, x_scale: Given, x_zero_point: Given, rois: Given, 
     Raises:
         RoiAlignError: an input is not as `roi_align` describes it.
     """
-    common.check_signature(X, rois, batch_indices, types=("uint8", "int8"), rois_types=("float32",))
+    common.check_signature(X, rois, batch_indices, types=TYPES, rois_types=("float32",))
     for name, value, dtype in (("x_scale", x_scale, "float32"), ("x_zero_point", x_zero_point, X.dtype)):
         common.check_scalar(name, value)
         if value.dtype is not None and value.dtype != (dtype or value.dtype):
@@ -236,7 +237,7 @@ def _add(features: Array, y: _Places, x: _Places, values: Array, weights: Array)
             for b in (x.low_weight, x.high_weight)
         ]
         q = [
-            features[:, row[:, i].T[:, :, None], column[:, j].T[:, None]]
+            features[:, row[:, i].T[:, :, None], column[:, j].T[:, None]].astype(np.float32)
             for row in (y.low, y.high)
             for column in (x.low, x.high)
         ]

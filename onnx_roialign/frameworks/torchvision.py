@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["MultiScaleRoIAlign", "RoIAlign", "roi_align", "roi_align_quantized"]
 
 TYPES = ("float32", "float64", "float16")
-QUANTIZED_TYPES = ("uint8", "int8")
 
 Boxes = npt.ArrayLike | Sequence[npt.ArrayLike]
 Size = int | Sequence[int]
@@ -202,7 +201,7 @@ def _quantized_to_onnx(
     takes several images.
 
     Args:
-        dtype: uint8 or int8.
+        dtype: uint8, int8 or int32.
         output_size: as in the call.
         spatial_scale: as in the call.
         sampling_ratio: as in the call.
@@ -216,7 +215,7 @@ def _quantized_to_onnx(
 
 
 def _quantized_model(attributes: Attributes, dtype: npt.DTypeLike, opset: int) -> onnx.ModelProto:
-    graph = GraphWriter(opset, dtype, QUANTIZED_TYPES)
+    graph = GraphWriter(opset, dtype, quantized.TYPES)
     X = graph.input("input", ("N", "C", "H", "W"))
     scale, zero_point = graph.input("scale", (), np.float32), graph.input("zero_point", ())
     batch_indices, rois = graph.indices_and_boxes(graph.input("boxes", ("K", 5), np.float32))
@@ -244,8 +243,8 @@ def roi_align_quantized(
     first: pass them dequantized, ``scale * (q - zero_point)`` of their own in float32.
 
     Args:
-        input: (1, C, H, W) feature maps, uint8 or int8. torchvision allows one image only. It takes qint32 too, whose
-            values its float32 sums hold to 24 bits: such features are refused here; pool them dequantized.
+        input: (1, C, H, W) feature maps, uint8, int8 or int32, of whose values the float32 sums hold 24 bits.
+            torchvision allows one image only.
         scale: of input and of the answer; a float32.
         zero_point: of input and of the answer, in the range of input's type.
         boxes: as in `roi_align`, float32.
@@ -262,7 +261,7 @@ def roi_align_quantized(
         RoiAlignError: an argument that cannot be; the text names it.
         NativeLibraryError: engine "native" without a compiled library.
     """
-    X = features_of("input", input, QUANTIZED_TYPES)
+    X = features_of("input", input, quantized.TYPES)
     if len(X) != 1:
         raise RoiAlignError(f"input must be one image where it is quantized, got {len(X)}")
     limits = np.iinfo(X.dtype)

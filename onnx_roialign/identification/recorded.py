@@ -189,16 +189,24 @@ def _weigh(field: str, alive: Sequence[Semantics], table: Sequence[_Table]) -> E
     """What the calls show of one field, all fields before it being settled as far as they can be."""
     kept = {getattr(semantics, field) for semantics in alive}
     base = alive[0]
+    alone = {value: replace(base, **{field: value}) for value in FIELDS[field]}  # type: ignore[arg-type]
+    # A value that is open only with other values of other fields is taken with those.
+    meant = {
+        value: one if value not in kept or one in alive else next(s for s in alive if getattr(s, field) == value)
+        for value, one in alone.items()
+    }
     # A value that is still open against another one that is; where none is, against those that are not.
     first, *others = sorted(FIELDS[field], key=lambda value: value not in kept)
     for second in others[: len(kept) - 1] or others:
         chosen, other = sorted((first, second), key=FIELDS[field].index)
-        pair = [replace(base, **{field: chosen}), replace(base, **{field: other})]  # type: ignore[arg-type]
+        pair = [meant[chosen], meant[other]]
         telling, votes, best = _vote(pair, table)
         if best is not None:
             break
     else:
-        return Evidence(field, "hidden", None, "all recorded calls", (), (), _why_hidden(field, base, table))
+        bound = "several of its values fit, each with another value of another field"
+        why = _why_hidden(field, base, table) if meant == alone else bound
+        return Evidence(field, "hidden", None, "all recorded calls", (), (), why)
     one, place = best
     expected = tuple(
         (value, (float(one.answer(semantics)[place]),)) for value, semantics in zip((chosen, other), pair, strict=True)

@@ -19,7 +19,7 @@ __all__ = ["OPS", "OP_TYPES", "Attribute", "Axis", "Dim", "Input", "Op", "Value"
 Array = npt.NDArray[Any]
 
 _FLOATS = TYPES
-_QUANTIZED = ("uint8", "int8")
+_QUANTIZED = quantized.TYPES
 
 
 class Axis(NamedTuple):

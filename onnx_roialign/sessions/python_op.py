@@ -149,7 +149,7 @@ class _Shared:
         kinds = [(OP_TYPE, [element, element, number.dt_int64], _op) for element in (number.dt_float, number.dt_double)]
         kinds += [
             (QLINEAR_OP_TYPE, [element, number.dt_float, element, number.dt_float, number.dt_int64], _qlinear_op)
-            for element in (number.dt_uint8, number.dt_int8)
+            for element in (getattr(number, f"dt_{name}") for name in quantized.TYPES)
         ]
         self.ops = tuple(
             onnxruntime_extensions.onnx_op(

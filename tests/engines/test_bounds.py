@@ -79,7 +79,7 @@ def test_the_quantized_reference_needs_bounded_memory_beside_its_arrays(case):
     assert Y.ravel()[0] == 7
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+@pytest.mark.parametrize("dtype", quantized.TYPES)
 def test_quantized_sums_cut_into_pieces_are_the_same_to_the_bit(dtype, monkeypatch):
     rng = np.random.default_rng(20261130)
     X = rng.integers(0, 100, (1, 3, 12, 40)).astype(dtype)

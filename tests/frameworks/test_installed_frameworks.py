@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import io
 import signal
 import subprocess
 import sys
 
 import numpy as np
+import onnx
 import pytest
 import tolerances
 from front_doors import CALL_ENGINES
+from private_models import run_model
 from required_peers import imported
 
 from onnx_roialign import PRESETS, RoiAlignError, identify
 from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.demo.torch_rand import torch_rand
 from onnx_roialign.frameworks import mindspore, paddle, torchvision
+from onnx_roialign.graph import repair, validate
 from onnx_roialign.sources import parse
 
 
@@ -133,6 +138,31 @@ def test_torchvision_computes_float16_in_float16():
     assert 1e-4 < np.abs(theirs.astype(np.float32) - ours).max() < 1e-2
 
 
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
+@pytest.mark.parametrize("engine", CALL_ENGINES)
+@pytest.mark.parametrize(("kind", "dtype"), [("quint8", "uint8"), ("qint8", "int8"), ("qint32", "int32")])
+def test_torchvisions_quantized_answers_are_ours_to_the_bit(kind, dtype, engine):
+    """Integers of every size, scales and zero points with which they overflow the type among them."""
+    torch, ops = imported("torch"), imported("torchvision.ops")
+    rng, limits = np.random.default_rng([20261207, len(kind), len(engine)]), np.iinfo(dtype)
+    for _ in range(30):
+        most = min(int(rng.choice([100, 2**24, 2**31 - 1])), limits.max)
+        X = rng.integers(max(-most, limits.min), most, (1, 2, 7, 9), endpoint=True).astype(dtype)
+        scale, zero_point = np.float32(rng.choice([1, 0.1, 0.37, 123.4])), int(rng.integers(limits.min, limits.max))
+        start = rng.uniform(-3, 8, (6, 2))
+        rows = np.hstack([np.zeros((6, 1)), start, start + rng.uniform(0.1, 9, (6, 2))]).astype(np.float32)
+        # Boxes are quantized by the features' type there: as qint32 with steps of 1/64 they are what we are given.
+        step = 1 / 64 if dtype == "int32" else 0.25
+        boxes = torch.quantize_per_tensor(
+            torch.from_numpy(rows), step, 0 if dtype != "uint8" else 40, getattr(torch, kind)
+        )
+        asked = (2, 3), float(rng.choice([1, 0.5, 0.3])), int(rng.integers(-1, 4)), bool(rng.integers(2))
+        features = torch._make_per_tensor_quantized_tensor(torch.from_numpy(X), float(scale), zero_point)
+        want = ops.roi_align(features, boxes, *asked).int_repr().numpy()
+        got = torchvision.roi_align_quantized(X, scale, zero_point, boxes.dequantize().numpy(), *asked, engine=engine)
+        np.testing.assert_array_equal(got, want)
+
+
 @pytest.mark.parametrize("box", [(3, 1, 1, 4), (1, 3, 4, 1)])
 def test_torchvision_raises_for_an_adaptive_grid_over_a_box_turned_round_on_one_side(box):
     torch, ops = imported("torch"), imported("torchvision.ops")
@@ -159,6 +189,60 @@ def test_torchvisions_pyramid_keeps_its_scales_and_answers_0_for_boxes_without_a
     both[0](maps, [boxes], [(512, 768)])
     both[1](tensors, [torch.from_numpy(boxes)], [(512, 768)])
     assert both[1].scales == both[0].scales == [0.125, 0.03125]
+
+
+def test_torch_draws_the_numbers_that_the_demo_draws_without_it():
+    torch = imported("torch")
+    torch.manual_seed(3)
+    torch.rand(1000)
+    np.testing.assert_array_equal(torch_rand(3, 1000, (3, 17, 19)), torch.rand(3, 17, 19).numpy())
+
+
+# What the README says of exporters. paddle2onnx needs a Paddle of its own: tests/graph/test_exports.py has its files.
+
+
+def worst(model, arrays, want):
+    return np.abs(
+        run_model(model, dict(zip([i.name for i in model.graph.input], arrays, strict=True)), "native") - want
+    ).max()
+
+
+@pytest.mark.filterwarnings("ignore")  # the exporter says that it is old
+@pytest.mark.parametrize(("opset", "codes"), [(11, ["half-pixel-lost"]), (16, [])])
+def test_torchs_torchscript_exporter_drops_aligned_below_opset_16(opset, codes):
+    torch, ops = imported("torch"), imported("torchvision.ops")
+
+    class Pool(torch.nn.Module):
+        def forward(self, X, rois):
+            return ops.roi_align(X, rois, 2, 1.0, 2, True)
+
+    X = np.random.default_rng(20261208).random((1, 1, 12, 12), np.float32)
+    arrays = X, np.float32([[0, 1, 1, 9, 8]])
+    tensors, file = tuple(torch.from_numpy(array) for array in arrays), io.BytesIO()
+    torch.onnx.export(Pool(), tensors, file, opset_version=opset, dynamo=False)
+    model, want = onnx.load_from_string(file.getvalue()), Pool()(*tensors).numpy()
+    assert [finding.code for finding in validate(model, "torchvision:aligned=True")] == codes
+    assert (worst(model, arrays, want) > tolerances.KNOWN_WRONG_BY) == bool(codes)
+    assert worst(repair(model, "torchvision:aligned=True"), arrays, want) < tolerances.EXPORTS
+
+
+@pytest.mark.parametrize(("roi_end_mode", "codes"), [(0, []), (1, ["end-shift-minimum-size"])])
+def test_mindspores_exporter_gives_small_rois_a_minimum_size(roi_end_mode, codes, tmp_path):
+    ms = imported("mindspore")
+
+    class Pool(ms.nn.Cell):
+        def construct(self, X, rois):
+            return ms.ops.ROIAlign(2, 2, 0.5, 2, roi_end_mode)(X, rois)
+
+    X = np.random.default_rng(20261209).random((1, 1, 12, 12), np.float32)
+    arrays = X, np.float32([[0, 1, 1, 1.5, 1.5]])
+    tensors = [ms.Tensor(array) for array in arrays]
+    ms.export(Pool(), *tensors, file_name=str(tmp_path / "m"), file_format="ONNX")
+    model, want = onnx.load(tmp_path / "m.onnx"), Pool()(*tensors).asnumpy()
+    source = f"mindspore:roi_end_mode={roi_end_mode}"
+    assert [finding.code for finding in validate(model, source)] == codes
+    assert (worst(model, arrays, want) > tolerances.KNOWN_WRONG_BY) == bool(codes)
+    assert worst(repair(model, source), arrays, want) < tolerances.EXPORTS
 
 
 # What frameworks/paddle.py says of it.

@@ -194,9 +194,3 @@ def test_a_model_of_float64():
 def test_a_model_that_cannot_be_is_refused(arguments, text):
     with pytest.raises(RoiAlignError, match=re.escape(text)):
         torchvision.roi_align.to_onnx(2, **arguments)
-
-
-def test_quantized_int32_is_refused_in_one_line():
-    X, boxes = np.zeros((1, 1, 4, 4), np.int32), np.float32([[0, 0, 0, 2, 2]])
-    with pytest.raises(RoiAlignError, match=r"^input must be uint8 or int8, got int32$"):
-        torchvision.roi_align_quantized(X, 0.5, 0, boxes, 2)

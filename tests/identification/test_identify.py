@@ -529,6 +529,22 @@ def test_a_preset_that_some_call_rules_out_is_not_named_though_its_field_stays_h
     assert found.differs_from(PRESETS["openvino_half_pixel_for_nn"]) == ("max_start",)
 
 
+def test_two_fields_that_only_show_together_stay_hidden_and_rule_presets_out_together():
+    """A maximum without samples that is 0: it starts from 0, or from none where such bins are 0."""
+    X, images, attributes = np.ones((1, 1, 8, 8), np.float32), np.zeros(2, np.int64), Attributes(mode="max")
+    rois = np.float32([[1, 1, 4, 5], [3, 3, 3, 3]])
+    Y = meaning(ALIGNED)(X, rois, images, attributes)
+    assert Y[1].item() == 0
+    calls = [call for call in recorded("torchvision_aligned") if call.attributes.sampling_ratio]
+    found = identify_recorded([*calls, RecordedCall(X, rois, images, attributes, Y)])
+    assert {"empty", "max_start"} <= set(found.hidden)
+    assert evidence(found, "empty").reason == "several of its values fit, each with another value of another field"
+    assert (evidence(found, "empty").fitting, evidence(found, "max_start").fitting) == (("zero", "nan"), (None, 0.0))
+    assert (found.semantics.empty, found.semantics.max_start) == ("zero", None)
+    assert "torchvision_aligned" in found.names
+    assert "paddle_aligned" not in found.names, "NaN, and no start"
+
+
 def test_what_is_hidden_is_given_no_value_that_is_ruled_out():
     left = [replace(ALIGNED, end_shift=shift, border=border) for shift in (1.0, 0.5) for border in FIELDS["border"]]
     found = conclude([Evidence("offset", "decided", 0.5, "", (), (), "", (0.5,))], left)
