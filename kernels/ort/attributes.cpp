@@ -59,7 +59,7 @@ std::optional<std::string> AttributeReader::text(const char* name) const {
 bool AttributeReader::choice(const char* name, const char* first, const char* second) const {
   const std::string value = text(name).value_or(first);
   if (value != first && value != second) {
-    refuse(std::string(name) + " must be " + quoted(first) + " or " + quoted(second) + ", got " + quoted(value));
+    refuse(std::string(name) + " must be " + shown(first) + " or " + shown(second) + ", got " + shown(value));
   }
   return value == second;
 }
@@ -92,7 +92,7 @@ bool read_half_pixel(const AttributeReader& reader, int64_t opset) {
   if (mode == "half_pixel") return true;
   if (mode == "output_half_pixel") return false;
   if (mode) {
-    reader.refuse("coordinate_transformation_mode must be 'half_pixel' or 'output_half_pixel', got " + quoted(*mode));
+    reader.refuse("coordinate_transformation_mode must be 'half_pixel' or 'output_half_pixel', got " + shown(*mode));
   }
   if (opset == 0) {
     reader.refuse(

@@ -173,7 +173,7 @@ std::optional<std::string> config_entry(const OrtApi& api, const OrtSessionOptio
 int64_t integer_of(const char* key, const std::string& text) {
   const size_t sign = text.rfind('-', 0) == 0 ? 1 : 0;
   if (text.size() == sign || text.find_first_not_of("0123456789", sign) != std::string::npos) {
-    throw std::invalid_argument(std::string(key) + " must be an integer, got " + quoted(text));
+    throw std::invalid_argument(std::string(key) + " must be an integer, got " + shown(text));
   }
   return std::strtoll(text.c_str(), nullptr, 10);
 }
