@@ -6,8 +6,8 @@
 
 namespace roialign {
 
-// Returns a text as Python's repr shows it: between quotes, with quotes, backslashes and control characters escaped. Bytes
-// from 0x80 on stay as they are.
+// Returns a text as Python's repr shows it: between quotes, with quotes, backslashes and control characters escaped.
+// Bytes from 0x80 on stay as they are.
 std::string repr(const std::string& text);
 
 // Return a value as messages show it: of a text its repr in one line, cut where it is long.

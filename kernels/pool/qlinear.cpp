@@ -109,8 +109,9 @@ class RoiPooler {
         const float w1 = y.low_weight * x.low_weight, w2 = y.low_weight * x.high_weight;
         const float w3 = y.high_weight * x.low_weight, w4 = y.high_weight * x.high_weight;
         const float times = y.times * x.times;
-        const auto q = [](T value) { return static_cast<float>(value); };
-        values += times * (w1 * q(low[x.low]) + w2 * q(low[x.high]) + w3 * q(high[x.low]) + w4 * q(high[x.high]));
+        const auto number = [](T value) { return static_cast<float>(value); };
+        values += times * (w1 * number(low[x.low]) + w2 * number(low[x.high]) + w3 * number(high[x.low]) +
+                           w4 * number(high[x.high]));
         weights += times * (w1 + w2 + w3 + w4);
       }
     }

@@ -21,17 +21,18 @@ struct QuantizedArrays {
   int64_t N, C, H, W, num_rois;
 };
 
-// Refuses attributes that check_attributes allows and quantized results cannot have. Returns an empty text or the problem.
+// Refuses attributes that check_attributes allows and quantized results cannot have. Returns an empty text or the
+// problem.
 std::string check_qlinear_attributes(const Attributes& attributes);
 
 std::string check_scale(float scale);
 
 // Computes arrays.Y; the checks of problem.h (with float32 rois) and both of the above must have passed.
 //
-// A bin is zero_point + round(mean / scale), clamped to T in float64, which represents all of int32. Ties are rounded to
-// even, before the zero point is added. The mean is scale * (sum of w * q - zero_point * sum of w) / samples in float32,
-// summed sample by sample in the order of the grid. Where two quantized values are equally near, the order of these
-// operations decides. Throws std::bad_alloc only.
+// A bin is zero_point + round(mean / scale), clamped to T in float64, which represents all of int32. Ties are rounded
+// to even, before the zero point is added. The mean is scale * (sum of w * q - zero_point * sum of w) / samples in
+// float32, summed sample by sample in the order of the grid. Where two quantized values are equally near, the order of
+// these operations decides. Throws std::bad_alloc only.
 template <class T>
 void qlinear_roi_align(const Attributes& attributes, const QuantizedArrays<T>& arrays, const Workers& workers);
 
