@@ -1,4 +1,4 @@
-// What all arithmetic here relies on, checked where it is compiled: IEEE 754, each operation rounded to its own type.
+// Refuses compilers' options that break IEEE 754 arithmetic, in which each operation is rounded to its own type.
 #ifndef ONNX_ROIALIGN_ARITHMETIC_H_
 #define ONNX_ROIALIGN_ARITHMETIC_H_
 

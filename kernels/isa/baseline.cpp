@@ -219,26 +219,26 @@ struct F32 : Common<F32, float, FloatVector> {
     return any(reinterpret_cast<IntVector>((first == 0x7c00) | (second == 0x7c00)));
   }
 
-  // The nearest of the type, ties to even, in the upper half of each word. What any_special() is asked later is noted
-  // in seen: whether some lane must be rounded by itself.
+  // Rounds to the nearest value of the type, ties to even, in the upper half of each word. seen notes what
+  // any_special() tells later: whether some lane must be rounded by itself.
   static WordVector rounded(BFloat16, Reg a, WordVector&) {
     const WordVector bits = as_words(a);
-    return bits + 0x7fffu + (bits >> 16 & 1u);  // no carry makes an infinity of a NaN: see from_compute()
+    return bits + 0x7fffu + (bits >> 16 & 1u);  // no carry turns a NaN into an infinity: see from_compute()
   }
   static WordVector rounded(Half type, Reg a, WordVector& seen) { return joined(type, a, Reg{}, seen) << 16; }
   static bool any_special(BFloat16, WordVector) { return false; }
-  // 2^16 and beyond; what is less and rounds to 2^16 has become infinity's bits.
+  // Returns whether a value is 2^16 or more. A smaller one that rounds to 2^16 has become infinity by the rounding.
   static bool any_special(Half, WordVector seen) {
     return any(reinterpret_cast<IntVector>(as_shorts(seen) >= ((143 - kLeast) << 7)));
   }
 
-  // Two of them, the second's in the upper half of each word.
+  // Rounds two vectors and joins them, the values of the second in the upper half of each word.
   static WordVector joined(BFloat16 type, Reg first, Reg second, WordVector& seen) {
     return rounded(type, first, seen) >> 16 | (rounded(type, second, seen) & 0xffff0000u);
   }
-  // A power of two is added whose last place is the half's, so that the addition rounds. A subnormal half's last place
-  // is 2^-24, like that of 2^-14. Of the sum the lowest 16 bits count: the mantissa with its leading 1, to which the
-  // exponent above 2^-14's is added.
+  // To each value is added a power of two whose last place is that of the half, so that the addition rounds. The last
+  // place of a subnormal half is 2^-24, as that of 2^-14 is. The lowest 16 bits of the sum are the mantissa with its
+  // leading 1; the exponent, counted from that of 2^-14, is added to them.
   static WordVector joined(Half, Reg first, Reg second, WordVector& seen) {
     const WordVector upper = as_words(first) >> 16 | (as_words(second) & 0xffff0000u);
     const WordVector above = difference_or_0(upper & 0x7f807f80u, kLeast << 7);
@@ -249,7 +249,7 @@ struct F32 : Common<F32, float, FloatVector> {
     const WordVector sum = (low & 0xffffu) | high << 16;
     return as_words(as_unsigned(sum) + (as_unsigned(above) << 3)) | (upper & 0x80008000u);
   }
-  static constexpr int16_t kLeast = 113;  // the exponent of 2^-14, a half's least that is normal
+  static constexpr int16_t kLeast = 113;  // the exponent of 2^-14, the least normal half
   template <class T>
   static void store_rounded(T* to, Reg a) {
     WordVector seen{};
@@ -265,7 +265,7 @@ struct F32 : Common<F32, float, FloatVector> {
   }
   template <class T>
   static void store_upper(T* to, WordVector words) {
-#if defined(__SSE2__)  // GCC 12 would take them apart one by one
+#if defined(__SSE2__)  // GCC 12 would otherwise convert them one by one
     const __m128i bits = _mm_srai_epi32(reinterpret_cast<__m128i>(words), 16);
     _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packs_epi32(bits, bits));
 #else
@@ -284,7 +284,7 @@ struct F32 : Common<F32, float, FloatVector> {
   }
   static Reg as_float(WordVector bits) { return reinterpret_cast<Reg>(bits); }
   static Reg magnitude(Reg a) { return as_float(as_words(a) & 0x7fffffffu); }
-  // Of each 16 bits, without sign.
+  // Returns a - b, or 0 where that is negative, of each 16 bits without sign.
   static WordVector difference_or_0(WordVector a, int16_t b) {
     const ShortVector bs = ShortVector{} + b;
 #if defined(__SSE2__)
@@ -294,7 +294,7 @@ struct F32 : Common<F32, float, FloatVector> {
 #endif
   }
   static WordVector larger_shorts(WordVector a, WordVector b) {
-#if defined(__SSE2__)  // GCC 12 would compare and pick in five instructions
+#if defined(__SSE2__)  // GCC 12 would otherwise compare and select, in five instructions
     return as_words(_mm_max_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
 #else
     return as_words(as_shorts(a) > as_shorts(b) ? as_shorts(a) : as_shorts(b));

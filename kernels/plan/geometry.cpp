@@ -202,8 +202,8 @@ void Planner<C>::choose_window(Memory& memory, RoiPlan<C>& plan) const {
   const size_t lanes = static_cast<size_t>(costs_.lanes);
   auto* const touched = memory.take<int32_t>(static_cast<size_t>(x_.tap_count) + lanes);
   int32_t count = 0;
-  // From the leftmost bin to the rightmost, positions ascend but for single steps back (rounding, or a sample's other
-  // pixel), so that inserting each into the sorted list is cheap.
+  // From the leftmost bin to the rightmost positions ascend, but for short steps back (by rounding, or to a sample's
+  // other pixel), so it is cheap to insert each into the sorted list.
   for (int64_t b = 0; b < x_.bin_count; ++b) {
     const Bin& bin = x_.bins[x_.descending ? x_.bin_count - 1 - b : b];
     for (const Tap<C>* tap = x_.taps + bin.first_tap; tap != x_.taps + bin.first_tap + bin.tap_count; ++tap) {

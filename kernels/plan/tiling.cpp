@@ -1,4 +1,4 @@
-// Which RoIs of an image are pooled from a tile, how the tile lies, and which lines of a plane RoIs touch.
+// Decides which RoIs of an image are pooled from a tile, and how the tile lies; finds the units that RoIs touch.
 #include "plan/tiling.h"
 
 #include <algorithm>

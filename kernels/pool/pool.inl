@@ -211,7 +211,7 @@ inline S least_of(const PoolTask<S>& task, const Bin& row, const Bin& column) {
 constexpr size_t kAhead = 2;
 template <class T, class S>
 inline ROIALIGN_INLINE void fetch_target(const PoolTask<S>& task, const RoiPlan<S>& plan, int64_t first, int64_t last) {
-  constexpr int64_t kLine = 64, kMost = 64;  // more lines would push the input out of the first-level cache
+  constexpr int64_t kLine = 64, kMost = 64;  // more lines would push other useful ones out of the cache
   const int64_t bins = task.output_height * task.output_width;
   const T* const out = static_cast<const T*>(task.Y) + (plan.roi * task.channels + first) * bins;
   const int64_t lines = (last - first) * bins * static_cast<int64_t>(sizeof(T)) / kLine + 1;
