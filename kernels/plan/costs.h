@@ -33,7 +33,7 @@ constexpr double kTileBin = 0.2;
 // Way::kTile: turning a TileUnit of one channel, once for all RoIs that touch it.
 constexpr double kTurnedUnit = 1.5;
 
-// The rest is paid once for all channels, so these are nanoseconds per RoI or per image.
+// The rest is paid once for all channels, so these are nanoseconds per RoI or per image. The script does not fit them.
 
 // Listing a RoI's points so that many channels can pool from the list: each point.
 constexpr double kListedPoint = 1;

@@ -137,11 +137,6 @@ def report(isa: str, kind: str, rows: list[Row], now: dict[str, float], fitted: 
     for name in VECTOR_COSTS:
         value = f"{fitted[name]:.2g}" if name in fitted else "?"
         lines.append(f"  costs.{name} = {value};  // now {now[name]:g}")
-    once = {model.way: [row["roi_ns"] for row in rows if row["way"] == model.way] for model in MODELS}
-    for way in ("columns", "tile"):
-        if once[way] and once["points"]:
-            more = median(once[way]) - median(once["points"])
-            lines.append(f"  to plan a RoI for {way} takes {more:.0f} ns more than for points")
     return lines
 
 

@@ -29,20 +29,22 @@ using namespace roialign;  // NOLINT: a program about this namespace
 constexpr double kTooDear = 1e30;
 // A cost is measured as the difference between calls of few and of many channels, so that planning, which is done once
 // for all channels, is no part of it. The larger map takes 370 KB of float32 and lies in a second-level cache.
-constexpr int64_t kFewChannels = 32, kManyChannels = 64, kHeight = 38, kWidth = 38, kRois = 64;
+constexpr int64_t kFewChannels = 32, kManyChannels = 64, kHeight = 38, kWidth = 38;
 
 struct CallShape {
   int64_t output;          // bins along each axis
   int64_t sampling_ratio;  // samples along each axis of a bin
   float size;              // pixels of the map along each axis of a RoI
+  int64_t rois;            // how many share a tile; so many that the call is not small (kSmallCall of roi_align.cpp)
 };
 
-// Few and many bins, dense and sparse samples, small and large RoIs. The first ones span all three already.
-constexpr CallShape kShapes[] = {
-    {1, 1, 1},   {7, 2, 12}, {14, 2, 30}, {7, 1, 30}, {2, 2, 4},   {3, 4, 8},   {7, 2, 30}, {14, 1, 12}, {1, 4, 12},
-    {2, 1, 30},  {4, 2, 6},  {28, 1, 30}, {5, 3, 20}, {7, 4, 30},  {1, 2, 3},   {7, 1, 7},  {14, 2, 14}, {3, 2, 30},
-    {10, 2, 20}, {2, 4, 20}, {1, 8, 30},  {7, 3, 20}, {20, 1, 20}, {12, 1, 36}, {4, 4, 36}, {6, 2, 36},  {3, 1, 3},
-};
+// Few and many bins, dense and sparse samples, small and large RoIs. The first nine span all of that already.
+constexpr CallShape kShapes[] = {{1, 1, 1, 128},  {7, 2, 12, 16},  {14, 2, 30, 64}, {7, 1, 30, 128},  {2, 2, 4, 32},
+                                 {3, 4, 8, 128},  {7, 2, 30, 16},  {14, 1, 12, 64}, {1, 4, 12, 128},  {2, 1, 30, 64},
+                                 {4, 2, 6, 16},   {28, 1, 30, 64}, {5, 3, 20, 128}, {7, 4, 30, 16},   {1, 2, 3, 128},
+                                 {7, 1, 7, 16},   {14, 2, 14, 64}, {3, 2, 30, 128}, {10, 2, 20, 64},  {2, 4, 20, 32},
+                                 {1, 8, 30, 128}, {7, 3, 20, 128}, {20, 1, 20, 16}, {12, 1, 36, 128}, {4, 4, 36, 16},
+                                 {6, 2, 36, 64},  {3, 1, 3, 128}};
 
 VectorCosts forced(VectorCosts costs, const std::string& way) {
   const bool listed = way == "gathered";
@@ -57,9 +59,9 @@ template <class S>
 struct Call {
   Call(const CallShape& shape, int64_t channels)
       : X(static_cast<size_t>(channels * kHeight * kWidth)),
-        rois(static_cast<size_t>(kRois * 4)),
-        batch_indices(static_cast<size_t>(kRois)),
-        Y(static_cast<size_t>(kRois * channels * shape.output * shape.output)) {
+        rois(static_cast<size_t>(shape.rois * 4)),
+        batch_indices(static_cast<size_t>(shape.rois)),
+        Y(static_cast<size_t>(shape.rois * channels * shape.output * shape.output)) {
     std::minstd_rand random(1);
     const auto uniform = [&](double most) { return static_cast<S>(most * static_cast<double>(random()) / 2147483647); };
     for (S& feature : X) feature = uniform(1);
@@ -83,7 +85,7 @@ struct Call {
     arrays.C = channels;
     arrays.H = kHeight;
     arrays.W = kWidth;
-    arrays.num_rois = kRois;
+    arrays.num_rois = shape.rois;
   }
 
   std::vector<S> X, rois;
@@ -119,8 +121,8 @@ bool features_of(const Call<S>& call, const VectorCosts& costs, const std::strin
   Memory memory;
   Planner<S> planner(call.attributes, call.arrays.C, kHeight, kWidth, costs, way == Way::kTile ? &sizes : nullptr,
                      memory);
-  std::vector<RoiPlan<S>> plans(kRois);
-  for (int64_t roi = 0; roi < kRois; ++roi) {
+  std::vector<RoiPlan<S>> plans(static_cast<size_t>(call.arrays.num_rois));
+  for (int64_t roi = 0; roi < call.arrays.num_rois; ++roi) {
     RoiPlan<S>& plan = plans[static_cast<size_t>(roi)];
     planner.plan(corners_of<S, S>(call.arrays, roi), true, memory, plan);
     const double down = plan.rows.tap_count, across = plan.columns.tap_count;
@@ -169,14 +171,13 @@ void measure(const Isa& real, const char* type, const CallShape& shape, double m
     Features features;
     if (!features_of(many, costs, way, features)) continue;
     const double few_ns = time_of(few, isa, milliseconds), many_ns = time_of(many, isa, milliseconds);
-    const double planes = static_cast<double>(kRois * (kManyChannels - kFewChannels));
-    const double once = (2 * few_ns - many_ns) / static_cast<double>(kRois);  // as kManyChannels is twice kFewChannels
+    const double rois = static_cast<double>(shape.rois), channels = static_cast<double>(kManyChannels - kFewChannels);
     std::printf(
-        "{\"isa\": \"%s\", \"type\": \"%s\", \"way\": \"%s\", \"plane_ns\": %.3f, \"roi_ns\": %.1f, \"bins\": %d, "
+        "{\"isa\": \"%s\", \"type\": \"%s\", \"way\": \"%s\", \"plane_ns\": %.3f, \"bins\": %d, "
         "\"lanes\": %d, \"tile_lanes\": %d, \"points\": %.3f, \"vectors\": %.3f, \"pixels\": %.3f, \"units\": %.3f}\n",
-        isa.name, type, name, (many_ns - few_ns) / planes, once, static_cast<int>(shape.output * shape.output),
-        costs.lanes, features.tile_lanes, features.points / kRois, features.vectors / kRois, features.pixels / kRois,
-        features.units / kRois);
+        isa.name, type, name, (many_ns - few_ns) / channels / rois, static_cast<int>(shape.output * shape.output),
+        costs.lanes, features.tile_lanes, features.points / rois, features.vectors / rois, features.pixels / rois,
+        features.units / rois);
     std::fflush(stdout);
   }
 }

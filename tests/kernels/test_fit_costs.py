@@ -43,7 +43,7 @@ def rows(fit_costs, costs):
     for model in fit_costs.MODELS:
         for bins, points, vectors, pixels, units in SIZES:
             sizes = {"points": points, "vectors": vectors, "pixels": pixels, "units": units}
-            row = {"way": model.way, "bins": bins, "lanes": 4, "tile_lanes": 8, "roi_ns": 100.0, **sizes}
+            row = {"way": model.way, "bins": bins, "lanes": 4, "tile_lanes": 8, **sizes}
             yield row | {"plane_ns": sum(costs[name] * term(row) for name, term in model.terms.items())}
 
 
@@ -73,4 +73,4 @@ def test_a_report_names_each_cost(fit_costs):
     lines = fit_costs.report("neon", "float32", measured, COSTS | {"gathered_vector": 4.0}, fit_costs.fit(measured))
     assert lines[0] == "\nkernels/isa/neon.cpp, float32 (median error 0% fitted, 0% as it stands)"
     assert lines[1] == "  costs.gathered_vector = 4;  // now 4"
-    assert lines[-1] == "  to plan a RoI for tile takes 0 ns more than for points"
+    assert lines[-1] == "  costs.point = 0.3;  // now 0.3"
