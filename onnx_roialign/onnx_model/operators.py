@@ -18,8 +18,9 @@ def schema_of(op_type: str, opset: int) -> onnx.defs.OpSchema | None:
 
 
 def type_name(kind: int) -> str:
-    """An element type (TensorProto.DataType) as schemas write it."""
-    return str(onnx.TensorProto.DataType.Name(kind)).lower()
+    """An element type (TensorProto.DataType) as schemas write it; its number where it is none."""
+    known = kind in onnx.TensorProto.DataType.values()
+    return str(onnx.TensorProto.DataType.Name(kind)).lower() if known else str(kind)
 
 
 def tensor_of(kind: int) -> str:

@@ -338,9 +338,9 @@ def type_of(text):
     return helper.make_tensor_type_proto(TensorProto.DataType.Value(inner.upper()), (2, 3, 4, 4))
 
 
-def of_type(name, text, body):
+def of_type(name, text, body, **attributes):
     """One operator at opset 22, in the graph or in a function, whose own values have no types."""
-    node = helper.make_node(name, ["x"], ["y"], "newer")
+    node = helper.make_node(name, ["x"], ["y"], "newer", **attributes)
     values = [helper.make_value_info(one, type_of(text)) for one in "xy"]
     imports, nodes, functions = [helper.make_opsetid("", 22), helper.make_opsetid("local", 1)], [node], []
     if body == "function":
@@ -357,6 +357,36 @@ def refusal(given, target):
     except RoiAlignError as error:
         return str(error)
     return ""
+
+
+@pytest.mark.parametrize("body", ["graph", "function"])
+@pytest.mark.parametrize(
+    ("to", "name"), [(99, "99"), (-1, "-1"), (2**40, str(2**40)), (TensorProto.COMPLEX64, "complex64")]
+)
+def test_a_cast_to_what_is_no_type_is_refused_in_our_words(to, name, body):
+    given = of_type("Cast", "tensor(float)", body, to=to)
+    with pytest.raises(RoiAlignError, match=rf"convertible to opset 16, got Cast to {name}, which opset 16 has not"):
+        convert_opset(given, 16)
+
+
+@pytest.mark.parametrize("body", ["graph", "function"])
+def test_the_type_of_what_a_sequence_holds_may_be_stated(body):
+    nodes = [
+        helper.make_node("SequenceEmpty", [], ["none"], dtype=TensorProto.FLOAT),
+        helper.make_node("SequenceInsert", ["none", "X"], ["one"]),
+        helper.make_node("SequenceLength", ["one"], ["length"]),
+        helper.make_node("Cast", ["length"], ["factor"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["X", "factor"], ["through"]),
+    ]
+    if body == "function":
+        nodes[-1].output[:] = ["y"]
+        for node in nodes:
+            node.input[:] = ["x" if name == "X" else name for name in node.input]
+        given = in_function(22, *nodes)
+    else:
+        given = make_model([*nodes, roi_align_node("through", "rois", "batch_indices", "Y", **HALF)], 22)
+    for got, want in zip(run(convert_opset(given, 16), FEEDS), run(given, FEEDS), strict=True):
+        np.testing.assert_array_equal(got, want)
 
 
 @pytest.mark.parametrize("body", ["graph", "function"])

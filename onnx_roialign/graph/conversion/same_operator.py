@@ -80,7 +80,8 @@ def lacking_type(node: ir.Node, opset: int, known: Known) -> str | None:
     if schema is None:
         return None
     stated = _stated_type(node)
-    if stated and schema.outputs and tensor_of(stated) not in schema.outputs[0].types:
+    stated_types = {tensor_of(stated), f"seq({tensor_of(stated)})"}  # SequenceEmpty's is that of what it holds
+    if stated and schema.outputs and stated_types.isdisjoint(schema.outputs[0].types):
         return f"{node.op_type} to {type_name(stated)}"
     for values, parameters in ((node.inputs, schema.inputs), (node.outputs, schema.outputs)):
         for position, value in enumerate(values):
