@@ -382,9 +382,9 @@ def test_the_type_of_what_a_sequence_holds_may_be_stated(body):
         nodes[-1].output[:] = ["y"]
         for node in nodes:
             node.input[:] = ["x" if name == "X" else name for name in node.input]
-        given = in_function(22, *nodes)
+        given = in_function(21, *nodes)
     else:
-        given = make_model([*nodes, roi_align_node("through", "rois", "batch_indices", "Y", **HALF)], 22)
+        given = make_model([*nodes, roi_align_node("through", "rois", "batch_indices", "Y", **HALF)], 21)
     for got, want in zip(run(convert_opset(given, 16), FEEDS), run(given, FEEDS), strict=True):
         np.testing.assert_array_equal(got, want)
 
