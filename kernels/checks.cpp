@@ -1,4 +1,5 @@
-// The door: every rule that attributes and arrays must keep, checked once, with the message that names what broke it.
+// Checks every rule that attributes and arrays must keep, once for each call, and names what breaks a rule in a
+// message.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -13,17 +14,19 @@
 #include "plan/corners.h"
 #include "plan/geometry.h"
 #include "problem.h"
+#include "shown.h"
 
 namespace roialign {
 namespace {
 
 constexpr int64_t kMaxSamplingRatio = 16384;
 constexpr int64_t kMaxOutputSize = 32768;
-// Bounds the time and the memory of one RoI where the grid is fixed; an adaptive one is bounded by the map.
+// The most samples along an axis of one RoI where sampling_ratio fixes them: it bounds a RoI's time and memory. An
+// adaptive grid is bounded by the map.
 constexpr int64_t kMaxSamples = int64_t{1} << 20;
-// A RoI as long as the map has a tap for each pixel of an axis, which took 150 to 230 bytes a pixel with all that is
-// planned beside it: 2.5 GB for 2^24 pixels in one bin of float32, so up to 1 GB here. Taps are counted in 32 bits, of
-// which 12 times this bound and a few for each bin are far.
+// The longest axis of a map. A RoI as long as the map has a tap for each pixel of an axis, which took 150 to 230 bytes
+// a pixel with everything else that is planned: 2.5 GB for 2^24 pixels in one bin of float32, so up to 1 GB here. Taps
+// are counted in 32 bits; a RoI has at most about 12 times this bound and a few for each bin, which is far below 2^31.
 constexpr int64_t kMaxMapSize = int64_t{1} << 22;
 
 __attribute__((cold, format(printf, 1, 2))) std::string text(const char* format, ...) {
@@ -56,7 +59,7 @@ std::string check_sampling_ratio(const Attributes& attributes) {
   return {};
 }
 
-// The numbers of Semantics, in the order of its fields. One that may be absent is -infinity then.
+// A number of Semantics. One that may be absent is -infinity where it is.
 struct Number {
   const char* name;
   double value;
@@ -65,6 +68,7 @@ struct Number {
   bool absent() const { return may_be_absent && value == -std::numeric_limits<double>::infinity(); }
 };
 
+// Returns the numbers of Semantics in the order of its fields.
 std::array<Number, 5> numbers_of(const Semantics& semantics) {
   return {{{"offset", semantics.offset, false},
            {"min_size", semantics.min_size, true},
@@ -73,7 +77,7 @@ std::array<Number, 5> numbers_of(const Semantics& semantics) {
            {"max_start", semantics.max_start, true}}};
 }
 
-// As the kernels compute with it.
+// Returns whether a number is finite in C, the type that the kernels compute with.
 template <class C>
 bool is_finite_as(double value) {
   return std::isfinite(static_cast<C>(value));
@@ -92,7 +96,7 @@ std::string check_numbers(const Attributes& attributes, const char* type) {
   return {};
 }
 
-// Whether a * b overflows int64; both are >= 0.
+// Computes a * b, both at least 0. Returns false where the product overflows.
 bool product(int64_t a, int64_t b, int64_t& result) { return !__builtin_mul_overflow(a, b, &result); }
 
 const char* const kSizes[] = {"N", "C", "H", "W", "num_rois"};
@@ -103,8 +107,8 @@ std::string shape_of_x(const Arrays& arrays) {
 
 const char* const kColumns[4] = {"x1", "y1", "x2", "y2"};
 
-// Coordinates up to this magnitude stay finite when scaled, whatever their signs. Nearly all do, and to look at the
-// four numbers of a RoI alone takes 3 ns instead of 5.
+// Returns a magnitude up to which coordinates surely stay finite when scaled, or -1 where there is none. Nearly all
+// coordinates are below it, and comparing the four numbers of a RoI with it takes 3 ns instead of 5.
 template <class C>
 C surely_finite(const Attributes& attributes) {
   const C eighth = std::numeric_limits<C>::max() / 8;
@@ -115,7 +119,7 @@ C surely_finite(const Attributes& attributes) {
   return small ? limit : C{-1};
 }
 
-// read: the corners of a RoI, by its row.
+// Checks the corners of all RoIs; read(row) returns those of one.
 template <class C, class Read>
 std::string check_corners(const Attributes& attributes, int64_t num_rois, const Read& read) {
   const Scaling<C> scale(attributes);
@@ -133,7 +137,8 @@ std::string check_corners(const Attributes& attributes, int64_t num_rois, const 
     for (int column = 0; column < 4; ++column) {
       const int axis = column % 2;
       const Axis<C> scaled = scale.unbounded(at[axis], at[axis + 2]);
-      // A start that overflows names itself; an end, or a size though both ends are finite, names the end.
+      // Where a start overflows, the start is named. Where an end overflows, or a size though both ends are finite, the
+      // end is named.
       if (column < 2 ? std::isfinite(scaled.start) : std::isfinite(scaled.size)) continue;
       return text("rois must stay finite when scaled by %.9g, got %.9g at row %lld, column %d (%s)",
                   attributes.spatial_scale, static_cast<double>(at[column]), wide(row), column, kColumns[column]);

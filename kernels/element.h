@@ -1,9 +1,11 @@
-// The 16-bit element types and their conversions, one value at a time; vectors have their own in the files of isa/.
+// The 16-bit element types and the conversions of single values; vectors are converted in the files of isa/.
 #ifndef ONNX_ROIALIGN_ELEMENT_H_
 #define ONNX_ROIALIGN_ELEMENT_H_
 
 #include <cstdint>
 #include <cstring>
+
+#include "arithmetic.h"
 
 namespace roialign {
 
@@ -37,7 +39,7 @@ inline float to_compute(Half value) {
   return float_from_bits(bits_from_float(float_from_bits(magnitude << 13) * 0x1p112f) | sign);
 }
 
-// b where either is NaN.
+// Returns the larger of two values, and b where either is NaN.
 template <class S>
 inline S larger(S a, S b) {
   return a > b ? a : b;
@@ -50,8 +52,8 @@ inline bool is_finite(S a) {
 
 inline void from_compute(float value, float& out) { out = value; }
 inline void from_compute(double value, double& out) { out = value; }
-// To nearest, ties to even. No carry makes an infinity of a NaN: what is pooled has a NaN from a bfloat16, whose lower
-// bits are 0, or from arithmetic, whose are too.
+// Rounds to nearest, ties to even. No carry turns a NaN into an infinity: a NaN in what is pooled comes from a bfloat16
+// or from arithmetic, and the lower 16 bits of both are 0.
 inline void from_compute(float value, BFloat16& out) {
   const uint32_t bits = bits_from_float(value);
   out.bits = static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
@@ -65,8 +67,8 @@ inline void from_compute(float value, Half& out) {
     half = 0x7e00u | (magnitude >> 13 & 0x3ffu);
   } else if (magnitude >= 0x477ff000u) {  // 65520, the first that rounds to infinity
     half = 0x7c00u;
-  } else if (magnitude <
-             0x38800000u) {  // below 2^-14: the addition's own rounding leaves the subnormal in the low bits
+  } else if (magnitude < 0x38800000u) {
+    // Below 2^-14 the half is subnormal: the addition rounds it and leaves it in the low bits.
     half = bits_from_float(float_from_bits(magnitude) + 0.5f) - 0x3f000000u;
   } else {
     half = (magnitude - 0x38000000u + 0xfffu + (magnitude >> 13 & 1u)) >> 13;

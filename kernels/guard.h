@@ -1,4 +1,4 @@
-// The boundary between C++ and C: no exception passes it.
+// The boundary between C++ and C, which no exception may pass.
 #ifndef ONNX_ROIALIGN_GUARD_H_
 #define ONNX_ROIALIGN_GUARD_H_
 
@@ -12,19 +12,19 @@ namespace roialign {
 
 enum class Failure { kInvalidArgument, kNotSupported, kOther };
 
-// An instruction set that the library or the CPU lacks.
+// Thrown for an instruction set that the library or the CPU lacks.
 class NotSupported : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-// Throws what a check found: an empty text is none.
+// Throws the problem that a check found; an empty text means that it found none.
 inline void require_none(const std::string& problem, const std::string& where = {}) {
   if (!problem.empty()) throw std::invalid_argument(problem + where);
 }
 
-// Returns what body returns or, where it throws, what report(failure, text) does. Every exported function and every
-// function that ONNX Runtime calls runs inside. Handlers allocate nothing: memory may be what ran out.
+// Returns what body returns or, where body throws, what report(failure, text) returns. Every exported function and
+// every function that ONNX Runtime calls runs inside it. report must allocate no memory, since memory may have run out.
 template <class Body, class Report>
 auto guarded(Body&& body, const Report& report) noexcept -> decltype(body()) {
   try {

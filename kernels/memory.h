@@ -1,4 +1,4 @@
-// Memory for many small arrays that go together: they lie one after the other, each from a cache line's start.
+// Memory for many small arrays that are released together. Each array begins at a cache line, after the one before.
 #ifndef ONNX_ROIALIGN_MEMORY_H_
 #define ONNX_ROIALIGN_MEMORY_H_
 
@@ -10,12 +10,12 @@
 
 namespace roialign {
 
-// A plan is a dozen arrays: a malloc each would cost more than the geometry, and std::pmr's resource took 130 of the
-// 1,820 instructions of a call that pools one value.
+// A plan consists of a dozen arrays. A malloc for each would cost more than the geometry, and std::pmr's resource took
+// 130 of the 1,820 instructions of a call that pools one value.
 class Memory {
  public:
   Memory() = default;
-  // Begins in room, a whole number of lines from a line's start, and goes on in memory of its own.
+  // Uses room first, which must begin at a cache line and hold whole lines, and then memory of its own.
   Memory(std::byte* room, size_t size) : room_(room), room_size_(size), next_(room), left_(size) {}
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
@@ -23,7 +23,7 @@ class Memory {
     if (newest_ != nullptr) free_blocks();
   }
 
-  // Not initialised. Throws std::bad_alloc.
+  // Returns an array that is not initialised. Throws std::bad_alloc.
   template <class T>
   T* take(size_t count) {
     if (count > kMost / sizeof(T)) throw std::bad_alloc();
@@ -35,7 +35,7 @@ class Memory {
     return static_cast<T*>(taken);
   }
 
-  // All that was taken goes.
+  // Releases everything that was taken.
   void release() {
     if (newest_ != nullptr) free_blocks();
     next_ = room_;
@@ -44,7 +44,7 @@ class Memory {
 
  private:
   static constexpr size_t kLine = 64;
-  static constexpr size_t kMost = SIZE_MAX / 4;  // bytes: sums with it and its double do not wrap
+  static constexpr size_t kMost = SIZE_MAX / 4;  // bytes of an array: no sum or doubling below can wrap around
   static constexpr size_t kFirstBlock = size_t{1} << 12;
   struct Block {
     Block* before;

@@ -1,4 +1,4 @@
-// Work that is cut into tasks for a call's workers.
+// Runs work that is cut into tasks on a call's workers.
 #ifndef ONNX_ROIALIGN_PARALLEL_H_
 #define ONNX_ROIALIGN_PARALLEL_H_
 
@@ -10,8 +10,8 @@
 
 namespace roialign {
 
-// Runs body(i) for i in [0, count) on the workers. The first exception of any of them is thrown here, after all have
-// ended; tasks that have not begun by then do nothing.
+// Runs body(i) for i in [0, count) on the workers. Where a task throws, its exception (the first, where several do) is
+// thrown here after all tasks have ended; tasks that had not begun when it was thrown do nothing.
 template <class Body>
 void parallel(const Workers& workers, size_t count, const Body& body) {
   if (count <= 1 || workers.threads <= 1) {
@@ -21,7 +21,7 @@ void parallel(const Workers& workers, size_t count, const Body& body) {
   struct Shared {
     const Body& body;
     std::atomic<bool> failed{false};
-    std::exception_ptr failure{};  // written by the one task that sets failed first
+    std::exception_ptr failure{};  // written only by the task that sets failed first
   } shared{body};
   workers.parallel_for(
       workers.context,
@@ -30,7 +30,7 @@ void parallel(const Workers& workers, size_t count, const Body& body) {
         if (work.failed.load(std::memory_order_relaxed)) return;
         try {
           work.body(i);
-        } catch (...) {  // may not pass through the workers, which can be ONNX Runtime's
+        } catch (...) {  // no exception may pass through the workers, which can be ONNX Runtime's
           if (!work.failed.exchange(true)) work.failure = std::current_exception();
         }
       },

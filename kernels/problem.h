@@ -1,4 +1,5 @@
-// One RoiAlign call as the kernels see it: attributes, arrays, the checks at the door and the one entry behind it.
+// One RoiAlign call inside the library: its attributes and arrays, the checks of both, and the function that computes
+// it.
 #ifndef ONNX_ROIALIGN_PROBLEM_H_
 #define ONNX_ROIALIGN_PROBLEM_H_
 
@@ -13,13 +14,13 @@ enum class ElementType : int32_t { kFloat32 = 1, kFloat16 = 10, kFloat64 = 11, k
 constexpr ElementType kElementTypes[] = {ElementType::kFloat32, ElementType::kFloat64, ElementType::kFloat16,
                                          ElementType::kBFloat16};
 
-// Everything in which RoIAligns differ; onnx_roialign/definition/semantics.py tells what each field means.
+// Everything in which RoIAligns differ; onnx_roialign/definition/semantics.py says what each field means.
 struct Semantics {
   double offset;
-  double min_size;  // -infinity: none
+  double min_size;  // -infinity where there is none
   double start_shift;
   double end_shift;
-  double max_start;  // -infinity: none
+  double max_start;  // -infinity where there is none
   bool adaptive_floor;
   bool empty_nan;
   bool max_samples;
@@ -37,7 +38,7 @@ struct Attributes {
 
 struct Arrays {
   ElementType type;       // of X and Y
-  ElementType rois_type;  // rounded once to the type that coordinates are computed in
+  ElementType rois_type;  // of rois, which are rounded once to the type that coordinates are computed in
   const void* X;
   const void* rois;
   const int64_t* batch_indices;
@@ -49,44 +50,42 @@ struct Arrays {
   int64_t row(int64_t i) const { return rows == nullptr ? i : rows[i]; }
 };
 
-// Of Y.
+// The shape of Y.
 inline std::array<int64_t, 4> pooled_shape(const Attributes& attributes, const Arrays& arrays) {
   return {arrays.num_rois, arrays.C, attributes.output_height, attributes.output_width};
 }
 
-// Of channels or RoIs: first to last - 1.
+// A range of channels or of RoIs: first to last - 1.
 struct Range {
   int64_t first;
   int64_t last;
 };
 
-// Runs task(user, i) for every i in [0, count), on any threads, and returns when all are done.
+// The threads that a call may use.
 struct Workers {
+  // Runs task(user, i) for every i in [0, count) on any threads, and returns when all tasks have ended.
   void (*parallel_for)(void* context, void (*task)(void* user, size_t i), size_t count, void* user);
   void* context;
-  int threads;  // how many run at once: the work is cut for that many
+  int threads;  // how many run at once; the work is cut for that many
 };
 
-struct Isa;  // one instruction set's kernels: dispatch.h
+struct Isa;  // the kernels of one instruction set, see pool/pool.h
 
-// More do not help, and each costs memory for its stack.
+// A call uses at most this many threads: more do not help, and each costs memory for its stack.
 constexpr int64_t kMaxThreads = 1024;
 
-// The checks at the door, in the order in which they are made; onnx_roialign/definition/attributes.py makes the same
-// ones in the same order and words. Each returns an empty text, or "<input> <rule>, got <value> [at <where>]".
+// The checks of a call, in the order in which they are made. onnx_roialign/definition/ makes the same checks in the
+// same order and words. Each returns an empty text, or "<input> <rule>, got <value> [at <where>]".
 std::string check_attributes(const Attributes& attributes);
 std::string check_threads(int64_t threads);
-// The types themselves, and whether every number is finite in the type in which coordinates of it are computed.
+// Checks both types, and that every number is finite in the type in which coordinates are computed.
 std::string check_types(const Attributes& attributes, ElementType type, ElementType rois_type);
 std::string check_sizes(const Attributes& attributes, const Arrays& arrays);
-// Of batch_indices and rois; the checks before must have passed.
+// Checks the values of batch_indices and rois; all checks above must have passed.
 std::string check_values(const Attributes& attributes, const Arrays& arrays);
 
-// A number and a text as messages show them; a long text is cut, and one line remains one.
-std::string shown(double value);
-std::string shown(const char* text);
-
-// Computes arrays.Y; the checks must have passed. Throws std::bad_alloc, and what a worker cannot help.
+// Computes arrays.Y; all checks above must have passed. Throws std::bad_alloc, and whatever workers.parallel_for
+// throws.
 void roi_align(const Attributes& attributes, const Arrays& arrays, const Isa& isa, const Workers& workers);
 
 }  // namespace roialign

@@ -1,17 +1,16 @@
+// How messages show values.
 #include "shown.h"
 
 #include <cmath>
 #include <cstdio>
 
-#include "problem.h"
-
 namespace roialign {
 namespace {
 
-// Characters of a value that a message shows; onnx_roialign/errors.py has the same number.
+// A message shows at most this many characters of a value; onnx_roialign/errors.py has the same number.
 constexpr size_t kMostShown = 64;
 
-// How many bytes the first so many characters of UTF-8 take.
+// Returns how many bytes the first characters of a UTF-8 text take.
 size_t bytes_of(const std::string& text, size_t characters) {
   size_t at = 0;
   for (; at < text.size(); ++at) {
@@ -43,7 +42,7 @@ std::string repr(const std::string& text) {
   return result += quote;
 }
 
-std::string quoted(const std::string& text) {
+std::string shown(const std::string& text) {
   std::string result;
   for (const char c : repr(text)) {
     if (c != ' ' || result.back() != ' ') result += c;
@@ -52,10 +51,8 @@ std::string quoted(const std::string& text) {
   return kept == result.size() ? result : result.substr(0, kept) + "..." + result.front();
 }
 
-std::string shown(const char* text) { return quoted(text); }
-
 std::string shown(double value) {
-  if (std::isnan(value)) return "nan";  // printf shows its sign
+  if (std::isnan(value)) return "nan";  // printf would also show its sign
   char text[32];
   std::snprintf(text, sizeof text, "%.9g", value);
   return text;

@@ -1,10 +1,12 @@
-// The direct C call of onnx_roialign.h: arguments in, checks, and threads of its own.
+// The functions of onnx_roialign.h: a call's arguments are read and checked, and it runs on threads of its own.
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <limits>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -18,13 +20,13 @@
 namespace roialign {
 namespace {
 
-// The struct as the first release had it, and the largest that is believed.
+// The struct's size in the first release, and the largest size that is accepted.
 constexpr size_t kFirstSize = offsetof(onnx_roialign_args, ran) + sizeof(const char*);
 constexpr size_t kMostSize = 4096;
 
 bool is_a_size(size_t struct_size) { return struct_size >= kFirstSize && struct_size <= kMostSize; }
 
-// ONNX's, from opset 16 on.
+// Returns ONNX's defaults from opset 16 on.
 onnx_roialign_args defaults() {
   onnx_roialign_args args{};
   args.type = ONNX_ROIALIGN_FLOAT32;
@@ -35,7 +37,7 @@ onnx_roialign_args defaults() {
   return args;
 }
 
-// What the caller gave, and the defaults for what was no part of the struct yet.
+// Returns the caller's fields, and the defaults for fields that the caller's struct does not have yet.
 onnx_roialign_args completed(const onnx_roialign_args& given) {
   const size_t size = given.struct_size;
   if (!is_a_size(size)) {
@@ -108,7 +110,7 @@ void require_pointer(const char* name, const void* pointer, bool has_elements, s
                               " bytes, got an address of " + std::to_string(beyond) + " more");
 }
 
-// check_sizes must have passed.
+// Refuses null and misaligned pointers; check_sizes() must have passed.
 void require_pointers(const Arrays& arrays) {
   const size_t size = size_of(arrays.type);
   const bool has_rois = arrays.num_rois > 0;
@@ -118,7 +120,7 @@ void require_pointers(const Arrays& arrays) {
   require_pointer("Y", arrays.Y, has_rois && arrays.C > 0, size);
 }
 
-// Threads that have ended where their owner ends, however that comes about.
+// Threads that are joined when this object is destroyed, also where an exception destroys it.
 class Helpers {
  public:
   Helpers() = default;
@@ -128,13 +130,13 @@ class Helpers {
     for (auto& thread : threads_) thread.join();
   }
 
-  // Starts so many or, where the system has no more, fewer.
+  // Starts `count` threads or, where the system has no more, fewer.
   template <class Work>
   void start(size_t count, const Work& work) {
     try {
       threads_.reserve(count);
       while (threads_.size() < count) threads_.emplace_back(work);
-    } catch (...) {  // of threads or of memory: the work is done by those that there are
+    } catch (...) {  // no more threads or no more memory: the threads that were started do the work
     }
   }
 
@@ -142,7 +144,7 @@ class Helpers {
   std::vector<std::thread> threads_;
 };
 
-// The caller's thread works too.
+// Runs the tasks on the caller's thread and on helpers.
 void run_on_threads(void* context, void (*task)(void* user, size_t i), size_t count, void* user) {
   const size_t threads = std::min(static_cast<size_t>(*static_cast<const int*>(context)), count);
   std::atomic<size_t> next{0};
@@ -170,7 +172,7 @@ void call(onnx_roialign_args& given) {
   given.ran = isa_name(isa);
 }
 
-// No string is built here: this runs where memory ran out.
+// Builds no string, as memory may have run out.
 int report(int status, const char* text, char* message, size_t message_size) {
   if (message != nullptr && message_size > 0) std::snprintf(message, message_size, "%s", text);
   return status;

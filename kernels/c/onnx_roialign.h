@@ -39,22 +39,22 @@ enum onnx_roialign_status {
   ONNX_ROIALIGN_OK = 0,
   ONNX_ROIALIGN_INVALID_ARGUMENT = 1, /* the message names the input, the rule and the value */
   ONNX_ROIALIGN_NOT_SUPPORTED = 2,    /* an instruction set that this library or this CPU lacks */
-  ONNX_ROIALIGN_FAILED = 3            /* out of memory, threads that cannot be started */
+  ONNX_ROIALIGN_FAILED = 3            /* memory ran out */
 };
 
 /* One call. Set struct_size, let onnx_roialign_defaults fill the rest, then set the arrays, their sizes and whatever
  * else differs. A pointer may be null where its array has no elements, and must be aligned to its element type.
  *
- * The struct grows at its end only, and struct_size says how much of it the caller knows. A library that knows more
- * takes the defaults for the rest; one that knows less accepts the call where the bytes that it does not know are 0. */
+ * The struct grows only at its end, and struct_size says how much of it the caller knows. A library that knows more
+ * fields uses their defaults; a library that knows fewer accepts the call if the bytes that it does not know are 0. */
 typedef struct onnx_roialign_args {
   size_t struct_size; /* sizeof(onnx_roialign_args), at most 4096 */
 
-  int32_t type;                 /* enum onnx_roialign_type, of X and Y */
-  int32_t rois_type;            /* the same of rois, which are rounded once to X's type or, if that is a 16-bit one, to
-                                 * float32; 0: type */
-  const void* X;                /* (N, C, H, W) feature maps, contiguous */
-  const void* rois;             /* (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image */
+  int32_t type;      /* enum onnx_roialign_type, of X and Y */
+  int32_t rois_type; /* enum onnx_roialign_type, of rois; 0: the same as type. Coordinates are rounded once to
+                      * float64 where X is float64, else to float32 */
+  const void* X;     /* (N, C, H, W) feature maps, contiguous */
+  const void* rois;  /* (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image */
   const int64_t* batch_indices; /* (num_rois,) image of each RoI, in [0, N) */
   void* Y;                      /* (num_rois, C, output_height, output_width), written */
   int64_t N, C, H, W, num_rois;
@@ -79,21 +79,21 @@ typedef struct onnx_roialign_args {
   int32_t threads; /* threads to use, at most 1024; 0: one per core that this process may run on (default) */
   const char* isa; /* one of onnx_roialign_isas(); NULL (default): $ONNX_ROIALIGN_ISA, else the widest of them */
   const char* ran; /* written: the instruction set that ran (a static string) */
-  /* The struct began with what stands above: a smaller struct_size is refused. */
+  /* The first release had the fields above: a smaller struct_size is refused. */
 
   /* More of Semantics. */
   double start_shift; /* added to x1 and y1 before scaling; default 0 */
   double max_start;   /* mode max: what the maximum starts from; -INFINITY: from the bin's first sample (default) */
 } onnx_roialign_args;
 
-/* Fills *args with the defaults, struct_size excepted, which must be set: X, rois, batch_indices and Y become null, all
- * sizes 0. Returns ONNX_ROIALIGN_OK, or ONNX_ROIALIGN_INVALID_ARGUMENT where args is null or struct_size is no size of
- * the struct; then nothing is written. */
+/* Fills *args with the defaults: X, rois, batch_indices and Y become null, and all sizes 0. struct_size must be set
+ * before and stays as it is. Returns ONNX_ROIALIGN_OK, or ONNX_ROIALIGN_INVALID_ARGUMENT where args is null or
+ * struct_size is not a size that the struct can have; nothing is written then. */
 ONNX_ROIALIGN_API int onnx_roialign_defaults(onnx_roialign_args* args);
 
-/* Computes Y. Returns an enum onnx_roialign_status; where it is not OK, message holds one line (cut to message_size,
- * always terminated) and Y is untouched or partly written; else message is empty. The checks run in this order:
- * struct_size; fields that are 0 or 1; the numbers of Semantics, then ONNX's attributes, as they stand above; threads;
+/* Computes Y. Returns an enum onnx_roialign_status. Where it is not OK, message holds one line (cut to message_size,
+ * always terminated), and Y is untouched or partly written; otherwise message is empty. The checks run in this order:
+ * struct_size; fields that are 0 or 1; the numbers of Semantics, then ONNX's attributes, in the order above; threads;
  * type, and the numbers in the type of coordinates; sizes; pointers; batch_indices; coordinates; isa.
  * Any number of threads may call at once, each with its own args; never throws. $ONNX_ROIALIGN_ISA is read once, by the
  * first call that needs it. */

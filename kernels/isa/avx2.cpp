@@ -1,8 +1,9 @@
-// AVX2 with FMA and F16C: 8 floats or 4 doubles.
+// The vectors of AVX2 with FMA and F16C: 8 floats or 4 doubles.
 #if defined(__x86_64__)
 #include <immintrin.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <limits>
 #include <type_traits>
@@ -16,11 +17,11 @@ ROIALIGN_TARGET_BEGIN("avx2,fma,f16c")
 namespace roialign {
 namespace avx2 {
 
-// Lanes [0, count) of all ones: eight and eight words to start a load in.
+// A load that starts 8 - count words in has all ones in its first count lanes.
 alignas(32) const int32_t kFirst[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
 
 struct Stream {
-  // Writes a cache line past the caches; to is where one begins. Then, once, fence().
+  // Writes one cache line past the caches; to must be its beginning. After the last line fence() must be called.
   template <class T>
   static void stream(T* to, const T* from) {
     const auto* words = reinterpret_cast<const __m256i*>(from);
@@ -104,7 +105,7 @@ struct F32 : Stream {
     return _mm256_load_ps(lanes);
   }
 
-  // Halves are put together as they are loaded: an insertion from memory needs none of the few units that shuffle.
+  // Halves are joined as they are loaded, since an insertion from memory needs none of the CPU's few shuffle units.
   template <class From, class To>
   static void transpose(const From* from, int64_t stride, To* to, int64_t to_stride) {
     Reg a[8];
@@ -120,7 +121,7 @@ struct F32 : Stream {
     }
   }
 
-  // Two neighbours are turned as one word and parted afterwards: a third of the shuffles.
+  // Two neighbours are transposed as one word and separated afterwards, which takes a third of the shuffles.
   static void transpose(const BFloat16* from, int64_t stride, float* to, int64_t to_stride) {
     Reg a[4];
     for (int i = 0; i < 4; ++i) {
@@ -148,7 +149,7 @@ struct F32 : Stream {
   }
 
  private:
-  // Four vectors, their 128-bit halves each by itself: what was word j of vector i becomes word i of vector j.
+  // Transposes four vectors within each 128-bit half: word j of vector i becomes word i of vector j.
   static void turn_fours(Reg* a) {
     const Reg low01 = _mm256_unpacklo_ps(a[0], a[1]), high01 = _mm256_unpackhi_ps(a[0], a[1]);
     const Reg low23 = _mm256_unpacklo_ps(a[2], a[3]), high23 = _mm256_unpackhi_ps(a[2], a[3]);
@@ -158,7 +159,7 @@ struct F32 : Stream {
     a[3] = _mm256_shuffle_ps(high01, high23, 0xee);
   }
   static __m128 load_words(const BFloat16* from) { return _mm_loadu_ps(reinterpret_cast<const float*>(from)); }
-  // To the bfloat16 in the upper half of each word. No carry makes an infinity of a NaN: see from_compute().
+  // Rounds to bfloat16, in the upper half of each word. No carry turns a NaN into an infinity: see from_compute().
   static __m256i rounded(Reg a) {
     const __m256i bits = _mm256_castps_si256(a);
     const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
@@ -215,12 +216,35 @@ struct F64 : Stream {
 #include "pool/pair.inl"
 #include "pool/pool.inl"
 
+constexpr VectorCosts costs32() {
+  VectorCosts costs;
+  costs.lanes = F32::kLanes;
+  costs.tile_lanes = Pair<F32>::kLanes;
+  costs.gathered_vector = 6;
+  costs.columns_plane = 30;
+  costs.swept_vector = 0.75;
+  costs.tile_pixel = 0.064;
+  costs.point = 0.3;
+  return costs;
+}
+constexpr VectorCosts costs64() {
+  VectorCosts costs;
+  costs.lanes = F64::kLanes;
+  costs.tile_lanes = Pair<F64>::kLanes;
+  costs.gathered_vector = 4;
+  costs.columns_plane = 30;
+  costs.swept_vector = 0.75;
+  costs.tile_pixel = 0.13;
+  costs.point = 0.3;
+  return costs;
+}
+
 }  // namespace avx2
 
 constexpr Isa kAvx2 = {"avx2",
                        cpu_has_avx2,
-                       {avx2::F32::kLanes, 6.0, 30.0, 0.75, avx2::Pair<avx2::F32>::kLanes, 0.064, 0.3},
-                       {avx2::F64::kLanes, 4.0, 30.0, 0.75, avx2::Pair<avx2::F64>::kLanes, 0.13, 0.3},
+                       avx2::costs32(),
+                       avx2::costs64(),
                        avx2::pool<avx2::F32, avx2::Pair<avx2::F32>, float>,
                        avx2::pool<avx2::F32, avx2::Pair<avx2::F32>, Half>,
                        avx2::pool<avx2::F32, avx2::Pair<avx2::F32>, BFloat16>,

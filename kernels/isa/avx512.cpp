@@ -1,8 +1,9 @@
-// AVX-512 (F, BW, DQ, VL): 16 floats or 8 doubles, masked tails.
+// The vectors of AVX-512 (F, BW, DQ, VL): 16 floats or 8 doubles, with masked tails.
 #if defined(__x86_64__)
 #include <immintrin.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <limits>
 #include <type_traits>
@@ -17,7 +18,7 @@ namespace roialign {
 namespace avx512 {
 
 struct Stream {
-  // Writes a cache line past the caches; to is where one begins. Then, once, fence().
+  // Writes one cache line past the caches; to must be its beginning. After the last line fence() must be called.
   template <class T>
   static void stream(T* to, const T* from) {
     _mm512_stream_si512(reinterpret_cast<__m512i*>(to), _mm512_loadu_si512(from));
@@ -25,7 +26,8 @@ struct Stream {
   static void fence() { _mm_sfence(); }
 };
 
-constexpr int kInfiniteOrNaN = 0x99;  // classes of vfpclass: quiet NaN, +infinity, -infinity, signalling NaN
+// The classes of vfpclass that are not finite: quiet NaN, +infinity, -infinity, signalling NaN.
+constexpr int kInfiniteOrNaN = 0x99;
 
 struct F32 : Stream {
   using Scalar = float;
@@ -76,7 +78,7 @@ struct F32 : Stream {
     return _mm512_load_ps(lanes);
   }
 
-  // Four passes, each of which swaps the off-diagonal halves of blocks of 1, 2, 4 and 8 lanes.
+  // Transposes in four passes, which swap the off-diagonal halves of blocks of 1, 2, 4 and 8 lanes.
   template <class From, class To>
   static void transpose(const From* from, int64_t stride, To* to, int64_t to_stride) {
     Reg a[16], b[16];
@@ -94,9 +96,9 @@ struct F32 : Stream {
     }
   }
 
-  // Two neighbours are turned as one word and parted afterwards: 24 shuffles instead of 80.
+  // Two neighbours are transposed as one word and separated afterwards: 24 shuffles instead of 80.
   static void transpose(const BFloat16* from, int64_t stride, float* to, int64_t to_stride) {
-    Reg a[8];  // rows 0 to 3, each with the fourth after it beside it, and rows 8 to 11
+    Reg a[8];  // row i beside row i + 4, for i of 0 to 3 and of 8 to 11
     for (int i = 0; i < 8; ++i) {
       const BFloat16* const row = from + (i < 4 ? i : 4 + i) * stride;
       a[i] = _mm512_castsi512_ps(
@@ -133,7 +135,7 @@ struct F32 : Stream {
   }
 
  private:
-  // Four vectors, their 128-bit quarters each by itself: what was word j of vector i becomes word i of vector j.
+  // Transposes four vectors within each 128-bit quarter: word j of vector i becomes word i of vector j.
   static void turn_fours(Reg* a) {
     const Reg low01 = _mm512_unpacklo_ps(a[0], a[1]), high01 = _mm512_unpackhi_ps(a[0], a[1]);
     const Reg low23 = _mm512_unpacklo_ps(a[2], a[3]), high23 = _mm512_unpackhi_ps(a[2], a[3]);
@@ -150,7 +152,7 @@ struct F32 : Stream {
 
   static Reg widen(__m256i bits) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16)); }
   static __m256i narrow_half(Reg a) { return _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-  // To the bfloat16 in the upper half of each word. No carry makes an infinity of a NaN: see from_compute().
+  // Rounds to bfloat16, in the upper half of each word. No carry turns a NaN into an infinity: see from_compute().
   static __m512i rounded(Reg a) {
     const __m512i bits = _mm512_castps_si512(a);
     const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
@@ -211,12 +213,35 @@ struct F64 : Stream {
 
 #include "pool/pool.inl"
 
+constexpr VectorCosts costs32() {
+  VectorCosts costs;
+  costs.lanes = F32::kLanes;
+  costs.tile_lanes = F32::kLanes;
+  costs.gathered_vector = 10;
+  costs.columns_plane = 60;
+  costs.swept_vector = 1.2;
+  costs.tile_pixel = 0.05;
+  costs.point = 0.3;
+  return costs;
+}
+constexpr VectorCosts costs64() {
+  VectorCosts costs;
+  costs.lanes = F64::kLanes;
+  costs.tile_lanes = F64::kLanes;
+  costs.gathered_vector = 6;
+  costs.columns_plane = 60;
+  costs.swept_vector = 1.2;
+  costs.tile_pixel = 0.1;
+  costs.point = 0.3;
+  return costs;
+}
+
 }  // namespace avx512
 
 constexpr Isa kAvx512 = {"avx512",
                          cpu_has_avx512,
-                         {avx512::F32::kLanes, 10.0, 60.0, 1.2, avx512::F32::kLanes, 0.05, 0.3},
-                         {avx512::F64::kLanes, 6.0, 60.0, 1.2, avx512::F64::kLanes, 0.1, 0.3},
+                         avx512::costs32(),
+                         avx512::costs64(),
                          avx512::pool<avx512::F32, avx512::F32, float>,
                          avx512::pool<avx512::F32, avx512::F32, Half>,
                          avx512::pool<avx512::F32, avx512::F32, BFloat16>,

@@ -1,5 +1,6 @@
-// The baseline: 128-bit vectors in the compilers' own vector language, so SSE2 on x86-64 and whatever else has them.
+// The baseline: 128-bit vectors in the vector extension of GCC and Clang, so SSE2 on x86-64, and any other CPU's own.
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <limits>
 #include <type_traits>
@@ -21,10 +22,11 @@ typedef double DoubleVector __attribute__((vector_size(16)));
 typedef uint32_t WordVector __attribute__((vector_size(16)));
 typedef int32_t IntVector __attribute__((vector_size(16)));
 typedef int16_t ShortVector __attribute__((vector_size(16)));
-typedef uint16_t UnsignedShortVector __attribute__((vector_size(16)));  // wraps around
+typedef uint16_t UnsignedShortVector __attribute__((vector_size(16)));  // unsigned, so that sums wrap around
 typedef uint16_t HalfVector __attribute__((vector_size(8)));
 
-// GCC 12 would compare and pick, and the maximum over corners take 1.08 to 1.17 times as long.
+// GCC 12 compiles a > b ? a : b to a comparison and a selection, with which the max over corners takes 1.08 to 1.17
+// times as long.
 #if defined(__SSE2__)
 inline FloatVector larger_of(FloatVector a, FloatVector b) { return _mm_max_ps(a, b); }
 inline DoubleVector larger_of(DoubleVector a, DoubleVector b) { return _mm_max_pd(a, b); }
@@ -35,7 +37,7 @@ inline R larger_of(R a, R b) {
 }
 #endif
 
-// What float and double have in common: S the scalar, R its vector, Self the one that is made of it.
+// What float and double share. S is the scalar, R its vector, Self the class that derives from this one.
 template <class Self, class S, class R>
 struct Common {
   using Scalar = S;
@@ -51,7 +53,7 @@ struct Common {
   static R add(R a, R b) { return a + b; }
   static R max(R a, R b) { return larger_of(a, b); }
   static bool all_finite(R a) {
-    const auto special = a - a != R{};  // all ones in each lane where it holds
+    const auto special = a - a != R{};  // all ones in each lane that is infinite or NaN
     uint64_t halves[2];
     std::memcpy(halves, &special, sizeof halves);
     return (halves[0] | halves[1]) == 0;
@@ -95,7 +97,7 @@ struct Common {
     _mm_sfence();
 #endif
   }
-  // Element by element into vectors: compilers make the few shuffles of it that each machine has.
+  // Vectors are built element by element; compilers turn that into the few shuffles that each CPU has.
   template <class From, class To>
   static void transpose(const From* from, int64_t stride, To* to, int64_t to_stride) {
     R rows[kLanes];
@@ -138,7 +140,7 @@ struct F32 : Common<F32, float, FloatVector> {
     const WordVector bits = words(from);
     const WordVector magnitude = bits & 0x7fffu;
     // The multiplication by 2^112 moves the exponent's bias from 15 to 127, for subnormal halves too. Infinity and NaN
-    // get the highest exponent besides.
+    // also get the highest exponent.
     const WordVector finite = as_words(as_float(magnitude << 13) * 0x1p112f);
     const IntVector special = reinterpret_cast<IntVector>(magnitude) > 0x7bff;
     return as_float(finite | (as_words(special) & 0x7f800000u) | (bits ^ magnitude) << 16);
@@ -170,8 +172,8 @@ struct F32 : Common<F32, float, FloatVector> {
   }
 
  private:
-  // Two neighbours of 16 bits are turned as one word, the first of them in its lower half, and parted afterwards: as
-  // many shuffles as float has.
+  // Two neighbours of 16 bits are transposed as one word, the first of them in its lower half, and separated
+  // afterwards, which takes no more shuffles than float does.
   static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
   template <class T>
   static void turn_pairs(const T* from, int64_t stride, float* to, int64_t to_stride) {
@@ -203,40 +205,40 @@ struct F32 : Common<F32, float, FloatVector> {
     std::memcpy(second, &high, sizeof high);
   }
 
-  // The value in the upper half of each word, whatever stands in the lower.
+  // Widens the value in the upper half of each word and ignores the lower half.
   static Reg widened(BFloat16, WordVector words) { return as_float(words & 0xffff0000u); }
-  // The shift leaves the sign where it is, and the multiplication by 2^112 moves the exponent's bias from 15 to 127.
+  // The shift keeps the sign in its place, and the multiplication by 2^112 moves the exponent's bias from 15 to 127.
   static Reg widened(Half, WordVector words) {
     const IntVector shifted = reinterpret_cast<IntVector>(words) >> 3;
     return as_float(as_words(shifted) & 0x8fffe000u) * 0x1p112f;
   }
-  // Whether some value is not widened so: an infinity or a NaN.
+  // Returns whether some value is an infinity or a NaN, which widened() does not handle.
   static bool any_special(BFloat16, WordVector, WordVector) { return false; }
   static bool any_special(Half, WordVector left, WordVector right) {
     const ShortVector first = as_shorts(left) & 0x7c00, second = as_shorts(right) & 0x7c00;
     return any(reinterpret_cast<IntVector>((first == 0x7c00) | (second == 0x7c00)));
   }
 
-  // The nearest of the type, ties to even, in the upper half of each word. What any_special() is asked later is noted
-  // in seen: whether some lane must be rounded by itself.
+  // Rounds to the nearest value of the type, ties to even, in the upper half of each word. seen notes what
+  // any_special() tells later: whether some lane must be rounded by itself.
   static WordVector rounded(BFloat16, Reg a, WordVector&) {
     const WordVector bits = as_words(a);
-    return bits + 0x7fffu + (bits >> 16 & 1u);  // no carry makes an infinity of a NaN: see from_compute()
+    return bits + 0x7fffu + (bits >> 16 & 1u);  // no carry turns a NaN into an infinity: see from_compute()
   }
   static WordVector rounded(Half type, Reg a, WordVector& seen) { return joined(type, a, Reg{}, seen) << 16; }
   static bool any_special(BFloat16, WordVector) { return false; }
-  // 2^16 and beyond; what is less and rounds to 2^16 has become infinity's bits.
+  // Returns whether a value is 2^16 or more. A smaller one that rounds to 2^16 has become infinity by the rounding.
   static bool any_special(Half, WordVector seen) {
     return any(reinterpret_cast<IntVector>(as_shorts(seen) >= ((143 - kLeast) << 7)));
   }
 
-  // Two of them, the second's in the upper half of each word.
+  // Rounds two vectors and joins them, the values of the second in the upper half of each word.
   static WordVector joined(BFloat16 type, Reg first, Reg second, WordVector& seen) {
     return rounded(type, first, seen) >> 16 | (rounded(type, second, seen) & 0xffff0000u);
   }
-  // A power of two is added whose last place is the half's, so that the addition rounds. A subnormal half's last place
-  // is 2^-24, like that of 2^-14. Of the sum the lowest 16 bits count: the mantissa with its leading 1, to which the
-  // exponent above 2^-14's is added.
+  // To each value is added a power of two whose last place is that of the half, so that the addition rounds. The last
+  // place of a subnormal half is 2^-24, as that of 2^-14 is. The lowest 16 bits of the sum are the mantissa with its
+  // leading 1; the exponent, counted from that of 2^-14, is added to them.
   static WordVector joined(Half, Reg first, Reg second, WordVector& seen) {
     const WordVector upper = as_words(first) >> 16 | (as_words(second) & 0xffff0000u);
     const WordVector above = difference_or_0(upper & 0x7f807f80u, kLeast << 7);
@@ -247,7 +249,7 @@ struct F32 : Common<F32, float, FloatVector> {
     const WordVector sum = (low & 0xffffu) | high << 16;
     return as_words(as_unsigned(sum) + (as_unsigned(above) << 3)) | (upper & 0x80008000u);
   }
-  static constexpr int16_t kLeast = 113;  // the exponent of 2^-14, a half's least that is normal
+  static constexpr int16_t kLeast = 113;  // the exponent of 2^-14, the least normal half
   template <class T>
   static void store_rounded(T* to, Reg a) {
     WordVector seen{};
@@ -263,7 +265,7 @@ struct F32 : Common<F32, float, FloatVector> {
   }
   template <class T>
   static void store_upper(T* to, WordVector words) {
-#if defined(__SSE2__)  // GCC 12 would take them apart one by one
+#if defined(__SSE2__)  // GCC 12 would otherwise convert them one by one
     const __m128i bits = _mm_srai_epi32(reinterpret_cast<__m128i>(words), 16);
     _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packs_epi32(bits, bits));
 #else
@@ -282,7 +284,7 @@ struct F32 : Common<F32, float, FloatVector> {
   }
   static Reg as_float(WordVector bits) { return reinterpret_cast<Reg>(bits); }
   static Reg magnitude(Reg a) { return as_float(as_words(a) & 0x7fffffffu); }
-  // Of each 16 bits, without sign.
+  // Returns a - b, or 0 where that is negative, of each 16 bits without sign.
   static WordVector difference_or_0(WordVector a, int16_t b) {
     const ShortVector bs = ShortVector{} + b;
 #if defined(__SSE2__)
@@ -292,7 +294,7 @@ struct F32 : Common<F32, float, FloatVector> {
 #endif
   }
   static WordVector larger_shorts(WordVector a, WordVector b) {
-#if defined(__SSE2__)  // GCC 12 would compare and pick in five instructions
+#if defined(__SSE2__)  // GCC 12 would otherwise compare and select, in five instructions
     return as_words(_mm_max_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
 #else
     return as_words(as_shorts(a) > as_shorts(b) ? as_shorts(a) : as_shorts(b));
@@ -313,12 +315,35 @@ struct TwoDoubles : Common<TwoDoubles, double, DoubleVector> {};
 
 using F64 = Pair<TwoDoubles>;
 
+constexpr VectorCosts costs32() {
+  VectorCosts costs;
+  costs.lanes = F32::kLanes;
+  costs.tile_lanes = Pair<F32>::kLanes;
+  costs.gathered_vector = 4;
+  costs.columns_plane = 45;
+  costs.swept_vector = 0.66;
+  costs.tile_pixel = 0.1;
+  costs.point = 0.3;
+  return costs;
+}
+constexpr VectorCosts costs64() {
+  VectorCosts costs;
+  costs.lanes = F64::kLanes;
+  costs.tile_lanes = F64::kLanes;
+  costs.gathered_vector = 2;
+  costs.columns_plane = 45;
+  costs.swept_vector = 1.2;
+  costs.tile_pixel = 0.2;
+  costs.point = 0.4;
+  return costs;
+}
+
 }  // namespace baseline
 
 constexpr Isa kBaseline = {"baseline",
                            baseline::always,
-                           {baseline::F32::kLanes, 4.0, 45.0, 0.66, baseline::Pair<baseline::F32>::kLanes, 0.1, 0.3},
-                           {baseline::F64::kLanes, 2.0, 45.0, 1.2, baseline::F64::kLanes, 0.2, 0.4},
+                           baseline::costs32(),
+                           baseline::costs64(),
                            baseline::pool<baseline::F32, baseline::Pair<baseline::F32>, float>,
                            baseline::pool<baseline::F32, baseline::Pair<baseline::F32>, Half>,
                            baseline::pool<baseline::F32, baseline::Pair<baseline::F32>, BFloat16>,

@@ -1,4 +1,5 @@
-// CPUID says what the CPU can do, XGETBV what the operating system saves at a task switch: an instruction needs both.
+// Asks CPUID what the CPU can do and XGETBV which registers the operating system saves at a task switch: an instruction
+// needs both.
 #include "isa/cpu_features.h"
 
 #include <cstdint>

@@ -1,14 +1,14 @@
-// What this CPU and its operating system let a process use.
-#ifndef ONNX_ROIALIGN_CPU_FEATURES_H_
-#define ONNX_ROIALIGN_CPU_FEATURES_H_
+// What this CPU and its operating system let a process use: instruction sets and cores.
+#ifndef ONNX_ROIALIGN_ISA_CPU_FEATURES_H_
+#define ONNX_ROIALIGN_ISA_CPU_FEATURES_H_
 
 namespace roialign {
 
 bool cpu_has_avx2();    // with FMA and F16C, and the YMM state saved by the operating system
-bool cpu_has_avx512();  // F, BW, DQ, VL, all of the above, and the ZMM state saved
+bool cpu_has_avx512();  // F, BW, DQ and VL, all that cpu_has_avx2() asks for, and the ZMM state saved
 
-int usable_cores();  // that this process may run on
+int usable_cores();  // how many cores this process may run on, at least 1
 
 }  // namespace roialign
 
-#endif  // ONNX_ROIALIGN_CPU_FEATURES_H_
+#endif  // ONNX_ROIALIGN_ISA_CPU_FEATURES_H_

@@ -9,6 +9,7 @@
 #include "guard.h"
 #include "isa/isas.h"
 #include "problem.h"
+#include "shown.h"
 
 namespace roialign {
 namespace {
@@ -42,7 +43,7 @@ std::string supported_names() {
   return names;
 }
 
-// Read once: getenv must not run while another thread changes the environment.
+// Reads the environment once, as getenv must not run while another thread changes the environment.
 const std::string& name_from_environment() {
   static const std::string name = [] {
     const char* const value = std::getenv("ONNX_ROIALIGN_ISA");

@@ -1,21 +1,21 @@
 // The table of instruction sets, widest first, and the choice among them.
-#ifndef ONNX_ROIALIGN_DISPATCH_H_
-#define ONNX_ROIALIGN_DISPATCH_H_
+#ifndef ONNX_ROIALIGN_ISA_DISPATCH_H_
+#define ONNX_ROIALIGN_ISA_DISPATCH_H_
 
 namespace roialign {
 
 struct Isa;
 
-// Those that both the library and this CPU have, widest first; then null.
+// Returns the names of the instruction sets that both the library and this CPU have, widest first; null ends the list.
 const char* const* isa_names();
 
-// The instruction set called name, which the caller calls subject, or where name is null the one that
-// $ONNX_ROIALIGN_ISA asks for, or else the widest that this CPU has. Throws NotSupported where that one is unknown or
-// the CPU lacks it.
+// Returns the instruction set called name. Where name is null, $ONNX_ROIALIGN_ISA names it, or else it is the widest
+// that this CPU has. Throws NotSupported where the name is unknown or the CPU lacks the instruction set; messages call
+// the name by what the caller calls it, subject.
 const Isa& choose_isa(const char* name, const char* subject);
 
 const char* isa_name(const Isa& isa);
 
 }  // namespace roialign
 
-#endif  // ONNX_ROIALIGN_DISPATCH_H_
+#endif  // ONNX_ROIALIGN_ISA_DISPATCH_H_

@@ -1,7 +1,7 @@
-// The instruction sets that exist, each in its own file; dispatch.cpp orders them. They are defined constexpr:
-// code to fill them in would run when the library is loaded, compiled for a CPU that this one may not be.
-#ifndef ONNX_ROIALIGN_ISAS_H_
-#define ONNX_ROIALIGN_ISAS_H_
+// Declares the instruction sets that this target has; dispatch.cpp orders them. Each is defined constexpr in its own
+// file, because code that fills one in would run when the library is loaded, and might be compiled for another CPU.
+#ifndef ONNX_ROIALIGN_ISA_ISAS_H_
+#define ONNX_ROIALIGN_ISA_ISAS_H_
 
 #include "isa/cpu_features.h"
 #include "pool/pool.h"
@@ -19,4 +19,4 @@ extern const Isa kBaseline;
 
 }  // namespace roialign
 
-#endif  // ONNX_ROIALIGN_ISAS_H_
+#endif  // ONNX_ROIALIGN_ISA_ISAS_H_

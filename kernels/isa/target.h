@@ -1,6 +1,6 @@
-// Target regions: code between BEGIN and END is compiled for an instruction set, all else for the baseline.
-#ifndef ONNX_ROIALIGN_TARGET_H_
-#define ONNX_ROIALIGN_TARGET_H_
+// Target regions: code between BEGIN and END is compiled for an instruction set, and all other code for the baseline.
+#ifndef ONNX_ROIALIGN_ISA_TARGET_H_
+#define ONNX_ROIALIGN_ISA_TARGET_H_
 
 #define ROIALIGN_PRAGMA(text) _Pragma(#text)
 
@@ -13,4 +13,4 @@
 #define ROIALIGN_TARGET_END ROIALIGN_PRAGMA(GCC pop_options)
 #endif
 
-#endif  // ONNX_ROIALIGN_TARGET_H_
+#endif  // ONNX_ROIALIGN_ISA_TARGET_H_

@@ -1,8 +1,8 @@
-// The part of ONNX Runtime's C ABI that the custom op uses, declared anew: its wheel ships no headers.
+// Declares the part of ONNX Runtime's C ABI that the custom ops use, since its wheel ships no headers.
 //
-// OrtApi is a table of function pointers that only ever grows at its end, so a slot's number is part of the ABI. The
-// gaps between the slots used here are padding; the static_asserts below hold every slot to its number, and
-// ort/abi_check.cpp compares them with the official header where a machine has one.
+// OrtApi is a table of function pointers that grows only at its end, so a slot's number is part of the ABI. The gaps
+// between the slots used here are padding. The static_asserts below check the number of every slot, and
+// ort/abi_check.cpp compares all of them with the official header on machines that have it.
 #ifndef ONNX_ROIALIGN_ORT_ABI_H_
 #define ONNX_ROIALIGN_ORT_ABI_H_
 
@@ -19,7 +19,7 @@ namespace ort_abi {
 
 // KernelContext_ParallelFor and InferOutputShapeFn came with 1.17. OrtCustomOp::version carries the same number.
 constexpr uint32_t kApiVersion = 17;
-// From this one on the API shows a tensor's shape where it lies; before, each look allocates twice.
+// From this version on the API shows a tensor's shape where it lies; before, reading a shape allocates twice.
 constexpr uint32_t kShapeReferenceVersion = 24;
 
 enum OrtErrorCode : int { ORT_FAIL = 1, ORT_INVALID_ARGUMENT = 2, ORT_NOT_IMPLEMENTED = 9 };
@@ -54,8 +54,9 @@ struct OrtShapeInferContext;
 struct OrtOpAttr;
 struct OrtCustomOp;
 
-// Every function that answers an OrtStatus* answers null for success; else the status must be released. The string
-// getters take a buffer and its size, and write the size needed, terminator included; a null buffer only asks for it.
+// Every function that returns an OrtStatus* returns null for success; any other status must be released. The string
+// getters take a buffer and its size, and write the size needed, terminator included; with a null buffer they only
+// write the size.
 struct OrtApi {
   using Slot = void (*)();
 
@@ -133,7 +134,7 @@ struct OrtApi {
                                                            void (*task)(void* user, size_t i), size_t total,
                                                            size_t num_batch, void* user);  // 274
   Slot gap_275[139];
-  // Only in API version kShapeReferenceVersion and later.
+  // Exists in API version kShapeReferenceVersion and later.
   OrtStatus*(ROIALIGN_ORT_CALL* GetTensorElementTypeAndShapeDataReference)(const OrtValue* value,
                                                                            ONNXTensorElementDataType* type,
                                                                            const int64_t** dims, size_t* count);  // 414
@@ -144,12 +145,13 @@ struct OrtApiBase {
   const char*(ROIALIGN_ORT_CALL* GetVersionString)();
 };
 
-// Zero it, then fill it. Members after GetEndVersion came with API version 18 and are read from that version on.
+// Must be zeroed and then filled. Members after GetEndVersion came with API version 18, and only runtimes from 1.18 on
+// read them.
 struct OrtCustomOp {
   uint32_t version;
   void*(ROIALIGN_ORT_CALL* CreateKernel)(const OrtCustomOp* op, const OrtApi* api, const OrtKernelInfo* info);
   const char*(ROIALIGN_ORT_CALL* GetName)(const OrtCustomOp* op);
-  const char*(ROIALIGN_ORT_CALL* GetExecutionProviderType)(const OrtCustomOp* op);  // null: CPU
+  const char*(ROIALIGN_ORT_CALL* GetExecutionProviderType)(const OrtCustomOp* op);  // returns null for the CPU
   ONNXTensorElementDataType(ROIALIGN_ORT_CALL* GetInputType)(const OrtCustomOp* op, size_t index);
   size_t(ROIALIGN_ORT_CALL* GetInputTypeCount)(const OrtCustomOp* op);
   ONNXTensorElementDataType(ROIALIGN_ORT_CALL* GetOutputType)(const OrtCustomOp* op, size_t index);

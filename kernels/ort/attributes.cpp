@@ -1,4 +1,4 @@
-// The attributes of a node: ONNX's own RoiAlign, and the ops of the domain onnx_roialign.
+// Reads the attributes of a node of ONNX's own RoiAlign or of an op of the domain onnx_roialign.
 #include "ort/attributes.h"
 
 #include <cmath>
@@ -18,9 +18,9 @@ constexpr int64_t kFirstOpsetWithCoordinateMode = 16;
 
 std::string node_suffix(const OrtApi& api, const OrtKernelInfo* info) {
   size_t size = 0;
-  check(api.KernelInfo_GetNodeName(info, nullptr, &size));
+  require_ok(api.KernelInfo_GetNodeName(info, nullptr, &size));
   std::string name(size, '\0');
-  check(api.KernelInfo_GetNodeName(info, name.data(), &size));
+  require_ok(api.KernelInfo_GetNodeName(info, name.data(), &size));
   name.resize(size == 0 ? 0 : size - 1);
   return " (node " + repr(name) + ")";
 }
@@ -51,7 +51,7 @@ std::vector<float> AttributeReader::reals(const char* name) const {
     return {};
   }
   std::vector<float> values(count);
-  if (count > 0) check(api_.KernelInfoGetAttributeArray_float(info_, name, values.data(), &count));
+  if (count > 0) require_ok(api_.KernelInfoGetAttributeArray_float(info_, name, values.data(), &count));
   return values;
 }
 
@@ -62,7 +62,7 @@ std::optional<std::string> AttributeReader::text(const char* name) const {
     return std::nullopt;
   }
   std::string value(size, '\0');
-  check(api_.KernelInfoGetAttribute_string(info_, name, value.data(), &size));
+  require_ok(api_.KernelInfoGetAttribute_string(info_, name, value.data(), &size));
   value.resize(size == 0 ? 0 : size - 1);
   return value;
 }
@@ -70,7 +70,7 @@ std::optional<std::string> AttributeReader::text(const char* name) const {
 bool AttributeReader::choice(const char* name, const char* first, const char* second) const {
   const std::string value = text(name).value_or(first);
   if (value != first && value != second) {
-    refuse(std::string(name) + " must be " + quoted(first) + " or " + quoted(second) + ", got " + quoted(value));
+    refuse(std::string(name) + " must be " + shown(first) + " or " + shown(second) + ", got " + shown(value));
   }
   return value == second;
 }
@@ -103,7 +103,7 @@ bool read_half_pixel(const AttributeReader& reader, int64_t opset) {
   if (mode == "half_pixel") return true;
   if (mode == "output_half_pixel") return false;
   if (mode) {
-    reader.refuse("coordinate_transformation_mode must be 'half_pixel' or 'output_half_pixel', got " + quoted(*mode));
+    reader.refuse("coordinate_transformation_mode must be 'half_pixel' or 'output_half_pixel', got " + shown(*mode));
   }
   if (opset == 0) {
     reader.refuse(
@@ -125,13 +125,13 @@ double finite(const AttributeReader& reader, const char* name, double absent) {
 
 constexpr double kNone = -std::numeric_limits<double>::infinity();
 
-// kNone where the node does not have it.
+// Returns kNone where the node does not have the attribute.
 double finite_or_none(const AttributeReader& reader, const char* name) {
   return reader.real(name).has_value() ? finite(reader, name, 0) : kNone;
 }
 
 Attributes read_common_attributes(const AttributeReader& reader, const Semantics& semantics) {
-  // One at a time, each refused before the next is read: so the first of two faults is the one that Python names.
+  // Each attribute is checked before the next is read, so that of two faults the one is named that Python names.
   Attributes attributes{1, 1, 0, 1.0, false, semantics};
   const auto check_so_far = [&] {
     const std::string problem = check_attributes(attributes);

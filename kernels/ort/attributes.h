@@ -1,4 +1,4 @@
-// The attributes of a node: ONNX's own RoiAlign, and the ops of the domain onnx_roialign.
+// Reads the attributes of a node of ONNX's own RoiAlign or of an op of the domain onnx_roialign.
 #ifndef ONNX_ROIALIGN_ORT_ATTRIBUTES_H_
 #define ONNX_ROIALIGN_ORT_ATTRIBUTES_H_
 
@@ -11,8 +11,9 @@
 
 namespace roialign {
 
-// Reads a node's attributes. ONNX Runtime answers absent and wrongly typed attributes with the same error code; a
-// wrong type is told apart by asking for every other type, because the error's English text is no interface.
+// Reads a node's attributes one by one. ONNX Runtime returns the same error code for an absent attribute and for one of
+// the wrong type. To tell them apart, the attribute is read as every other type, since the error's text is no
+// interface.
 class AttributeReader {
  public:
   AttributeReader(const ort_abi::OrtApi& api, const ort_abi::OrtKernelInfo* info);
@@ -24,9 +25,10 @@ class AttributeReader {
   // Empty where the attribute is absent.
   std::vector<float> reals(const char* name) const;
   std::optional<std::string> text(const char* name) const;
-  // Whether the text is second rather than first; absent: first.
+  // Returns whether the text is second rather than first; an absent attribute is first.
   bool choice(const char* name, const char* first, const char* second) const;
 
+  // Throws std::invalid_argument with the problem, the node's name and the way out.
   [[noreturn]] void refuse(const std::string& problem, const char* way_out = "") const;
 
  private:
@@ -37,8 +39,8 @@ class AttributeReader {
   std::string node_;  // " (node 'NAME')"
 };
 
-// Both throw std::invalid_argument with a text that names the attribute and the node.
-Attributes read_onnx_attributes(const AttributeReader& reader, int64_t opset);  // opset 0: unknown
+// Both throw std::invalid_argument with a text that names the attribute and the node. An opset of 0 is unknown.
+Attributes read_onnx_attributes(const AttributeReader& reader, int64_t opset);
 Attributes read_private_attributes(const AttributeReader& reader);
 
 }  // namespace roialign

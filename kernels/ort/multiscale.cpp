@@ -73,7 +73,7 @@ std::vector<Tensor> read_features(const Kernel& kernel, const OrtKernelContext* 
                                   const Tensor& batch_indices) {
   const size_t levels = kernel.pyramid.spatial_scales.size();
   size_t inputs = 0;
-  check(kernel.runtime.api->KernelContext_GetInputCount(context, &inputs));
+  require_ok(kernel.runtime.api->KernelContext_GetInputCount(context, &inputs));
   if (inputs != kFeatures + levels) {
     require_none("features must be one map for each of " + std::to_string(levels) + " spatial_scales, got " +
                      std::to_string(inputs - kFeatures),

@@ -1,4 +1,4 @@
-// RoiAlign as ONNX Runtime custom ops: ONNX's own, and the private one that carries its Semantics.
+// RoiAlign as custom ops of ONNX Runtime: ONNX's own op, and the private one that carries its Semantics.
 #include "ort/ops.h"
 
 #include <algorithm>
@@ -51,10 +51,7 @@ OrtStatus* ROIALIGN_ORT_CALL compute(void* self, OrtKernelContext* context) {
     const Tensor rois = read_input(kernel.runtime, context, kRois);
     const Tensor batch_indices = read_input(kernel.runtime, context, kBatchIndices);
     require_none(check_shapes(X, rois, batch_indices), kernel.node);
-    Arrays arrays{
-        kernel.type,  kernel.rois_type, X.data,     rois.data,  static_cast<const int64_t*>(batch_indices.data),
-        nullptr,      X.shape[0],       X.shape[1], X.shape[2], X.shape[3],
-        rois.shape[0]};
+    Arrays arrays = arrays_of(kernel.type, kernel.rois_type, X, rois, batch_indices);
     require_none(check_sizes(kernel.attributes, arrays), kernel.node);
     require_none(check_values(kernel.attributes, arrays), kernel.node);
     arrays.Y = make_output(api, context, pooled_shape(kernel.attributes, arrays));

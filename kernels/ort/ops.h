@@ -1,4 +1,4 @@
-// RoiAlign as ONNX Runtime custom ops: ONNX's own, and the private ones that carry their Semantics.
+// RoiAlign as custom ops of ONNX Runtime: ONNX's own op, and the private ones that carry their Semantics.
 #ifndef ONNX_ROIALIGN_ORT_OPS_H_
 #define ONNX_ROIALIGN_ORT_OPS_H_
 
@@ -12,10 +12,10 @@
 
 namespace roialign {
 
-// What session config entries say, the opset aside.
+// The settings that session config entries make, but for the opset.
 struct Settings {
-  const Isa* isa;  // null: the one of $ONNX_ROIALIGN_ISA, or else the widest
-  int threads;     // of the session's pool: the work is cut for that many
+  const Isa* isa;  // null for the one that $ONNX_ROIALIGN_ISA names, or else the widest
+  int threads;     // the session's threads; the work is cut for that many
 
   bool operator==(const Settings& other) const { return isa == other.isa && threads == other.threads; }
 };
@@ -24,12 +24,13 @@ struct Settings {
 struct Op : ort_abi::OrtCustomOp {
   Runtime runtime;
   const char* name;
-  // Of ONNX's RoiAlign: the model's opset, 0 where it is unknown. ONNX Runtime merges all opsets of a custom op into
-  // one schema, so that a kernel cannot ask it. Each kernel copies the number when it is created. Null: a private op.
+  // For ONNX's RoiAlign the model's opset, 0 where it is unknown; null for a private op. ONNX Runtime merges all opsets
+  // of a custom op into one schema, so a kernel cannot ask for the opset. Each kernel copies the number when it is
+  // created.
   const std::atomic<int64_t>* opset;
   Settings settings;
   ort_abi::ONNXTensorElementDataType type;  // of X
-  size_t rois;                              // which input they are
+  size_t rois;                              // index of the input that holds the RoIs
   ort_abi::ONNXTensorElementDataType rois_type;
 };
 
@@ -37,21 +38,21 @@ constexpr ort_abi::ONNXTensorElementDataType kQuantizedTypes[] = {ort_abi::ONNX_
                                                                   ort_abi::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8,
                                                                   ort_abi::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32};
 
-// What the private op is called in models: today, and before (onnx_roialign/ops/roi_align.py, OP_TYPES).
+// The names of the private op in models: today's, and the earlier one (onnx_roialign/ops/roi_align.py, OP_TYPES).
 constexpr const char* kPrivateNames[] = {"AnyRoiAlign", "RoiAlign"};
 
-// ONNX's RoiAlign.
+// Makes ONNX's RoiAlign.
 Op make_roi_align(const Runtime& runtime, const std::atomic<int64_t>& opset, ElementType type);
-// The private op by one of kPrivateNames.
+// Makes the private op, under one of kPrivateNames.
 Op make_any_roi_align(const Runtime& runtime, const char* name, ElementType type, ElementType rois_type);
-// onnx_roialign::QLinearRoiAlign.
+// Makes onnx_roialign::QLinearRoiAlign.
 Op make_qlinear_roi_align(const Runtime& runtime, ort_abi::ONNXTensorElementDataType type);
 // onnx_roialign::MultiScaleRoiAlign.
 Op make_multiscale_roi_align(const Runtime& runtime, ElementType type, ElementType rois_type);
 // onnx_roialign::PasteMasks.
 Op make_paste_masks(const Runtime& runtime, ElementType type, ElementType boxes_type);
 
-// What all of them have in common: one output of X's type and of the shape that X and rois give, every input required.
+// Makes what all ops share: one output of X's type, whose shape follows from X and rois; every input is required.
 Op make_op(const Runtime& runtime, const char* name, ort_abi::ONNXTensorElementDataType type, size_t rois);
 
 }  // namespace roialign

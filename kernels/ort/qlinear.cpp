@@ -1,4 +1,4 @@
-// onnx_roialign::QLinearRoiAlign as an ONNX Runtime custom op.
+// QLinearRoiAlign, of the domain onnx_roialign, as a custom op of ONNX Runtime.
 #include "pool/qlinear.h"
 
 #include <stdexcept>
@@ -53,29 +53,19 @@ void run(const Kernel& kernel, OrtKernelContext* context) {
   require_none(check_shapes(X, rois, batch_indices), kernel.node);
   require_none(check_scalar("x_scale", scale), kernel.node);
   require_none(check_scalar("x_zero_point", zero_point), kernel.node);
-  QuantizedArrays<T> arrays{static_cast<const T*>(X.data),
-                            *static_cast<const float*>(scale.data),
-                            *static_cast<const T*>(zero_point.data),
-                            static_cast<const float*>(rois.data),
-                            static_cast<const int64_t*>(batch_indices.data),
-                            nullptr,
-                            X.shape[0],
-                            X.shape[1],
-                            X.shape[2],
-                            X.shape[3],
-                            rois.shape[0]};
+  const Arrays plain = arrays_of(ElementType::kFloat32, ElementType::kFloat32, X, rois, batch_indices);
+  QuantizedArrays<T> arrays{};
+  arrays.X = static_cast<const T*>(X.data);
+  arrays.scale = *static_cast<const float*>(scale.data);
+  arrays.zero_point = *static_cast<const T*>(zero_point.data);
+  arrays.rois = static_cast<const float*>(rois.data);
+  arrays.batch_indices = plain.batch_indices;
+  arrays.N = plain.N;
+  arrays.C = plain.C;
+  arrays.H = plain.H;
+  arrays.W = plain.W;
+  arrays.num_rois = plain.num_rois;
   require_none(check_scale(arrays.scale), kernel.node);
-  const Arrays plain{ElementType::kFloat32,
-                     ElementType::kFloat32,
-                     arrays.X,
-                     arrays.rois,
-                     arrays.batch_indices,
-                     nullptr,
-                     arrays.N,
-                     arrays.C,
-                     arrays.H,
-                     arrays.W,
-                     arrays.num_rois};
   require_none(check_sizes(kernel.attributes, plain), kernel.node);
   require_none(check_values(kernel.attributes, plain), kernel.node);
   arrays.Y = static_cast<T*>(make_output(api, context, pooled_shape(kernel.attributes, plain)));

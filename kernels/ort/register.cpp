@@ -1,11 +1,14 @@
-// RegisterCustomOps, the symbol that ONNX Runtime looks up: registration and nothing but registration.
+// Registers the ops with ONNX Runtime, which looks up the symbol RegisterCustomOps.
 #include <algorithm>
+#include <atomic>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,13 +35,13 @@ constexpr char kIsaEntry[] = "onnx_roialign.isa";
 constexpr char kThreadsEntry[] = "onnx_roialign.threads";
 constexpr char kMarkerEntry[] = "onnx_roialign.registration";
 
-// One domain of ops, to which ONNX Runtime keeps pointers.
+// A domain of ops. ONNX Runtime keeps pointers to both.
 class Domain {
  public:
   Domain(const OrtApi& api, const char* name, const Settings& settings, std::vector<Op> ops)
       : api_(api), settings_(settings), ops_(std::move(ops)) {
     for (Op& op : ops_) op.settings = settings;
-    check(api.CreateCustomOpDomain(name, &domain_));
+    require_ok(api.CreateCustomOpDomain(name, &domain_));
     for (const Op& op : ops_) {
       if (OrtStatus* status = api.CustomOpDomain_Add(domain_, &op)) {
         api.ReleaseCustomOpDomain(domain_);
@@ -52,7 +55,7 @@ class Domain {
 
   const OrtApi& api() const { return api_; }
   const Settings& settings() const { return settings_; }
-  void add_to(OrtSessionOptions* options) const { check(api_.AddCustomOpDomain(options, domain_)); }
+  void add_to(OrtSessionOptions* options) const { require_ok(api_.AddCustomOpDomain(options, domain_)); }
 
  private:
   const OrtApi& api_;
@@ -74,7 +77,7 @@ std::unique_ptr<Domain> make_private_domain(const Runtime& runtime, const Settin
   return std::make_unique<Domain>(*runtime.api, "onnx_roialign", settings, std::move(ops));
 }
 
-// What one session options object holds of this library: ONNX's RoiAlign at one opset.
+// What is registered on one session options object: ONNX's RoiAlign at one opset.
 class Registration {
  public:
   Registration(const Runtime& runtime, const OrtSessionOptions* options, int64_t opset, const Settings& settings)
@@ -88,10 +91,10 @@ class Registration {
 
   void add_to(OrtSessionOptions* options) const { domain_->add_to(options); }
 
-  // Unique in the process, so that another copy of this library does not take it for its own.
+  // Returns a text that is unique in the process, so that another copy of this library does not take it for its own.
   std::string marker() const { return std::to_string(reinterpret_cast<uintptr_t>(this)); }
 
-  // The threads stay those of the first registration: they change no answer.
+  // The threads stay those of the first registration, as they change no result.
   void require_same(const Settings& settings) const {
     if (settings.isa == settings_.isa) return;
     throw std::invalid_argument(
@@ -100,7 +103,7 @@ class Registration {
 
   void set_opset(const OrtSessionOptions* options, int64_t opset) {
     if (opset == opset_) return;
-    // Cloned options share the ops with the options they were cloned from, whose sessions would change their meaning.
+    // Cloned options share the ops with the options that they were cloned from, whose sessions would change too.
     if (options != options_) {
       throw std::invalid_argument("onnx_roialign.opset must be " + std::to_string(opset_) +
                                   " on options cloned from registered ones, got " + std::to_string(opset) +
@@ -116,9 +119,10 @@ class Registration {
   std::unique_ptr<Domain> domain_;
 };
 
-// ONNX Runtime owns neither a domain nor its ops, and tells nobody when the options and the sessions that point to
-// them are gone. So they are kept until the library is unloaded, which ONNX Runtime does when the last options and
-// session that loaded it are gone: about 1 kB per options object, however often it is registered.
+// All registrations of this process. ONNX Runtime owns neither a domain nor its ops, and does not tell when the options
+// and sessions that point to them are gone. So they are kept until the library is unloaded, which ONNX Runtime does
+// when the last options and session that loaded it are gone: about 1 kB for each options object, however often it is
+// registered.
 class Registrations {
  public:
   void add(const Runtime& runtime, OrtSessionOptions* options, int64_t opset, const Settings& settings,
@@ -132,11 +136,11 @@ class Registrations {
     kept_.push_back(std::make_unique<Registration>(runtime, options, opset, settings));
     kept_.back()->add_to(options);
     private_domain(runtime, settings).add_to(options);
-    check(runtime.api->AddSessionConfigEntry(options, kMarkerEntry, kept_.back()->marker().c_str()));
+    require_ok(runtime.api->AddSessionConfigEntry(options, kMarkerEntry, kept_.back()->marker().c_str()));
   }
 
  private:
-  // Nothing in the private ops belongs to one options object: those of one ONNX Runtime with equal settings share them.
+  // The private ops depend on no options object, so all options of one ONNX Runtime with equal settings share them.
   const Domain& private_domain(const Runtime& runtime, const Settings& settings) {
     for (const auto& domain : private_) {
       if (&domain->api() == runtime.api && domain->settings() == settings) return *domain;
@@ -158,29 +162,29 @@ class Registrations {
   std::vector<std::unique_ptr<Domain>> private_;
 };
 
-// Nothing where the options have no such entry.
+// Returns nothing where the options have no such entry.
 std::optional<std::string> config_entry(const OrtApi& api, const OrtSessionOptions* options, const char* key) {
   int present = 0;
-  check(api.HasSessionConfigEntry(options, key, &present));
+  require_ok(api.HasSessionConfigEntry(options, key, &present));
   if (present == 0) return std::nullopt;
   size_t size = 0;
-  check(api.GetSessionConfigEntry(options, key, nullptr, &size));
+  require_ok(api.GetSessionConfigEntry(options, key, nullptr, &size));
   std::string value(size, '\0');
-  check(api.GetSessionConfigEntry(options, key, value.data(), &size));
+  require_ok(api.GetSessionConfigEntry(options, key, value.data(), &size));
   value.resize(std::strlen(value.c_str()));
   return value;
 }
 
-// What is beyond int64 is the last that it has.
+// Reads an integer; one beyond the range of int64 becomes the nearest that it has.
 int64_t integer_of(const char* key, const std::string& text) {
   const size_t sign = text.rfind('-', 0) == 0 ? 1 : 0;
   if (text.size() == sign || text.find_first_not_of("0123456789", sign) != std::string::npos) {
-    throw std::invalid_argument(std::string(key) + " must be an integer, got " + quoted(text));
+    throw std::invalid_argument(std::string(key) + " must be an integer, got " + shown(text));
   }
   return std::strtoll(text.c_str(), nullptr, 10);
 }
 
-// 0 where the entry is absent.
+// Returns 0 where there is no such entry.
 int64_t read_opset(const OrtApi& api, const OrtSessionOptions* options) {
   const std::optional<std::string> text = config_entry(api, options, kOpsetEntry);
   if (!text) return 0;
@@ -189,13 +193,13 @@ int64_t read_opset(const OrtApi& api, const OrtSessionOptions* options) {
   throw std::invalid_argument(std::string(kOpsetEntry) + " must be at least 1, got " + std::to_string(opset));
 }
 
-// Where nothing tells how many threads a session has: more than that gain little, and cutting for many more than there
-// are costs one thread three times the work (64 channels).
-constexpr int kThreadsUntold = 8;
+// Where no entry says how many threads a session has, the work is cut for at most this many. More gain little, and
+// cutting for many more threads than there are makes a session of one thread take three times as long (64 channels).
+constexpr int kMostThreadsAssumed = 8;
 
 int read_threads(const OrtApi& api, const OrtSessionOptions* options) {
   const std::optional<std::string> text = config_entry(api, options, kThreadsEntry);
-  if (!text) return std::min(usable_cores(), kThreadsUntold);
+  if (!text) return std::min(usable_cores(), kMostThreadsAssumed);
   const int64_t threads = integer_of(kThreadsEntry, *text);
   const std::string problem = check_threads(threads);
   if (!problem.empty()) throw std::invalid_argument("onnx_roialign." + problem);
@@ -207,7 +211,8 @@ Settings read_settings(const OrtApi& api, const OrtSessionOptions* options) {
   return {isa ? &choose_isa(isa->c_str(), kIsaEntry) : nullptr, read_threads(api, options)};
 }
 
-// Null where the runtime is older. Its version is read first: GetApi complains on stderr of one that it does not have.
+// Returns null where the runtime is too old. The version is read first, as GetApi writes a complaint to stderr where it
+// does not have the version it is asked for.
 const OrtApi* shape_api(const OrtApiBase& base) {
   unsigned major = 0, minor = 0;
   if (std::sscanf(base.GetVersionString(), "%u.%u", &major, &minor) != 2) return nullptr;
@@ -223,9 +228,9 @@ OrtStatus* too_old(const OrtApiBase& base) {
   return api->CreateStatus(ORT_NOT_IMPLEMENTED, text);
 }
 
-// Made by the first call, and deleted when the library is unloaded. A static object would be destroyed by a call that
-// the C++ runtime has on its list, and stays there, after the library is gone, where the linker wrote no DT_FINI_ARRAY
-// (zig).
+// Made by the first call, and deleted when the library is unloaded. A static object would not do: the C++ runtime keeps
+// the call that destroys it on a list, and where the linker wrote no DT_FINI_ARRAY (zig) the call stays there after the
+// library is gone.
 Registrations* registrations = nullptr;
 
 __attribute__((destructor)) void delete_registrations() { delete registrations; }

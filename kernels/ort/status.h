@@ -1,4 +1,4 @@
-// Errors between C++ and ONNX Runtime: exceptions on this side of the boundary, OrtStatus on the other.
+// Turns errors into exceptions on our side of the boundary to ONNX Runtime, and into OrtStatus on the other side.
 #ifndef ONNX_ROIALIGN_ORT_STATUS_H_
 #define ONNX_ROIALIGN_ORT_STATUS_H_
 
@@ -9,26 +9,28 @@
 
 namespace roialign {
 
-// The ONNX Runtime that loaded this library.
+// The API tables of the ONNX Runtime that loaded this library.
 struct Runtime {
   const ort_abi::OrtApi* api;
   const ort_abi::OrtApi* shapes;  // the table of kShapeReferenceVersion; null where the runtime is older
 };
 
-// An OrtStatus on its way to the boundary.
+// An OrtStatus that is thrown to the boundary.
 class OrtFailure {
  public:
   explicit OrtFailure(ort_abi::OrtStatus* status) : status_(status) {}
   ort_abi::OrtStatus* status() const { return status_; }
 
  private:
-  ort_abi::OrtStatus* status_;  // owned by whoever catches the failure: guarded() below
+  ort_abi::OrtStatus* status_;  // owned by whoever catches the failure, which is guarded() below
 };
 
-inline void check(ort_abi::OrtStatus* status) {
+// Throws the error that a function of the API returned.
+inline void require_ok(ort_abi::OrtStatus* status) {
   if (status != nullptr) throw OrtFailure(status);
 }
 
+// Returns whether a function of the API succeeded, and drops its error.
 inline bool succeeded(const ort_abi::OrtApi& api, ort_abi::OrtStatus* status) {
   if (status == nullptr) return true;
   api.ReleaseStatus(status);

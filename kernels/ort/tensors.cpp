@@ -1,4 +1,5 @@
-// What the ops see of a run: input tensors, the thread pool, and shapes before the run.
+// What ONNX Runtime gives an op for a run: input tensors, memory for the output, threads; and the output's shape before
+// it.
 #include "ort/tensors.h"
 
 #include <algorithm>
@@ -23,15 +24,15 @@ using Info = std::unique_ptr<OrtTensorTypeAndShapeInfo, ReleaseInfo>;
 
 std::vector<int64_t> dimensions(const OrtApi& api, const OrtTensorTypeAndShapeInfo* info) {
   size_t rank = 0;
-  check(api.GetDimensionsCount(info, &rank));
+  require_ok(api.GetDimensionsCount(info, &rank));
   std::vector<int64_t> dims(rank);
-  check(api.GetDimensions(info, dims.data(), rank));
+  require_ok(api.GetDimensions(info, dims.data(), rank));
   return dims;
 }
 
 __attribute__((cold, noinline)) Dimensions copied_shape(const OrtApi& api, const OrtValue* value) {
   OrtTensorTypeAndShapeInfo* raw = nullptr;
-  check(api.GetTensorTypeAndShape(value, &raw));
+  require_ok(api.GetTensorTypeAndShape(value, &raw));
   const Info info(raw, ReleaseInfo{&api});
   const std::vector<int64_t> dims = dimensions(api, info.get());
   auto copy = std::make_unique<int64_t[]>(dims.size());
@@ -44,14 +45,14 @@ __attribute__((cold, noinline)) Dimensions copied_shape(const OrtApi& api, const
 Tensor read_input(const Runtime& runtime, const OrtKernelContext* context, size_t index) {
   const OrtApi& api = *runtime.api;
   const OrtValue* value = nullptr;
-  check(api.KernelContext_GetInput(context, index, &value));
+  require_ok(api.KernelContext_GetInput(context, index, &value));
   void* data = nullptr;
-  check(api.GetTensorMutableData(const_cast<OrtValue*>(value), &data));  // the C API has no reading twin
+  require_ok(api.GetTensorMutableData(const_cast<OrtValue*>(value), &data));  // the C API has no const version
   if (runtime.shapes != nullptr) {
     ONNXTensorElementDataType type;
     const int64_t* sizes = nullptr;
     size_t rank = 0;
-    check(runtime.shapes->GetTensorElementTypeAndShapeDataReference(value, &type, &sizes, &rank));
+    require_ok(runtime.shapes->GetTensorElementTypeAndShapeDataReference(value, &type, &sizes, &rank));
     return {Dimensions(sizes, rank), data};
   }
   return {copied_shape(api, value), data};
@@ -59,7 +60,7 @@ Tensor read_input(const Runtime& runtime, const OrtKernelContext* context, size_
 
 bool has_input(const Runtime& runtime, const OrtKernelContext* context, size_t index) {
   const OrtValue* value = nullptr;
-  check(runtime.api->KernelContext_GetInput(context, index, &value));
+  require_ok(runtime.api->KernelContext_GetInput(context, index, &value));
   return value != nullptr;
 }
 
@@ -97,9 +98,9 @@ std::string check_scalar(const char* name, const Tensor& tensor) {
 
 void* make_output(const OrtApi& api, OrtKernelContext* context, const std::array<int64_t, 4>& shape) {
   OrtValue* Y = nullptr;
-  check(api.KernelContext_GetOutput(context, 0, shape.data(), shape.size(), &Y));
+  require_ok(api.KernelContext_GetOutput(context, 0, shape.data(), shape.size(), &Y));
   void* data = nullptr;
-  check(api.GetTensorMutableData(Y, &data));
+  require_ok(api.GetTensorMutableData(Y, &data));
   return data;
 }
 
@@ -109,28 +110,29 @@ namespace {
 
 struct Dimension {
   int64_t size;
-  std::string name;  // empty: size is known
+  std::string name;  // empty where the size is known
 };
 
-// ONNX Runtime takes an unknown size for a known one of -1 (1.20 then folds Shape to -1, 1.31 aborts the process), so
-// an unknown dimension gets a name that nothing else has.
+// ONNX Runtime takes a size of -1 for a known size (1.20 then folds Shape to -1, and 1.31 aborts the process), so an
+// unknown dimension gets a name that nothing else has.
 Dimension unknown_dimension() {
   static std::atomic<uint64_t> count{0};
   return {-1, "onnx_roialign_dim_" + std::to_string(count++)};
 }
 
 OrtTensorTypeAndShapeInfo* input_info(const OrtApi& api, const OrtShapeInferContext* context, size_t index) {
-  OrtTensorTypeAndShapeInfo* info = nullptr;  // the context's
-  check(api.ShapeInferContext_GetInputTypeShape(context, index, &info));
+  OrtTensorTypeAndShapeInfo* info = nullptr;  // owned by the context
+  require_ok(api.ShapeInferContext_GetInputTypeShape(context, index, &info));
   return info;
 }
 
-// One dimension of an input; unknown where the input's rank is unknown or not the one expected: the run will tell.
+// Returns one dimension of an input. It is unknown where the input's rank is unknown or not the one expected, which the
+// run will refuse.
 Dimension input_dimension(const OrtApi& api, const OrtTensorTypeAndShapeInfo* info, size_t rank, size_t axis) {
   const std::vector<int64_t> sizes = dimensions(api, info);
   if (sizes.size() != rank) return unknown_dimension();
   std::vector<const char*> names(rank);
-  check(api.GetSymbolicDimensions(info, names.data(), rank));
+  require_ok(api.GetSymbolicDimensions(info, names.data(), rank));
   if (names[axis] != nullptr && names[axis][0] != '\0') return {-1, names[axis]};
   if (sizes[axis] < 0) return unknown_dimension();
   return {sizes[axis], ""};
@@ -156,19 +158,19 @@ void set_output_shape(const OrtApi& api, OrtShapeInferContext* context, size_t t
     names[i] = dims[i].name.c_str();
   }
   ONNXTensorElementDataType type{};
-  check(api.GetTensorElementType(input_info(api, context, typed_input), &type));
+  require_ok(api.GetTensorElementType(input_info(api, context, typed_input), &type));
   OrtTensorTypeAndShapeInfo* raw = nullptr;
-  check(api.CreateTensorTypeAndShapeInfo(&raw));
+  require_ok(api.CreateTensorTypeAndShapeInfo(&raw));
   const Info Y(raw, ReleaseInfo{&api});
-  check(api.SetTensorElementType(raw, type));
-  check(api.SetDimensions(raw, sizes.data(), sizes.size()));
-  check(api.SetSymbolicDimensions(raw, names.data(), names.size()));
-  check(api.ShapeInferContext_SetOutputTypeShape(context, 0, raw));
+  require_ok(api.SetTensorElementType(raw, type));
+  require_ok(api.SetDimensions(raw, sizes.data(), sizes.size()));
+  require_ok(api.SetSymbolicDimensions(raw, names.data(), names.size()));
+  require_ok(api.ShapeInferContext_SetOutputTypeShape(context, 0, raw));
 }
 
-// ONNX Runtime asks the first op of the name only, whatever the node's type: so the type is that of an input. It
-// drops a status without releasing it, and a bad attribute is refused with the node's name later, at the kernel's
-// creation: so a failure here leaves the output's shape unknown.
+// ONNX Runtime asks only the first op of a name, whatever the node's type, so the type is taken from an input. A
+// failure here leaves the output's shape unknown: ONNX Runtime would drop a status without releasing it, and a bad
+// attribute is refused later with the node's name, when the kernel is created.
 template <class Dims>
 void infer_shape(const OrtApi& api, OrtShapeInferContext* context, size_t typed_input, const Dims& dims) noexcept {
   OrtStatus* failure = guarded(api, [&] { set_output_shape(api, context, typed_input, dims()); });

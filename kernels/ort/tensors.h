@@ -1,4 +1,5 @@
-// What the ops see of a run: input tensors, the thread pool, and shapes before the run.
+// What ONNX Runtime gives an op for a run: input tensors, memory for the output, threads; and the output's shape before
+// it.
 #ifndef ONNX_ROIALIGN_ORT_TENSORS_H_
 #define ONNX_ROIALIGN_ORT_TENSORS_H_
 
@@ -15,7 +16,7 @@
 
 namespace roialign {
 
-// Dimensions that lie with ONNX Runtime while a kernel runs, or, where it is too old to show them, here.
+// The dimensions of a tensor. They lie in ONNX Runtime's memory, or in a copy where it is too old to show them.
 class Dimensions {
  public:
   Dimensions(const int64_t* sizes, size_t rank) : sizes_(sizes), rank_(rank) {}
@@ -43,28 +44,46 @@ bool has_input(const Runtime& runtime, const ort_abi::OrtKernelContext* context,
 // Allocates output 0.
 void* make_output(const ort_abi::OrtApi& api, ort_abi::OrtKernelContext* context, const std::array<int64_t, 4>& shape);
 
-// "(2, 5)", "(3,)", "()": as NumPy prints a shape.
+// Returns a shape as NumPy prints it, such as "(2, 5)", "(3,)" or "()".
 __attribute__((cold)) std::string shape_text(const Dimensions& shape);
 
-// Empty, or which input has the wrong rank or count.
+// Returns an empty text, or which input has the wrong rank or count.
 std::string check_shapes(const Tensor& X, const Tensor& rois, const Tensor& batch_indices);
 
-// Empty, or that the input is not a scalar or an array of one element.
+// Returns an empty text, or that the input is not a scalar or an array of one element.
 std::string check_scalar(const char* name, const Tensor& tensor);
 
-// The session's own thread pool: hands out the tasks one by one (num_batch 0), and runs them in a plain loop where the
-// session has one thread.
+// Collects a run's inputs, whose shapes must have passed check_shapes(). Y is null until make_output() has allocated
+// it.
+inline Arrays arrays_of(ElementType type, ElementType rois_type, const Tensor& X, const Tensor& rois,
+                        const Tensor& batch_indices) {
+  Arrays arrays{};
+  arrays.type = type;
+  arrays.rois_type = rois_type;
+  arrays.X = X.data;
+  arrays.rois = rois.data;
+  arrays.batch_indices = static_cast<const int64_t*>(batch_indices.data);
+  arrays.N = X.shape[0];
+  arrays.C = X.shape[1];
+  arrays.H = X.shape[2];
+  arrays.W = X.shape[3];
+  arrays.num_rois = rois.shape[0];
+  return arrays;
+}
+
+// The session's own thread pool. It hands out the tasks one by one (num_batch 0), and runs them in a plain loop where
+// the session has one thread.
 struct SessionPool {
   const ort_abi::OrtApi& api;
   const ort_abi::OrtKernelContext* context;
 
   static void parallel_for(void* self, void (*task)(void* user, size_t i), size_t count, void* user) {
     const auto& pool = *static_cast<const SessionPool*>(self);
-    check(pool.api.KernelContext_ParallelFor(pool.context, task, count, 0, user));
+    require_ok(pool.api.KernelContext_ParallelFor(pool.context, task, count, 0, user));
   }
 };
 
-// Sets output 0's type, that of X, and its shape as far as X, rois and the attributes tell.
+// Sets the type of output 0, which is that of X, and its shape as far as X, rois and the attributes give it.
 void infer_pooled_shape(const ort_abi::OrtApi& api, ort_abi::OrtShapeInferContext* context, size_t x_input,
                         size_t rois_input) noexcept;
 // The same where input 0 is the masks of PasteMasks, whose image sizes only the run knows.

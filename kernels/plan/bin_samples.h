@@ -1,33 +1,28 @@
-// The samples of one bin along one axis: where they lie, which of them lie inside the map, and what they take of it.
-#ifndef ONNX_ROIALIGN_BIN_SAMPLES_H_
-#define ONNX_ROIALIGN_BIN_SAMPLES_H_
+// The samples of one bin along one axis: where they lie, which lie inside the map, and the taps they make.
+#ifndef ONNX_ROIALIGN_PLAN_BIN_SAMPLES_H_
+#define ONNX_ROIALIGN_PLAN_BIN_SAMPLES_H_
 
 #include <algorithm>
-#include <cfloat>
 #include <cmath>
 #include <cstdint>
 
+#include "arithmetic.h"
 #include "plan/plan.h"
-
-// Each operation must be rounded to its own type, and NaN, infinity and -0 must be what IEEE 754 says.
-#if defined(__FAST_MATH__)
-#error "onnx_roialign must be compiled without -ffast-math: it computes with infinities, and its rounding is defined"
-#endif
-static_assert(FLT_EVAL_METHOD == 0, "float and double must be computed in their own precision (x86: SSE2, not x87)");
 
 namespace roialign {
 
-// Grids up to this many samples a bin are walked; larger ones are entered by bisection, where the map begins.
+// A bin with up to this many samples is walked from the first to the last. In a larger one the samples inside the map
+// are found by bisection.
 constexpr int32_t kWalk = 32;
-// Beyond this many samples a bin, positions far from zero coincide: equal ones are taken at once, so that the cost
-// follows the map, not the RoI.
+// In a bin with more samples than this, positions far from zero coincide. Samples at one position are taken at once, so
+// that the cost depends on the map and not on the size of the RoI.
 constexpr int32_t kCoinciding = 65536;
 
-// The lower of the two pixels that a sample inside the map lies between, and what the upper one weighs.
+// The lower of the two pixels that a sample inside the map lies between, and the weight of the upper one.
 template <class C>
 struct Between {
   Between(C at, int32_t last) {
-    const C inside = at > 0 ? at : C{0};  // NaN too: no cast below may leave the range of its type
+    const C inside = at > 0 ? at : C{0};  // 0 for NaN too, as no cast below may leave the range of its type
     low = inside >= static_cast<C>(last) ? last : static_cast<int32_t>(inside);
     high_weight = low == last ? C{0} : inside - static_cast<C>(low);
   }
@@ -36,15 +31,15 @@ struct Between {
   C high_weight;
 };
 
-// The samples of one bin: position(i) is monotone in i, so those inside the map are an index range.
+// The samples of one bin. position(i) is monotone in i, so the samples inside the map are a range of indices.
 template <class C>
 struct BinSamples {
   C base;  // start + p * bin
   C bin;
-  C count;     // g
-  C low_cut;   // -1
-  C high_cut;  // N
-  bool exclusive;
+  C count;         // samples in the bin
+  C low_cut;       // -1
+  C high_cut;      // the map's length
+  bool exclusive;  // a sample exactly at a cut lies outside
 
   template <class Index>
   C position(Index i) const {
@@ -53,13 +48,14 @@ struct BinSamples {
   bool below(C at) const { return exclusive ? at <= low_cut : at < low_cut; }
   bool above(C at) const { return exclusive ? at >= high_cut : at > high_cut; }
 
-  // The first index in [from, count) that holds, where holds is false and then true; count where none does.
+  // Returns the first index in [from, count) whose position holds() accepts, or count where there is none. holds() must
+  // not change more than once, from false to true.
   template <class Holds>
   double first_index(double from, Holds holds) const {
     double low = from, high = static_cast<double>(count);
     while (low < high) {
       const double middle = std::floor(low + (high - low) / 2);
-      // Past 2^53 a double has no room for every index, and the middle of two neighbours is one of them.
+      // Above 2^53 a double cannot represent every index, and the middle of two neighbours is one of them.
       if (middle + 1 == middle && (middle == low || middle == high)) return holds(position(low)) ? low : high;
       if (holds(position(middle))) {
         high = middle;
@@ -71,18 +67,19 @@ struct BinSamples {
   }
 };
 
-// Those of bin p, the bins beginning at start; length: of the map.
+// Returns the samples of bin p of an axis whose first bin begins at start, on a map of that length.
 template <class C>
 BinSamples<C> samples_of_bin(C start, int64_t p, C bin, C count, C length, bool exclusive) {
   return {start + static_cast<C>(p) * bin, bin, count, C{-1}, length, exclusive};
 }
 
-// The taps of one bin, written in ascending order of position to an array that has room for them. The mean: what falls
-// on one pixel becomes one tap. The last two pixels are held back, since the next sample may lie between them as well.
+// Writes the taps of one bin of the mean, in ascending order of position, to an array that has room for them. All
+// samples' weights on one pixel become one tap. The last two pixels are held back, since the next sample may lie
+// between them too.
 template <class C>
 class MeanTaps {
  public:
-  static constexpr int kSamples = 0;  // of a bin: any number
+  static constexpr int kSamples = 0;  // for bins with any number of samples
 
   MeanTaps(Tap<C>* taps, int32_t last, double share) : begin_(taps), end_(taps), last_(last), share_(share) {}
 
@@ -114,13 +111,13 @@ class MeanTaps {
   Tap<C>* const begin_;
   Tap<C>* end_;
   const int32_t last_;
-  const double share_;  // of a sample in the bin
-  int32_t low_ = -2;    // no sample yet
+  const double share_;  // the weight of one sample in the bin
+  int32_t low_ = -2;    // negative before the first sample
   double low_total_ = 0;
   double high_total_ = 0;
 };
 
-// Taps that are written as they come.
+// Writes taps as they come; OneSample and MaxTaps add them.
 template <class C>
 class PlainTaps {
  public:
@@ -134,11 +131,12 @@ class PlainTaps {
   const int32_t last_;
 };
 
-// The mean of one sample: its pixels as they are. A RoI of one value takes 0.7 times the instructions for its axes.
+// Writes the taps of a mean over one sample, which needs no sums: a RoI of one value takes 0.7 times the instructions
+// for its axes.
 template <class C>
 class OneSample : public PlainTaps<C> {
  public:
-  static constexpr int kSamples = 1;
+  static constexpr int kSamples = 1;  // only for bins with one sample
 
   using PlainTaps<C>::PlainTaps;
 
@@ -152,12 +150,12 @@ class OneSample : public PlainTaps<C> {
   using PlainTaps<C>::last_;
 };
 
-// The max: a sample is a pair of taps. Both rules are monotone in the weight, so among the samples between the same two
-// pixels the first and the last decide, however many there are.
+// Writes the taps of a max, two for each sample. Both rules of the max are monotone in the weights, so of the samples
+// between the same two pixels only the first and the last are kept, however many there are.
 template <class C>
 class MaxTaps : public PlainTaps<C> {
  public:
-  static constexpr int kSamples = 0;
+  static constexpr int kSamples = 0;  // for bins with any number of samples
 
   using PlainTaps<C>::PlainTaps;
 
@@ -173,7 +171,7 @@ class MaxTaps : public PlainTaps<C> {
   using PlainTaps<C>::last_;
 };
 
-// Adds what a sample takes of its two pixels, however often it counts; false where it lies outside the map.
+// Adds the taps of a sample that counts `times` times. Returns false where it lies outside the map.
 template <class C, class Taps>
 bool add_sample(const BinSamples<C>& samples, C at, int32_t last, double times, Taps& taps) {
   if (samples.below(at) || samples.above(at)) return false;
@@ -182,7 +180,7 @@ bool add_sample(const BinSamples<C>& samples, C at, int32_t last, double times, 
   return true;
 }
 
-// All samples of a bin, upwards; false where one lies outside the map.
+// Adds all samples of a bin in ascending order of position. Returns false where one lies outside the map.
 template <class C, class Taps>
 bool walk(const BinSamples<C>& samples, int32_t last, Taps& taps) {
   bool inside = true;
@@ -195,9 +193,9 @@ bool walk(const BinSamples<C>& samples, int32_t last, Taps& taps) {
   return inside;
 }
 
-// The same of a grid so large that its samples inside the map are looked for.
+// Does the same for a bin with many samples: finds those inside the map by bisection and adds only them.
 template <class C, class Taps>
-bool leap(const BinSamples<C>& samples, int32_t last, Taps& taps) {
+bool walk_inside(const BinSamples<C>& samples, int32_t last, Taps& taps) {
   const bool upwards = samples.bin >= 0;
   const auto before = [&](C at) { return upwards ? samples.below(at) : samples.above(at); };
   const auto beyond = [&](C at) { return upwards ? samples.above(at) : samples.below(at); };
@@ -220,4 +218,4 @@ bool leap(const BinSamples<C>& samples, int32_t last, Taps& taps) {
 
 }  // namespace roialign
 
-#endif  // ONNX_ROIALIGN_BIN_SAMPLES_H_
+#endif  // ONNX_ROIALIGN_PLAN_BIN_SAMPLES_H_

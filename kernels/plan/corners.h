@@ -1,6 +1,6 @@
-// The coordinates of RoIs in the type that they are computed in, whatever type they are given in.
-#ifndef ONNX_ROIALIGN_CORNERS_H_
-#define ONNX_ROIALIGN_CORNERS_H_
+// Reads the coordinates of a RoI, of any element type, in the type that coordinates are computed in.
+#ifndef ONNX_ROIALIGN_PLAN_CORNERS_H_
+#define ONNX_ROIALIGN_PLAN_CORNERS_H_
 
 #include <array>
 #include <cstdint>
@@ -21,7 +21,7 @@ inline Corners<C> read_corners(const void* rois, int64_t roi) {
           static_cast<C>(to_compute(from[3]))};
 }
 
-// Of rois whose type is known at run time only.
+// Reads from rois whose type is known at run time only.
 template <class C>
 __attribute__((noinline)) Corners<C> read_corners(ElementType type, const void* rois, int64_t roi) {
   switch (type) {
@@ -37,13 +37,13 @@ __attribute__((noinline)) Corners<C> read_corners(ElementType type, const void* 
   return read_corners<C, float>(rois, roi);
 }
 
-// Of rois that have another type than X.
+// Reads from rois whose type is not that of X.
 template <class C>
 Corners<C> read_other_corners(const Arrays& arrays, int64_t roi) {
   return read_corners<C>(arrays.rois_type, arrays.rois, roi);
 }
 
-// T is X's type.
+// Reads from rois of any type; T is the type of X.
 template <class C, class T>
 inline Corners<C> corners_of(const Arrays& arrays, int64_t roi) {
   return arrays.rois_type == arrays.type ? read_corners<C, T>(arrays.rois, roi) : read_other_corners<C>(arrays, roi);
@@ -51,4 +51,4 @@ inline Corners<C> corners_of(const Arrays& arrays, int64_t roi) {
 
 }  // namespace roialign
 
-#endif  // ONNX_ROIALIGN_CORNERS_H_
+#endif  // ONNX_ROIALIGN_PLAN_CORNERS_H_

@@ -1,4 +1,5 @@
-// RoI + Semantics -> plan. Compiled without contraction: a fused multiply-add would move samples across the cuts.
+// Makes a plan of a RoI: its samples, their taps, and the cheapest way to pool them. Compiled without contraction, as a
+// fused multiply-add would move samples across the cuts at -1 and N.
 #include "plan/geometry.h"
 
 #include <algorithm>
@@ -8,18 +9,12 @@
 #include <utility>
 
 #include "plan/bin_samples.h"
+#include "plan/costs.h"
 
 namespace roialign {
 namespace {
 
-// Levelled rows and columns take about so many nanoseconds, once for all channels.
-constexpr double kListing = 200;
-// So many nanoseconds a RoI takes longer whose plan is kept until those of its block are made: its lists are written to
-// memory, and read from there. A tile must save more.
-constexpr double kKeeping = 150;
-// RoIs that take longer than this many nanoseconds are cheap to keep, and threads can share their channels.
-constexpr double kLong = 2000;
-// Of an axis: 7 bins of 2 samples have no more.
+// An axis begins with room for this many taps: 7 bins of 2 samples, two taps each, need no more.
 constexpr int64_t kUsualTaps = 28;
 
 template <class C>
@@ -33,7 +28,8 @@ AxisTaps<C> axis_taps(int64_t length, int64_t bins, Memory& memory) {
   return axis;
 }
 
-// A larger array; the smaller ones stay behind in the memory, in all no larger than this.
+// Moves the taps to an array with room for more. The old arrays stay in the memory until it is released: together they
+// are no larger than the new one.
 template <class C>
 __attribute__((cold, noinline)) void make_room(AxisTaps<C>& axis, int64_t filled, int64_t more, Memory& memory) {
   axis.room = std::max(filled + more, 2 * axis.room);
@@ -42,7 +38,7 @@ __attribute__((cold, noinline)) void make_room(AxisTaps<C>& axis, int64_t filled
   axis.taps = taps;
 }
 
-// From columns of the map to those of the window.
+// Turns positions that count the columns of the map into positions that count the columns of the window.
 template <class C>
 void place_in(const Window& window, AxisTaps<C>& axis) {
   const int32_t first = static_cast<int32_t>(window.first);
@@ -55,7 +51,7 @@ void place_in(const Window& window, AxisTaps<C>& axis) {
   }
 }
 
-// The lowest position and the highest; -1 where there is none.
+// Returns the lowest and the highest position that has a tap; the highest is -1 where no bin has any.
 template <class C>
 std::pair<int32_t, int32_t> ends_of(const AxisTaps<C>& axis) {
   std::pair<int32_t, int32_t> ends{std::numeric_limits<int32_t>::max(), -1};
@@ -71,14 +67,14 @@ std::pair<int32_t, int32_t> ends_of(const AxisTaps<C>& axis) {
 }  // namespace
 
 template <class C>
-Planner<C>::Planner(const Attributes& attributes, int64_t channels, int64_t height, int64_t width, const Shape& shape,
-                    const TileSizes* tile, Memory& memory)
+Planner<C>::Planner(const Attributes& attributes, int64_t channels, int64_t height, int64_t width,
+                    const VectorCosts& costs, const TileSizes* tile, Memory& memory)
     : attributes_(attributes),
       scale_(attributes),
-      shape_(shape),
+      costs_(costs),
       channels_(static_cast<double>(channels)),
       per_plane_(1.0 / static_cast<double>(channels)),
-      least_columns_(shape.columns + kListing * per_plane_),
+      least_columns_(costs.columns_plane + kListedAxes * per_plane_),
       tile_(tile),
       scratch_(memory),
       y_(axis_taps<C>(height, attributes.output_height, memory)),
@@ -91,7 +87,8 @@ void Planner<C>::sample_bins(C start, C bin, AxisTaps<C>& axis) const {
   const bool exclusive = attributes_.semantics.border_exclusive;
   const int32_t last = static_cast<int32_t>(axis.length - 1);
   const double share = 1.0 / static_cast<double>(count);
-  // Two taps a sample, but no more than the two extreme samples between each two pixels have.
+  // A sample has two taps. Between two neighbouring pixels the max keeps at most two samples, and the mean has fewer
+  // taps still, so a dense grid has no more taps than these positions allow.
   const int64_t positions = 2 * (axis.length + 1);
   const bool dense = kLarge && static_cast<double>(count) > static_cast<double>(positions);
   const int64_t most_taps = 2 * (dense ? positions : static_cast<int64_t>(count));
@@ -101,7 +98,7 @@ void Planner<C>::sample_bins(C start, C bin, AxisTaps<C>& axis) const {
     if (filled + most_taps > axis.room) make_room(axis, filled, most_taps, scratch_);
     const BinSamples<C> samples = samples_of_bin(start, p, bin, count, length, exclusive);
     Taps list(axis.taps + filled, last, share);
-    const bool inside = kLarge ? leap(samples, last, list) : walk(samples, last, list);
+    const bool inside = kLarge ? walk_inside(samples, last, list) : walk(samples, last, list);
     const int32_t taps = list.finish();
     axis.bins[p] = {filled, taps, !inside};
     filled += taps;
@@ -133,10 +130,10 @@ void Planner<C>::sample_axis(C roi_start, C roi_end, AxisTaps<C>& axis) const {
   }
 }
 
-// One axis as the pooling loops want it. With level every bin that has taps gets as many as the fullest has, so that
-// those loops run alike for all of them: counts that change from bin to bin cost a mispredicted branch each. The mean
-// splits a weight among the copies of its tap: a copy of weight 0 would make NaN of an infinite pixel. The max repeats
-// a sample that the bin has already.
+// Copies the taps of an axis to memory that outlives the next RoI. Where level is true, every bin that has taps gets as
+// many as the fullest bin, because a count that changes from bin to bin costs the pooling loops a mispredicted branch
+// each time. To fill up, the mean repeats its last tap and splits the weight among the copies (a copy of weight 0 would
+// turn an infinite pixel into NaN); the max repeats a sample that the bin has already.
 template <class C>
 void Planner<C>::list_taps(const AxisTaps<C>& axis, bool level, Memory& memory, AxisPlan<C>& plan) const {
   const int64_t size = level ? axis.filled_bins * axis.fullest : axis.tap_count;
@@ -161,49 +158,52 @@ void Planner<C>::list_taps(const AxisTaps<C>& axis, bool level, Memory& memory, 
   plan.full = axis.filled_bins == axis.bin_count;
 }
 
-// What every bin is of a RoI whose grid has no sample along an axis.
+// Returns the value of every bin of a RoI whose grid has no sample along an axis.
 template <class C>
 C Planner<C>::without_samples() const {
   const Semantics& semantics = attributes_.semantics;
   if (attributes_.mode_max && !std::isinf(semantics.max_start)) return static_cast<C>(semantics.max_start);
-  // The mean divides by the product of the counts as it stands: two negative counts make a positive one, and 0 / it is
-  // 0.
+  // The mean divides by the product of both counts. It is undefined only where that product is 0: two negative counts
+  // have a positive product, and 0 divided by it is 0.
   const bool no_divisor = y_.count == 0 || x_.count == 0;
   return semantics.empty_nan && no_divisor ? std::numeric_limits<C>::quiet_NaN() : C{0};
 }
 
-// Infinite where a RoI must not be pooled point by point.
+// Returns infinity where a RoI must not be pooled point by point.
 template <class C>
 double Planner<C>::cost_of_points() const {
   const bool samples = attributes_.mode_max && attributes_.semantics.max_samples;
   const double points = static_cast<double>(y_.tap_count) * static_cast<double>(x_.tap_count);
   if (samples || points > kMostPoints) return std::numeric_limits<double>::infinity();
-  return 2.5 + (shape_.point + per_plane_) * points;
+  return kPointsPlane + (costs_.point + kListedPoint * per_plane_) * points;
 }
 
-// Of a RoI that is cheap to pool point by point.
+// Returns whether a RoI that is cheap to pool point by point should be kept for a tile, or for other threads.
 template <class C>
 bool Planner<C>::worth_keeping(double cost_of_points) const {
-  if (cost_of_points * channels_ > kLong) return true;
+  if (cost_of_points * channels_ > kLongRoi) return true;
   if (tile_ == nullptr) return false;
   const double from_tile = tile_->cost(tile_->lanes, y_.tap_count, x_.tap_count, x_.tap_count);
-  return (cost_of_points - from_tile) * channels_ > kKeeping;
+  return (cost_of_points - from_tile) * channels_ > kKeptPlan;
 }
 
 template <class C>
 double Planner<C>::cost_of_columns(const Window& window) const {
-  const int32_t vectors = (window.columns + shape_.lanes - 1) / shape_.lanes;
-  const double loads = window.list == nullptr ? vectors : vectors * shape_.gather;
+  const int32_t vectors = (window.columns + costs_.lanes - 1) / costs_.lanes;
+  const double loads = window.list == nullptr ? vectors : vectors * costs_.gathered_vector;
   const double bins = static_cast<double>(attributes_.output_height * attributes_.output_width);
-  return least_columns_ + shape_.swept_vector * loads * static_cast<double>(y_.tap_count) + 4.5 / shape_.lanes * bins;
+  return least_columns_ + costs_.swept_vector * loads * static_cast<double>(y_.tap_count) +
+         kColumnsVectorOfBins / costs_.lanes * bins;
 }
 
+// Finds the touched columns, and whether they are swept as neighbours or gathered from a list.
 template <class C>
 void Planner<C>::choose_window(Memory& memory, RoiPlan<C>& plan) const {
-  const size_t lanes = static_cast<size_t>(shape_.lanes);
+  const size_t lanes = static_cast<size_t>(costs_.lanes);
   auto* const touched = memory.take<int32_t>(static_cast<size_t>(x_.tap_count) + lanes);
   int32_t count = 0;
-  // From the leftmost bin to the rightmost taps hardly go back, by rounding or to the sample's other pixel.
+  // From the leftmost bin to the rightmost positions ascend, but for short steps back (by rounding, or to a sample's
+  // other pixel), so it is cheap to insert each into the sorted list.
   for (int64_t b = 0; b < x_.bin_count; ++b) {
     const Bin& bin = x_.bins[x_.descending ? x_.bin_count - 1 - b : b];
     for (const Tap<C>* tap = x_.taps + bin.first_tap; tap != x_.taps + bin.first_tap + bin.tap_count; ++tap) {
@@ -223,8 +223,8 @@ void Planner<C>::choose_window(Memory& memory, RoiPlan<C>& plan) const {
   plan.window.first = first;
   plan.window.columns = touched[count - 1] + 1;
   std::fill(touched + count, touched + count + lanes, -1);
-  const double gathered = static_cast<double>(static_cast<size_t>(x_.tap_count) / lanes + 1) * shape_.gather;
-  if (static_cast<double>(plan.window.columns) / shape_.lanes < gathered + 1) return;
+  const double gathered = static_cast<double>(static_cast<size_t>(x_.tap_count) / lanes + 1) * costs_.gathered_vector;
+  if (static_cast<double>(plan.window.columns) / costs_.lanes < gathered + 1) return;
   plan.window.columns = count;
   plan.window.list = touched;
 }
@@ -242,7 +242,7 @@ bool Planner<C>::plan(const Corners<C>& corners, bool may_keep, Memory& memory, 
   plan.cost = cost_of_points();
   plan.window = {0, 0, nullptr};
   plan.touched_count = 0;
-  // So few that rows and columns need not be looked at.
+  // Where points cost less than columns cost at least, the touched columns need not be found.
   const bool few = plan.cost < least_columns_;
   const bool keep = may_keep && (!few || worth_keeping(plan.cost)), for_tile = keep && tile_ != nullptr;
   if (!few || for_tile) choose_window(memory, plan);

@@ -1,17 +1,20 @@
-// Which RoIs of an image are pooled from a tile, how the tile lies, and which lines of a plane RoIs touch.
+// Decides which RoIs of an image are pooled from a tile, and how the tile lies; finds the units that RoIs touch.
 #include "plan/tiling.h"
 
 #include <algorithm>
 #include <cstring>
 
+#include "plan/costs.h"
+
 namespace roialign {
 namespace {
 
-// A tile is to stay in the second-level cache, or not far from it.
+// A tile takes at most this much, so that it stays in the second-level cache (1 MB on a Zen 4) or close to it.
 constexpr int64_t kTileBytes = int64_t{1} << 20;
-// Pooled bins are kept until a RoI has all of them: 64 KB at the most.
+// A RoI with more bins gets no tile: its bins are kept until all are pooled, 64 KB at most (16 channels of float32).
 constexpr int64_t kMostBins = 1024;
-// Larger maps get no tile and nothing of them is fetched ahead: what is touched is noted in a byte a unit.
+// A map with more units gets no tile, and nothing of it is fetched ahead: notes take a byte for each unit, so 512 KB at
+// most.
 constexpr int64_t kMostUnits = int64_t{1} << 19;
 
 int64_t blocks_of(const TileSizes& sizes) { return (sizes.width + kUnit - 1) / kUnit; }
@@ -20,19 +23,19 @@ template <class S>
 double cost_of_tile(const TileSizes& sizes, int32_t lanes, const RoiPlan<S>& plan) {
   return sizes.cost(lanes, plan.rows.tap_count, plan.columns.tap_count, plan.touched_count);
 }
-constexpr double kTurnCost = 1.5;  // of one unit
 
-// Nanoseconds to note what is touched, whatever the channels.
+// Returns the nanoseconds that it takes to note what an image's RoIs touch, once for all channels.
 double cost_of_notes(const TileSizes& sizes) {
-  return 500 + 0.2 * static_cast<double>(sizes.height * blocks_of(sizes));
+  return kNotes + kNotedUnit * static_cast<double>(sizes.height * blocks_of(sizes));
 }
 
+// Returns how many rows of the map a tile can hold.
 int64_t most_rows(const TileSizes& sizes, int32_t lanes) {
   return kTileBytes / (blocks_of(sizes) * kUnit * lanes * sizes.bytes);
 }
 
-// A row is overwritten when one as many rows below it as the tile has is turned: so many let the RoIs that are asked
-// for each find its own.
+// Returns how many rows a tile needs for the RoIs that `asked` selects. Turning a row overwrites the one that lies as
+// many rows above it as the tile has, and no RoI may lose a row before it is pooled.
 template <class S, class Asked>
 int32_t rows_of(const RoiPlan<S>* plans, size_t count, const Asked& asked) {
   int32_t last_turned = -1, rows = 0;
@@ -58,7 +61,7 @@ bool TileSizes::fit() const {
 double TileSizes::cost(int32_t tile_lanes, int32_t row_taps, int32_t column_taps, int32_t touched) const {
   const double down = static_cast<double>(row_taps) * touched;
   const double across = static_cast<double>(column_taps) * static_cast<double>(output_height);
-  return 64.0 / tile_lanes + pixel_cost * (down + across) + 0.2 * static_cast<double>(bins());
+  return kTileVectorOfChannels / tile_lanes + pixel_cost * (down + across) + kTileBin * static_cast<double>(bins());
 }
 
 template <class S>
@@ -67,10 +70,10 @@ std::vector<TileUnit> touched_units(const TileSizes& sizes, const RoiPlan<S>* pl
   std::vector<TileUnit> units;
   double cost = 0;
   for (size_t r = 0; r < count; ++r) cost += plans[r].way == way ? plans[r].cost : 0;
-  const bool worth = cost * static_cast<double>(sizes.channels) > 4 * cost_of_notes(sizes);
+  const bool worth = cost * static_cast<double>(sizes.channels) > kPoolingPerNotes * cost_of_notes(sizes);
   if (!worth || sizes.height * blocks > kMostUnits) return units;
   std::vector<uint8_t> touched(static_cast<size_t>(sizes.height * blocks));
-  std::vector<int32_t> columns;  // of the RoI, in units
+  std::vector<int32_t> columns;  // the RoI's touched columns, counted in units
   for (size_t r = 0; r < count; ++r) {
     const RoiPlan<S>& plan = plans[r];
     if (plan.way != way) continue;
@@ -99,7 +102,8 @@ std::vector<TileUnit> touched_units(const TileSizes& sizes, const RoiPlan<S>* pl
 template <class S>
 Tiling lay_tile(const TileSizes& sizes, RoiPlan<S>* plans, size_t count) {
   Tiling tiling;
-  // Three quarters of a tile's most: 28x28 bins of large RoIs took up to 1.2 times as long with all of it.
+  // Pairs of vectors may fill three quarters of the tile's room: with all of it, 28 x 28 bins of large RoIs took up
+  // to 1.2 times as long.
   const bool wide = 4 * rows_of(plans, count, touches<S>) <= 3 * most_rows(sizes, sizes.wide_lanes);
   tiling.lanes = wide ? sizes.wide_lanes : sizes.lanes;
   const int64_t most = most_rows(sizes, tiling.lanes);
@@ -115,7 +119,7 @@ Tiling lay_tile(const TileSizes& sizes, RoiPlan<S>* plans, size_t count) {
   if (saved * static_cast<double>(sizes.channels) > cost_of_notes(sizes))
     tiling.units = touched_units(sizes, plans, count, Way::kTile);
   tiling.rows = rows_of(plans, count, [](const RoiPlan<S>& plan) { return plan.way == Way::kTile; });
-  const bool worth = !tiling.units.empty() && saved > kTurnCost * static_cast<double>(tiling.units.size());
+  const bool worth = !tiling.units.empty() && saved > kTurnedUnit * static_cast<double>(tiling.units.size());
   if (!worth || tiling.rows > most) {
     for (size_t r = 0; r < count; ++r) plans[r].way = before[r];
     return {};

@@ -1,6 +1,6 @@
-// Which RoIs of an image are pooled from a tile, how the tile lies, and which lines of a plane RoIs touch.
-#ifndef ONNX_ROIALIGN_TILING_H_
-#define ONNX_ROIALIGN_TILING_H_
+// Decides which RoIs of an image are pooled from a tile, and how the tile lies; finds the units that RoIs touch.
+#ifndef ONNX_ROIALIGN_PLAN_TILING_H_
+#define ONNX_ROIALIGN_PLAN_TILING_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -10,42 +10,43 @@
 
 namespace roialign {
 
-// The sizes that a tile follows from.
+// The sizes that decide how a tile lies.
 struct TileSizes {
-  int64_t height;  // of the map
+  int64_t height;  // of the map, as the next two
   int64_t width;
   int64_t channels;
   int64_t output_height;
   int64_t output_width;
   int32_t lanes;       // channels of a turned pixel
-  int32_t wide_lanes;  // or these, where the tile has room
-  int32_t bytes;       // of the arithmetic's type
-  double pixel_cost;   // Shape::tile_pixel
+  int32_t wide_lanes;  // channels of a turned pixel where the tile has room for so many
+  int32_t bytes;       // size of the arithmetic's type
+  double pixel_cost;   // VectorCosts::tile_pixel
 
   int64_t bins() const { return output_height * output_width; }
-  // Whether any RoI can be pooled from a tile.
+  // Returns whether any RoI can be pooled from a tile.
   bool fit() const;
-  // Nanoseconds per plane, like RoiPlan::cost and for the same purpose, without the turning. The taps are an axis's,
-  // touched: columns.
+  // Returns the nanoseconds per plane, comparable with RoiPlan::cost, that a RoI with so many taps along each axis and
+  // so many touched columns takes from a tile. Turning is not included.
   double cost(int32_t tile_lanes, int32_t row_taps, int32_t column_taps, int32_t touched) const;
 };
 
 struct Tiling {
   std::vector<TileUnit> units;
   int32_t lanes = 0;
-  int32_t rows = 0;  // 0: no RoI is pooled from a tile
+  int32_t rows = 0;  // 0 means that no RoI is pooled from a tile
   int32_t first_column = 0;
   int32_t columns = 0;
 };
 
-// The units that RoIs of that way touch, row by row; empty where to note them would cost more than they can save.
+// Returns the units that RoIs of that way touch, row by row, or none where noting them costs more than it can save.
 template <class S>
 std::vector<TileUnit> touched_units(const TileSizes& sizes, const RoiPlan<S>* plans, size_t count, Way way);
 
-// Plans of one image's RoIs, in the order in which they are pooled: gives those the way kTile for which it is quicker.
+// Takes the plans of one image's RoIs, in the order in which they are pooled, and sets the way of those to kTile that
+// are pooled more quickly from a tile.
 template <class S>
 Tiling lay_tile(const TileSizes& sizes, RoiPlan<S>* plans, size_t count);
 
 }  // namespace roialign
 
-#endif  // ONNX_ROIALIGN_TILING_H_
+#endif  // ONNX_ROIALIGN_PLAN_TILING_H_

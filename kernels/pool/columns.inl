@@ -1,16 +1,16 @@
-// A row a lane: as many swept rows as a vector has lanes are transposed, and then a bin's taps are plain loads. Part of
-// pool.inl.
+// Pools RoIs with neighbouring columns as a vector. As many swept rows as a vector has lanes are transposed, so that
+// the taps of a bin are plain loads. Part of pool.inl.
 
 template <class S>
 struct Scratch {
   int64_t stride;
-  S* swept;   // lanes rows of stride columns
-  S* turned;  // stride columns of lanes rows
-  S* pooled;  // output_width bins of lanes rows
+  S* swept;   // as many rows as a vector has lanes, each of stride columns
+  S* turned;  // the same transposed: each column is a vector
+  S* pooled;  // a row of bins: each bin is a vector
 };
 
-// B rows of bins with as many taps each; of their samples the one that round asks for, the last again where there are
-// fewer.
+// Sweeps B rows of bins that have the same number of taps. By the rule over samples it takes the sample that round asks
+// for, or the last one where there are fewer.
 template <class V, class Rule, bool kListed, int B, class T>
 inline void sweep_rows(const RoiPlan<typename V::Scalar>& plan, const View<T>& view, const Bin* first, int32_t round,
                        typename V::Scalar* swept, int64_t stride, typename V::Reg& seen) {
@@ -34,7 +34,7 @@ inline void sweep_rows(const RoiPlan<typename V::Scalar>& plan, const View<T>& v
   if (vectors == 1) take(std::integral_constant<int, 1>());
 }
 
-// The first step for a group of rows.
+// Does the first step, down, for a group of rows.
 template <class V, class Rule, bool kListed, class T>
 inline void sweep_group(const RoiPlan<typename V::Scalar>& plan, const View<T>& view, int64_t first, int rows,
                         int32_t round, const Scratch<typename V::Scalar>& scratch, typename V::Reg& seen) {
@@ -49,7 +49,7 @@ inline void sweep_group(const RoiPlan<typename V::Scalar>& plan, const View<T>& 
   }
 }
 
-// B bins that have as many taps each.
+// Pools B bins that have the same number of taps.
 template <class V, class Rule, int B>
 inline ROIALIGN_INLINE void bin_columns(const Tap<typename V::Scalar>* const (&taps)[B], int32_t count,
                                         const typename V::Scalar* turned, typename V::Reg (&bins)[B]) {
@@ -68,7 +68,7 @@ inline ROIALIGN_INLINE void bin_columns(const Tap<typename V::Scalar>* const (&t
   }
 }
 
-// The second step for a group of rows: pooled holds what earlier rounds left there.
+// Does the second step, across, for a group of rows. scratch.pooled holds the result of earlier rounds.
 template <class V, class Rule>
 inline void pool_turned(const RoiPlan<typename V::Scalar>& plan, int64_t bins, bool first_round,
                         const Scratch<typename V::Scalar>& scratch) {
@@ -89,7 +89,8 @@ inline void pool_turned(const RoiPlan<typename V::Scalar>& plan, int64_t bins, b
   for (; b < bins; ++b) pool(std::integral_constant<int, 1>(), b);
 }
 
-// The max's last word on a group of rows: no bin is less than least_of(), and one without samples inside is 0 before.
+// Finishes the max of a group of rows: a bin without samples inside the map becomes 0, and no bin is less than
+// least_of().
 template <class V>
 inline void finish_max(const PoolTask<typename V::Scalar>& task, const RoiPlan<typename V::Scalar>& plan, int64_t first,
                        int rows, typename V::Scalar* pooled) {
@@ -114,7 +115,8 @@ template <class V, class T>
 inline void store_group(const typename V::Scalar* pooled, const Target<T>& target, int64_t at, int64_t width,
                         int rows) {
   constexpr int kLanes = V::kLanes;
-  // From the last bins to the first: what a full store spills over is written after it.
+  // Goes from the last bins to the first, so that where a full store runs over into other bins, those are written
+  // later.
   for (int64_t b = (width - 1) / kLanes * kLanes; b >= 0; b -= kLanes) {
     alignas(64) typename V::Scalar block[kLanes * kLanes];
     V::transpose(pooled + b * kLanes, kLanes, block, kLanes);
@@ -123,7 +125,7 @@ inline void store_group(const typename V::Scalar* pooled, const Target<T>& targe
   }
 }
 
-// False where the RoI touches an infinite or NaN feature; now and then where another before it did.
+// Returns false where the RoI touches an infinite or NaN feature, and sometimes where an earlier RoI did.
 template <class V, class Rule, class T>
 inline bool pool_columns(const PoolTask<typename V::Scalar>& task, const RoiPlan<typename V::Scalar>& plan,
                          const View<T>& view, const Target<T>& target) {

@@ -1,6 +1,6 @@
-// The mean over a few samples, one by one, where a plan would cost more than they do.
-#ifndef ONNX_ROIALIGN_FEW_H_
-#define ONNX_ROIALIGN_FEW_H_
+// Pools the mean over a few samples one by one, where a plan would cost more than pooling them.
+#ifndef ONNX_ROIALIGN_POOL_FEW_H_
+#define ONNX_ROIALIGN_POOL_FEW_H_
 
 #include <algorithm>
 #include <cstdint>
@@ -26,17 +26,17 @@ class FewSamples {
         last_(static_cast<int32_t>(length - 1)),
         exclusive_(attributes.semantics.border_exclusive) {}
 
-  C count() const { return count_; }  // of a bin
+  C count() const { return count_; }  // samples in a bin
 
-  // The taps of a bin; answers how many.
+  // Writes the taps of a bin and returns how many there are.
   __attribute__((noinline)) int32_t take(int64_t bin, Tap<C>* taps) const {
     const BinSamples<C> samples = samples_of_bin(start_, bin, bin_, count_, length_, exclusive_);
-    return count_ == 1 ? taken<OneSample<C>>(samples, taps) : taken<MeanTaps<C>>(samples, taps);
+    return count_ == 1 ? take_as<OneSample<C>>(samples, taps) : take_as<MeanTaps<C>>(samples, taps);
   }
 
  private:
   template <class Taps>
-  int32_t taken(const BinSamples<C>& samples, Tap<C>* taps) const {
+  int32_t take_as(const BinSamples<C>& samples, Tap<C>* taps) const {
     Taps list(taps, last_, 1.0 / static_cast<double>(count_));
     walk(samples, last_, list);
     return list.finish();
@@ -50,14 +50,17 @@ class FewSamples {
   bool exclusive_;
 };
 
-// So few that they are taken one by one: of a call 64, and of many RoIs 8 each. values: of Y; samples: of a bin.
+// A call has few samples where it has at most kFewOfCall, or at most kFewOfRoi for each of its RoIs; those of every
+// channel count. With twice kFewOfRoi, 48 samples in each of 100 RoIs took 1.3 times as long as by a plan.
 constexpr int64_t kFewOfCall = 64, kFewOfRoi = 8;
+// Returns whether a call with so many values in Y and so many samples in each bin has few samples.
 template <class C>
 bool is_few(int64_t num_rois, int64_t values, C samples) {
   return static_cast<C>(values) * samples <= static_cast<C>(std::max(kFewOfCall, kFewOfRoi * num_rois));
 }
 
-// Pools some channels of a RoI. False, and nothing is done, where its samples are not few, or where it has none.
+// Pools some channels of a RoI. Returns false, and does nothing, where the call has more than a few samples or the RoI
+// has none.
 template <class T, class C>
 __attribute__((noinline)) bool pool_few(const Attributes& attributes, const Arrays& arrays, int64_t roi,
                                         const Range& channels) {
@@ -68,12 +71,12 @@ __attribute__((noinline)) bool pool_few(const Attributes& attributes, const Arra
   const FewSamples<C> x(attributes, scale(corners[0], corners[2]), width, arrays.W);
   const int64_t bins = height * width, plane = arrays.H * arrays.W;
   if (y.count() < 1 || x.count() < 1) return false;
-  const bool adaptive = attributes.sampling_ratio == 0;  // else the caller knows
+  const bool adaptive = attributes.sampling_ratio == 0;  // otherwise the caller has checked is_few()
   if (adaptive && !is_few(arrays.num_rois, arrays.num_rois * arrays.C * bins, y.count() * x.count())) return false;
   const T* const first =
       static_cast<const T*>(arrays.X) + (arrays.batch_indices[roi] * arrays.C + channels.first) * plane;
   T* to = static_cast<T*>(arrays.Y) + (roi * arrays.C + channels.first) * bins;
-  C seen = 0;  // not finite where some feature is infinite or NaN
+  C seen = 0;  // becomes infinite or NaN where some feature is
   Tap<C> rows[2 * kFewOfCall], columns[2 * kFewOfCall];
   for (int64_t p = 0; p < height; ++p) {
     const Tap<C>* const rows_end = rows + y.take(p, rows);
@@ -100,4 +103,4 @@ __attribute__((noinline)) bool pool_few(const Attributes& attributes, const Arra
 
 }  // namespace roialign
 
-#endif  // ONNX_ROIALIGN_FEW_H_
+#endif  // ONNX_ROIALIGN_POOL_FEW_H_

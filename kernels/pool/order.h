@@ -1,6 +1,6 @@
-// The order in which the RoIs of a call are pooled.
-#ifndef ONNX_ROIALIGN_ORDER_H_
-#define ONNX_ROIALIGN_ORDER_H_
+// The order in which the RoIs of a call are pooled: by image, and within an image by bands of rows.
+#ifndef ONNX_ROIALIGN_POOL_ORDER_H_
+#define ONNX_ROIALIGN_POOL_ORDER_H_
 
 #include <algorithm>
 #include <array>
@@ -14,8 +14,8 @@
 
 namespace roialign {
 
-// About the row of the map where a RoI's first sample lies: a large RoI with few samples begins far below its upper
-// edge.
+// Returns about the row of the map where a RoI's first sample lies. A large RoI with few samples has it far below its
+// upper edge.
 template <class C, class T>
 int64_t first_row_of(const Attributes& attributes, const Arrays& arrays, int64_t roi) {
   const Corners<C> corners = corners_of<C, T>(arrays, roi);
@@ -28,14 +28,15 @@ int64_t first_row_of(const Attributes& attributes, const Arrays& arrays, int64_t
   return row < static_cast<double>(arrays.H) ? static_cast<int64_t>(row) : arrays.H - 1;
 }
 
-// So many values stay in the second-level cache: 512 KB of float32. Not bytes: then the type would change answers' last
-// bits, since RoIs that are pooled together decide whether a tile pays.
+// A band of rows has at most this many values, which stay in the second-level cache: 512 KB of float32. The bound
+// counts values and not bytes, so that results do not depend on the element type: RoIs that are pooled together decide
+// whether a tile pays, and so which way each goes.
 constexpr int64_t kBandValues = int64_t{1} << 17;
 
-// The rows of the RoIs: those of one image together, and from its top to its bottom by bands of rows that stay in the
-// second-level cache; within a band as they came, so that they are read and written one after the other: 30,000 RoIs of
-// one value and 16 channels took 200 ns each in the order that they came, 360 by row. Sorted digit by digit:
-// comparisons took another 350.
+// Returns the rows of the RoIs in the order of pooling. The RoIs of one image stand together, from its top to its
+// bottom by bands of rows that stay in the second-level cache. Within a band they keep their order, so that they are
+// read and written one after the other: 30,000 RoIs of one value and 16 channels took 200 ns each that way, and 360
+// sorted by row. They are sorted digit by digit, as sorting by comparisons took another 350 ns each.
 template <class C, class T>
 std::vector<int64_t> pooling_order(const Attributes& attributes, const Arrays& arrays) {
   struct Entry {
@@ -73,4 +74,4 @@ std::vector<int64_t> pooling_order(const Attributes& attributes, const Arrays& a
 
 }  // namespace roialign
 
-#endif  // ONNX_ROIALIGN_ORDER_H_
+#endif  // ONNX_ROIALIGN_POOL_ORDER_H_

@@ -1,4 +1,5 @@
-// Two vectors as one: what a loop does besides arithmetic it does half as often. Included before pool.inl.
+// A vector type made of two vectors: a loop over pairs does everything but the arithmetic half as often. Included
+// before pool.inl.
 
 template <class One>
 struct Pair {

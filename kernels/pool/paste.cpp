@@ -11,6 +11,7 @@
 #include "element.h"
 #include "parallel.h"
 #include "plan/corners.h"
+#include "shown.h"
 
 namespace roialign {
 namespace {

@@ -1,7 +1,9 @@
-// Pixel by pixel, for RoIs with few: what the others do once per plane would outweigh so little. Part of pool.inl.
+// Pools RoIs that touch few pixels one pixel at a time, since the other ways do more work for each plane before they
+// pool any. Part of pool.inl.
 
-// Of several channels side by side, so that one's additions do not wait for the other's. Scalars: a gather of as many
-// pixels takes longer than their loads, 26.8 ms against 5.4 for 1000 RoIs of one pixel (AVX-512, Zen 4).
+// The totals of one bin in several channels side by side, so that the additions of one channel do not wait for those of
+// another. They are scalars: a gather of as many pixels takes longer than as many loads, 26.8 ms instead of 5.4 for
+// 1000 RoIs of one pixel (AVX-512, Zen 4).
 template <class Rule, int kChannels, class S>
 struct BinTotals {
   explicit BinTotals(bool any) {
@@ -32,7 +34,7 @@ struct BinTotals {
   S seen = 0;
 };
 
-// f(offset, weight) for each touched pixel of a bin: the product of a row's tap and a column's.
+// Calls f(offset, weight) for each touched pixel of a bin; the weight is the product of a row's and a column's.
 template <class S, class F>
 inline ROIALIGN_INLINE void for_points(const RoiPlan<S>& plan, const Bin& row, const Bin& column, int64_t width,
                                        const F& f) {
@@ -45,6 +47,7 @@ inline ROIALIGN_INLINE void for_points(const RoiPlan<S>& plan, const Bin& row, c
   }
 }
 
+// Pools kChannels channels of a RoI from its taps. Returns what pool_points() returns.
 template <class V, class Rule, int kChannels, class T>
 inline typename V::Scalar pool_taps(const PoolTask<typename V::Scalar>& task, const RoiPlan<typename V::Scalar>& plan,
                                     int64_t channel) {
@@ -73,7 +76,7 @@ struct Point {
   S weight;
 };
 
-// All points of a RoI, bin by bin.
+// The points of a RoI, bin by bin.
 template <class S>
 struct PointList {
   Point<S> points[kMostPoints];
@@ -98,8 +101,8 @@ inline void list_points(const PoolTask<S>& task, const RoiPlan<S>& plan, PointLi
   }
 }
 
-// What is done anew for so many channels is kept small: the more of them the processor sees at once, the more lines it
-// reads at once.
+// Pools kChannels channels of a RoI from its list. The loop is kept short, because the CPU then looks further ahead and
+// reads more cache lines at a time.
 template <class Rule, int kChannels, class T, class S>
 inline S pool_listed(const PointList<S>& list, int64_t bins, int64_t plane, const T* x, T* y) {
   S seen = 0;
@@ -114,7 +117,8 @@ inline S pool_listed(const PointList<S>& list, int64_t bins, int64_t plane, cons
   return seen;
 }
 
-// Of the channels from c on as many as are pooled together; answers the first that is left.
+// Pools the channels from c on from a list, eight at a time, and returns the first channel that is left. With four at a
+// time, 1000 RoIs of one value and 1024 channels took 20.8 ms instead of 18.5.
 template <class V, class Rule, class T>
 __attribute__((noinline)) int64_t pool_from_list(const PoolTask<typename V::Scalar>& task,
                                                  const RoiPlan<typename V::Scalar>& plan, int64_t c,
@@ -133,11 +137,11 @@ __attribute__((noinline)) int64_t pool_from_list(const PoolTask<typename V::Scal
   return c;
 }
 
-// Answers what was seen.
+// Pools all channels of a RoI. Returns a sum that is infinite or NaN where some touched feature is.
 template <class V, class Rule, class T>
 inline typename V::Scalar pool_points(const PoolTask<typename V::Scalar>& task,
                                       const RoiPlan<typename V::Scalar>& plan) {
-  constexpr int64_t kMany = 16;  // channels for which listing pays
+  constexpr int64_t kMany = 16;  // from this many channels on, listing the points pays
   int64_t c = task.first_channel;
   typename V::Scalar seen = 0;
   if (task.last_channel - c >= kMany) c = pool_from_list<V, Rule, T>(task, plan, c, seen);

@@ -1,9 +1,9 @@
-// The pooling, written once over a vector type V and an element type T. Included by each file of isa/ inside its own
-// namespace and target region, so that no other file's code is compiled for that instruction set.
+// The pooling, written once over a vector type V and an element type T. Each file of isa/ includes it inside its own
+// namespace and target region, so that no other code is compiled for that instruction set.
 //
-// A row of bins is pooled in two steps: down its touched rows to one row of pixels, then across, each bin picking its
-// columns out of that one. The second step runs once per row of bins, not once per row of the map. Three ways to lay
-// this out in vectors, each in a file: tile.inl, columns.inl, points.inl.
+// A row of bins is pooled in two steps: down its touched rows to one row of pixels, then across, where each bin takes
+// its columns out of that row. The second step runs once per row of bins, not once per row of the map. There are three
+// ways to lay this out in vectors, each in its own file: tile.inl, columns.inl, points.inl.
 
 template <class V>
 struct Mean {
@@ -14,8 +14,8 @@ struct Mean {
   static Reg step(Reg sum, Reg weight, Reg value) { return V::multiply_add(weight, value, sum); }
 };
 
-// max over (row, column) of wy * wx * v = max over columns of wx * (max over rows of wy * v), since no weight is
-// negative and no value infinite or NaN. Where one is, pool_special() pools the RoI again.
+// The max over (row, column) of wy * wx * v equals the max over columns of wx * (max over rows of wy * v), since no
+// weight is negative and every value is finite. Where a value is not, pool_special() pools the RoI again.
 template <class V>
 struct MaxCorners {
   static constexpr bool kMax = true;
@@ -31,7 +31,8 @@ struct MaxSamples : Mean<V> {
   static constexpr bool kPairs = true;
 };
 
-// f(0) ... f(N - 1), written out: a loop would keep the vectors that it indexes in memory (GCC 12 unrolls too late).
+// Calls f(0) ... f(N - 1) without a loop, in which GCC 12, which unrolls too late, would keep indexed vectors in
+// memory.
 template <class F, int... I>
 inline __attribute__((always_inline)) void each(std::integer_sequence<int, I...>, const F& f) {
   (f(std::integral_constant<int, I>()), ...);
@@ -42,19 +43,19 @@ inline __attribute__((always_inline)) void each(const F& f) {
 }
 #define ROIALIGN_INLINE __attribute__((always_inline))
 
-// One channel of one image, with a window's first column as its origin.
+// One channel of one image, whose origin is a window's first column.
 template <class T>
 struct View {
   const T* plane;
   int64_t width;
-  bool may_overrun;  // a full vector load past the last column stays inside X
+  bool may_overrun;  // a full vector load that passes the last column stays inside X
 };
 
-// What a RoI takes of the map is added up in `seen`: it is not finite where some feature is infinite or NaN. The mean
-// adds its bins, as they are not finite then either; a maximum may hide such a feature, so its features are added.
+// `seen` is a sum that becomes infinite or NaN where some touched feature is. The mean adds its bins to it, which are
+// then infinite or NaN too; a maximum may hide such a feature, so there the features themselves are added.
 
-// The first step: R vectors of columns, down the taps of B rows of bins. Several rows at a time hide the latency of
-// each one's chain of multiply-adds: four took fpn_box_7x7_s2 from 26.9 to 25.6 ms on AVX-512.
+// Does the first step: sweeps R vectors of columns down the taps of B rows of bins. Several rows at a time hide the
+// latency of each row's chain of multiply-adds: four took fpn_box_7x7_s2 from 26.9 to 25.6 ms on AVX-512.
 template <class V, class Rule, bool kListed, int B, int R, class T>
 inline ROIALIGN_INLINE void sweep(const Window& window, const View<T>& view,
                                   const Tap<typename V::Scalar>* const (&taps)[B], int32_t count, int32_t column,
@@ -72,7 +73,7 @@ inline ROIALIGN_INLINE void sweep(const Window& window, const View<T>& view,
   each<B * R>([&](auto i) ROIALIGN_INLINE { swept[i / R][i % R] = Rule::start(); });
   auto total = seen;
   for (int32_t t = 0; t < count; ++t) {
-    auto sum = V::zero();  // by itself, so that one step's additions need not wait for the last one's
+    auto sum = V::zero();  // a sum of its own, so that these additions need not wait for those of the last step
     each<B>([&](auto b) ROIALIGN_INLINE {
       const T* row = view.plane + taps[b][t].position * view.width;
       const typename V::Reg weight = V::broadcast(taps[b][t].weight);
@@ -119,13 +120,13 @@ inline Target<T> target_of(const PoolTask<S>& task, const RoiPlan<S>& plan, int6
   return {y + channel * bins, y + task.last_channel * bins};
 }
 
-// Fetches into the second-level cache what is touched of the channels that are pooled next, a few units at a time. The
-// RoIs' short rows give the hardware's own prefetchers nothing to follow.
+// Fetches the touched units of the channels that are pooled next into the second-level cache, a few units at a time.
+// The hardware's own prefetchers cannot follow the short rows of RoIs.
 template <class T>
 class Ahead {
  public:
-  // Units are taken for so many channels at a time; steps: how often step() is called while one such block is pooled;
-  // most: units that lie fetched and not yet used.
+  // Takes units for `channels` channels at a time, a block. step() is called `steps` times while one block is pooled.
+  // At most `most` units are fetched and not yet used.
   template <class S>
   Ahead(const PoolTask<S>& task, const TileUnit* units, size_t unit_count, int64_t channels, int64_t steps, size_t most)
       : units_(units),
@@ -138,7 +139,7 @@ class Ahead {
         per_step_((unit_count + static_cast<size_t>(steps) - 1) / static_cast<size_t>(steps)),
         most_(most) {}
 
-  // used: so many units, counted over all blocks, need no fetching any more.
+  // Fetches a few units. `used` units, counted over all blocks, need no fetching any more.
   void step(size_t used) {
     if (next_ < used) next_ = used;
     for (size_t i = 0; i < per_step_ && next_ < used + most_; ++i, ++next_) {
@@ -165,12 +166,12 @@ class Ahead {
   int64_t channels_left_;
   const size_t per_step_;
   const size_t most_;
-  size_t next_ = 0;   // counted like used
-  size_t begin_ = 0;  // of the block at planes_
+  size_t next_ = 0;   // the next unit to fetch, counted over all blocks
+  size_t begin_ = 0;  // the first unit of the block at planes_
 };
 
-// A row of bins is taken down at once, but by the rule over samples a sample a round: those of the round, or of the
-// last sample again where there are fewer.
+// The taps that one round takes of a row of bins. The mean and the max over corners take all of them in one round; the
+// max over samples takes one sample in each round, and the last sample again where a row has fewer samples than rounds.
 template <class S>
 struct RoundTaps {
   const Tap<S>* taps;
@@ -194,7 +195,7 @@ inline int32_t rounds_of(const Bin* rows, int count) {
   return rounds;
 }
 
-// Max: no bin is less. A sample past the cut counts as 0.
+// Returns what no bin may be less than in mode max. A sample outside the map counts as 0.
 template <class S>
 inline S least_of(const PoolTask<S>& task, const Bin& row, const Bin& column) {
   return row.dropped || column.dropped ? task.least_dropped : task.least;
@@ -204,13 +205,13 @@ inline S least_of(const PoolTask<S>& task, const Bin& row, const Bin& column) {
 #include "pool/points.inl"
 #include "pool/tile.inl"
 
-// Output lines are fetched too, some RoIs ahead: a store to a line that is not in the cache waits for it to be read,
-// 40.9 ms instead of 34.3 for fpn_box_7x7_s2 when all of it was pooled in columns (AVX2). Always inlined: GCC 12 takes
-// a function that only fetches for one without effect.
+// Fetches output lines some RoIs ahead. A store to a line that is not in the cache waits until the line is read:
+// without this, fpn_box_7x7_s2 took 40.9 ms instead of 34.3 when all of it was pooled in columns (AVX2). It is always
+// inlined, as GCC 12 removes calls to a function that only fetches.
 constexpr size_t kAhead = 2;
 template <class T, class S>
 inline ROIALIGN_INLINE void fetch_target(const PoolTask<S>& task, const RoiPlan<S>& plan, int64_t first, int64_t last) {
-  constexpr int64_t kLine = 64, kMost = 64;  // lines: more would push out what they are to stand beside
+  constexpr int64_t kLine = 64, kMost = 64;  // more lines would push other useful ones out of the cache
   const int64_t bins = task.output_height * task.output_width;
   const T* const out = static_cast<const T*>(task.Y) + (plan.roi * task.channels + first) * bins;
   const int64_t lines = (last - first) * bins * static_cast<int64_t>(sizeof(T)) / kLine + 1;
@@ -263,7 +264,7 @@ inline void pool_rule(const PoolTask<typename V::Scalar>& task) {
   if (columns) pool_in_columns<V, Rule<V>, T>(task);
 }
 
-// TileV: the vector of channels where there are many; V: any other.
+// Pools a task. TileV is the vector of channels where there are many of them; V is every other vector.
 template <class V, class TileV, class T>
 void pool(const PoolTask<typename V::Scalar>& task) {
   if (task.pooling == Pooling::kMean) pool_rule<Mean, V, TileV, T>(task);

@@ -11,6 +11,7 @@
 #include "isa/dispatch.h"
 #include "parallel.h"
 #include "plan/corners.h"
+#include "shown.h"
 
 namespace roialign {
 namespace {

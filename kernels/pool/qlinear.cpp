@@ -1,4 +1,4 @@
-// RoiAlign of quantized feature maps. Compiled without contraction: a fused multiply-add would move ties.
+// Pools quantized feature maps. Compiled without contraction, as a fused multiply-add would move ties.
 #include "pool/qlinear.h"
 
 #include <algorithm>
@@ -9,12 +9,13 @@
 #include "parallel.h"
 #include "plan/bin_samples.h"
 #include "plan/geometry.h"
+#include "shown.h"
 
 namespace roialign {
 namespace {
 
-// A bin costs the square of it, since torchvision's sums are not separable to the last bit. An adaptive grid has no
-// more samples than the map has pixels.
+// A bin costs the square of the sampling ratio, since torchvision's sums are not separable to the last bit. An adaptive
+// grid needs no bound, as it has no more samples than the map has pixels.
 constexpr int64_t kMaxSamplingRatio = 32;
 
 struct Sample {
@@ -22,14 +23,14 @@ struct Sample {
   int32_t high;
   float low_weight;
   float high_weight;
-  float times;  // how often it counts, in the unit of AxisSamples::divisor
+  float times;  // how often the sample counts, in the unit of AxisSamples::divisor
 };
 
-// The samples of all bins of one axis that lie inside the map, bin by bin, in the order of the grid.
+// The samples of one axis that lie inside the map, bin by bin, in the order of the grid.
 struct AxisSamples {
-  float divisor = 0;  // samples per bin, those outside included; 1 where they count as parts
+  float divisor = 0;  // samples per bin, those outside the map included; 1 where samples count as parts of a bin
   std::vector<Sample> samples;
-  std::vector<size_t> first;  // per bin, and the end
+  std::vector<size_t> first;  // the first sample of each bin, and the end
 };
 
 Sample interpolate(float at, int64_t length, float times) {
@@ -48,7 +49,7 @@ void sample_bin(const BinSamples<float>& bin, int64_t length, AxisSamples& axis)
     if (beyond(at)) break;
     double next = i + 1, times = 1;
     if (bin.count > kCoinciding) {
-      // Each counts as its part of the bin's samples, whose number squared float32 could not hold.
+      // Each sample counts as its part of the bin's samples, because float32 cannot hold the square of their number.
       next = std::max(next, bin.first_index(i, [&](float other) { return other != at; }));
       times = (next - i) / static_cast<double>(bin.count);
     }
@@ -108,8 +109,9 @@ class RoiPooler {
         const float w1 = y.low_weight * x.low_weight, w2 = y.low_weight * x.high_weight;
         const float w3 = y.high_weight * x.low_weight, w4 = y.high_weight * x.high_weight;
         const float times = y.times * x.times;
-        const auto q = [](T value) { return static_cast<float>(value); };
-        values += times * (w1 * q(low[x.low]) + w2 * q(low[x.high]) + w3 * q(high[x.low]) + w4 * q(high[x.high]));
+        const auto number = [](T value) { return static_cast<float>(value); };
+        values += times * (w1 * number(low[x.low]) + w2 * number(low[x.high]) + w3 * number(high[x.low]) +
+                           w4 * number(high[x.high]));
         weights += times * (w1 + w2 + w3 + w4);
       }
     }

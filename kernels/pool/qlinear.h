@@ -1,6 +1,6 @@
-// RoiAlign of quantized feature maps, bit for bit as torchvision's kernel for quantized tensors pools them.
-#ifndef ONNX_ROIALIGN_QLINEAR_H_
-#define ONNX_ROIALIGN_QLINEAR_H_
+// Pools quantized feature maps, to the same bits as torchvision's kernel for quantized tensors.
+#ifndef ONNX_ROIALIGN_POOL_QLINEAR_H_
+#define ONNX_ROIALIGN_POOL_QLINEAR_H_
 
 #include <cstdint>
 #include <string>
@@ -21,20 +21,21 @@ struct QuantizedArrays {
   int64_t N, C, H, W, num_rois;
 };
 
-// What check_attributes allows and a quantized answer cannot say: empty, or the attribute and the rule.
+// Refuses attributes that check_attributes allows and quantized results cannot have. Returns an empty text or the
+// problem.
 std::string check_qlinear_attributes(const Attributes& attributes);
 
 std::string check_scale(float scale);
 
-// Computes arrays.Y; check_attributes, check_arrays (with float32 rois) and both of the above must have passed.
+// Computes arrays.Y; the checks of problem.h (with float32 rois) and both of the above must have passed.
 //
-// A bin answers zero_point + round(mean / scale), clamped to T (in float64, which has all of int32): ties to even,
-// before the zero point is added. The mean is scale * (sum of w * q - zero_point * sum of w) / samples in float32,
-// summed sample by sample in the order of the grid: where two quantized values are equally near, the order of these
-// operations decides. Throws std::bad_alloc only.
+// A bin is zero_point + round(mean / scale), clamped to T in float64, which represents all of int32. Ties are rounded
+// to even, before the zero point is added. The mean is scale * (sum of w * q - zero_point * sum of w) / samples in
+// float32, summed sample by sample in the order of the grid. Where two quantized values are equally near, the order of
+// these operations decides. Throws std::bad_alloc only.
 template <class T>
 void qlinear_roi_align(const Attributes& attributes, const QuantizedArrays<T>& arrays, const Workers& workers);
 
 }  // namespace roialign
 
-#endif  // ONNX_ROIALIGN_QLINEAR_H_
+#endif  // ONNX_ROIALIGN_POOL_QLINEAR_H_

@@ -1,4 +1,4 @@
-// One checked call: plans for a block of RoIs, then their pooling, both cut into tasks for the workers.
+// Runs a checked call: plans a block of RoIs, then pools it, both cut into tasks for the workers.
 #include <algorithm>
 #include <cstddef>
 #include <limits>
@@ -10,6 +10,7 @@
 #include "memory.h"
 #include "parallel.h"
 #include "plan/corners.h"
+#include "plan/costs.h"
 #include "plan/geometry.h"
 #include "plan/tiling.h"
 #include "pool/few.h"
@@ -23,15 +24,18 @@ namespace {
 
 // Plans are made for this many RoIs at a time: about 2 KB each at 7 x 7, 20 KB at most, so their memory is bounded.
 constexpr int64_t kRoiBlock = 1024;
-// A block of channels is as many planes as fit with the next block's beside them in half a 1 MB second-level cache.
+// The touched part of a block of channels takes at most this much, so that two blocks fit in half of a 1 MB
+// second-level cache.
 constexpr int64_t kBlockBytes = int64_t{1} << 18;
-// A larger output is written past the caches.
+// An output with more bytes than this is written past the caches: fpn_box_7x7_s2 19.6 to 17.7 ms, c4_14x14_adaptive 44
+// to 30.
 constexpr int64_t kStreamBytes = int64_t{1} << 22;
 // Below this many output values a second thread costs more than it takes off the first.
 constexpr int64_t kSmallCall = 4096;
-// RoIs that one thread plans by itself: about 100 us of work.
+// One thread plans at least this many RoIs by itself, about 100 us of work.
 constexpr int64_t kPlannerShare = 128;
-// From here on RoIs are put in order and touched lines noted: fewer channels do not pay for it.
+// From this many channels on, RoIs are put in order and touched lines are noted: with fewer, that costs more than it
+// saves.
 constexpr int64_t kManyChannels = 16;
 
 Range share(int64_t count, size_t i, size_t parts) {
@@ -43,9 +47,9 @@ Range share(int64_t count, size_t i, size_t parts) {
 template <class T, class S>
 class Driver {
  public:
-  Driver(const Attributes& attributes, const Arrays& arrays, const Shape& shape, void (*pool_plans)(const PoolTask<S>&),
-         const Workers& workers)
-      : attributes_(attributes), arrays_(arrays), shape_(shape), pool_(pool_plans), workers_(workers) {
+  Driver(const Attributes& attributes, const Arrays& arrays, const VectorCosts& costs,
+         void (*pool_plans)(const PoolTask<S>&), const Workers& workers)
+      : attributes_(attributes), arrays_(arrays), costs_(costs), pool_(pool_plans), workers_(workers) {
     values_ = arrays.num_rois * arrays.C * attributes.output_height * attributes.output_width;
     const int64_t samples = std::max(attributes.sampling_ratio * attributes.sampling_ratio, int64_t{1});  // or more
     few_ = !attributes.mode_max && is_few<S>(arrays.num_rois, values_, static_cast<S>(samples));
@@ -59,17 +63,18 @@ class Driver {
 
  private:
   __attribute__((noinline)) void run_large() {
-    // What does not fill the wider vectors is pooled in the others.
-    const bool wide = arrays_.C % shape_.tile_lanes == 0 || arrays_.C > 4 * shape_.tile_lanes;
+    // Where the channels would leave wider vectors partly empty, the narrower ones are used: 8 channels took 1.3 to 2
+    // times as long in vectors that they did not fill.
+    const bool wide = arrays_.C % costs_.tile_lanes == 0 || arrays_.C > 4 * costs_.tile_lanes;
     sizes_ = {arrays_.H,
               arrays_.W,
               arrays_.C,
               attributes_.output_height,
               attributes_.output_width,
-              shape_.lanes,
-              wide ? shape_.tile_lanes : shape_.lanes,
+              costs_.lanes,
+              wide ? costs_.tile_lanes : costs_.lanes,
               static_cast<int32_t>(sizeof(S)),
-              shape_.tile_pixel};
+              costs_.tile_pixel};
     tiles_ = sizes_.fit();
     if (!tiles_ && arrays_.C < kManyChannels) return run_each();
     const std::vector<int64_t> order = pooling_order<S, T>(attributes_, arrays_);
@@ -80,7 +85,8 @@ class Driver {
 
   using Plans = std::vector<RoiPlan<S>>;
 
-  // Few values or few channels: each RoI is pooled as soon as it is planned, and an ordinary one allocates nothing.
+  // Runs a call of few values or few channels: each RoI is pooled as soon as it is planned, and no memory is allocated
+  // for ordinary RoIs.
   void run_each() {
     if (workers_.threads == 1) return pool_each({0, arrays_.num_rois}, {0, arrays_.C});
     const int64_t most = std::min(int64_t{workers_.threads} * 4, values_ / kSmallCall + 1);
@@ -107,10 +113,10 @@ class Driver {
     pool_planned(rois, channels, memory, plan_memory);
   }
 
-  // By itself its frame is small, and its code too: an offset in a large one takes 4 bytes.
+  // Separate from the above so that its stack frame and its code are small: an offset in a large frame takes 4 bytes.
   __attribute__((noinline)) void pool_planned(const Range& rois, const Range& channels, Memory& memory,
                                               Memory& plan_memory) const {
-    Planner<S> planner(attributes_, arrays_.C, arrays_.H, arrays_.W, shape_, nullptr, memory);
+    Planner<S> planner(attributes_, arrays_.C, arrays_.H, arrays_.W, costs_, nullptr, memory);
     RoiPlan<S> plan;
     PoolTask<S> task = describe(&plan, 1, channels);
     bool special;
@@ -118,7 +124,7 @@ class Driver {
     size_t size = 0;
     for (int64_t r = rois.first; r < rois.last; ++r) {
       const int64_t roi = arrays_.row(r);
-      if (r > rois.first && pooled_by_samples(roi, channels)) continue;  // the first has just been refused
+      if (r > rois.first && pooled_by_samples(roi, channels)) continue;  // pool_each() has just tried the first
       plan_memory.release();
       plan_roi(planner, roi, false, plan_memory, plan);
       const size_t needed = plan.way == Way::kColumns ? columns_size(plan.window.columns) : 0;
@@ -130,7 +136,8 @@ class Driver {
     }
   }
 
-  // What an instruction set makes of finite features, and where others are touched, what all of them make of those.
+  // Pools a task: by the instruction set, and where an infinite or NaN feature is touched, once more by pool_special(),
+  // which is the same for all instruction sets.
   void pool(PoolTask<S>& task) const {
     std::fill_n(task.special, task.plan_count, false);
     pool_(task);
@@ -161,10 +168,10 @@ class Driver {
     if (!plans.empty()) pool_block(plans);
   }
 
-  // Plans RoIs, and pools at once those whose plans are not worth keeping; answers how many plans it has left.
+  // Plans RoIs, and pools those at once whose plans are not worth keeping. Returns how many plans it has kept.
   size_t plan_or_pool(const int64_t* rois, const Range& range, Memory& memory, RoiPlan<S>* plans) const {
     const Range channels{0, arrays_.C};
-    Planner<S> planner(attributes_, arrays_.C, arrays_.H, arrays_.W, shape_, tiles_ ? &sizes_ : nullptr, memory);
+    Planner<S> planner(attributes_, arrays_.C, arrays_.H, arrays_.W, costs_, tiles_ ? &sizes_ : nullptr, memory);
     PoolTask<S> task = describe(plans, 1, channels);
     bool special;
     task.special = &special;
@@ -187,16 +194,17 @@ class Driver {
     return planner.plan(corners_of<S, T>(arrays_, roi), may_keep, memory, plan);
   }
 
-  // The RoIs of one image.
+  // The plans [first, last), whose RoIs lie on one image.
   struct Group {
     size_t first;
     size_t last;
-    Tiling tiling;                // for those that are pooled from a tile
-    std::vector<TileUnit> units;  // what those touch that are pooled in columns
-    int64_t block;
+    Tiling tiling;                // for the RoIs that are pooled from a tile
+    std::vector<TileUnit> units;  // the units that the RoIs pooled in columns touch
+    int64_t block;                // for the RoIs pooled in columns: channels that are pooled together
   };
 
-  // What fits in the cache as a whole needs no blocks, and nothing is there to fetch ahead.
+  // Cuts the channels into blocks. An image that fits in the cache as a whole needs none, and nothing of it is fetched
+  // ahead.
   void lay_blocks(const Plans& plans, Group& group) const {
     const int64_t plane_bytes = arrays_.H * arrays_.W * static_cast<int64_t>(sizeof(T));
     if (plane_bytes * arrays_.C <= 2 * kBlockBytes) return;
@@ -218,7 +226,8 @@ class Driver {
     return groups;
   }
 
-  // Whole vectors of channels first, then RoIs, into some parts a thread, so that none waits long for the last.
+  // How a block is cut into tasks: first into whole vectors of channels, then into RoIs, several tasks for each thread,
+  // so that no thread waits long for the last one.
   struct Cut {
     size_t channel_parts;
     size_t roi_parts;
@@ -230,7 +239,8 @@ class Driver {
     if (workers_.threads == 1) return {1, 1};
     const int64_t values = rois * arrays_.C * attributes_.output_height * attributes_.output_width;
     const int64_t channel_parts = std::min({vectors(), int64_t{workers_.threads} * 4, values / kSmallCall + 1});
-    // Each part of the RoIs turns a tile of its own: no more parts than there are threads, and none of less than 50 us.
+    // Each part of the RoIs turns its own tile, so there are no more parts than threads, and none takes less than 50
+    // us.
     const int64_t threads_left = (workers_.threads + channel_parts - 1) / channel_parts;
     const int64_t roi_parts = std::min({rois, threads_left, values / (4 * kSmallCall) + 1});
     return {static_cast<size_t>(channel_parts), static_cast<size_t>(roi_parts)};
@@ -260,7 +270,7 @@ class Driver {
     });
   }
 
-  // -1: no plan has a window.
+  // Returns the most columns of a window, or -1 where no plan has a window.
   static int64_t most_columns_of(const Plans& plans) {
     int64_t columns = -1;
     for (const RoiPlan<S>& plan : plans) {
@@ -270,22 +280,24 @@ class Driver {
     return columns;
   }
 
-  // For Way::kColumns, of a window of so many: swept rows, the same transposed, and a row of bins, each times the
-  // lanes.
+  // Returns the scratch that Way::kColumns needs for a window of so many columns: swept rows, the same transposed, and
+  // a row of bins, each times the lanes.
   size_t columns_size(int64_t columns) const {
-    const int64_t lanes = shape_.lanes;
+    const int64_t lanes = costs_.lanes;
     return static_cast<size_t>((2 * (columns + lanes) + attributes_.output_width + lanes) * lanes);
   }
 
-  // The first so many are 0: Way::kColumns computes on lanes that hold no row, and from memory as it comes they may be
-  // subnormal, which Intel's CPUs stumble over: 139 us instead of 14 for a RoI of 7 x 7 bins and 64 channels.
+  // Takes scratch of which the first `zeroed` values are 0. Way::kColumns also computes on lanes that hold no row, and
+  // in fresh memory they may hold subnormals, on which Intel's CPUs are slow: 139 us instead of 14 for a RoI of 7 x 7
+  // bins and 64 channels.
   static S* zeros(Memory& memory, size_t size, size_t zeroed) {
     S* const scratch = memory.take<S>(size);
     std::fill_n(scratch, zeroed, S{0});
     return scratch;
   }
 
-  // For any way. A tile: itself, a RoI's bins, swept rows, and the bins turned back, twice. Each times the lanes.
+  // Returns the scratch that every way fits in. A tile needs itself, a RoI's bins, swept rows, and twice the bins
+  // turned back, each times the lanes.
   size_t scratch_size(const std::vector<Group>& groups, int64_t most_columns) const {
     const int64_t bins = sizes_.bins();
     size_t size = most_columns < 0 ? 0 : columns_size(most_columns);
@@ -299,7 +311,7 @@ class Driver {
     return size;
   }
 
-  // A task without a tile and without scratch.
+  // Returns a task that has neither a tile nor scratch yet.
   PoolTask<S> describe(const RoiPlan<S>* plans, size_t plan_count, const Range& channels) const {
     PoolTask<S> task;
     task.pooling = !attributes_.mode_max               ? Pooling::kMean
@@ -340,14 +352,14 @@ class Driver {
 
   const Attributes& attributes_;
   const Arrays& arrays_;
-  const Shape& shape_;
+  const VectorCosts& costs_;
   void (*const pool_)(const PoolTask<S>&);
   const Workers& workers_;
   TileSizes sizes_;
-  int64_t values_;  // of Y
-  bool tiles_;      // some RoIs may be pooled from a tile
-  bool stream_;
-  bool few_;  // some RoIs may be pooled without a plan
+  int64_t values_;  // in Y
+  bool tiles_;      // whether RoIs may be pooled from a tile
+  bool stream_;     // whether Y is written past the caches
+  bool few_;        // whether RoIs may be pooled without a plan
 };
 
 }  // namespace
@@ -356,13 +368,13 @@ void roi_align(const Attributes& attributes, const Arrays& arrays, const Isa& is
   if (arrays.num_rois == 0 || arrays.C == 0) return;
   switch (arrays.type) {
     case ElementType::kFloat32:
-      return Driver<float, float>(attributes, arrays, isa.shape32, isa.pool_float32, workers).run();
+      return Driver<float, float>(attributes, arrays, isa.costs32, isa.pool_float32, workers).run();
     case ElementType::kFloat16:
-      return Driver<Half, float>(attributes, arrays, isa.shape32, isa.pool_float16, workers).run();
+      return Driver<Half, float>(attributes, arrays, isa.costs32, isa.pool_float16, workers).run();
     case ElementType::kBFloat16:
-      return Driver<BFloat16, float>(attributes, arrays, isa.shape32, isa.pool_bfloat16, workers).run();
+      return Driver<BFloat16, float>(attributes, arrays, isa.costs32, isa.pool_bfloat16, workers).run();
     case ElementType::kFloat64:
-      return Driver<double, double>(attributes, arrays, isa.shape64, isa.pool_float64, workers).run();
+      return Driver<double, double>(attributes, arrays, isa.costs64, isa.pool_float64, workers).run();
   }
 }
 

@@ -1,4 +1,4 @@
-// RoIs that touch an infinite or NaN feature. Compiled without contraction, like the geometry.
+// Pools RoIs that touch an infinite or NaN feature. Compiled without contraction, like the geometry.
 #include "pool/special.h"
 
 #include <algorithm>
@@ -13,11 +13,11 @@
 namespace roialign {
 namespace {
 
-// A sample along one axis: the first tap of the two.
+// A sample along one axis: a pointer to the first of its two taps.
 template <class S>
 using Pair = const Tap<S>*;
 
-// One axis of a RoI: the samples of each bin that decide, upwards.
+// One axis of a RoI: the samples of each bin that matter, in ascending order of position.
 template <class S>
 class SampledAxis {
  public:
@@ -29,12 +29,12 @@ class SampledAxis {
         exclusive_(attributes.semantics.border_exclusive) {
     if (count_ <= 0) return;
     const int32_t last = static_cast<int32_t>(length - 1);
-    // Two taps a sample, and two samples at the most between each two pixels.
+    // A sample has two taps, and between two neighbouring pixels at most two samples are kept.
     const double most = std::min(static_cast<double>(count_), 2.0 * static_cast<double>(length + 1));
     std::vector<Tap<S>> room(2 * static_cast<size_t>(most));
     for (int64_t p = 0; p < bins; ++p) {
       MaxTaps<S> list(room.data(), last, 1);
-      const bool inside = count_ > kWalk ? leap(bin(p), last, list) : walk(bin(p), last, list);
+      const bool inside = count_ > kWalk ? walk_inside(bin(p), last, list) : walk(bin(p), last, list);
       const int32_t filled = list.finish();
       bins_.push_back({static_cast<int32_t>(taps_.size()), filled, !inside});
       taps_.insert(taps_.end(), room.begin(), room.begin() + filled);
@@ -58,7 +58,7 @@ class SampledAxis {
   std::vector<Bin> bins_;
 };
 
-// One bin of it.
+// One bin of such an axis.
 template <class S>
 struct BinPairs {
   BinPairs(const SampledAxis<S>& axis, int64_t p)
@@ -75,10 +75,10 @@ struct BinPairs {
   Pair<S> end;
   bool dropped;
   bool begins_inside;
-  Pair<S> first = nullptr;  // the first of the grid, where that lies inside
+  Pair<S> first = nullptr;  // the grid's first sample, where it lies inside the map
 };
 
-// As std::max: b only where a < b.
+// Returns b only where a < b, as std::max does.
 template <class S>
 S later_if_larger(S a, S b) {
   return a < b ? b : a;
@@ -87,7 +87,7 @@ S later_if_larger(S a, S b) {
 // One channel of one image.
 template <class T, class S>
 struct Plane {
-  // f(weight * feature) for the four taps of a sample.
+  // Calls f(weight * feature) for the four taps of a sample.
   template <class F>
   void for_taps(Pair<S> y, Pair<S> x, const F& f) const {
     for (int i = 0; i < 2; ++i) {
@@ -115,7 +115,8 @@ class SpecialBins {
     return !finite;
   }
 
-  // What is finite has no part beside what is not: no sum, and no division by the number of samples.
+  // Beside an infinite or NaN product finite ones do not matter: they need not be summed, nor the sum be divided by the
+  // number of samples.
   S mean() const {
     S total = 0;
     for_samples([&](Pair<S> y, Pair<S> x) {

@@ -1,7 +1,7 @@
-// A channel a lane: what the RoIs touch of a vector of channels is turned once, so that a pixel is a vector, and all of
-// the RoIs are pooled from that. Part of pool.inl.
+// Pools RoIs with channels as a vector. The touched part of a vector of channels is transposed once ("turned") into a
+// tile where each pixel is a vector, and all RoIs are pooled from that tile. Part of pool.inl.
 
-// The turned pixels of a vector of channels: a window of rows that moves down the map.
+// The turned pixels of a vector of channels, in a window of rows that moves down the map.
 template <class V, class T>
 class Tile {
   using S = typename V::Scalar;
@@ -12,12 +12,13 @@ class Tile {
         plane_(task.plane),
         width_(task.width),
         planes_(static_cast<const T*>(task.X) + (task.plans[0].image * task.channels + first_channel) * task.plane),
-        // A vector that begins behind this one passes the end of X in the last of the channels.
+        // A vector that begins after this one passes the end of X in the last channel.
         last_whole_(static_cast<const T*>(task.X) + task.x_elements - V::kLanes - (channels - 1) * task.plane),
         channels_(channels),
         storage_(storage) {}
 
-  // Turns what is touched from the task's first row down to a RoI's last, whose rows row() is asked for next.
+  // Turns the touched units from the task's first row down to this RoI's last row. row() may then be asked for its
+  // rows.
   void reach(const RoiPlan<S>& plan) {
     for (; next_ < layout_.unit_count && layout_.units[next_].row <= plan.last_row; ++next_) {
       if (layout_.units[next_].row >= layout_.first_row) turn(layout_.units[next_]);
@@ -27,7 +28,8 @@ class Tile {
 
   size_t turned() const { return next_; }
 
-  // A division per row would take 4 % of fpn_box_7x7_s2: a RoI's rows lie in one round of the tile or in the next.
+  // Returns a row of the tile. A RoI's rows lie in one round of the tile or in the next, so a comparison finds the row:
+  // a division for each row took 4 % of fpn_box_7x7_s2.
   const S* row(int32_t row) const {
     const int32_t at = row - base_;
     return row_at(at < layout_.rows ? at : at - layout_.rows);
@@ -66,10 +68,10 @@ class Tile {
   const int channels_;
   S* const storage_;
   size_t next_ = 0;
-  int32_t base_ = 0;  // the row at the tile's beginning in the round that the RoI begins in
+  int32_t base_ = 0;  // the row of the map at the tile's beginning in the round in which the RoI begins
 };
 
-// Writes what was pooled of a RoI, a few lines at a time while the next RoI is pooled.
+// Writes the bins of a RoI, a few lines at a time while the next RoI is pooled.
 template <class V, class T>
 class TileWriter {
  public:
@@ -104,7 +106,7 @@ class TileWriter {
   T* to_ = nullptr;
 };
 
-// One row of bins, or of its samples the one that round asks for, down to one row of pixels.
+// Sweeps one row of bins, or by the rule over samples its sample for this round, down to one row of pixels.
 template <class V, class Rule, class T>
 inline void tile_down(const RoiPlan<typename V::Scalar>& plan, const Tile<V, T>& tile, const Bin& row, int32_t round,
                       typename V::Scalar* swept, typename V::Reg& seen) {
@@ -162,7 +164,7 @@ inline void tile_down(const RoiPlan<typename V::Scalar>& plan, const Tile<V, T>&
   if (count == 1) take(integral_constant<int, 1>(), std::false_type());
 }
 
-// B rows of bins across; pooled holds what earlier rounds left there.
+// Takes B rows of bins across. pooled holds the result of earlier rounds.
 template <class V, class Rule, int B>
 inline ROIALIGN_INLINE void tile_across(const RoiPlan<typename V::Scalar>& plan, int64_t width, bool first_round,
                                         const typename V::Scalar* swept, int64_t stride, typename V::Scalar* pooled,
@@ -202,8 +204,8 @@ inline ROIALIGN_INLINE void tile_across(const RoiPlan<typename V::Scalar>& plan,
   seen = total;
 }
 
-// The max's last word: no bin is less than least_of(). Where a row of bins has no sample inside, what was swept is
-// -infinity, and 0 times that is NaN.
+// Finishes the max: no bin is less than least_of(). Where a row of bins has no sample inside the map, its swept row is
+// -infinity, and 0 times that is NaN, so its bins are set.
 template <class V>
 inline void tile_finish_max(const PoolTask<typename V::Scalar>& task, const RoiPlan<typename V::Scalar>& plan,
                             int64_t first, int64_t last, typename V::Scalar* pooled) {
@@ -221,7 +223,7 @@ inline void tile_finish_max(const PoolTask<typename V::Scalar>& task, const RoiP
   }
 }
 
-// The rows of bins [first, last).
+// Pools the rows of bins [first, last) of a RoI.
 template <class V, class Rule, class T, class Step>
 inline void pool_from_tile(const PoolTask<typename V::Scalar>& task, const RoiPlan<typename V::Scalar>& plan,
                            const Tile<V, T>& tile, int64_t first, int64_t last, typename V::Scalar* swept,
@@ -246,20 +248,20 @@ inline void pool_from_tile(const PoolTask<typename V::Scalar>& task, const RoiPl
   if constexpr (Rule::kMax) tile_finish_max<V>(task, plan, first, last, pooled);
 }
 
-// Turns pooled bins back, a channel's side by side: count of its bins.
+// Turns count pooled bins back, so that the bins of a channel lie side by side.
 template <class V, class T>
 inline void turn_back(const typename V::Scalar* pooled, int64_t count, int64_t bins, int channels, T* lines) {
   constexpr int kLanes = V::kLanes;
   int64_t b = 0;
   for (; b + kLanes <= count; b += kLanes) V::transpose(pooled + b * kLanes, kLanes, lines + b, bins);
   if (count - b > kLanes / 4) {
-    if (count >= kLanes) {  // the last bins once more with some before them
+    if (count >= kLanes) {  // turn the last bins back together with some that were turned back before
       return V::transpose(pooled + (count - kLanes) * kLanes, kLanes, lines + count - kLanes, bins);
     }
     if (count == bins) {
       alignas(64) typename V::Scalar block[kLanes * kLanes];
       V::transpose(pooled, kLanes, block, kLanes);
-      // What a full store spills over is written after it.
+      // Where a full store runs over into the next channel's bins, those are written later.
       for (int l = 0; l < channels; ++l) V::store(lines + l * bins, V::load(block + l * kLanes));
       return;
     }
@@ -271,15 +273,16 @@ inline void turn_back(const typename V::Scalar* pooled, int64_t count, int64_t b
   }
 }
 
+// As many rows of bins are turned back at once as fit in this many bytes of the first-level cache.
 constexpr int64_t kPooledBytes = int64_t{1} << 13;
 
-// A function of its own: GCC would inline two of them into one, which takes it longer under the sanitizers.
+// Pools all RoIs that go by a tile. Not inlined: GCC would inline two of these into one function, which it compiles for
+// longer under the sanitizers.
 template <class V, class Rule, class T>
 __attribute__((noinline)) void pool_tiled(const PoolTask<typename V::Scalar>& task) {
   using S = typename V::Scalar;
   constexpr int kLanes = V::kLanes;
   const int64_t height = task.output_height, width = task.output_width, bins = height * width;
-  // So many rows of bins are turned back at once as stay in the first-level cache.
   const int64_t fitting = kPooledBytes / (width * kLanes * static_cast<int64_t>(sizeof(S)));
   const int64_t part = fitting < kTileRows ? kTileRows : fitting / kTileRows * kTileRows;
   S* const storage = task.scratch;
@@ -294,7 +297,7 @@ __attribute__((noinline)) void pool_tiled(const PoolTask<typename V::Scalar>& ta
   const int64_t lines_per_step = width * kLanes * static_cast<int64_t>(sizeof(T)) / 64 + 1;
   size_t turned_before = 0;
   for (int64_t from = task.first_channel; from < task.last_channel; from += kLanes) {
-    // The last channels once more with some before them, rather than a vector that is not full.
+    // The last channels are pooled together with some that were pooled before, so that the vector is full.
     const bool full = from + kLanes <= task.last_channel || task.last_channel - task.first_channel < kLanes;
     const int64_t first = full ? from : task.last_channel - kLanes;
     const int channels = static_cast<int>(task.last_channel - first < kLanes ? task.last_channel - first : kLanes);

@@ -16,6 +16,7 @@ from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.onnx_model.expanded import expanded
+from onnx_roialign.onnx_model.operators import can_be_cast, type_name
 from onnx_roialign.onnx_model.scopes import Scope, function_scopes, infer, scopes
 from onnx_roialign.ops import roi_align as private_op
 from onnx_roialign.ops.nodes import is_ours, is_private, is_quantized, is_roi_align, read_attributes
@@ -117,7 +118,8 @@ def _rewrite_nodes(scope: Scope, typed: Scope, session: str, found: int) -> int:
     for node in scope.nodes:
         if is_ours(node):
             attributes = read_attributes(node, scope.opset)
-            nodes += _replacement(node, attributes, session, typed.types, f"onnx_roialign.{session}.{found}")
+            prefix = f"onnx_roialign.{session}.{found}"
+            nodes += _replacement(node, attributes, session, typed.types, scope.opset, prefix)
             found += 1
             if typed.types.get(node.input[0]) and node.output[0] in shapes:
                 _describe(graph, nodes[-1], shapes[node.output[0]])
@@ -165,7 +167,7 @@ def _element_types(node: NodeProto, types: Mapping[str, int]) -> tuple[int, int]
 
 
 def _replacement(
-    node: NodeProto, attributes: Attributes, session: str, types: Mapping[str, int], prefix: str
+    node: NodeProto, attributes: Attributes, session: str, types: Mapping[str, int], opset: int | None, prefix: str
 ) -> list[NodeProto]:
     inputs, outputs = list(node.input), list(node.output)
     texts = _texts(node, attributes, session)
@@ -179,8 +181,11 @@ def _replacement(
     computed = TensorProto.FLOAT if X in _CAST_TYPES else X
     before: list[NodeProto] = []
     after: list[NodeProto] = []
-    for i, kind in enumerate((X, rois)):
+    for i, (name, kind) in enumerate((("X", X), ("rois", rois))):
         if X and kind != computed:
+            if kind and opset is not None and not can_be_cast(kind, opset):
+                rule = f"{name} must be of a type that opset {opset} can cast on engine 'reference'"
+                raise RoiAlignError(f"{rule}, got {type_name(kind)}; engine 'native' takes it").in_node(node.name)
             before.append(helper.make_node("Cast", [inputs[i]], [f"{prefix}.{i}"], to=computed))
             inputs[i] = f"{prefix}.{i}"
     if X in _CAST_TYPES:

@@ -1,4 +1,4 @@
-"""Samples lie where DESIGN's formula puts them, to the last bit, at a cost that follows the map and not the RoI."""
+"""Samples lie where the definition puts them, to the last bit, at a cost that follows the map and not the RoI."""
 
 from __future__ import annotations
 

@@ -38,6 +38,8 @@ POOL = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1], "ceil_m
 SCALE_AND_BIAS = (constant("scale", [1.0, 2.0]), constant("bias", [0.0, 1.0]))
 STATISTICS = (*SCALE_AND_BIAS, constant("mean", [0.1, 0.2]), constant("var", [1.0, 2.0]))
 
+REDUCTIONS = [f"Reduce{kind}" for kind in ("Max", "Mean", "Prod", "L1", "L2", "LogSumExp", "SumSquare")]
+
 # name -> the opset that it is written in, its nodes, the targets that it must be converted to.
 ALL_UP = range(10, 23)
 CASES = {
@@ -82,7 +84,8 @@ CASES = {
         one("ReduceSum", ints("axes", []), inputs=("X", "axes"), noop_with_empty_axes=1),
         range(13, 23),
     ),
-    "ReduceMean 18": (18, one("ReduceMean", ints("axes", [1, 2]), inputs=("X", "axes")), ALL_UP),
+    **{f"{name} 18": (18, one(name, ints("axes", [1, 2]), inputs=("X", "axes")), ALL_UP) for name in REDUCTIONS},
+    **{f"{name} 18, every axis": (18, one(name), ALL_UP) for name in REDUCTIONS},
     "Unsqueeze 11": (11, one("Unsqueeze", axes=[0, 1]), ALL_UP),
     "Squeeze 11": (11, one("Squeeze"), ALL_UP),
     "BatchNormalization 10": (

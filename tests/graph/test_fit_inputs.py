@@ -240,3 +240,28 @@ def test_a_type_that_is_mended_beside_a_shape_that_is_not_leaves_the_shape():
     before = [one.message for one in validate(given) if one.code == "invalid-input"]
     after = [one.message for one in validate(repair(given, "onnx:16")) if one.code == "invalid-input"]
     assert before == after == ["batch_indices must have shape (num_rois,), got shape (K, 1)"]
+
+
+def bfloat16_rois(X, opset):
+    """Of the graph's inputs, since no operator of an old opset makes bfloat16."""
+    given = make_model([roi_align_node()], opset, element_type=TYPES[X])
+    given.graph.input[1].type.tensor_type.elem_type = TensorProto.BFLOAT16
+    return given
+
+
+@pytest.mark.parametrize("X", ["float32", "float64"])
+@pytest.mark.parametrize("source", ["onnx:10", "torchvision"])
+def test_rois_of_a_type_that_the_opset_cannot_cast_need_the_private_op(X, source):
+    (finding,) = [one for one in validate(bfloat16_rois(X, 12), source) if one.code == "invalid-input"]
+    assert finding.repairable
+    for opset, op in ((12, private_op.OP_TYPE), (13, "Cast")):
+        repaired = repair(bfloat16_rois(X, opset), source, raise_opset=False)
+        onnx_roialign.session(repaired, quiet_options())  # refuses a Cast that the opset has not
+        assert ("Cast" in op_types(repaired)) == (op == "Cast")
+        assert op in op_types(repaired)
+        assert "invalid-input" not in codes(validate(repaired, source))
+        assert repair(repaired, source, raise_opset=False) == repaired
+    with pytest.raises(
+        RoiAlignError, match=rf"rois must have X's type {X}, or the private op be allowed, got bfloat16"
+    ):
+        repair(bfloat16_rois(X, 12), source, private_op=False)

@@ -15,10 +15,12 @@ import pytest
 from closeness import assert_close
 from onnx import TensorProto, helper
 from paths import SUPPORT
+from private_models import float_kinds, private_model, private_node
 from session_models import (
     BATCH_INDICES,
     FEEDS,
     ROIS,
+    SHAPE,
     TYPES,
     X,
     branches,
@@ -449,3 +451,18 @@ def test_a_reference_node_whose_inputs_are_constants_fails_at_session_creation_w
         proto.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
     with pytest.raises(RoiAlignError, match=r"batch_indices must be in \[0, 2\), got 9 at row 0 \(node 'pool'\)"):
         run(quiet_session(proto, "reference"), {})
+
+
+@pytest.mark.parametrize(("X", "rois", "name"), [("BFLOAT16", "FLOAT", "X"), ("FLOAT", "BFLOAT16", "rois")])
+def test_the_reference_refuses_a_type_that_the_opset_cannot_cast(X, rois, name):
+    def made(opset):
+        kinds = {**float_kinds(TensorProto.DataType.Value(X)), "rois": TensorProto.DataType.Value(rois)}
+        return private_model([private_node(**SHAPE)], kinds, opset=opset)
+
+    text = (
+        rf"{name} must be of a type that opset 12 can cast on engine 'reference', got bfloat16; engine 'native' takes"
+    )
+    with pytest.raises(RoiAlignError, match=rf"{text} it \(node 'pool'\)"):
+        quiet_session(made(12), "reference")
+    quiet_session(made(12), "native")
+    quiet_session(made(13), "reference")

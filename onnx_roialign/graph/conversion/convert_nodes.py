@@ -12,14 +12,14 @@ from onnx import version_converter
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.conversion.changed_meaning import meant_before, misconverted
 from onnx_roialign.graph.conversion.lower_inputs import lower_inputs
-from onnx_roialign.graph.conversion.same_operator import has_bodies, is_same, lacks_stated_type
+from onnx_roialign.graph.conversion.same_operator import has_bodies, is_same, lacking_type
 from onnx_roialign.graph.reading.sites import is_standard
 from onnx_roialign.graph.reading.value_types import Known
 from onnx_roialign.graph.reading.values import constant
 from onnx_roialign.graph.writing.fresh import Names
 from onnx_roialign.graph.writing.unread import remove_unread
 
-__all__ = ["ConvertNodes"]
+__all__ = ["ConvertNodes", "check_types"]
 
 _IR_VERSION = 8  # of the models of one node that the converter gets
 _SMALL = 1024  # elements of the constants that it may look at: axes, sizes, bounds
@@ -68,12 +68,12 @@ class ConvertNodes(ir.passes.InPlacePass):
     def _convert(self, node: ir.Node, current: int) -> None:
         if self._target < current:
             lower_inputs(node, current, self._target)
-        lacking = lacks_stated_type(node, self._target)
+        lacking = lacking_type(node, self._target, self._known)
         if lacking is None and is_same(node, current, self._target, self._known):
             return
         try:
             if lacking is not None:
-                raise RoiAlignError(f"{node.op_type} to {lacking}, which opset {self._target} has not")
+                raise RoiAlignError(f"{lacking}, which opset {self._target} has not")
             if has_bodies(node):
                 raise RoiAlignError(f"{node.op_type}, which opset {self._target} has otherwise or not at all")
             changed = misconverted(node, current, self._target, self._known)
@@ -81,9 +81,7 @@ class ConvertNodes(ir.passes.InPlacePass):
                 raise RoiAlignError(changed)
             self._replace(node, current, self._converted(node, current))
         except RoiAlignError as error:
-            where = node.name or next((one.name for one in node.outputs if one.name), None) or ""
-            text = f"model must be convertible to opset {self._target}, got {error}"
-            raise RoiAlignError(text).in_node(where) from error
+            raise _refused(node, self._target, str(error)) from error
 
     def _converted(self, node: ir.Node, current: int) -> onnx.GraphProto:
         """The graph that the converter makes of the node, its inputs, and constants with the values they have here."""
@@ -145,6 +143,27 @@ class ConvertNodes(ir.passes.InPlacePass):
         )
         for value in before:
             remove_unread(value)
+
+
+def check_types(model: ir.Model, target: int, known: Known) -> None:
+    """Refuses a model in which an operator has a type that the opset does not have it for.
+
+    It finds what `ConvertNodes` cannot see of functions, whose values have types only when they are written out.
+
+    Args:
+        model: at the opset, its functions written out.
+        target: the opset.
+        known: the types of its values.
+    """
+    for node in ir.traversal.RecursiveGraphIterator(model.graph):
+        lacking = lacking_type(node, target, known) if node.domain == "" and not is_standard(node) else None
+        if lacking is not None:
+            raise _refused(node, target, f"{lacking}, which opset {target} has not")
+
+
+def _refused(node: ir.Node, target: int, reason: str) -> RoiAlignError:
+    where = node.name or next((one.name for one in node.outputs if one.name), None) or ""
+    return RoiAlignError(f"model must be convertible to opset {target}, got {reason}").in_node(where)
 
 
 def _check(node: onnx.NodeProto, opset: int) -> None:

@@ -13,7 +13,10 @@ __all__ = ["lower_inputs"]
 # The input that an attribute became: at opset 13 for Squeeze, Unsqueeze, ReduceSum and Split, at 18 for the others.
 _INPUTS = (
     *((op_type, "axes") for op_type in ("Squeeze", "Unsqueeze", "ReduceSum")),
-    *((f"Reduce{kind}", "axes") for kind in ("Max", "Min", "Mean", "Prod", "L1", "L2", "LogSum", "SumSquare")),
+    *(
+        (f"Reduce{kind}", "axes")
+        for kind in ("Max", "Min", "Mean", "Prod", "L1", "L2", "LogSum", "LogSumExp", "SumSquare")
+    ),
     ("Split", "split"),
 )
 

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from onnx_roialign.definition.semantics import FIRST_OPSET, HALF_PIXEL_OPSET
 from onnx_roialign.errors import RoiAlignError, last_guard
-from onnx_roialign.graph.conversion.convert_nodes import ConvertNodes
+from onnx_roialign.graph.conversion.convert_nodes import ConvertNodes, check_types
 from onnx_roialign.graph.conversion.make_explicit import MakeExplicit
 from onnx_roialign.graph.reading.sites import resolved
 from onnx_roialign.graph.reading.value_types import known
@@ -124,6 +124,10 @@ def _converted(model: onnx.ModelProto, target: int, explicit: dict[str, Any]) ->
     oldest = onnx.helper.find_min_ir_version_for(imports, True)
     result.ir_version = max(result.ir_version, oldest)
     add_value_info(result)
+    if result.functions:
+        called = _inlined(result)
+        graph = read(called)
+        check_types(graph, target, known(called, graph))
     return result
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import onnx
 import onnx_ir as ir
 
 from onnx_roialign.graph.reading.value_types import Known, Shape, graphs
 from onnx_roialign.graph.reading.values import constant
+from onnx_roialign.onnx_model.operators import schema_of, tensor_of, type_name
 
-__all__ = ["has_bodies", "is_same", "lacks_stated_type"]
+__all__ = ["has_bodies", "is_same", "lacking_type"]
 
 # Between opset 10 and 25 these only gained element types, optional inputs and optional attributes, and, at opset 11,
 # negative axes and indices. onnx 1.23's converter has no way down for most of them, not even for Gather from 13 to 12.
@@ -19,7 +22,8 @@ _ONLY_GREW = frozenset(
         *("Gather", "GatherElements", "GatherND", "Gemm", "GlobalAveragePool", "Greater", "Identity", "If"),
         *("InstanceNormalization", "LeakyRelu", "Less", "Log", "Loop", "MatMul", "Max", "MaxPool", "Min"),
         *("Mul", "Neg", "NonMaxSuppression", "NonZero", "Not", "Or", "Pad", "Pow", "Range", "Reciprocal"),
-        *("ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "Relu", "Reshape", "Resize"),
+        *("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin"),
+        *("ReduceProd", "ReduceSum", "ReduceSumSquare", "Relu", "Reshape", "Resize"),
         *("Round", "Scan", "ScatterElements", "ScatterND", "Shape", "Sigmoid", "Sign", "Size", "Slice"),
         *("Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Tile", "TopK", "Transpose"),
         *("Unsqueeze", "Where"),
@@ -35,24 +39,24 @@ _NEGATIVE_OPSET = 11  # from which on the branches of an If may have results of 
 
 
 def is_same(node: ir.Node, current: int, target: int, known: Known) -> bool:
-    """Whether a node of ONNX's own domain, as it is, means the same in another opset.
+    """Whether a node of ONNX's own domain, as it is, means the same in another opset, if that has its types.
 
-    What lies in its bodies is not looked at.
+    What lies in its bodies is not looked at, and of types only the shapes of branches: see `lacking_type`.
 
     Args:
         node: of ONNX's own domain, as it stands.
         current: the opset it is in.
         target: the other opset.
-        known: element types, where known.
+        known: shapes, where known.
     """
-    here, there = _schema(node.op_type, current), _schema(node.op_type, target)
+    here, there = schema_of(node.op_type, current), schema_of(node.op_type, target)
     if here is None or there is None or not there.min_input <= len(node.inputs) <= there.max_input:
         return False
     if here.since_version == there.since_version:
         return True
     if node.op_type not in (_ONLY_GREW if target < current else _ONLY_GREW - _CHANGES_UP):
         return False
-    if not _fits(node, here, there) or _later(node, target) or not _typed(node, there, known):
+    if not _fits(node, here, there) or _later(node, target):
         return False
     return target >= _NEGATIVE_OPSET or not (_negative(node) or _branches_differ(node, known))
 
@@ -63,17 +67,40 @@ def has_bodies(node: ir.Node) -> bool:
     return any(attribute.type in kinds for attribute in node.attributes.values())
 
 
-def lacks_stated_type(node: ir.Node, opset: int) -> str | None:
-    """The element type that a node's own attribute gives its output, where the operator has not got it in an opset.
+def lacking_type(node: ir.Node, opset: int, known: Known) -> str | None:
+    """A type that a node has, and its operator has not got in an opset: "Cast to bfloat16", "Relu of int32".
 
-    Functions know no types of what they read, so that this is all that tells what their nodes return.
+    In functions no types are known but those that a node's own attribute gives its output.
+
+    Args:
+        node: of ONNX's own domain.
+        opset: the opset.
+        known: types, where known.
     """
-    schema = _schema(node.op_type, opset)
-    kind = _stated_type(node)
-    if schema is None or not kind or not schema.outputs:
+    schema = schema_of(node.op_type, opset)
+    if schema is None:
         return None
-    name = onnx.TensorProto.DataType.Name(kind).lower()
-    return None if f"tensor({name})" in schema.outputs[0].types else name
+    stated = _stated_type(node)
+    stated_types = {tensor_of(stated), f"seq({tensor_of(stated)})"}  # SequenceEmpty's is that of what it holds
+    if stated and schema.outputs and stated_types.isdisjoint(schema.outputs[0].types):
+        return f"{node.op_type} to {type_name(stated)}"
+    for values, parameters in ((node.inputs, schema.inputs), (node.outputs, schema.outputs)):
+        for position, value in enumerate(values):
+            kind, parameter = known.text(value), _parameter(parameters, position)
+            if kind and parameter is not None and kind not in parameter.types:
+                return f"{node.op_type} of {type_name(known.type(value)) if known.type(value) else kind}"
+    return None
+
+
+def _parameter(
+    parameters: Sequence[onnx.defs.OpSchema.FormalParameter], position: int
+) -> onnx.defs.OpSchema.FormalParameter | None:
+    """The input or output at a position, of which the last may stand for many; None for one that came later."""
+    if position < len(parameters):
+        return parameters[position]
+    if parameters and parameters[-1].option == onnx.defs.OpSchema.FormalParameterOption.Variadic:
+        return parameters[-1]
+    return None
 
 
 def _stated_type(node: ir.Node) -> int:
@@ -100,13 +127,6 @@ def _later(node: ir.Node, target: int) -> bool:
     )
 
 
-def _schema(op_type: str, opset: int) -> onnx.defs.OpSchema | None:
-    try:
-        return onnx.defs.get_schema(op_type, opset, "")
-    except onnx.defs.SchemaError:
-        return None
-
-
 def _fits(node: ir.Node, new: onnx.defs.OpSchema, old: onnx.defs.OpSchema) -> bool:
     """Whether the older schema has the node's attributes, and the same defaults for the others."""
     if any(name not in old.attributes for name in node.attributes):
@@ -116,17 +136,6 @@ def _fits(node: ir.Node, new: onnx.defs.OpSchema, old: onnx.defs.OpSchema) -> bo
         new.attributes[name].default_value.SerializeToString() == old.attributes[name].default_value.SerializeToString()
         for name in shared
     )
-
-
-def _typed(node: ir.Node, old: onnx.defs.OpSchema, known: Known) -> bool:
-    """Whether the older schema has the types of the node's inputs and outputs, as far as they are known."""
-    for values, parameters in ((node.inputs, old.inputs), (node.outputs, old.outputs)):
-        for position, value in enumerate(values):
-            kind = known.type(value)
-            parameter = parameters[min(position, len(parameters) - 1)]  # the last one may stand for many
-            if kind and f"tensor({onnx.TensorProto.DataType.Name(kind).lower()})" not in parameter.types:
-                return False
-    return True
 
 
 def _negative(node: ir.Node) -> bool:

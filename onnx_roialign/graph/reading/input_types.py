@@ -12,6 +12,7 @@ from onnx import helper
 from onnx_roialign.definition.attributes import TYPES, Given, coordinate_type
 from onnx_roialign.graph.reading.sites import Site
 from onnx_roialign.graph.reading.value_types import Known
+from onnx_roialign.onnx_model.operators import can_be_cast
 
 __all__ = ["Fit", "fit", "given", "needs_private"]
 
@@ -40,8 +41,8 @@ def fit(site: Site, known: Known) -> Fit:
 
     batch_indices of any integer type become int64. Rois of another type than X's are rounded, once, to the type that
     coordinates are computed in, as the private op and calls on arrays do: by a Cast where X itself is of that type; of
-    16 bits, only the private op can read them. What is no number, X of a type that RoiAlign does not have, and types
-    that are not known stay as they are.
+    16 bits, or in an opset without that Cast, only the private op can read them. What is no number, X of a type that
+    RoiAlign does not have, and types that are not known stay as they are.
     """
     X, rois, indices = (given(site.input(name), known).dtype for name in ("X", "rois", "batch_indices"))
     casts = {}
@@ -58,9 +59,15 @@ def fit(site: Site, known: Known) -> Fit:
 
 
 def needs_private(site: Site, known: Known) -> bool:
-    """Whether ONNX's RoiAlign cannot read the node's rois, cast or as they are, without making other boxes of them."""
+    """Whether ONNX's RoiAlign cannot read the node's rois, cast or as they are, without making other boxes of them.
+
+    Nor can it where its opset has no Cast from their type.
+    """
     X, rois = (given(site.input(name), known).dtype for name in ("X", "rois"))
-    return X in TYPES and rois not in (X, None) and _coordinates(X) != X
+    if X not in TYPES or rois in (X, None):
+        return False
+    kind = known.type(site.input("rois"))
+    return _coordinates(X) != X or (site.opset is not None and not can_be_cast(kind, site.opset))
 
 
 def _coordinates(X: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import onnx
 import onnx_ir as ir
 
+from onnx_roialign.onnx_model.operators import tensor_of, type_text
 from onnx_roialign.onnx_model.scopes import bodies, infer, name_domain_once
 from onnx_roialign.onnx_model.tensor_data import without_weights
 
@@ -53,6 +54,11 @@ class Known:
     def compound(self, value: ir.Value | None) -> onnx.TypeProto | None:
         """The type of a sequence or an optional; None for a tensor, and where it is not known."""
         return None if value is None else self._compound.get(value)
+
+    def text(self, value: ir.Value | None) -> str:
+        """The type of a value as schemas write it, such as tensor(float); empty where it is not known."""
+        kind, compound = self.type(value), self.compound(value)
+        return tensor_of(kind) if kind else type_text(compound) if compound is not None else ""
 
 
 def known(model: onnx.ModelProto, graph: ir.Model) -> Known:
