@@ -6,18 +6,15 @@ import statistics
 import threading
 import time
 from functools import cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.bench.workloads import Call, Workload
 from onnx_roialign.definition.attributes import coordinate_type
 from onnx_roialign.definition.geometry import axis_samples, scaled_ends
 
 __all__ = ["copy_bandwidth", "moved_bytes", "touched_cells"]
-
-Array = NDArray[Any]
 
 _COPY_BYTES = 512 << 20  # two of these are several times the largest caches, 260 MB on the server of the README
 _COPY_RUNS = 5

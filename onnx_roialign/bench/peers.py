@@ -18,16 +18,15 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 import onnxruntime
-from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.bench.workloads import Call, Workload
 from onnx_roialign.engines import native
+from onnx_roialign.errors import one_line
 from onnx_roialign.sessions.session import session
 
 __all__ = ["OURS", "PEERS", "Engine", "Prepared", "find_engines", "session_on"]
-
-Array = NDArray[Any]
 
 OURS = "ours"
 _ISA_ENTRY = "onnx_roialign.isa"  # read by the library when it is registered
@@ -98,7 +97,7 @@ def find_engines(peers: Sequence[str], isas: Sequence[str], mode: str) -> tuple[
                 warnings.simplefilter("ignore")
                 importlib.import_module(module)
         except Exception as error:  # a broken installation fails in any way it likes
-            missing[name] = " ".join(str(error).split()) or type(error).__name__
+            missing[name] = one_line(error)
         else:
             engines.append(Engine(name, None, max_rule, prepare, own_threads))
     return tuple(engines), missing

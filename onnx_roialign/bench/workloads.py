@@ -11,14 +11,12 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import PRESETS
 
 __all__ = ["DTYPES", "WORKLOADS", "Call", "Workload", "converted", "random_workload"]
-
-Array = NDArray[Any]
 
 DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
     {

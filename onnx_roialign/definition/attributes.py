@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.definition.geometry import scaled_ends
 from onnx_roialign.definition.semantics import NUMBERS, PRESETS, Semantics
 from onnx_roialign.errors import RoiAlignError, shown
@@ -38,8 +38,6 @@ __all__ = [
     "new_output",
     "place",
 ]
-
-Array = npt.NDArray[Any]
 
 # The bounds of kernels/checks.cpp, which says why.
 MAX_OUTPUT_SIZE = 32768

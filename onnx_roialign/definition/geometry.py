@@ -27,8 +27,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.definition.semantics import Semantics
 
 __all__ = [
@@ -47,8 +47,6 @@ __all__ = [
     "samples_in",
     "scaled_ends",
 ]
-
-Array = npt.NDArray[Any]
 
 # A sample further than this outside the first pixel contributes nothing (and as far outside the last one).
 MARGIN = 1.0

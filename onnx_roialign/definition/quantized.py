@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.definition import attributes as common
 from onnx_roialign.definition import geometry
 from onnx_roialign.definition.attributes import Attributes, Given, check_values, new_output
@@ -29,8 +29,6 @@ from onnx_roialign.definition.pieces import channels_at_once
 from onnx_roialign.errors import RoiAlignError
 
 __all__ = ["TYPES", "check", "check_attributes", "check_signature", "roi_align"]
-
-Array = npt.NDArray[Any]
 
 # A quantized bin costs the square of it, since torchvision's sums are not separable to the last bit. An adaptive grid
 # has no more samples than the map has pixels. kernels/pool/qlinear.cpp has the same bound.

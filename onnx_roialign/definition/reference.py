@@ -23,11 +23,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.definition import geometry
 from onnx_roialign.definition.attributes import Attributes, check_arrays, coordinate_type, new_output
 from onnx_roialign.definition.geometry import Samples, Taps
@@ -43,8 +42,6 @@ from onnx_roialign.definition.pieces import (
 from onnx_roialign.definition.special import pool_special
 
 __all__ = ["roi_align"]
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)

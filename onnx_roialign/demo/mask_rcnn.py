@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from onnx_roialign.arrays import Array, largest_difference
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.geometry import axis_samples, scaled_ends
 from onnx_roialign.demo.torch_rand import torch_rand
@@ -24,7 +25,7 @@ from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
 from onnx_roialign.ops.nodes import is_roi_align, read_attributes
 from onnx_roialign.sessions.session import ENGINES
-from onnx_roialign.sessions.trial import Trial, largest_difference, try_engine
+from onnx_roialign.sessions.trial import Trial, try_engine
 
 if TYPE_CHECKING:
     from importlib.abc import Traversable  # leaves this place in Python 3.14, and 3.10 has no other
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from onnx_roialign.pictures.demo import Detections, SampledRoi
 
 __all__ = ["OPSETS", "PICTURE", "expected_outputs", "make_image", "mask_rcnn", "run_demo", "what_to_draw"]
-
-Array = NDArray[Any]
 
 OPSETS = (22, 16)
 PICTURE = "onnx_roialign_demo.png"

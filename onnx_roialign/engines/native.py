@@ -10,18 +10,15 @@ import math
 import os
 import sys
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.definition.attributes import Attributes, check_arrays, check_threads, enough_memory, new_output
 from onnx_roialign.definition.semantics import NUMBERS
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError, shown
 
 __all__ = ["active_isa", "available_isas", "library_path", "roi_align"]
-
-Array = npt.NDArray[Any]
 
 # TensorProto.DataType's numbers.
 _TYPES = (("float32", 1), ("float16", 10), ("float64", 11), ("bfloat16", 16))

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.engines import native
@@ -29,7 +30,6 @@ __all__ = [
     "split_images",
 ]
 
-Array = npt.NDArray[Any]
 Engine = Literal["native", "reference"]
 
 Call = ParamSpec("Call")

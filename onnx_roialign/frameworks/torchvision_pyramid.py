@@ -25,6 +25,7 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import PRESETS
@@ -33,8 +34,6 @@ from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.onnx_model.writer import GraphWriter
 
 __all__ = ["LevelMapper", "MultiScaleRoIAlign"]
-
-Array = npt.NDArray[Any]
 
 _TYPES = ("float32", "float64", "float16")
 # ScatterND, with which the levels' answers are put together.

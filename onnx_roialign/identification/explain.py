@@ -7,18 +7,16 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_roialign.arrays import Array, largest_difference
 from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes, check_arrays
 from onnx_roialign.definition.geometry import all_positions, axis_grid, axis_samples, scaled_ends
 from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.identification.result import FIELDS, Value
-from onnx_roialign.sessions.trial import largest_difference
 
 __all__ = ["MAX_POSITIONS", "AxisPlan", "Explanation", "Plan", "explain", "noise_map"]
 
-Array = NDArray[Any]
 Box = tuple[float, float, float, float]
 
 # Positions kept along one axis; an adaptive grid may have 1e8, and of more than this nobody sees the single one.

@@ -13,6 +13,7 @@ import onnx
 import onnxruntime
 from onnx.reference import ReferenceEvaluator
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.errors import RoiAlignError
@@ -25,7 +26,6 @@ from onnx_roialign.sessions.session import ENGINES, session
 
 __all__ = ["PROBED_ENGINES", "ProbedNode", "find_node"]
 
-Array = npt.NDArray[Any]
 _Run = Callable[[Array, Array, Array], npt.ArrayLike]
 
 # The engines of a session, and onnx.reference with our op in it and with its own.

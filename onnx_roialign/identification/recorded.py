@@ -16,11 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from onnx_roialign.arrays import RECORDED, Array, close, largest_finite
 from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes, coordinate_type
 from onnx_roialign.definition.geometry import axis_samples, scaled_ends
@@ -30,11 +29,6 @@ from onnx_roialign.identification.result import FIELDS, Evidence, Identified, Va
 
 __all__ = ["RecordedCall", "identify_recorded"]
 
-Array = npt.NDArray[Any]
-
-# Answers agree within this much of max|X|. The farthest that any of the 905 recorded calls of six frameworks lies
-# from its own Semantics, ill-conditioned bins left out, is 3.3e-6; two Semantics differ by 1e-2 and more.
-TOLERANCE = 1e-4
 # How far another order of adding can move a sample, in units in the last place of the RoI's farthest coordinate:
 # Paddle's moves it by 2, and the RoI's end and size round once each. 1 % of all recorded bins lie that near.
 ULPS = 4
@@ -109,8 +103,7 @@ class _Table:
 
     def __init__(self, call: RecordedCall) -> None:
         self.call = call
-        finite = np.abs(call.X[np.isfinite(call.X)].astype(np.float64))
-        self.tolerance = TOLERANCE * float(finite.max(initial=0.0)) or TOLERANCE
+        self.tolerance = RECORDED * (largest_finite(call.X) or 1.0)
         self._answers: dict[Semantics, Array] = {}
         self._steady: dict[Semantics, Array] = {}
 
@@ -134,14 +127,6 @@ class _Table:
 
     def explains(self, semantics: Semantics) -> bool:
         return bool(np.all(self.agrees(semantics) | ~self.steady(semantics)))
-
-
-def close(a: Array, b: Array, tolerance: float) -> Array:
-    """Elementwise: within tolerance, both NaN, or the same infinity."""
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        near = np.abs(a - b) <= tolerance
-    return np.asarray(near | (np.isnan(a) & np.isnan(b)) | (a == b))
 
 
 def _shown(semantics: Semantics, attributes: Attributes) -> Semantics:

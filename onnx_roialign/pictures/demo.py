@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,13 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
-from numpy.typing import NDArray
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.pictures.style import CHOSEN, INK, OTHERS, QUIET, save, title
 
 __all__ = ["Detections", "SampledRoi", "draw"]
-
-Array = NDArray[Any]
 
 _MARGIN = 1.1  # feature-map pixels shown around the RoI
 

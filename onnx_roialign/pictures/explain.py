@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,14 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from onnx_roialign.identification.explain import MAX_POSITIONS, AxisPlan, Explanation, Plan, noise_map
 from onnx_roialign.pictures.style import CHOSEN, INK, OTHERS, QUIET, save, title
 
 __all__ = ["draw_explanation"]
-
-Array = NDArray[Any]
 
 _SIDE = 6.2  # inches of the large panel's longer side
 _CLOSEST = 6.0  # points (1/72 inch) between two drawn samples: any closer, and their marks touch

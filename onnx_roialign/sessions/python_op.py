@@ -18,21 +18,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnxruntime
 import onnxruntime_extensions
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.definition import quantized, reference
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.errors import RoiAlignError, one_line
 from onnx_roialign.sessions.options import Source, config_entry, has_own_threads, packed
 from onnx_roialign.sessions.own_session import OwnSession
 from onnx_roialign.sessions.providers import CPU, record
 from onnx_roialign.sessions.rewrite import DOMAIN, OP_TYPE, QLINEAR_OP_TYPE, TEXTS, attributes_from_texts, rewrite
 
 __all__ = ["Recorded", "recording", "session"]
-
-Array = npt.NDArray[Any]
 
 # Says that the options carry onnxruntime-extensions' library, which cannot be registered twice.
 _MARKER_ENTRY = "onnx_roialign.reference"
@@ -225,5 +223,5 @@ def _why_nothing_loads(options: onnxruntime.SessionOptions) -> str:
     try:
         onnxruntime.InferenceSession(model.SerializeToString(), options, [CPU])
     except Exception as error:  # whatever onnxruntime raises, it does not load
-        return " ".join(str(error).split())
+        return one_line(error)
     return ""

@@ -10,6 +10,7 @@ import ml_dtypes
 import numpy as np
 import tolerances
 
+from onnx_roialign.arrays import ordinal
 from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import PRESETS
@@ -60,12 +61,6 @@ class Call:
             ulp = np.abs(ordinal(self.Y) - ordinal(Y))
             apart = np.where(same | (cancels & (not self.exact)), 0.0, np.where(np.isfinite(apart), ulp, np.inf))
         return float(apart.max(initial=0.0))
-
-
-def ordinal(values: np.ndarray) -> np.ndarray:
-    """16-bit floats counted from zero, so that neighbours differ by 1."""
-    bits = values.view(np.int16).astype(int)
-    return np.where(bits < 0, -32768 - bits, bits)
 
 
 def make_call(X, rois, batch_indices, attributes, exact=False) -> Call:

@@ -9,7 +9,7 @@ import onnx.checker
 import onnx_ir as ir
 from onnx import version_converter
 
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.errors import RoiAlignError, one_line
 from onnx_roialign.graph.conversion.changed_meaning import meant_before, misconverted
 from onnx_roialign.graph.conversion.lower_inputs import lower_inputs
 from onnx_roialign.graph.conversion.same_operator import has_bodies, is_same, lacking_type
@@ -174,11 +174,11 @@ def _check(node: onnx.NodeProto, opset: int) -> None:
     try:
         onnx.checker.check_node(node, context)
     except Exception as error:  # the checker's own, and protobuf's
-        raise RoiAlignError(" ".join(str(error).split())) from error
+        raise RoiAlignError(one_line(error)) from error
 
 
 def _reason(error: Exception) -> str:
     """The converter's text without the line of its source that it starts with."""
-    text = " ".join(str(error).split())
+    text = one_line(error)
     match = re.search(r"No (Adapter|Previous).*|Unsupported.*", text) or re.search(r"Assertion.*", text)
     return match.group() if match else text
