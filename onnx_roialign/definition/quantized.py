@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 
 from onnx_roialign.arrays import Array
-from onnx_roialign.definition import attributes as common
-from onnx_roialign.definition import geometry
-from onnx_roialign.definition.attributes import Attributes, Given, check_values, new_output
+from onnx_roialign.definition import checks, geometry
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.checks import Given, check_values, new_output
+from onnx_roialign.definition.element_types import QUANTIZED
 from onnx_roialign.definition.geometry import Ranges, Samples
 from onnx_roialign.definition.pieces import channels_at_once
 from onnx_roialign.errors import RoiAlignError
@@ -33,7 +34,7 @@ __all__ = ["TYPES", "check", "check_attributes", "check_signature", "roi_align"]
 # A quantized bin costs the square of it, since torchvision's sums are not separable to the last bit. An adaptive grid
 # has no more samples than the map has pixels. kernels/pool/qlinear.cpp has the same bound.
 MAX_SAMPLING_RATIO = 32
-TYPES = ("uint8", "int8", "int32")  # torchvision's quint8, qint8 and qint32
+TYPES = tuple(one.name for one in QUANTIZED)
 # Samples per bin from which on positions coincide in float32, far from zero.
 _COINCIDING = 65536
 # Samples along one axis in one table, and elements of one temporary array: they bound the memory of a call.
@@ -82,9 +83,8 @@ def roi_align(
     if Y.size == 0:
         return Y
     with np.errstate(all="ignore"):
-        start, end = geometry.scaled_ends(rois[:, :2], rois[:, 2:], attributes.spatial_scale, attributes.semantics)
         for k in range(len(rois)):
-            y, x = _ranges(start[k], end[k], X.shape[2:], attributes)
+            y, x = map(geometry.axis_ranges, geometry.roi_axes(rois[k : k + 1], X.shape[2:], attributes))
             samples = np.float32(max(_divisor(y) * _divisor(x), 1.0))
             Y[k] = _quantize(np.zeros((), np.float32), scale, zero_point, X.dtype)  # bins without samples
             for rows, columns in itertools.product(_groups(y), _groups(x)):
@@ -126,7 +126,7 @@ def check_signature(X: Given, x_scale: Given, x_zero_point: Given, rois: Given, 
     Raises:
         RoiAlignError: an input is not as `roi_align` describes it.
     """
-    common.check_signature(X, rois, batch_indices, types=TYPES, rois_types=("float32",))
+    checks.check_signature(X, rois, batch_indices, types=TYPES, rois_types=("float32",))
     for name, value, dtype in (("x_scale", x_scale, "float32"), ("x_zero_point", x_zero_point, X.dtype)):
         if value.shape is not None and (
             len(value.shape) > 1 or any(isinstance(n, int) and n != 1 for n in value.shape)
@@ -134,23 +134,6 @@ def check_signature(X: Given, x_scale: Given, x_zero_point: Given, rois: Given, 
             raise RoiAlignError(f"{name} must be a scalar, got shape {value.shape_text()}")
         if value.dtype is not None and value.dtype != (dtype or value.dtype):
             raise RoiAlignError(f"{name} must be {dtype}, got {value.dtype}")
-
-
-def _ranges(start: Array, end: Array, lengths: tuple[int, ...], attributes: Attributes) -> tuple[Ranges, Ranges]:
-    """The y and the x axis of one RoI."""
-    bins = attributes.output_height, attributes.output_width
-    y, x = (
-        geometry.axis_ranges(
-            np.ascontiguousarray(start[column : column + 1]),
-            np.ascontiguousarray(end[column : column + 1]),
-            length=length,
-            bins=number,
-            sampling_ratio=attributes.sampling_ratio,
-            semantics=attributes.semantics,
-        )
-        for column, length, number in ((1, lengths[0], bins[0]), (0, lengths[1], bins[1]))
-    )
-    return y, x
 
 
 def _divisor(ranges: Ranges) -> float:

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from onnx_roialign.arrays import Array
-from onnx_roialign.definition.attributes import TYPES, coordinate_type, enough_memory, place
+from onnx_roialign.definition.checks import enough_memory, place
+from onnx_roialign.definition.element_types import TYPES, coordinate_type
 from onnx_roialign.errors import RoiAlignError, one_line
 
 __all__ = ["as_arrays"]

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from onnx_roialign.arrays import Array
-from onnx_roialign.definition.attributes import Attributes, check_arrays, check_threads, enough_memory, new_output
+from onnx_roialign.definition.attributes import Attributes, check_threads
+from onnx_roialign.definition.checks import check_arrays, enough_memory, new_output
+from onnx_roialign.definition.element_types import element_type
 from onnx_roialign.definition.semantics import NUMBERS
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError, shown
 
 __all__ = ["active_isa", "available_isas", "library_path", "roi_align"]
 
-# TensorProto.DataType's numbers.
-_TYPES = (("float32", 1), ("float16", 10), ("float64", 11), ("bfloat16", 16))
 _OK, _INVALID_ARGUMENT = 0, 1
 _MESSAGE_SIZE = 512
 
@@ -143,7 +143,7 @@ def roi_align(
             np.require(array, requirements=("C_CONTIGUOUS", "ALIGNED")) for array in (X, rois, batch_indices)
         )
     Y = new_output(X, len(rois), attributes)
-    arguments.type, arguments.rois_type = (dict(_TYPES)[array.dtype.name] for array in (X, rois))
+    arguments.type, arguments.rois_type = (element_type(array.dtype).number for array in (X, rois))
     arguments.X, arguments.rois, arguments.batch_indices, arguments.Y = (
         array.ctypes.data for array in (X, rois, batch_indices, Y)
     )

@@ -35,15 +35,13 @@ from onnx_roialign.frameworks.common import (
     pool,
     split_images,
 )
-from onnx_roialign.frameworks.torchvision_pyramid import MultiScaleRoIAlign
+from onnx_roialign.frameworks.torchvision_pyramid import TYPES, MultiScaleRoIAlign
 from onnx_roialign.onnx_model.writer import GraphWriter
 
 if TYPE_CHECKING:
     import onnxruntime
 
 __all__ = ["MultiScaleRoIAlign", "RoIAlign", "roi_align", "roi_align_quantized"]
-
-TYPES = ("float32", "float64", "float16")
 
 Boxes = npt.ArrayLike | Sequence[npt.ArrayLike]
 Size = int | Sequence[int]

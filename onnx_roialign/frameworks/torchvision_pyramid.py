@@ -35,7 +35,7 @@ from onnx_roialign.onnx_model.writer import GraphWriter
 
 __all__ = ["LevelMapper", "MultiScaleRoIAlign"]
 
-_TYPES = ("float32", "float64", "float16")
+TYPES = ("float32", "float64", "float16")
 # ScatterND, with which the levels' answers are put together.
 _FIRST_OPSET = 11
 
@@ -195,7 +195,7 @@ class MultiScaleRoIAlign:
         Raises:
             RoiAlignError: an argument that cannot be.
         """
-        graph = GraphWriter(opset, dtype, _TYPES, _FIRST_OPSET)
+        graph = GraphWriter(opset, dtype, TYPES, _FIRST_OPSET)
         shapes = {name: shape for name, shape in feature_shapes.items() if name in self.featmap_names}
         scales, mapper = self._infer([tuple(shape[-2:]) for shape in shapes.values()], image_shapes)
         maps = [graph.input(name, ("N", "C", f"H{i}", f"W{i}")) for i, name in enumerate(shapes)]
@@ -235,9 +235,9 @@ class MultiScaleRoIAlign:
             if features.ndim != 4 or features.shape[1] != maps[0].shape[1]:
                 shapes = [features.shape for features in maps]
                 raise RoiAlignError(f"x must have maps (N, C, H, W) of the same number of channels, got {shapes}")
-            if features.dtype != maps[0].dtype or features.dtype.name not in _TYPES:
+            if features.dtype != maps[0].dtype or features.dtype.name not in TYPES:
                 types = [str(features.dtype) for features in maps]
-                raise RoiAlignError(f"x must have maps of one type, {' or '.join(_TYPES)}, got {types}")
+                raise RoiAlignError(f"x must have maps of one type, {' or '.join(TYPES)}, got {types}")
         return maps
 
     def _infer(

@@ -13,7 +13,8 @@ import numpy as np
 import onnx
 
 from onnx_roialign.arrays import Array
-from onnx_roialign.definition.attributes import Attributes, check_arrays
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.checks import check_arrays
 from onnx_roialign.errors import RoiAlignError, UnreadableModelError
 from onnx_roialign.onnx_model.file import parse
 from onnx_roialign.onnx_model.scopes import scopes

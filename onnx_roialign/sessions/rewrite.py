@@ -13,6 +13,7 @@ from onnx import NodeProto, TensorProto, helper
 
 from onnx_roialign.definition import quantized
 from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.element_types import FLOATS
 from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.onnx_model.operators import can_be_cast, type_name
@@ -42,7 +43,7 @@ TEXTS = ("session", "node", *_PLAIN, *_SEMANTICS)
 
 # Types that no Python op can carry. Cast to float32 and back they are computed in float32 and rounded once, as they
 # must be.
-_CAST_TYPES = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
+_CAST_TYPES = tuple(one.number for one in FLOATS if one.bits == 16)
 
 
 def with_private_ops(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -13,6 +13,7 @@ import tolerances
 from onnx_roialign.arrays import ordinal
 from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.element_types import element_type
 from onnx_roialign.definition.semantics import PRESETS
 from onnx_roialign.engines import native
 
@@ -38,7 +39,7 @@ class Call:
 
     def pack(self) -> bytes:
         arguments = native._arguments(self.attributes)
-        arguments.type = dict(native._TYPES)[self.X.dtype.name]
+        arguments.type = element_type(self.X.dtype).number
         arguments.N, arguments.C, arguments.H, arguments.W = self.X.shape
         arguments.num_rois = len(self.rois)
         return b"".join([bytes(arguments), self.X.tobytes(), self.rois.tobytes(), self.batch_indices.tobytes()])

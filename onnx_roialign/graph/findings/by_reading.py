@@ -14,9 +14,10 @@ import onnx
 import onnx.inliner
 import onnx_ir as ir
 
-from onnx_roialign.definition import attributes as rules
+from onnx_roialign.definition import checks as rules
 from onnx_roialign.definition import quantized
-from onnx_roialign.definition.attributes import Given
+from onnx_roialign.definition.checks import Given
+from onnx_roialign.definition.element_types import TYPES
 from onnx_roialign.definition.onnx_form import relevant
 from onnx_roialign.definition.semantics import FIRST_OPSET, HALF_PIXEL_OPSET, Semantics
 from onnx_roialign.definition.sources import parse as parse_source
@@ -173,7 +174,7 @@ def _broken_rule(site: Site, known: Mapping[str, Given], *, private: bool = Fals
     names = private_op.QLINEAR_INPUTS if site.quantized else private_op.INPUTS
     check: Callable[..., None] = quantized.check_signature if site.quantized else rules.check_signature
     if private or (site.private and not site.quantized):
-        check = partial(check, rois_types=rules.TYPES)
+        check = partial(check, rois_types=TYPES)
     try:
         check(*(known.get(name, Given(None, None)) for name in names))
     except RoiAlignError as error:
