@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ __all__ = [
     "MAX_OUTPUT_SIZE",
     "MAX_SAMPLING_RATIO",
     "MAX_THREADS",
+    "PLAIN",
     "Attributes",
     "check_threads",
 ]
@@ -94,6 +95,10 @@ class Attributes:
             raise RoiAlignError(
                 f"spatial_scale must be finite and > 0 in {np.dtype(real)}, got {shown(self.spatial_scale)}"
             )
+
+
+# The attributes that ONNX's RoiAlign has too: all but the semantics.
+PLAIN = tuple(one.name for one in fields(Attributes) if one.name != "semantics")
 
 
 def _integer(name: str, value: object) -> int:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import onnx
 from onnx import helper
 
-from onnx_roialign.definition import checks, quantized
+from onnx_roialign.definition import checks
 from onnx_roialign.definition.checks import Given
-from onnx_roialign.definition.element_types import TYPES
 from onnx_roialign.onnx_model.scopes import Scope, infer, scopes
 from onnx_roialign.onnx_model.tensor_data import without_weights
-from onnx_roialign.ops.nodes import check_form, in_node, is_ours, is_quantized, is_roi_align
+from onnx_roialign.ops.nodes import check_form, in_node, is_ours
+from onnx_roialign.ops.table import op_of
 
 __all__ = ["check_nodes"]
 
@@ -40,11 +39,8 @@ def check_nodes(model: onnx.ModelProto) -> None:
 
 
 def _check_signature(node: onnx.NodeProto, values: Mapping[str, Given]) -> None:
-    check: Callable[..., None] = checks.check_signature
-    if is_quantized(node):
-        check = quantized.check_signature
-    elif not is_roi_align(node):  # the private op takes rois of another float type than X
-        check = functools.partial(checks.check_signature, rois_types=TYPES)
+    op = op_of(node)
+    check = op.check_signature if op else checks.check_signature  # ONNX's takes rois of X's type only
     in_node(node, check, *(values.get(name, _UNKNOWN) for name in node.input))
 
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, cast
 
 import onnx
 
-from onnx_roialign.definition import quantized
-from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.attributes import PLAIN, Attributes
 from onnx_roialign.definition.semantics import from_onnx
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.ops import roi_align as private_op
+from onnx_roialign.ops.table import ANY_ROI_ALIGN, QLINEAR_ROI_ALIGN, Node, op_of
 
 __all__ = [
+    "MODE",
     "ONNX_DOMAINS",
+    "STANDARD_ATTRIBUTES",
     "check_form",
     "in_node",
+    "input_names",
     "is_explicit",
     "is_ours",
     "is_private",
@@ -30,6 +34,11 @@ __all__ = [
 # The domain of ONNX's own operators has two names.
 ONNX_DOMAINS = ("", "ai.onnx")
 
+_SCHEMA = onnx.defs.get_schema("RoiAlign")
+
+# The attribute of ONNX's RoiAlign in whose place Attributes has semantics.
+MODE = "coordinate_transformation_mode"
+
 _KINDS: tuple[tuple[int, str], ...] = (
     (onnx.AttributeProto.INT, "an integer"),
     (onnx.AttributeProto.FLOAT, "a float"),
@@ -37,40 +46,44 @@ _KINDS: tuple[tuple[int, str], ...] = (
     (onnx.AttributeProto.INTS, "a list of integers"),
     (onnx.AttributeProto.FLOATS, "a list of floats"),
 )
-_ATTRIBUTES: tuple[tuple[str, int], ...] = (
-    ("output_height", onnx.AttributeProto.INT),
-    ("output_width", onnx.AttributeProto.INT),
-    ("sampling_ratio", onnx.AttributeProto.INT),
-    ("spatial_scale", onnx.AttributeProto.FLOAT),
-    ("mode", onnx.AttributeProto.STRING),
-    ("coordinate_transformation_mode", onnx.AttributeProto.STRING),
+# The attributes that ONNX's RoiAlign has at any opset, with their types, in the order of the fields of Attributes.
+STANDARD_ATTRIBUTES: Mapping[str, int] = MappingProxyType(
+    {
+        name: onnx.AttributeProto.AttributeType.Value(cast(Any, _SCHEMA.attributes[name].type).name)
+        for name in sorted(_SCHEMA.attributes, key=(*PLAIN, MODE).index)
+    }
 )
 
 
-def is_roi_align(node: onnx.NodeProto) -> bool:
+def is_roi_align(node: Node) -> bool:
     """Whether the node is ONNX's RoiAlign."""
     return node.op_type == "RoiAlign" and node.domain in ONNX_DOMAINS
 
 
-def is_private(node: onnx.NodeProto) -> bool:
-    """Whether the node is onnx_roialign::AnyRoiAlign."""
-    return node.op_type in private_op.OP_TYPES and node.domain == private_op.DOMAIN
+def is_private(node: Node) -> bool:
+    """Whether the node is onnx_roialign::AnyRoiAlign, by any of its names."""
+    return op_of(node) is ANY_ROI_ALIGN
 
 
-def is_quantized(node: onnx.NodeProto) -> bool:
+def is_quantized(node: Node) -> bool:
     """Whether the node is onnx_roialign::QLinearRoiAlign."""
-    return node.op_type == private_op.QLINEAR_OP_TYPE and node.domain == private_op.DOMAIN
+    return op_of(node) is QLINEAR_ROI_ALIGN
 
 
-def is_ours(node: onnx.NodeProto) -> bool:
+def is_ours(node: Node) -> bool:
     """Whether this package answers the node: RoiAlign of any domain and type."""
-    return is_roi_align(node) or is_private(node) or is_quantized(node)
+    return is_roi_align(node) or op_of(node) is not None
+
+
+def input_names(node: Node) -> tuple[str, ...]:
+    """The inputs of a RoiAlign by name, in order."""
+    return (op_of(node) or ANY_ROI_ALIGN).input_names  # ONNX's has those of AnyRoiAlign
 
 
 def is_explicit(node: onnx.NodeProto) -> bool:
     """Whether a RoiAlign of ONNX says which coordinate_transformation_mode it has, whatever its opset."""
     # A reference to a function's attribute is none where the function is called without it.
-    return any(a.name == "coordinate_transformation_mode" and not a.ref_attr_name for a in node.attribute)
+    return any(a.name == MODE and not a.ref_attr_name for a in node.attribute)
 
 
 def check_form(node: onnx.NodeProto, opset: int | None) -> None:
@@ -81,15 +94,17 @@ def check_form(node: onnx.NodeProto, opset: int | None) -> None:
     Raises:
         RoiAlignError: the text names the rule and the node.
     """
-    names = private_op.QLINEAR_INPUTS if is_quantized(node) else private_op.INPUTS
-    for problem in (wrong_inputs(node.op_type, names, node.input), wrong_outputs(node.op_type, node.output)):
+    for problem in (
+        wrong_inputs(node.op_type, input_names(node), node.input),
+        wrong_outputs(node.op_type, node.output),
+    ):
         if problem:
             raise RoiAlignError(problem).in_node(node.name)
     said = onnx.NodeProto(op_type=node.op_type, domain=node.domain, name=node.name)
     said.attribute.extend(attribute for attribute in node.attribute if not attribute.ref_attr_name)
     read = read_attributes(said, opset)
-    if is_quantized(node):
-        in_node(node, quantized.check_attributes, read)
+    if op := op_of(node):
+        in_node(node, op.check_attributes, read)
 
 
 def wrong_inputs(op_type: str, names: Sequence[str], given: Sequence[str]) -> str | None:
@@ -123,16 +138,17 @@ def read_attributes(node: onnx.NodeProto, opset: int | None) -> Attributes:
     """
     try:
         given = {a.name: a for a in node.attribute}
-        if node.domain == private_op.DOMAIN:
-            types = dict(private_op.ATTRIBUTE_TYPES)
+        if op := op_of(node):
+            types = dict(op.attributes)
             return private_op.read_attributes({name: _value(a, types.get(name, a.type)) for name, a in given.items()})
         if opset is None:
             raise RoiAlignError("the model must import ONNX's own operators, got a RoiAlign without an opset")
-        names = [name for name, _ in _ATTRIBUTES]
-        if unknown := [name for name in given if name not in names]:
-            raise RoiAlignError(f"an attribute of RoiAlign must be one of {', '.join(names)}, got {unknown[0]!r}")
-        values = {name: _value(given[name], kind) for name, kind in _ATTRIBUTES if name in given}
-        semantics = from_onnx(opset, values.pop("coordinate_transformation_mode", None))
+        if unknown := [name for name in given if name not in STANDARD_ATTRIBUTES]:
+            raise RoiAlignError(
+                f"an attribute of RoiAlign must be one of {', '.join(STANDARD_ATTRIBUTES)}, got {unknown[0]!r}"
+            )
+        values = {name: _value(given[name], kind) for name, kind in STANDARD_ATTRIBUTES.items() if name in given}
+        semantics = from_onnx(opset, values.pop(MODE, None))
         return Attributes(**values, semantics=semantics)
     except RoiAlignError as error:
         raise error.in_node(node.name) from None

@@ -11,61 +11,31 @@ from typing import Any
 import onnx
 from onnx import defs
 
-from onnx_roialign.definition import quantized
-from onnx_roialign.ops.roi_align import (
-    ATTRIBUTE_TYPES,
-    DOMAIN,
-    OP_TYPE,
-    OP_TYPES,
-    OPSET_VERSION,
-    PRIVATE_OP_TYPES,
-    QLINEAR_OP_TYPE,
-)
+from onnx_roialign.ops.roi_align import DOMAIN, OP_TYPES, OPSET_VERSION
+from onnx_roialign.ops.table import OPS_BY_NAME
 
-__all__ = ["known_to_onnx", "qlinear_schema", "register_schemas", "schema"]
-
-_FLOATS = ["tensor(float)", "tensor(double)", "tensor(float16)", "tensor(bfloat16)"]
-_QUANTIZED = [f"tensor({name})" for name in quantized.TYPES]
-_ATTRIBUTE_KINDS: tuple[tuple[int, Any], ...] = (
-    (onnx.AttributeProto.INT, defs.OpSchema.AttrType.INT),
-    (onnx.AttributeProto.FLOAT, defs.OpSchema.AttrType.FLOAT),
-    (onnx.AttributeProto.STRING, defs.OpSchema.AttrType.STRING),
-)
+__all__ = ["known_to_onnx", "register_schemas", "schema"]
 
 
-def schema(name: str = OP_TYPE) -> Any:
-    """The schema of onnx_roialign::AnyRoiAlign, by one of its names."""
-    inputs = (("X", "T1"), ("rois", "T2"), ("batch_indices", "tensor(int64)"))
-    return _schema(name, inputs, (("T1", _FLOATS), ("T2", _FLOATS)), rois_input=1)
-
-
-def qlinear_schema() -> Any:
-    """The schema of onnx_roialign::QLinearRoiAlign."""
-    inputs = (
-        ("X", "T1"),
-        ("x_scale", "tensor(float)"),
-        ("x_zero_point", "T1"),
-        ("rois", "tensor(float)"),
-        ("batch_indices", "tensor(int64)"),
-    )
-    return _schema(QLINEAR_OP_TYPE, inputs, (("T1", _QUANTIZED),), rois_input=3)
-
-
-def _schema(
-    name: str, inputs: tuple[tuple[str, str], ...], types: tuple[tuple[str, list[str]], ...], rois_input: int
-) -> Any:
-    kinds = dict(_ATTRIBUTE_KINDS)
+def schema(name: str) -> Any:
+    """The schema of a private op, by one of its names."""
+    op = OPS_BY_NAME[name]
     made = defs.OpSchema(
         name,
         DOMAIN,
         OPSET_VERSION,
-        inputs=[defs.OpSchema.FormalParameter(*parameter) for parameter in inputs],
-        outputs=[defs.OpSchema.FormalParameter("Y", "T1")],
-        type_constraints=[(name, list(allowed), "") for name, allowed in types],
-        attributes=[defs.OpSchema.Attribute(name, kinds[kind], required=False) for name, kind in ATTRIBUTE_TYPES],
+        inputs=[defs.OpSchema.FormalParameter(*parameter) for parameter in op.inputs.items()],
+        outputs=[defs.OpSchema.FormalParameter("Y", next(iter(op.types)))],
+        type_constraints=[(name, [one.tensor for one in allowed], "") for name, allowed in op.types.items()],
+        attributes=[defs.OpSchema.Attribute(name, _kind(kind), required=False) for name, kind in op.attributes],
     )
-    made.set_type_and_shape_inference_function(_inference(rois_input))
+    made.set_type_and_shape_inference_function(_inference(op.input_names.index("rois")))
     return made
+
+
+def _kind(kind: int) -> Any:
+    """AttributeProto's number of an attribute's type -> the schema's."""
+    return getattr(defs.OpSchema.AttrType, onnx.AttributeProto.AttributeType.Name(kind))
 
 
 def _inference(rois_input: int) -> Callable[[Any], None]:
@@ -102,7 +72,7 @@ class _Registration:
         with self._lock:
             for name in names:
                 if not self._users[name]:
-                    defs.register_schema(qlinear_schema() if name == QLINEAR_OP_TYPE else schema(name))
+                    defs.register_schema(schema(name))
                 self._users[name] += 1
 
     def leave(self, names: Collection[str]) -> None:
@@ -123,11 +93,11 @@ def register_schemas() -> None:
     onnx.shape_inference, and the tools that use it (quantizers, float16 converters, simplifiers), see through them.
     May be called several times, from any thread. It imports onnx.reference, which could not be imported afterwards.
     """
-    _registration.enter(PRIVATE_OP_TYPES)
+    _registration.enter(tuple(OPS_BY_NAME))
 
 
 @contextlib.contextmanager
-def known_to_onnx(names: Collection[str] = PRIVATE_OP_TYPES) -> Iterator[None]:
+def known_to_onnx(names: Collection[str] = tuple(OPS_BY_NAME)) -> Iterator[None]:
     """Makes the private ops known to onnx while the block runs, as `register_schemas` does for good.
 
     Blocks may lie in each other and run in several threads: a schema goes when the last one ends, and with it what

@@ -13,11 +13,11 @@ from onnx_roialign.errors import RoiAlignError, one_line
 from onnx_roialign.graph.conversion.changed_meaning import meant_before, misconverted
 from onnx_roialign.graph.conversion.lower_inputs import lower_inputs
 from onnx_roialign.graph.conversion.same_operator import has_bodies, is_same, lacking_type
-from onnx_roialign.graph.reading.sites import is_standard
 from onnx_roialign.graph.reading.value_types import Known
 from onnx_roialign.graph.reading.values import constant
 from onnx_roialign.graph.writing.fresh import Names
 from onnx_roialign.graph.writing.unread import remove_unread
+from onnx_roialign.ops.nodes import is_roi_align
 
 __all__ = ["ConvertNodes", "check_types"]
 
@@ -59,7 +59,7 @@ class ConvertNodes(ir.passes.InPlacePass):
             for node in reversed(list(ir.traversal.RecursiveGraphIterator(owner))):
                 if node.graph is None:
                     continue  # removed with its last reader
-                if node.domain == "" and (node.domain, node.op_type) not in functions and not is_standard(node):
+                if node.domain == "" and (node.domain, node.op_type) not in functions and not is_roi_align(node):
                     self._convert(node, current)
             owner.opset_imports[""] = self._target
             modified = True
