@@ -22,6 +22,7 @@ from onnx import TensorProto, helper
 
 from onnx_roialign.arrays import Array
 from onnx_roialign.bench.workloads import Call, Workload
+from onnx_roialign.definition.onnx_form import coordinate_mode
 from onnx_roialign.engines import native
 from onnx_roialign.errors import one_line
 from onnx_roialign.sessions.session import session
@@ -152,12 +153,8 @@ def _node(call: Call, names: Sequence[str]) -> onnx.NodeProto:
         names[:3],
         names[3:],
         name=f"roi_align_{names[0]}",
-        output_height=attributes.output_height,
-        output_width=attributes.output_width,
-        sampling_ratio=attributes.sampling_ratio,
-        spatial_scale=attributes.spatial_scale,
-        mode=attributes.mode,
-        coordinate_transformation_mode="half_pixel" if call.half_pixel else "output_half_pixel",
+        **attributes.plain(),
+        coordinate_transformation_mode=coordinate_mode(attributes, _OPSET),
     )
 
 

@@ -78,6 +78,10 @@ class Attributes:
         if not isinstance(self.semantics, Semantics):
             raise RoiAlignError(f"semantics must be a Semantics, got {_kind(self.semantics)}")
 
+    def plain(self) -> dict[str, Any]:
+        """The attributes by name, those that ONNX's RoiAlign has too: all but the semantics."""
+        return {name: getattr(self, name) for name in PLAIN}
+
     def check_in(self, dtype: np.dtype[Any]) -> None:
         """Checks the numbers in the type in which the coordinates of feature maps of type dtype are computed.
 

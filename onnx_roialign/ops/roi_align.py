@@ -63,7 +63,7 @@ def attributes_of(attributes: Attributes) -> dict[str, Any]:
         RoiAlignError: a number that a node cannot say, since its floats are float32.
     """
     attributes.check_in(np.dtype(np.float32))
-    values = {name: getattr(attributes, name) for name in PLAIN}
+    values = attributes.plain()
     values |= {name: getattr(attributes.semantics, name) for name in FIELDS}
     for name, kind in ATTRIBUTE_TYPES:
         if kind == onnx.AttributeProto.FLOAT and values[name] is not None:

@@ -131,7 +131,7 @@ def _describe(graph: onnx.GraphProto, node: NodeProto, output: onnx.TypeProto) -
 
 def _texts(node: NodeProto, attributes: Attributes, session: str) -> dict[str, str]:
     values: dict[str, Any] = {"session": session, "node": node.name}
-    values |= {name: getattr(attributes, name) for name in PLAIN}
+    values |= attributes.plain()
     values |= {name: getattr(attributes.semantics, name) for name in FIELDS}
     return {name: json.dumps(values[name]) for name in TEXTS}
 
