@@ -156,7 +156,7 @@ def check_types(model: ir.Model, target: int, known: Known) -> None:
         known: the types of its values.
     """
     for node in ir.traversal.RecursiveGraphIterator(model.graph):
-        lacking = lacking_type(node, target, known) if node.domain == "" and not is_standard(node) else None
+        lacking = lacking_type(node, target, known) if node.domain == "" and not is_roi_align(node) else None
         if lacking is not None:
             raise _refused(node, target, f"{lacking}, which opset {target} has not")
 
