@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import onnxruntime
 import onnxruntime.capi.onnxruntime_pybind11_state as _runtime_errors
-from numpy.typing import NDArray
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.engines.native import available_isas
+from onnx_roialign.errors import one_line
 from onnx_roialign.ops.evaluator import reference_evaluator
 from onnx_roialign.sessions.session import session
 
 from .cases import Case
 
 __all__ = ["Backend", "Unsupported", "all_backends"]
-
-Array = NDArray[Any]
 
 _NO_LOG = 4  # ONNX Runtime's log severity "fatal": its text is in the exception
 
@@ -80,6 +78,6 @@ def _in_session(engine: str, case: Case, isa: str | None = None) -> Mapping[str,
         _runtime_errors.NotImplemented,
         _runtime_errors.InvalidGraph,
     ) as error:
-        raise Unsupported(" ".join(str(error).split())) from error
+        raise Unsupported(one_line(error)) from error
     names = [output.name for output in running.get_outputs()]
     return {name: np.asarray(value) for name, value in zip(names, running.run(names, dict(case.inputs)), strict=True)}

@@ -9,15 +9,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
+
+from onnx_roialign.arrays import FLOAT32, Array
 
 __all__ = ["Case", "literal_tolerance", "onnx_cases"]
-
-Array = NDArray[Any]
-
-# Rounding of a float32 RoiAlign against another order of summation, in units of the largest feature: what every
-# recorded framework answer meets (4.1e-7 found), with room for a fused multiply-add.
-FLOAT32_ROUNDING = 2e-6
 
 # 12 of the 75 literals of aligned_false differ by 5.0e-5 to 8.4e-5 from every evaluator's answer, ONNX's own included,
 # where the rounding of a 4-digit literal explains 5e-5: its answer was computed from an X that had more digits.
@@ -96,7 +91,7 @@ def literal_tolerance(answer: Array, X: Array, *, X_was_rounded_too: bool) -> fl
         X: the features that they were computed from.
         X_was_rounded_too: whether the answer was computed from more digits of X than were published.
     """
-    tolerance = _half_unit(answer) + FLOAT32_ROUNDING * float(np.max(np.abs(X), initial=0.0))
+    tolerance = _half_unit(answer) + FLOAT32 * float(np.max(np.abs(X), initial=0.0))
     return tolerance + _half_unit(X) if X_was_rounded_too else tolerance
 
 

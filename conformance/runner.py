@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_roialign.arrays import close
+from onnx_roialign.errors import one_line
+
 from .backends import Backend, Unsupported
 from .cases import Case
 from .known_failures import KnownFailure
@@ -67,7 +70,7 @@ def _one(case: Case, backend: Backend, reason: str | None) -> Result:
     except Unsupported as error:
         return Result(case, backend, Status.UNSUPPORTED, reason is not None, reason or str(error))
     except Exception as error:  # a backend may raise anything; that is a failure of the case, not of the suite
-        wrong = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        wrong = f"{type(error).__name__}: {one_line(error)}"
     if wrong is not None:
         return Result(case, backend, Status.FAIL, reason is not None, reason or wrong)
     if reason is not None:
@@ -84,8 +87,7 @@ def compare(got: Mapping[str, NDArray[Any]], case: Case) -> str | None:
         if have.dtype != want.dtype or have.shape != want.shape:
             return f"{name} must be {want.dtype} {want.shape}, got {have.dtype} {have.shape}"
         a, b = have.astype(np.float64), want.astype(np.float64)
-        right = (np.isnan(a) & np.isnan(b)) | (a == b)
-        right |= np.abs(np.where(right, 0.0, a) - np.where(right, 0.0, b)) <= case.tolerance
+        right = close(a, b, case.tolerance)
         if not right.all():
             at = np.unravel_index(np.argmin(right), right.shape)
             place = tuple(int(i) for i in at)

@@ -13,6 +13,7 @@ __all__ = [
     "RoiAlignError",
     "UnreadableModelError",
     "last_guard",
+    "one_line",
     "shown",
 ]
 
@@ -68,8 +69,13 @@ def last_guard(done: str) -> Iterator[None]:
     except (RoiAlignError, NativeLibraryError):
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise ModelError(f"model must be one that can be {done}, got {type(error).__name__}: {reason}") from error
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's text in one line, every run of white space one blank; its type's name where it is empty."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def shown(value: object) -> str:

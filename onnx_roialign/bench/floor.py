@@ -6,18 +6,15 @@ import statistics
 import threading
 import time
 from functools import cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.bench.workloads import Call, Workload
-from onnx_roialign.definition.attributes import coordinate_type
-from onnx_roialign.definition.geometry import axis_samples, scaled_ends
+from onnx_roialign.definition.element_types import coordinate_type
+from onnx_roialign.definition.geometry import RoiAxis, axis_samples, roi_axes
 
 __all__ = ["copy_bandwidth", "moved_bytes", "touched_cells"]
-
-Array = NDArray[Any]
 
 _COPY_BYTES = 512 << 20  # two of these are several times the largest caches, 260 MB on the server of the README
 _COPY_RUNS = 5
@@ -30,25 +27,19 @@ def touched_cells(call: Call) -> int:
     """
     images, _, height, width = call.X.shape
     corners = call.rois.astype(coordinate_type(call.rois.dtype))
-    attributes = call.attributes
-    start, end = scaled_ends(corners[:, :2], corners[:, 2:], attributes.spatial_scale, attributes.semantics)
-    rows, columns = (
-        _touched(np.ascontiguousarray(start[:, i]), np.ascontiguousarray(end[:, i]), length, bins, call)
-        for i, length, bins in ((1, height, attributes.output_height), (0, width, attributes.output_width))
-    )
+    rows, columns = map(_touched, roi_axes(corners, (height, width), call.attributes))
     touched = np.zeros((images, height, width), bool)
     for image, row, column in zip(call.batch_indices, rows, columns, strict=True):
         touched[image] |= row[:, None] & column
     return int(np.count_nonzero(touched))
 
 
-def _touched(start: Array, end: Array, length: int, bins: int, call: Call) -> Array:
+def _touched(axis: RoiAxis) -> Array:
     """(K, length) whether each RoI reads each row (column)."""
-    ratio, semantics = call.attributes.sampling_ratio, call.attributes.semantics
-    samples = axis_samples(start, end, length=length, bins=bins, sampling_ratio=ratio, semantics=semantics)
-    touched = np.zeros((len(start), length), bool)
+    samples = axis_samples(axis)
+    touched = np.zeros((len(axis.start), axis.length), bool)
     for pixel in (samples.low, samples.high):
-        touched[samples.bin // bins, pixel] = True
+        touched[samples.bin // axis.bins, pixel] = True
     return touched
 
 

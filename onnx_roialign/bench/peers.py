@@ -18,16 +18,16 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 import onnxruntime
-from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.bench.workloads import Call, Workload
+from onnx_roialign.definition.onnx_form import coordinate_mode
 from onnx_roialign.engines import native
+from onnx_roialign.errors import one_line
 from onnx_roialign.sessions.session import session
 
 __all__ = ["OURS", "PEERS", "Engine", "Prepared", "find_engines", "session_on"]
-
-Array = NDArray[Any]
 
 OURS = "ours"
 _ISA_ENTRY = "onnx_roialign.isa"  # read by the library when it is registered
@@ -98,7 +98,7 @@ def find_engines(peers: Sequence[str], isas: Sequence[str], mode: str) -> tuple[
                 warnings.simplefilter("ignore")
                 importlib.import_module(module)
         except Exception as error:  # a broken installation fails in any way it likes
-            missing[name] = " ".join(str(error).split()) or type(error).__name__
+            missing[name] = one_line(error)
         else:
             engines.append(Engine(name, None, max_rule, prepare, own_threads))
     return tuple(engines), missing
@@ -153,12 +153,8 @@ def _node(call: Call, names: Sequence[str]) -> onnx.NodeProto:
         names[:3],
         names[3:],
         name=f"roi_align_{names[0]}",
-        output_height=attributes.output_height,
-        output_width=attributes.output_width,
-        sampling_ratio=attributes.sampling_ratio,
-        spatial_scale=attributes.spatial_scale,
-        mode=attributes.mode,
-        coordinate_transformation_mode="half_pixel" if call.half_pixel else "output_half_pixel",
+        **attributes.plain(),
+        coordinate_transformation_mode=coordinate_mode(attributes, _OPSET),
     )
 
 

@@ -8,30 +8,20 @@ import random
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_roialign.arrays import OTHER_ORDER, Array, largest_difference
 from onnx_roialign.bench.floor import moved_bytes
 from onnx_roialign.bench.peers import OURS, Engine, Prepared
 from onnx_roialign.bench.workloads import Workload
 from onnx_roialign.definition import reference
-from onnx_roialign.sessions.trial import largest_difference, one_line
+from onnx_roialign.errors import one_line
 
 __all__ = ["Race", "Result", "Times", "race", "settle", "times_in_turns"]
 
-Array = NDArray[Any]
 Key = TypeVar("Key", bound=Hashable)
-
-# The largest difference from the reference that still counts as right, in units of max|X|. It must catch a wrong
-# engine, not judge roundings: Paddle rounds positions in another order and so is off by 2.5e-5 on fpn_mask_14x14_s2
-# (the others by 1.2e-7), features read in bfloat16 would be by 4e-3. float64 has 2^29 times the resolution of float32.
-# A 16-bit answer is rounded once: 1 unit in the last place.
-_TOLERANCES: Mapping[str, float] = MappingProxyType(
-    {"float32": 1e-4, "float64": 2e-13, "float16": 2.0**-10, "bfloat16": 2.0**-7}
-)
 
 _SAMPLE_SECONDS = 1e-3  # a quick engine runs this long per sample: the clock and the call of it cost 0.1 us
 _FEWEST_ROUNDS = 3
@@ -191,7 +181,7 @@ def _check(
         scale = max(float(np.max(call.X, initial=0)), -float(np.min(call.X, initial=0))) or 1.0
         differences.append(largest_difference(got, want) / scale)
     difference = max(differences)
-    tolerance = _TOLERANCES[workload.calls[0].X.dtype.name]
+    tolerance = OTHER_ORDER[workload.calls[0].X.dtype.name]
     if not difference <= tolerance:
         wrong = f"wrong: off by {difference:.2g} max|X| where {tolerance:.2g} is allowed"
         return None, Result(engine, wrong, difference, None)

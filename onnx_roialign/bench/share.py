@@ -16,8 +16,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from onnx_roialign.bench.race import settle
+from onnx_roialign.errors import one_line
 from onnx_roialign.sessions.session import session
-from onnx_roialign.sessions.trial import one_line
 
 __all__ = ["ENGINES", "Share", "measure_shares"]
 

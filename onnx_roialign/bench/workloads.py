@@ -11,22 +11,16 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.element_types import FLOATS
 from onnx_roialign.definition.semantics import PRESETS
 
 __all__ = ["DTYPES", "WORKLOADS", "Call", "Workload", "converted", "random_workload"]
 
-Array = NDArray[Any]
-
 DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
-    {
-        "float32": np.dtype(np.float32),
-        "float16": np.dtype(np.float16),
-        "bfloat16": np.dtype(ml_dtypes.bfloat16),
-        "float64": np.dtype(np.float64),
-    }
+    {one.name: np.dtype(getattr(ml_dtypes if one.name == "bfloat16" else np, one.name)) for one in FLOATS}
 )
 
 # One image as Faster R-CNN and Mask R-CNN see it: the shorter side at 800 pixels.

@@ -31,7 +31,7 @@ from rich.table import Table
 from onnx_roialign.cli.graph import JSON, write_json
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.sources import parse
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.errors import RoiAlignError, one_line
 from onnx_roialign.extras import imported_for
 from onnx_roialign.identification.result import FIELDS
 from onnx_roialign.onnx_model.inputs import read_model
@@ -111,7 +111,7 @@ def _function(subject: str) -> Callable[..., Any]:
     try:
         function = getattr(importlib.import_module(module), name)
     except Exception as error:  # what a module raises on import is up to the module
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        reason = f"{type(error).__name__}: {one_line(error)}"
         raise RoiAlignError(f"MODULE:FUNCTION must be importable, got {subject!r} ({reason})") from error
     finally:
         sys.path.remove("")

@@ -18,27 +18,25 @@ import numpy as np
 import onnxruntime
 import typer
 import typer.core
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
 from onnx_roialign import __version__
+from onnx_roialign.arrays import Array, largest_difference
 from onnx_roialign.cli import graph as cli_graph
 from onnx_roialign.cli import identify as cli_probe
 from onnx_roialign.cli.bench import bench
 from onnx_roialign.engines.native import active_isa, available_isas, library_path
-from onnx_roialign.errors import ModelError, NativeLibraryError, RoiAlignError, UnreadableModelError
+from onnx_roialign.errors import ModelError, NativeLibraryError, RoiAlignError, UnreadableModelError, one_line
 from onnx_roialign.onnx_model.inputs import check_repeat, given_inputs, made_inputs, read_model
 from onnx_roialign.onnx_model.soundness import sound
 from onnx_roialign.sessions.apart import try_engine_apart
 from onnx_roialign.sessions.session import ENGINES
-from onnx_roialign.sessions.trial import Trial, largest_difference, one_line
+from onnx_roialign.sessions.trial import Trial
 
 __all__ = ["app", "main"]
-
-Array = NDArray[Any]
 
 _WRONG_MODEL = 1  # where something is wrong with it
 _UNREADABLE = 3  # the exit code where MODEL is no model

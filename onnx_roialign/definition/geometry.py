@@ -27,13 +27,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from onnx_roialign.arrays import Array
+from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import Semantics
 
 __all__ = [
     "Grid",
     "Ranges",
+    "RoiAxis",
     "Samples",
     "Taps",
     "all_positions",
@@ -43,15 +45,35 @@ __all__ = [
     "corner_taps",
     "first_taps",
     "mean_taps",
+    "roi_axes",
     "sample_taps",
     "samples_in",
     "scaled_ends",
 ]
 
-Array = npt.NDArray[Any]
-
 # A sample further than this outside the first pixel contributes nothing (and as far outside the last one).
 MARGIN = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RoiAxis:
+    """One axis of K RoIs in pixels of the feature map, and how it is to be cut.
+
+    Attributes:
+        start: (K,) scaled first coordinates, float32 or float64: the coordinate type.
+        end: (K,) scaled last coordinates.
+        length: pixels of the feature map along this axis, at least 1.
+        bins: P, output_height or output_width.
+        sampling_ratio: samples per bin; 0: adaptive.
+        semantics: everything else.
+    """
+
+    start: Array
+    end: Array
+    length: int
+    bins: int
+    sampling_ratio: int
+    semantics: Semantics
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +170,28 @@ def scaled_ends(start: Array, end: Array, spatial_scale: float, semantics: Seman
     return first * scale - offset, last * scale - offset
 
 
-def axis_grid(start: Array, end: Array, *, bins: int, sampling_ratio: int, semantics: Semantics) -> Grid:
-    """How K RoIs are cut along one axis; the arguments are those of `axis_samples`."""
+def roi_axes(rois: Array, size: tuple[int, ...], attributes: Attributes) -> tuple[RoiAxis, RoiAxis]:
+    """The y axis and the x axis of K RoIs: the one place that knows which column of rois is which.
+
+    Args:
+        rois: (K, 4) rows x1, y1, x2, y2 in pixels of the image, of the coordinate type.
+        size: (H, W) of the feature map.
+        attributes: of the call.
+    """
+    start, end = scaled_ends(rois[:, :2], rois[:, 2:], attributes.spatial_scale, attributes.semantics)
+
+    def axis(column: int, length: int, bins: int) -> RoiAxis:
+        first, last = (np.ascontiguousarray(ends[:, column]) for ends in (start, end))
+        return RoiAxis(first, last, length, bins, attributes.sampling_ratio, attributes.semantics)
+
+    return axis(1, size[0], attributes.output_height), axis(0, size[1], attributes.output_width)
+
+
+def axis_grid(axis: RoiAxis) -> Grid:
+    """How K RoIs are cut along one axis."""
+    start, bins, sampling_ratio, semantics = axis.start, axis.bins, axis.sampling_ratio, axis.semantics
     real = start.dtype.type
-    size = end - start
+    size = axis.end - start
     if semantics.min_size is not None:
         size = np.maximum(size, real(semantics.min_size))
     step = size / real(bins)
@@ -168,28 +208,18 @@ def all_positions(grid: Grid, roi: int) -> Array:
     return _position(grid.base[roi, :, None], np.arange(int(count)).astype(step.dtype), step, count)
 
 
-def axis_ranges(
-    start: Array, end: Array, *, length: int, bins: int, sampling_ratio: int, semantics: Semantics
-) -> Ranges:
+def axis_ranges(axis: RoiAxis) -> Ranges:
     """Which samples of K RoIs lie inside the map along one axis.
 
     An adaptive grid has no bound (a RoI 1e9 pixels wide has 1e8 samples a bin), but positions grow with the index, so
     the samples inside the map are one range of indices, found by bisection: the cost follows the map, not the RoI.
-
-    Args:
-        start: (K,) scaled first coordinates, float32 or float64: the coordinate type.
-        end: (K,) scaled last coordinates.
-        length: pixels of the feature map along this axis, at least 1.
-        bins: P, output_height or output_width.
-        sampling_ratio: samples per bin; 0: adaptive.
-        semantics: everything else.
     """
-    grid = axis_grid(start, end, bins=bins, sampling_ratio=sampling_ratio, semantics=semantics)
+    grid = axis_grid(axis)
     step, count, base = grid.step, grid.count, grid.base
-    first, last = _indices_inside(base, step[:, None], count[:, None], length, semantics)
+    first, last = _indices_inside(base, step[:, None], count[:, None], axis.length, axis.semantics)
     return Ranges(
         grid=grid,
-        length=length,
+        length=axis.length,
         first=first,
         begins=(first == 0) & (last > 0),
         complete=(first == 0) & (last == _index_count(count)[:, None]),
@@ -197,11 +227,9 @@ def axis_ranges(
     )
 
 
-def axis_samples(
-    start: Array, end: Array, *, length: int, bins: int, sampling_ratio: int, semantics: Semantics
-) -> Samples:
+def axis_samples(axis: RoiAxis) -> Samples:
     """Where K RoIs are sampled along one axis, and between which pixels each sample lies: all of `axis_ranges`."""
-    ranges = axis_ranges(start, end, length=length, bins=bins, sampling_ratio=sampling_ratio, semantics=semantics)
+    ranges = axis_ranges(axis)
     return samples_in(ranges, 0, int(ranges.offsets[-1]))
 
 

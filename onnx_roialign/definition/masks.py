@@ -18,22 +18,13 @@ import operator
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from onnx_roialign.definition.attributes import (
-    TYPES,
-    Given,
-    check_scalar,
-    choice,
-    coordinate_type,
-    enough_memory,
-    place,
-)
+from onnx_roialign.arrays import Array
+from onnx_roialign.definition.checks import Given, check_scalar, choice, enough_memory, place
+from onnx_roialign.definition.element_types import TYPES, coordinate_type
 from onnx_roialign.errors import RoiAlignError, shown
 
 __all__ = ["MAX_COORDINATE", "MAX_IMAGE_SIZE", "MAX_MASK_SIZE", "check_signature", "paste_masks"]
-
-Array = npt.NDArray[Any]
 
 # kernels/pool/paste.cpp has the same bounds.
 MAX_MASK_SIZE = 4096  # M: two rows of the mask, as wide as the box, are the working memory of a thread

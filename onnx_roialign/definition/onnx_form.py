@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET, PRESETS, Semantics
 
-__all__ = ["coordinate_mode", "relevant"]
+__all__ = ["ADAPTIVE_FIELDS", "MAX_FIELDS", "coordinate_mode", "relevant"]
+
+# The fields that matter on an adaptive grid only, and those that matter for a maximum only.
+ADAPTIVE_FIELDS = ("adaptive", "empty")
+MAX_FIELDS = ("max_rule", "max_start")
 
 
 def relevant(attributes: Attributes) -> Semantics:
@@ -18,14 +23,19 @@ def relevant(attributes: Attributes) -> Semantics:
     """
     meaning = attributes.semantics
     if attributes.sampling_ratio > 0:
-        meaning = replace(meaning, adaptive="ceil", empty="zero")
+        meaning = _without(meaning, ADAPTIVE_FIELDS)
     elif meaning.adaptive == "ceil" and meaning.min_size is not None and meaning.min_size > 0:
-        meaning = replace(meaning, empty="zero")
+        meaning = _without(meaning, ("empty",))
     if attributes.mode == "avg":
-        meaning = replace(meaning, max_rule="corners", max_start=None)
+        meaning = _without(meaning, MAX_FIELDS)
     elif meaning.max_start is not None:
-        meaning = replace(meaning, empty="zero")
+        meaning = _without(meaning, ("empty",))
     return meaning
+
+
+def _without(meaning: Semantics, fields: Sequence[str]) -> Semantics:
+    default = Semantics()
+    return replace(meaning, **{name: getattr(default, name) for name in fields})
 
 
 def coordinate_mode(attributes: Attributes, opset: int) -> str | None:

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.definition.geometry import Ranges, Samples, Taps, first_taps, samples_in
 
 __all__ = ["Axis", "Piece", "axes_of", "channels_at_once", "piece_pairs", "rois_at_once", "rows_at_once"]
 
-Array = npt.NDArray[Any]
 _Rule = Callable[[Samples], Taps]
 _Columns = tuple[Array, Array, Array]  # of T taps: (T,) the bin of each, counted over all RoIs, (J, T) pixel and weight
 

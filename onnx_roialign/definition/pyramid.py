@@ -22,21 +22,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.definition import reference
-from onnx_roialign.definition.attributes import (
-    TYPES,
-    Attributes,
-    Given,
-    check_signature,
-    check_values,
-    coordinate_type,
-    enough_memory,
-)
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.checks import Given, check_signature, check_values, enough_memory
+from onnx_roialign.definition.element_types import TYPES, coordinate_type
 from onnx_roialign.errors import RoiAlignError
 
-__all__ = ["MAX_LEVELS", "LevelRule", "Pyramid", "box_areas", "check_inputs", "decimal", "multiscale_roi_align"]
-
-Array = npt.NDArray[Any]
+__all__ = [
+    "MAX_LEVELS",
+    "LevelMapper",
+    "LevelRule",
+    "Pyramid",
+    "box_areas",
+    "check_features",
+    "check_inputs",
+    "decimal",
+    "multiscale_roi_align",
+    "nearest_scale",
+]
 
 MAX_LEVELS = 16
 _NO_AREA = math.inf
@@ -193,15 +197,33 @@ def multiscale_roi_align(
 def check_inputs(
     rois: Given, batch_indices: Given, features: Sequence[Given], pyramid: Pyramid, levels: Given | None
 ) -> None:
+    """Checks what is known of the types and shapes of one call, and that there is a map for each scale.
+
+    Raises:
+        RoiAlignError: the text names the input, the rule and what was given.
+    """
+    check_count(pyramid, len(features))
+    check_features(rois, batch_indices, levels, *features)
+
+
+def check_count(pyramid: Pyramid, maps: int) -> None:
+    """Checks that there is a map for each scale.
+
+    Raises:
+        RoiAlignError: there are more or fewer.
+    """
+    if maps != len(pyramid.spatial_scales):
+        raise RoiAlignError(
+            f"features must be one map for each of {len(pyramid.spatial_scales)} spatial_scales, got {maps}"
+        )
+
+
+def check_features(rois: Given, batch_indices: Given, levels: Given | None, *features: Given) -> None:
     """Checks what is known of the types and shapes of one call; what is not known is taken for right.
 
     Raises:
         RoiAlignError: the text names the input, the rule and what was given.
     """
-    if len(features) != len(pyramid.spatial_scales):
-        raise RoiAlignError(
-            f"features must be one map for each of {len(pyramid.spatial_scales)} spatial_scales, got {len(features)}"
-        )
     for i, X in enumerate(features):
         _named(i, check_signature, X, rois, batch_indices, rois_types=TYPES)
         first = features[0]
@@ -230,3 +252,55 @@ def _named(level: int, check: Callable[..., None], *values: Any, **options: Any)
     except RoiAlignError as error:
         rule = error.rule
         raise RoiAlignError(f"features[{level}]{rule[1:]}" if rule.startswith("X ") else rule) from None
+
+
+@dataclass(frozen=True, slots=True)
+class LevelMapper:
+    """Equation 1: which level a box belongs to.
+
+    Attributes:
+        k_min: the finest level.
+        k_max: the coarsest level.
+        canonical_scale: the side, in pixels of the image, of a box that belongs to canonical_level.
+        canonical_level: k0.
+        eps: added before the floor.
+    """
+
+    k_min: int
+    k_max: int
+    canonical_scale: int = 224
+    canonical_level: int = 4
+    eps: float = 1e-6
+
+    def __call__(self, area: Array) -> Array:
+        """Levels of boxes of these areas, float32 or float64, counted from 0 at k_min; -1 for a negative area."""
+        real = area.dtype.type
+        with np.errstate(divide="ignore", invalid="ignore"):
+            level = np.log2(np.sqrt(area) / real(self.canonical_scale))
+        target = np.floor((real(self.canonical_level) + level) + real(self.eps))
+        target = np.minimum(np.maximum(target, real(self.k_min)), real(self.k_max))
+        return np.where(np.isnan(level), -1, np.nan_to_num(target).astype(np.int64) - self.k_min)
+
+    def below(self, index: int, dtype: np.dtype[Any]) -> float:
+        """The largest area that has a level under this one, so that the others are greater; -1 where there is none."""
+        bits = np.int32 if dtype == np.float32 else np.int64
+
+        def area(pattern: int) -> Array:
+            return np.asarray([pattern], bits).view(dtype)
+
+        # Bit patterns of floats from 0 up are in the order of the floats.
+        low, high = -1, int(np.asarray(np.finfo(dtype).max).view(bits))
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self(area(middle))[0] < index:
+                low = middle
+            else:
+                high = middle - 1
+        return -1.0 if low < 0 else float(area(low)[0])
+
+
+def nearest_scale(size: int, original: int) -> float:
+    """The nearest power of two to size / original."""
+    if size < 1 or original < 1:
+        raise RoiAlignError(f"feature maps and images must be at least 1 pixel high, got {size} and {original}")
+    return float(2.0 ** np.rint(np.log2(np.float32(size / original))))

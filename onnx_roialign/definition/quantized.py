@@ -19,23 +19,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from onnx_roialign.definition import attributes as common
-from onnx_roialign.definition import geometry
-from onnx_roialign.definition.attributes import Attributes, Given, check_values, new_output
+from onnx_roialign.arrays import Array
+from onnx_roialign.definition import checks, geometry
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.checks import Given, check_values, new_output
+from onnx_roialign.definition.element_types import QUANTIZED
 from onnx_roialign.definition.geometry import Ranges, Samples
 from onnx_roialign.definition.pieces import channels_at_once
 from onnx_roialign.errors import RoiAlignError
 
 __all__ = ["TYPES", "check", "check_attributes", "check_signature", "roi_align"]
 
-Array = npt.NDArray[Any]
-
 # A quantized bin costs the square of it, since torchvision's sums are not separable to the last bit. An adaptive grid
 # has no more samples than the map has pixels. kernels/pool/qlinear.cpp has the same bound.
 MAX_SAMPLING_RATIO = 32
-TYPES = ("uint8", "int8", "int32")  # torchvision's quint8, qint8 and qint32
+TYPES = tuple(one.name for one in QUANTIZED)
 # Samples per bin from which on positions coincide in float32, far from zero.
 _COINCIDING = 65536
 # Samples along one axis in one table, and elements of one temporary array: they bound the memory of a call.
@@ -84,9 +83,8 @@ def roi_align(
     if Y.size == 0:
         return Y
     with np.errstate(all="ignore"):
-        start, end = geometry.scaled_ends(rois[:, :2], rois[:, 2:], attributes.spatial_scale, attributes.semantics)
         for k in range(len(rois)):
-            y, x = _ranges(start[k], end[k], X.shape[2:], attributes)
+            y, x = map(geometry.axis_ranges, geometry.roi_axes(rois[k : k + 1], X.shape[2:], attributes))
             samples = np.float32(max(_divisor(y) * _divisor(x), 1.0))
             Y[k] = _quantize(np.zeros((), np.float32), scale, zero_point, X.dtype)  # bins without samples
             for rows, columns in itertools.product(_groups(y), _groups(x)):
@@ -128,28 +126,11 @@ def check_signature(X: Given, x_scale: Given, x_zero_point: Given, rois: Given, 
     Raises:
         RoiAlignError: an input is not as `roi_align` describes it.
     """
-    common.check_signature(X, rois, batch_indices, types=TYPES, rois_types=("float32",))
+    checks.check_signature(X, rois, batch_indices, types=TYPES, rois_types=("float32",))
     for name, value, dtype in (("x_scale", x_scale, "float32"), ("x_zero_point", x_zero_point, X.dtype)):
-        common.check_scalar(name, value)
+        checks.check_scalar(name, value)
         if value.dtype is not None and value.dtype != (dtype or value.dtype):
             raise RoiAlignError(f"{name} must be {dtype}, got {value.dtype}")
-
-
-def _ranges(start: Array, end: Array, lengths: tuple[int, ...], attributes: Attributes) -> tuple[Ranges, Ranges]:
-    """The y and the x axis of one RoI."""
-    bins = attributes.output_height, attributes.output_width
-    y, x = (
-        geometry.axis_ranges(
-            np.ascontiguousarray(start[column : column + 1]),
-            np.ascontiguousarray(end[column : column + 1]),
-            length=length,
-            bins=number,
-            sampling_ratio=attributes.sampling_ratio,
-            semantics=attributes.semantics,
-        )
-        for column, length, number in ((1, lengths[0], bins[0]), (0, lengths[1], bins[1]))
-    )
-    return y, x
 
 
 def _divisor(ranges: Ranges) -> float:

@@ -23,13 +23,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.definition import geometry
-from onnx_roialign.definition.attributes import Attributes, check_arrays, coordinate_type, new_output
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.checks import check_arrays, new_output
+from onnx_roialign.definition.element_types import coordinate_type
 from onnx_roialign.definition.geometry import Samples, Taps
 from onnx_roialign.definition.pieces import (
     Axis,
@@ -43,8 +44,6 @@ from onnx_roialign.definition.pieces import (
 from onnx_roialign.definition.special import pool_special
 
 __all__ = ["roi_align"]
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,8 @@ def roi_align(X: Array, rois: Array, batch_indices: Array, attributes: Attribute
     with np.errstate(all="ignore"):
         for block in _blocks(X, len(rois), attributes):
             corners = rois[block].astype(coordinate_type(X.dtype))
-            rows, columns = _axes(corners, X.shape[2:], attributes)
+            axes = geometry.roi_axes(corners, X.shape[2:], attributes)
+            rows, columns = (axes_of(geometry.axis_ranges(axis)) for axis in axes)
             for k, y, x in zip(range(len(rois))[block], rows, columns, strict=True):
                 _pool(X[batch_indices[k]], y, x, attributes, Y[k])
     return Y
@@ -107,24 +107,6 @@ def _blocks(X: Array, num_rois: int, attributes: Attributes) -> Iterator[slice]:
     samples = bins * attributes.sampling_ratio if attributes.sampling_ratio else 2 * (max(X.shape[2:]) + bins)
     size = rois_at_once(samples)
     return (slice(begin, begin + size) for begin in range(0, num_rois, size))
-
-
-def _axes(corners: Array, lengths: tuple[int, ...], attributes: Attributes) -> tuple[list[Axis], list[Axis]]:
-    """The y and the x axis of each RoI of a block."""
-    start, end = geometry.scaled_ends(corners[:, :2], corners[:, 2:], attributes.spatial_scale, attributes.semantics)
-    (height, width), bins = lengths, (attributes.output_height, attributes.output_width)
-    y, x = (
-        geometry.axis_ranges(
-            np.ascontiguousarray(start[:, column]),
-            np.ascontiguousarray(end[:, column]),
-            length=length,
-            bins=number,
-            sampling_ratio=attributes.sampling_ratio,
-            semantics=attributes.semantics,
-        )
-        for column, length, number in ((1, height, bins[0]), (0, width, bins[1]))
-    )
-    return axes_of(y), axes_of(x)
 
 
 def _rule(attributes: Attributes) -> _Rule:

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from onnx_roialign.errors import RoiAlignError, shown
 
-__all__ = ["CHOICES", "NUMBERS", "PRESETS", "Semantics", "from_onnx", "resolve"]
+__all__ = ["CHOICES", "FIELDS", "NUMBERS", "PRESETS", "Semantics", "from_onnx", "resolve"]
 
 # RoiAlign entered ONNX in opset 10; opset 16 added coordinate_transformation_mode and moved the default half a pixel.
 FIRST_OPSET = 10
@@ -70,10 +70,11 @@ def _finite(name: str, value: object) -> float:
     raise RoiAlignError(f"{name} must be a finite number, got {shown(value)}")
 
 
-# The fields that take one of a few texts, with those texts, the default first; and the fields that are numbers.
+# The fields that take one of a few texts, with those texts, the default first; all fields; and those that are numbers.
 CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {name: get_args(kind) for name, kind in get_type_hints(Semantics).items() if get_origin(kind) is Literal}
 )
+FIELDS = tuple(field.name for field in fields(Semantics))
 NUMBERS = tuple(field.name for field in fields(Semantics) if field.name not in CHOICES)
 _OPTIONAL = tuple(field.name for field in fields(Semantics) if field.default is None)
 

@@ -18,18 +18,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import reduce
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.definition import geometry
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.pieces import Axis, Piece, channels_at_once, piece_pairs
 
 __all__ = ["pool_special"]
-
-Array = npt.NDArray[Any]
 
 
 def pool_special(features: Array, y: Axis, x: Axis, attributes: Attributes, pooled: Array) -> None:

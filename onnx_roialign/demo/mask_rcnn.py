@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -17,14 +17,14 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from onnx_roialign.definition.attributes import Attributes
-from onnx_roialign.definition.geometry import axis_samples, scaled_ends
+from onnx_roialign.arrays import Array, largest_difference
+from onnx_roialign.definition.geometry import axis_samples, roi_axes
 from onnx_roialign.demo.torch_rand import torch_rand
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
 from onnx_roialign.ops.nodes import is_roi_align, read_attributes
 from onnx_roialign.sessions.session import ENGINES
-from onnx_roialign.sessions.trial import Trial, largest_difference, try_engine
+from onnx_roialign.sessions.trial import Trial, try_engine
 
 if TYPE_CHECKING:
     from importlib.abc import Traversable  # leaves this place in Python 3.14, and 3.10 has no other
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from onnx_roialign.pictures.demo import Detections, SampledRoi
 
 __all__ = ["OPSETS", "PICTURE", "expected_outputs", "make_image", "mask_rcnn", "run_demo", "what_to_draw"]
-
-Array = NDArray[Any]
 
 OPSETS = (22, 16)
 PICTURE = "onnx_roialign_demo.png"
@@ -155,18 +153,13 @@ def what_to_draw(image: Array, opset: int) -> tuple[Detections, SampledRoi]:
     X, rois = (trial.outputs[name] for name in tapped.values())
     attributes = read_attributes(node, opset)
     channel = int(np.argmax(np.std(X[0], axis=(1, 2))))
+    y, x = roi_axes(rois[:1], X.shape[2:], attributes)
     sampled = SampledRoi(
         feature=X[0, channel],
         channel=channel,
-        x=_positions(rois[:1, 0], rois[:1, 2], X.shape[3], attributes.output_width, attributes),
-        y=_positions(rois[:1, 1], rois[:1, 3], X.shape[2], attributes.output_height, attributes),
+        x=axis_samples(x).position,
+        y=axis_samples(y).position,
         bins=(attributes.output_height, attributes.output_width),
         spatial_scale=attributes.spatial_scale,
     )
     return Detections(image, *(trial.outputs[name] for name in ("boxes", "scores", "masks"))), sampled
-
-
-def _positions(start: Array, end: Array, length: int, bins: int, attributes: Attributes) -> Array:
-    semantics, ratio = attributes.semantics, attributes.sampling_ratio
-    start, end = scaled_ends(start, end, attributes.spatial_scale, semantics)
-    return axis_samples(start, end, length=length, bins=bins, sampling_ratio=ratio, semantics=semantics).position

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy.typing as npt
 
-from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes, check_threads
 from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET, Semantics, from_onnx, resolve
-from onnx_roialign.engines import native
+from onnx_roialign.engines.by_name import Engine, engine_named
 from onnx_roialign.engines.caller_arrays import as_arrays
 from onnx_roialign.errors import RoiAlignError, shown
 
@@ -28,7 +27,7 @@ def roi_align(
     mode: str = "avg",
     coordinate_transformation_mode: str = "half_pixel",
     semantics: Semantics | str | None = None,
-    engine: Literal["native", "reference"] = "native",
+    engine: Engine = "native",
     threads: int | None = None,
 ) -> npt.NDArray[Any]:
     """Pools every RoI of feature maps to one size: ONNX's RoiAlign, or with `semantics` any framework's.
@@ -74,10 +73,6 @@ def roi_align(
         mode=mode,
         semantics=meaning,
     )
-    if not (isinstance(engine, str) and engine in ("native", "reference")):
-        raise RoiAlignError(f"engine must be 'native' or 'reference', got {shown(engine)}")
+    compute = engine_named(engine)
     number = check_threads(threads)
-    arrays = as_arrays(X, rois, batch_indices)
-    if engine == "reference":
-        return reference.roi_align(*arrays, attributes)
-    return native.roi_align(*arrays, attributes, threads=number)
+    return compute(*as_arrays(X, rois, batch_indices), attributes, threads=number)

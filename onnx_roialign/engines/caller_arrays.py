@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onnx_roialign.definition.attributes import TYPES, coordinate_type, enough_memory, place
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.arrays import Array
+from onnx_roialign.definition.checks import enough_memory, place
+from onnx_roialign.definition.element_types import TYPES, coordinate_type
+from onnx_roialign.errors import RoiAlignError, one_line
 
 __all__ = ["as_arrays"]
-
-Array = npt.NDArray[Any]
 
 
 def as_arrays(X: npt.ArrayLike, rois: npt.ArrayLike, batch_indices: npt.ArrayLike) -> tuple[Array, Array, Array]:
@@ -40,7 +40,7 @@ def _array(name: str, given: npt.ArrayLike) -> Array:
         except MemoryError:
             raise
         except Exception as error:  # whatever lists of uneven lengths and the arrays of other libraries raise
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = one_line(error)
             raise RoiAlignError(f"{name} must be an array, got what NumPy makes none of: {reason[:200]}") from error
         return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 

@@ -10,30 +10,25 @@ import math
 import os
 import sys
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
 
 import numpy as np
-import numpy.typing as npt
 
-from onnx_roialign.definition.attributes import Attributes, check_arrays, check_threads, enough_memory, new_output
-from onnx_roialign.definition.semantics import NUMBERS
+from onnx_roialign.arrays import Array
+from onnx_roialign.definition.attributes import Attributes, check_threads
+from onnx_roialign.definition.checks import check_arrays, enough_memory, new_output
+from onnx_roialign.definition.element_types import element_type
+from onnx_roialign.definition.semantics import CHOICES, NUMBERS
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError, shown
 
 __all__ = ["active_isa", "available_isas", "library_path", "roi_align"]
 
-Array = npt.NDArray[Any]
-
-# TensorProto.DataType's numbers.
-_TYPES = (("float32", 1), ("float16", 10), ("float64", 11), ("bfloat16", 16))
 _OK, _INVALID_ARGUMENT = 0, 1
 _MESSAGE_SIZE = 512
 
-# The members that are 1 where a field of Semantics has this value.
-_FLAGS = (
-    ("adaptive_floor", "adaptive", "floor"),
-    ("empty_nan", "empty", "nan"),
-    ("max_samples", "max_rule", "samples"),
-    ("border_exclusive", "border", "exclusive"),
+# The members that are 1 where a field of Semantics has its second value.
+_FLAGS = MappingProxyType(
+    {"adaptive": "adaptive_floor", "empty": "empty_nan", "max_rule": "max_samples", "border": "border_exclusive"}
 )
 
 
@@ -53,7 +48,7 @@ class _Arguments(ctypes.Structure):
         ("spatial_scale", ctypes.c_double),
         ("mode_max", ctypes.c_int32),
         *((name, ctypes.c_double) for name in ("offset", "min_size", "end_shift")),
-        *((name, ctypes.c_int32) for name, _, _ in _FLAGS),
+        *((name, ctypes.c_int32) for name in _FLAGS.values()),
         ("threads", ctypes.c_int32),
         ("isa", ctypes.c_char_p),
         ("ran", ctypes.c_char_p),
@@ -146,7 +141,7 @@ def roi_align(
             np.require(array, requirements=("C_CONTIGUOUS", "ALIGNED")) for array in (X, rois, batch_indices)
         )
     Y = new_output(X, len(rois), attributes)
-    arguments.type, arguments.rois_type = (dict(_TYPES)[array.dtype.name] for array in (X, rois))
+    arguments.type, arguments.rois_type = (element_type(array.dtype).number for array in (X, rois))
     arguments.X, arguments.rois, arguments.batch_indices, arguments.Y = (
         array.ctypes.data for array in (X, rois, batch_indices, Y)
     )
@@ -159,16 +154,15 @@ def roi_align(
 def _arguments(attributes: Attributes) -> _Arguments:
     arguments = _Arguments(struct_size=ctypes.sizeof(_Arguments))
     _library().onnx_roialign_defaults(ctypes.byref(arguments))
-    arguments.output_height = attributes.output_height
-    arguments.output_width = attributes.output_width
-    arguments.sampling_ratio = attributes.sampling_ratio
-    arguments.spatial_scale = attributes.spatial_scale
-    arguments.mode_max = attributes.mode == "max"
+    plain = attributes.plain()
+    arguments.mode_max = plain.pop("mode") == "max"
+    for name, value in plain.items():
+        setattr(arguments, name, value)
     for name in NUMBERS:
         number = getattr(attributes.semantics, name)
         setattr(arguments, name, -math.inf if number is None else number)
-    for name, field, value in _FLAGS:
-        setattr(arguments, name, getattr(attributes.semantics, field) == value)
+    for name, (_, second) in CHOICES.items():
+        setattr(arguments, _FLAGS[name], getattr(attributes.semantics, name) == second)
     return arguments
 
 

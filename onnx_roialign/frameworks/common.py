@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Iterable
-from typing import Any, Generic, Literal, ParamSpec
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, ParamSpec
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
-from onnx_roialign.definition import reference
+from onnx_roialign.arrays import Array
 from onnx_roialign.definition.attributes import Attributes
-from onnx_roialign.engines import native
+from onnx_roialign.engines.by_name import Engine, engine_named
 from onnx_roialign.errors import RoiAlignError
 
 __all__ = [
@@ -24,13 +24,12 @@ __all__ = [
     "boxes_of",
     "features_of",
     "front_door",
+    "join_images",
     "pair",
     "pool",
     "split_images",
 ]
 
-Array = npt.NDArray[Any]
-Engine = Literal["native", "reference"]
 
 Call = ParamSpec("Call")
 Write = ParamSpec("Write")
@@ -61,11 +60,7 @@ def front_door(
 
 def pool(X: Array, rois: Array, batch_indices: Array, attributes: Attributes, engine: Engine) -> Array:
     """One call by an engine."""
-    if engine == "native":
-        return native.roi_align(X, rois, batch_indices, attributes)
-    if engine != "reference":
-        raise RoiAlignError(f"engine must be 'native' or 'reference', got {engine!r}")
-    return reference.roi_align(X, rois, batch_indices, attributes)
+    return engine_named(engine)(X, rois, batch_indices, attributes)
 
 
 def pair(output_size: int | Iterable[int]) -> tuple[int, int]:
@@ -129,6 +124,21 @@ def boxes_of(name: str, value: Any, columns: str, dtype: np.dtype[Any], owner: s
         whose = f"{owner}'" if owner.endswith("s") else f"{owner}'s"
         raise RoiAlignError(f"{name} must have {whose} type {dtype}, got {array.dtype}")
     return array
+
+
+def join_images(boxes: Sequence[npt.ArrayLike], dtype: np.dtype[Any], owner: str) -> tuple[Array, Array]:
+    """One (L, 4) matrix of rows x1, y1, x2, y2 per image together: (K, 4) rois and (K,) batch_indices.
+
+    Args:
+        boxes: at least one matrix.
+        dtype: of the feature maps, which the boxes must share.
+        owner: the name of the feature maps.
+
+    Raises:
+        RoiAlignError: another shape or type.
+    """
+    each = [boxes_of(f"boxes[{i}]", own, "(L, 4)", dtype, owner) for i, own in enumerate(boxes)]
+    return np.concatenate(each), np.repeat(np.arange(len(each)), [len(own) for own in each])
 
 
 def split_images(name: str, boxes: Array, *, nearest: bool = False) -> tuple[Array, Array]:

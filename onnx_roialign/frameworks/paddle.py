@@ -23,8 +23,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from onnx_roialign.definition.attributes import Attributes, check_arrays
-from onnx_roialign.definition.geometry import scaled_ends
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.checks import check_arrays
+from onnx_roialign.definition.geometry import axis_grid, roi_axes
 from onnx_roialign.definition.semantics import PRESETS
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.frameworks.common import Array, Engine, adaptive_or, boxes_of, features_of, front_door, pair, pool
@@ -91,9 +92,7 @@ def _counts(lod: Sequence[Sequence[int]]) -> Array:
 def _check_that_paddle_returns(boxes: Array, attributes: Attributes) -> None:
     if attributes.sampling_ratio > 0 or attributes.semantics.min_size is not None:
         return
-    start, end = scaled_ends(boxes[:, :2], boxes[:, 2:], attributes.spatial_scale, attributes.semantics)
-    bins = np.asarray([attributes.output_width, attributes.output_height], boxes.dtype)
-    columns, rows = np.ceil((end - start) / bins).T
+    rows, columns = (axis_grid(axis).count for axis in roi_axes(boxes, (1, 1), attributes))
     endless = np.flatnonzero((rows < 0) | ((rows > 0) & (columns < 0)))
     if endless.size:
         row = endless[0]

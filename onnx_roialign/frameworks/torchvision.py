@@ -22,6 +22,7 @@ import onnx
 from onnx_roialign.definition import quantized
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import PRESETS
+from onnx_roialign.engines.by_name import check_engine
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
 from onnx_roialign.frameworks.common import (
@@ -31,19 +32,18 @@ from onnx_roialign.frameworks.common import (
     boxes_of,
     features_of,
     front_door,
+    join_images,
     pair,
     pool,
     split_images,
 )
-from onnx_roialign.frameworks.torchvision_pyramid import MultiScaleRoIAlign
+from onnx_roialign.frameworks.torchvision_pyramid import TYPES, MultiScaleRoIAlign
 from onnx_roialign.onnx_model.writer import GraphWriter
 
 if TYPE_CHECKING:
     import onnxruntime
 
 __all__ = ["MultiScaleRoIAlign", "RoIAlign", "roi_align", "roi_align_quantized"]
-
-TYPES = ("float32", "float64", "float16")
 
 Boxes = npt.ArrayLike | Sequence[npt.ArrayLike]
 Size = int | Sequence[int]
@@ -66,8 +66,7 @@ def _rois(boxes: Boxes, dtype: np.dtype[np.generic]) -> tuple[Array, Array]:
         return split_images("boxes", boxes_of("boxes", boxes, "(K, 5)", dtype, "input"))
     if not boxes:
         raise RoiAlignError("boxes must be (K, 5) or one (L, 4) per image, got an empty list")
-    each = [boxes_of(f"boxes[{i}]", own, "(L, 4)", dtype, "input") for i, own in enumerate(boxes)]
-    return np.concatenate(each), np.repeat(np.arange(len(each)), [len(own) for own in each])
+    return join_images(boxes, dtype, "input")
 
 
 def _to_onnx(
@@ -270,10 +269,9 @@ def roi_align_quantized(
     attributes = _attributes(output_size, spatial_scale, sampling_ratio, aligned)
     rois, images = _rois(boxes, np.dtype(np.float32))
     arrays = X, np.asarray(scale, np.float32), np.asarray(zero_point, X.dtype), rois, images
+    check_engine(engine)
     if engine == "reference":
         return quantized.roi_align(*arrays, attributes)
-    if engine != "native":
-        raise RoiAlignError(f"engine must be 'native' or 'reference', got {engine!r}")
     quantized.check(*arrays, attributes)  # the session's own errors are onnxruntime's
     rows = np.column_stack([images.astype(np.float32), rois])
     feeds = dict(zip(("input", "scale", "zero_point", "boxes"), (*arrays[:3], rows), strict=True))

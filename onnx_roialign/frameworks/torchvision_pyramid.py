@@ -16,81 +16,27 @@ Particular to torchvision (0.27), and kept:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
-from onnx_roialign.definition import reference
+from onnx_roialign.arrays import Array
 from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.pyramid import LevelMapper, box_areas, nearest_scale
 from onnx_roialign.definition.semantics import PRESETS
-from onnx_roialign.engines import native
+from onnx_roialign.engines.by_name import Engine, engine_named
 from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.frameworks.common import join_images
 from onnx_roialign.onnx_model.writer import GraphWriter
 
 __all__ = ["LevelMapper", "MultiScaleRoIAlign"]
 
-Array = npt.NDArray[Any]
-
-_TYPES = ("float32", "float64", "float16")
+TYPES = ("float32", "float64", "float16")
 # ScatterND, with which the levels' answers are put together.
 _FIRST_OPSET = 11
-
-
-@dataclass(frozen=True, slots=True)
-class LevelMapper:
-    """Equation 1: which level a box belongs to.
-
-    Attributes:
-        k_min: the finest level.
-        k_max: the coarsest level.
-        canonical_scale: the side, in pixels of the image, of a box that belongs to canonical_level.
-        canonical_level: k0.
-        eps: added before the floor.
-    """
-
-    k_min: int
-    k_max: int
-    canonical_scale: int = 224
-    canonical_level: int = 4
-    eps: float = 1e-6
-
-    def __call__(self, area: Array) -> Array:
-        """Levels of boxes of these areas, float32 or float64, counted from 0 at k_min; -1 for a negative area."""
-        real = area.dtype.type
-        with np.errstate(divide="ignore", invalid="ignore"):
-            level = np.log2(np.sqrt(area) / real(self.canonical_scale))
-        target = np.floor((real(self.canonical_level) + level) + real(self.eps))
-        target = np.minimum(np.maximum(target, real(self.k_min)), real(self.k_max))
-        return np.where(np.isnan(level), -1, np.nan_to_num(target).astype(np.int64) - self.k_min)
-
-    def below(self, index: int, dtype: np.dtype[Any]) -> float:
-        """The largest area that has a level under this one, so that the others are greater; -1 where there is none."""
-        bits = np.int32 if dtype == np.float32 else np.int64
-
-        def area(pattern: int) -> Array:
-            return np.asarray([pattern], bits).view(dtype)
-
-        # Bit patterns of floats from 0 up are in the order of the floats.
-        low, high = -1, int(np.asarray(np.finfo(dtype).max).view(bits))
-        while low < high:
-            middle = (low + high + 1) // 2
-            if self(area(middle))[0] < index:
-                low = middle
-            else:
-                high = middle - 1
-        return -1.0 if low < 0 else float(area(low)[0])
-
-
-def box_areas(boxes: Array) -> Array:
-    """Areas of (x1, y1, x2, y2) rows, in float32 where they are float16."""
-    wide = boxes.astype(np.float32) if boxes.dtype == np.float16 else boxes
-    with np.errstate(invalid="ignore", over="ignore"):
-        return np.asarray((wide[:, 2] - wide[:, 0]) * (wide[:, 3] - wide[:, 1]))
 
 
 class MultiScaleRoIAlign:
@@ -140,7 +86,7 @@ class MultiScaleRoIAlign:
         boxes: Sequence[npt.ArrayLike],
         image_shapes: Sequence[tuple[int, int]],
         *,
-        engine: Literal["native", "reference"] = "native",
+        engine: Engine = "native",
     ) -> Array:
         """Pools every box from the feature map of its level.
 
@@ -157,9 +103,11 @@ class MultiScaleRoIAlign:
             RoiAlignError: an argument that cannot be; the text names it.
             NativeLibraryError: engine "native" without a compiled library.
         """
-        roi_align = _engine(engine)
+        roi_align = engine_named(engine)
         maps = self._features({name: np.asarray(value) for name, value in x.items()})
-        rois, batch_indices = _join(boxes, maps[0].dtype)
+        if len(boxes) == 0:
+            raise RoiAlignError("boxes must be one (L, 4) matrix per image, got none")
+        rois, batch_indices = join_images(boxes, maps[0].dtype, "the feature maps")
         scales, mapper = self._infer([features.shape[-2:] for features in maps], image_shapes)
         self.scales, self.map_levels = scales, mapper
         if len(maps) == 1:
@@ -196,7 +144,7 @@ class MultiScaleRoIAlign:
         Raises:
             RoiAlignError: an argument that cannot be.
         """
-        graph = GraphWriter(opset, dtype, _TYPES, _FIRST_OPSET)
+        graph = GraphWriter(opset, dtype, TYPES, _FIRST_OPSET)
         shapes = {name: shape for name, shape in feature_shapes.items() if name in self.featmap_names}
         scales, mapper = self._infer([tuple(shape[-2:]) for shape in shapes.values()], image_shapes)
         maps = [graph.input(name, ("N", "C", f"H{i}", f"W{i}")) for i, name in enumerate(shapes)]
@@ -236,9 +184,9 @@ class MultiScaleRoIAlign:
             if features.ndim != 4 or features.shape[1] != maps[0].shape[1]:
                 shapes = [features.shape for features in maps]
                 raise RoiAlignError(f"x must have maps (N, C, H, W) of the same number of channels, got {shapes}")
-            if features.dtype != maps[0].dtype or features.dtype.name not in _TYPES:
+            if features.dtype != maps[0].dtype or features.dtype.name not in TYPES:
                 types = [str(features.dtype) for features in maps]
-                raise RoiAlignError(f"x must have maps of one type, {' or '.join(_TYPES)}, got {types}")
+                raise RoiAlignError(f"x must have maps of one type, {' or '.join(TYPES)}, got {types}")
         return maps
 
     def _infer(
@@ -254,34 +202,9 @@ class MultiScaleRoIAlign:
                 f"feature maps and image_shapes must be at least one, got {len(sizes)} and {len(image_shapes)}"
             )
         height = max(shape[0] for shape in image_shapes)
-        scales = [_scale(size[0], height) for size in sizes]
+        scales = [nearest_scale(size[0], height) for size in sizes]
         k_min, k_max = (int(-np.log2(np.float32(scales[i]))) for i in (0, -1))
         return scales, LevelMapper(k_min, k_max, self.canonical_scale, self.canonical_level)
-
-
-def _scale(size: int, original: int) -> float:
-    """The nearest power of two to size / original."""
-    if size < 1 or original < 1:
-        raise RoiAlignError(f"feature maps and images must be at least 1 pixel high, got {size} and {original}")
-    return float(2.0 ** np.rint(np.log2(np.float32(size / original))))
-
-
-def _engine(engine: str) -> Callable[[Array, Array, Array, Attributes], Array]:
-    if engine not in ("native", "reference"):
-        raise RoiAlignError(f"engine must be 'native' or 'reference', got {engine!r}")
-    return native.roi_align if engine == "native" else reference.roi_align
-
-
-def _join(boxes: Sequence[npt.ArrayLike], dtype: np.dtype[Any]) -> tuple[Array, Array]:
-    if len(boxes) == 0:
-        raise RoiAlignError("boxes must be one (L, 4) matrix per image, got none")
-    each = [np.asarray(own) for own in boxes]
-    for i, own in enumerate(each):
-        if own.ndim != 2 or own.shape[1] != 4:
-            raise RoiAlignError(f"boxes[{i}] must have shape (L, 4), got shape {own.shape}")
-        if own.dtype != dtype:
-            raise RoiAlignError(f"boxes[{i}] must have the feature maps' type {dtype}, got {own.dtype}")
-    return np.concatenate(each), np.repeat(np.arange(len(each)), [len(own) for own in each])
 
 
 def _write_areas(graph: GraphWriter, rois: str) -> str:

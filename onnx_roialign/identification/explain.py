@@ -7,18 +7,17 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_roialign.arrays import Array, largest_difference
 from onnx_roialign.definition import reference
-from onnx_roialign.definition.attributes import Attributes, check_arrays
-from onnx_roialign.definition.geometry import all_positions, axis_grid, axis_samples, scaled_ends
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.checks import check_arrays
+from onnx_roialign.definition.geometry import RoiAxis, all_positions, axis_grid, axis_samples, roi_axes
 from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.identification.result import FIELDS, Value
-from onnx_roialign.sessions.trial import largest_difference
 
 __all__ = ["MAX_POSITIONS", "AxisPlan", "Explanation", "Plan", "explain", "noise_map"]
 
-Array = NDArray[Any]
 Box = tuple[float, float, float, float]
 
 # Positions kept along one axis; an adaptive grid may have 1e8, and of more than this nobody sees the single one.
@@ -139,11 +138,8 @@ def explain(box: Box, feature: tuple[int, int], attributes: Attributes, versus: 
         call = replace(attributes, semantics=semantics)
         check_arrays(X, rois, np.zeros(1, np.int64), call)
         answer = reference.roi_align(X, rois, np.zeros(1, np.int64), call)[0, 0]
-        axes = (
-            _axis(rois, 0, feature[1], call.output_width, call),
-            _axis(rois, 1, feature[0], call.output_height, call),
-        )
-        plans.append(Plan(semantics, *axes, answer))
+        y, x = map(_axis, roi_axes(rois, feature, call))
+        plans.append(Plan(semantics, x, y, answer))
     return Explanation(box, feature, attributes, *plans)
 
 
@@ -152,12 +148,11 @@ def noise_map(feature: tuple[int, int], mode: str) -> Array:
     return np.random.default_rng(0).random(feature, np.float32) + np.float32(_LOWEST[mode])
 
 
-def _axis(rois: Array, column: int, length: int, bins: int, attributes: Attributes) -> AxisPlan:
-    ratio, semantics = attributes.sampling_ratio, attributes.semantics
-    start, end = scaled_ends(rois[:, column], rois[:, column + 2], attributes.spatial_scale, semantics)
+def _axis(axis: RoiAxis) -> AxisPlan:
+    bins = axis.bins
     with np.errstate(all="ignore"):  # as in the reference: grids of 0 samples, and positions that overflow
-        grid = axis_grid(start, end, bins=bins, sampling_ratio=ratio, semantics=semantics)
-        samples = axis_samples(start, end, length=length, bins=bins, sampling_ratio=ratio, semantics=semantics)
+        grid = axis_grid(axis)
+        samples = axis_samples(axis)
         count = max(float(grid.count[0]), 0.0)
         positions, kept = samples.position[:MAX_POSITIONS], np.ones(min(samples.position.size, MAX_POSITIONS), bool)
         if bins * count <= MAX_POSITIONS:
@@ -165,7 +160,7 @@ def _axis(rois: Array, column: int, length: int, bins: int, attributes: Attribut
             inside = [np.isin(at, samples.position[samples.bin == p]) for p, at in enumerate(each)]
             positions, kept = each.ravel(), np.concatenate(inside)
     return AxisPlan(
-        start=float(start[0]),
+        start=float(axis.start[0]),
         size=float(grid.size[0]),
         bin=float(grid.step[0]),
         bins=bins,

@@ -14,22 +14,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from onnx_roialign.arrays import LENGTHS, Array, close
 from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import Semantics
+from onnx_roialign.errors import one_line
 from onnx_roialign.identification.probes import CHECKS, FIELD_PROBES, Call, Check, Probe
-from onnx_roialign.identification.recorded import RecordedCall, close, identify_recorded
+from onnx_roialign.identification.recorded import RecordedCall, identify_recorded
 from onnx_roialign.identification.result import FIELDS, Evidence, Identified, Value, Verdict, combinations, conclude
 
 __all__ = ["Evidence", "Identified", "RecordedCall", "Subject", "identify", "identify_recorded"]
 
-Array = npt.NDArray[Any]
 Subject = Callable[[Array, Array, Array, Attributes], npt.ArrayLike]
-
-# Readings are lengths in pixels of up to 16, and features lie in [-1.5, 1): two values of a field read at least 0.06
-# apart, while noise of 1e-5 in the answers moves no reading by more than 1e-4.
-TOLERANCE = 2e-3
-
 
 # The fields that say where a RoI lies on the map, whatever its size.
 _PLACES = ("start_shift", "offset", "end_shift")
@@ -157,7 +153,7 @@ def _ours(call: Call, semantics: Semantics) -> Array:
 
 def _answer(fn: Subject, call: Call) -> Array:
     first, second = _one_answer(fn, call), _one_answer(fn, call)
-    if not np.all(close(first, second, TOLERANCE)):
+    if not np.all(close(first, second, LENGTHS)):
         difference = float(np.nanmax(np.abs(first - second), initial=0.0))
         raise _NoAnswerError(f"answers the same call differently, by up to {difference:.2g}", odd=True)
     return first
@@ -168,7 +164,7 @@ def _one_answer(fn: Subject, call: Call) -> Array:
     try:
         answer = np.asarray(fn(*arrays, call.attributes))
     except Exception as error:  # whatever it raises is what it answers
-        text = " ".join(str(error).split())
+        text = one_line(error)
         raise _NoAnswerError(f"raises {type(error).__name__}: {text}"[:300], odd=False) from error
     wanted = call.attributes
     shape = len(call.rois), call.X.shape[1], wanted.output_height, wanted.output_width
@@ -180,7 +176,7 @@ def _one_answer(fn: Subject, call: Call) -> Array:
 
 
 def _fits(reading: Array, seen: Array) -> bool:
-    return bool(np.all(close(reading, seen, TOLERANCE)))
+    return bool(np.all(close(reading, seen, LENGTHS)))
 
 
 def _numbers(reading: Array) -> tuple[float, ...]:
@@ -200,7 +196,7 @@ def _check(fn: Subject, check: Check, found: Semantics, knows_max: bool) -> Evid
     except _NoAnswerError as error:
         return Evidence(name, "odd" if error.odd else "hidden", None, asks, (), (), str(error))
     ours = _ours(call, found)
-    wrong = ~close(ours, seen, TOLERANCE)
+    wrong = ~close(ours, seen, LENGTHS)
     if not wrong.any():
         return Evidence(name, "decided", None, asks, (), (), f"all {seen.size} outputs are as expected")
     gap = np.where(wrong, np.nan_to_num(np.abs(ours - seen), nan=np.inf), 0.0)

@@ -13,7 +13,8 @@ import onnx
 import onnxruntime
 from onnx.reference import ReferenceEvaluator
 
-from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.arrays import Array
+from onnx_roialign.definition.attributes import PLAIN, Attributes
 from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.identification.live import Subject
@@ -25,14 +26,11 @@ from onnx_roialign.sessions.session import ENGINES, session
 
 __all__ = ["PROBED_ENGINES", "ProbedNode", "find_node"]
 
-Array = npt.NDArray[Any]
 _Run = Callable[[Array, Array, Array], npt.ArrayLike]
 
 # The engines of a session, and onnx.reference with our op in it and with its own.
 PROBED_ENGINES = (*ENGINES, "evaluator", "onnx.reference")
 
-# What a probe sets anew; the rest of the node is what is asked about.
-_SET_BY_PROBES = ("output_height", "output_width", "sampling_ratio", "spatial_scale", "mode")
 _NO_LOG = 4  # ONNX Runtime's severity "fatal": a refusal is evidence, which is reported
 _FIRST_IR_VERSION = 8  # read by every onnxruntime that runs here, and by opset 10 models too
 
@@ -50,7 +48,8 @@ class ProbedNode:
         self.name, self.opset = node.name, opset
         self._private = is_private(node)
         self._op_type = node.op_type
-        self._kept = [a for a in node.attribute if a.name not in _SET_BY_PROBES]
+        # A probe sets the plain attributes anew; the rest of the node is what is asked about.
+        self._kept = [a for a in node.attribute if a.name not in PLAIN]
         self.meant: Semantics = read_attributes(node, opset).semantics
 
     def on(self, engine: str) -> Subject:
@@ -71,7 +70,7 @@ class ProbedNode:
     def _model(self, attributes: Attributes) -> onnx.ModelProto:
         helper, tensor = onnx.helper, onnx.TensorProto
         domain = DOMAIN if self._private else ""
-        asked = {name: getattr(attributes, name) for name in _SET_BY_PROBES}
+        asked = attributes.plain()
         node = helper.make_node(self._op_type, ["X", "rois", "batch_indices"], ["Y"], self.name, domain=domain, **asked)
         node.attribute.extend(self._kept)
         graph = helper.make_graph(

@@ -18,15 +18,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.identification.result import Value
 
 __all__ = ["CHECKS", "FIELD_PROBES", "Call", "Check", "Probe", "ruler"]
 
-Array = npt.NDArray[Any]
 Box = tuple[float, float, float, float]
 
 # Large enough that no sample but the border probe's comes near an edge, and not square, so that swapped axes show.

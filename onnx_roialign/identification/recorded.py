@@ -16,25 +16,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from onnx_roialign.arrays import RECORDED, Array, close, largest_finite
 from onnx_roialign.definition import reference
-from onnx_roialign.definition.attributes import Attributes, coordinate_type
-from onnx_roialign.definition.geometry import axis_samples, scaled_ends
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.element_types import coordinate_type
+from onnx_roialign.definition.geometry import RoiAxis, axis_samples, roi_axes
+from onnx_roialign.definition.onnx_form import ADAPTIVE_FIELDS, MAX_FIELDS, relevant
 from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.identification.result import FIELDS, Evidence, Identified, Value, combinations, conclude
 
 __all__ = ["RecordedCall", "identify_recorded"]
 
-Array = npt.NDArray[Any]
-
-# Answers agree within this much of max|X|. The farthest that any of the 905 recorded calls of six frameworks lies
-# from its own Semantics, ill-conditioned bins left out, is 3.3e-6; two Semantics differ by 1e-2 and more.
-TOLERANCE = 1e-4
 # How far another order of adding can move a sample, in units in the last place of the RoI's farthest coordinate:
 # Paddle's moves it by 2, and the RoI's end and size round once each. 1 % of all recorded bins lie that near.
 ULPS = 4
@@ -109,13 +105,12 @@ class _Table:
 
     def __init__(self, call: RecordedCall) -> None:
         self.call = call
-        finite = np.abs(call.X[np.isfinite(call.X)].astype(np.float64))
-        self.tolerance = TOLERANCE * float(finite.max(initial=0.0)) or TOLERANCE
+        self.tolerance = RECORDED * (largest_finite(call.X) or 1.0)
         self._answers: dict[Semantics, Array] = {}
         self._steady: dict[Semantics, Array] = {}
 
     def answer(self, semantics: Semantics) -> Array:
-        shown = _shown(semantics, self.call.attributes)
+        shown = relevant(replace(self.call.attributes, semantics=semantics))
         if shown not in self._answers:
             attributes = replace(self.call.attributes, semantics=shown)
             answer = reference.roi_align(self.call.X, self.call.rois, self.call.batch_indices, attributes)
@@ -124,7 +119,7 @@ class _Table:
 
     def steady(self, semantics: Semantics) -> Array:
         """(num_rois, 1, output_height, output_width): bins whose samples do not depend on the last bits."""
-        shown = _shown(semantics, self.call.attributes)
+        shown = relevant(replace(self.call.attributes, semantics=semantics))
         if shown not in self._steady:
             self._steady[shown] = _steady(self.call, shown)
         return self._steady[shown]
@@ -136,53 +131,32 @@ class _Table:
         return bool(np.all(self.agrees(semantics) | ~self.steady(semantics)))
 
 
-def close(a: Array, b: Array, tolerance: float) -> Array:
-    """Elementwise: within tolerance, both NaN, or the same infinity."""
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        near = np.abs(a - b) <= tolerance
-    return np.asarray(near | (np.isnan(a) & np.isnan(b)) | (a == b))
-
-
-def _shown(semantics: Semantics, attributes: Attributes) -> Semantics:
-    """The semantics with the default in every field that a call with these attributes cannot show."""
-    default = Semantics()
-    if attributes.mode == "avg":
-        semantics = replace(semantics, max_rule=default.max_rule, max_start=default.max_start)
-    if attributes.sampling_ratio > 0:
-        semantics = replace(semantics, adaptive=default.adaptive, empty=default.empty)
-    return semantics
-
-
 def _steady(call: RecordedCall, semantics: Semantics) -> Array:
     corners = call.rois.astype(coordinate_type(call.X.dtype))
-    attributes = call.attributes
-    start, end = scaled_ends(corners[:, :2], corners[:, 2:], attributes.spatial_scale, semantics)
-    # Equal corners make a size of exactly 0 in any order of operations.
-    point = (corners[:, :2] == corners[:, 2:]) & (semantics.end_shift == semantics.start_shift)
-    steady = []
-    for axis, length, bins in ((1, 2, attributes.output_height), (0, 3, attributes.output_width)):
-        first, last = start[:, axis], end[:, axis]
-        least = 0.0 if semantics.min_size is None else semantics.min_size
-        reach = np.maximum(np.abs(first) + np.abs(least), np.maximum(np.abs(first), np.abs(last)))
-        move = ULPS * np.spacing(reach)
-        counts = []
-        for a, b in ((0, 0), (-1, -1), (1, 1), (-1, 1), (1, -1)):
-            with np.errstate(all="ignore"):  # as in reference.py: a grid of 0 samples, a position that overflows
-                samples = axis_samples(
-                    first + a * move,
-                    last + np.where(point[:, axis], a, b).astype(move.dtype) * move,
-                    length=call.X.shape[length],
-                    bins=bins,
-                    sampling_ratio=attributes.sampling_ratio,
-                    semantics=semantics,
-                )
-            inside = np.bincount(samples.bin, minlength=len(first) * bins).reshape(len(first), bins)
-            counts.append(np.column_stack([inside, np.maximum(samples.count, 0)]))
-        same = np.all([counts[0] == other for other in counts], axis=0)
-        steady.append(same[:, :-1] & same[:, -1:])
-    mask: Array = steady[0][:, None, :, None] & steady[1][:, None, None, :]
+    size, attributes = call.X.shape[2:], replace(call.attributes, semantics=semantics)
+    unscaled = roi_axes(corners, size, replace(attributes, spatial_scale=1.0, semantics=Semantics(offset=0.0)))
+    y, x = (_steady_bins(*pair) for pair in zip(roi_axes(corners, size, attributes), unscaled, strict=True))
+    mask: Array = y[:, None, :, None] & x[:, None, None, :]
     return mask
+
+
+def _steady_bins(axis: RoiAxis, unscaled: RoiAxis) -> Array:
+    """(K, P): bins of one axis whose samples do not depend on the last bits."""
+    first, last, semantics = axis.start, axis.end, axis.semantics
+    # Equal corners make a size of exactly 0 in any order of operations.
+    point = (unscaled.start == unscaled.end) & (semantics.end_shift == semantics.start_shift)
+    least = 0.0 if semantics.min_size is None else semantics.min_size
+    reach = np.maximum(np.abs(first) + np.abs(least), np.maximum(np.abs(first), np.abs(last)))
+    move = ULPS * np.spacing(reach)
+    counts = []
+    for a, b in ((0, 0), (-1, -1), (1, 1), (-1, 1), (1, -1)):
+        moved = replace(axis, start=first + a * move, end=last + np.where(point, a, b).astype(move.dtype) * move)
+        with np.errstate(all="ignore"):  # as in reference.py: a grid of 0 samples, a position that overflows
+            samples = axis_samples(moved)
+        inside = np.bincount(samples.bin, minlength=len(first) * axis.bins).reshape(len(first), axis.bins)
+        counts.append(np.column_stack([inside, np.maximum(samples.count, 0)]))
+    same = np.all([counts[0] == other for other in counts], axis=0)
+    return np.asarray(same[:, :-1] & same[:, -1:])
 
 
 def _weigh(field: str, alive: Sequence[Semantics], table: Sequence[_Table]) -> Evidence:
@@ -244,9 +218,9 @@ def _vote(
 
 def _why_hidden(field: str, base: Semantics, table: Sequence[_Table]) -> str:
     attributes = [one.call.attributes for one in table]
-    if field in ("max_rule", "max_start") and all(each.mode == "avg" for each in attributes):
+    if field in MAX_FIELDS and all(each.mode == "avg" for each in attributes):
         return "no call has mode 'max'"
-    if field in ("adaptive", "empty") and all(each.sampling_ratio > 0 for each in attributes):
+    if field in ADAPTIVE_FIELDS and all(each.sampling_ratio > 0 for each in attributes):
         return "no call has an adaptive grid"
     if field == "max_start":
         return "no call has a maximum less than what it could start from"

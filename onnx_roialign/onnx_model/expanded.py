@@ -7,8 +7,8 @@ import onnx
 from onnx_roialign.onnx_model.scopes import Scope, infer, scopes
 from onnx_roialign.onnx_model.tensor_data import without_weights
 from onnx_roialign.ops.expansion import expansion
-from onnx_roialign.ops.nodes import private
 from onnx_roialign.ops.roi_align import DOMAIN
+from onnx_roialign.ops.table import op_of
 
 __all__ = ["expanded"]
 
@@ -30,7 +30,7 @@ def expanded(model: onnx.ModelProto) -> onnx.ModelProto:
     typed = infer(without_weights(result))
     for scope, known in zip(tuple(scopes(result)), scopes(typed), strict=True):
         _expand(scope, known)
-    if not any(private(node) is not None for scope in scopes(result) for node in scope.nodes):
+    if not any(op_of(node) is not None for scope in scopes(result) for node in scope.nodes):
         for owner in (result, *result.functions):
             kept = [entry for entry in owner.opset_import if entry.domain != DOMAIN]
             del owner.opset_import[:]
@@ -41,7 +41,7 @@ def expanded(model: onnx.ModelProto) -> onnx.ModelProto:
 def _expand(scope: Scope, typed: Scope) -> None:
     nodes: list[onnx.NodeProto] = []
     for node in scope.nodes:
-        made = expansion(node, scope.opset, typed.types, f"{node.output[0]}/") if private(node) is not None else None
+        made = expansion(node, scope.opset, typed.types, f"{node.output[0]}/") if op_of(node) is not None else None
         nodes += [node] if made is None else made
     del scope.nodes[:]
     scope.nodes.extend(nodes)

@@ -6,7 +6,7 @@ import os
 
 import onnx
 
-from onnx_roialign.errors import RoiAlignError, UnreadableModelError
+from onnx_roialign.errors import RoiAlignError, UnreadableModelError, one_line
 
 __all__ = ["PROTOBUF_LIMIT", "Model", "format_of", "parse", "to_bytes"]
 
@@ -69,7 +69,7 @@ def _decoded(data: bytes, what: str, text_format: str = "protobuf") -> onnx.Mode
     try:
         return onnx.load_model_from_string(data, text_format)
     except Exception as error:  # protobuf, its JSON and text formats and onnx's parser share no base below Exception
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise UnreadableModelError(
             f"model must be an ONNX model, got {what} that do{'' if what.endswith('bytes') else 'es'} not parse "
             f"({reason[:_LONGEST_REASON]})"

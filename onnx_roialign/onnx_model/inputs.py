@@ -11,17 +11,16 @@ from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
-from onnx_roialign.definition.attributes import Attributes, check_arrays
+from onnx_roialign.arrays import Array
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.checks import check_arrays
 from onnx_roialign.errors import RoiAlignError, UnreadableModelError
 from onnx_roialign.onnx_model.file import parse
 from onnx_roialign.onnx_model.scopes import scopes
 from onnx_roialign.ops.nodes import is_private, is_roi_align
 
 __all__ = ["Declared", "check_inputs", "check_repeat", "declared_inputs", "given_inputs", "made_inputs", "read_model"]
-
-Array = NDArray[Any]
 
 MADE_ROIS = 8  # RoIs where the model leaves their number open
 MADE_SIDE = 64  # height and width of an image or feature map where the model leaves them open

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 import onnx
 from onnx import helper
 
-from onnx_roialign.definition import attributes
-from onnx_roialign.definition.attributes import Given
+from onnx_roialign.definition import checks
+from onnx_roialign.definition.checks import Given
 from onnx_roialign.onnx_model.scopes import Scope, infer, scopes
 from onnx_roialign.onnx_model.tensor_data import without_weights
-from onnx_roialign.ops.nodes import check_form, in_node, is_ours, private, read_any
+from onnx_roialign.ops.nodes import check_form, in_node, is_ours
+from onnx_roialign.ops.table import op_of
 
 __all__ = ["check_nodes"]
 
@@ -34,16 +35,13 @@ def check_nodes(model: onnx.ModelProto) -> None:
             nodes = [node for node in scope.nodes if is_ours(node)]
             values = _values(scope) if nodes else {}
             for node in nodes:
-                _check_signature(node, scope.opset, values)
+                _check_signature(node, values)
 
 
-def _check_signature(node: onnx.NodeProto, opset: int | None, values: Mapping[str, Given]) -> None:
-    given = [None if not name else values.get(name, _UNKNOWN) for name in node.input]
-    op = private(node)
-    if op is None:
-        in_node(node, attributes.check_signature, *given)
-    elif not any(one.ref_attr_name for one in node.attribute):
-        in_node(node, op.check, read_any(node, opset), given)
+def _check_signature(node: onnx.NodeProto, values: Mapping[str, Given]) -> None:
+    op = op_of(node)
+    check = op.check_signature if op else checks.check_signature  # ONNX's takes rois of X's type only
+    in_node(node, check, *(values.get(name, _UNKNOWN) if name else None for name in node.input))
 
 
 def _values(scope: Scope) -> dict[str, Given]:

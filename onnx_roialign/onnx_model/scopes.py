@@ -12,8 +12,9 @@ import onnx.shape_inference
 
 from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.ops.nodes import ONNX_DOMAINS, is_explicit, is_roi_align, private
+from onnx_roialign.ops.nodes import ONNX_DOMAINS, is_explicit, is_roi_align
 from onnx_roialign.ops.schema import known_to_onnx
+from onnx_roialign.ops.table import op_of
 
 __all__ = [
     "OpsetConflictError",
@@ -110,7 +111,7 @@ def infer(model: onnx.ModelProto, *, data_prop: bool = False) -> onnx.ModelProto
 
 def private_types(model: onnx.ModelProto) -> set[str]:
     """The types of the private ops that stand in the model."""
-    return {node.op_type for scope in scopes(model) for node in scope.nodes if private(node) is not None}
+    return {node.op_type for scope in scopes(model) for node in scope.nodes if op_of(node)}
 
 
 def default_opset(imports: Sequence[onnx.OperatorSetIdProto]) -> int | None:

@@ -22,7 +22,7 @@ from onnx_roialign.onnx_model.scopes import bodies
 from onnx_roialign.onnx_model.tensor_data import sizes
 from onnx_roialign.ops import roi_align as private_op
 from onnx_roialign.ops.nodes import ONNX_DOMAINS, is_ours
-from onnx_roialign.ops.table import OP_TYPES
+from onnx_roialign.ops.table import OPS_BY_NAME
 
 __all__ = ["Defect", "defects", "sound"]
 
@@ -204,7 +204,7 @@ def _node_defects(nodes: Sequence[onnx.NodeProto], names: _Names) -> Iterator[De
         if node.domain in ONNX_DOMAINS[1:] and not names.of_the_model:
             yield Defect(f"ONNX's own domain must be '' in bodies and functions, got {node.domain!r}", where)
         if node.domain == private_op.DOMAIN and not is_ours(node):
-            names_of_ours = ", ".join(OP_TYPES)
+            names_of_ours = ", ".join(OPS_BY_NAME)
             text = f"an operator of domain {private_op.DOMAIN} must be one of {names_of_ours}, got {node.op_type!r}"
             yield Defect(text, where)
         for name in node.input:

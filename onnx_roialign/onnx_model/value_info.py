@@ -6,7 +6,7 @@ import onnx
 
 from onnx_roialign.onnx_model.scopes import infer, name_domain_once, private_types, scopes
 from onnx_roialign.onnx_model.tensor_data import without_weights
-from onnx_roialign.ops.nodes import private
+from onnx_roialign.ops.table import op_of
 
 __all__ = ["add_value_info"]
 
@@ -30,7 +30,7 @@ def add_value_info(model: onnx.ModelProto) -> None:
 
 
 def _private_outputs(graph: onnx.GraphProto) -> list[str]:
-    return [name for node in graph.node if private(node) is not None for name in node.output if name]
+    return [name for node in graph.node if op_of(node) for name in node.output if name]
 
 
 def _describe(graph: onnx.GraphProto, typed: onnx.GraphProto) -> None:

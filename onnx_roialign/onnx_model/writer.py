@@ -16,6 +16,7 @@ from onnx_roialign.definition.semantics import FIRST_OPSET, HALF_PIXEL_OPSET
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.onnx_model.value_info import add_value_info
 from onnx_roialign.ops import roi_align as private_op
+from onnx_roialign.ops.nodes import MODE
 
 __all__ = ["GraphWriter"]
 
@@ -78,16 +79,8 @@ class GraphWriter:
             node = private_op.make_node(X, rois, batch_indices, self._new(output), attributes, name=output)
             self._nodes.append(node)
             return output
-        said = {
-            "output_height": attributes.output_height,
-            "output_width": attributes.output_width,
-            "sampling_ratio": attributes.sampling_ratio,
-            "spatial_scale": attributes.spatial_scale,
-            "mode": attributes.mode,
-        }
-        if self.opset >= HALF_PIXEL_OPSET:
-            said["coordinate_transformation_mode"] = mode
-        return self.node("RoiAlign", (X, rois, batch_indices), output, **said)
+        said = {MODE: mode} if self.opset >= HALF_PIXEL_OPSET else {}
+        return self.node("RoiAlign", (X, rois, batch_indices), output, **attributes.plain(), **said)
 
     def qlinear_roi_align(self, inputs: Sequence[str], output: str, attributes: Attributes) -> str:
         """The private op for quantized features; inputs are X, x_scale, x_zero_point, rois, batch_indices."""

@@ -12,7 +12,8 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
 from onnx_roialign.definition import reference
-from onnx_roialign.definition.attributes import Attributes, Given, check_signature
+from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.checks import Given, check_signature
 from onnx_roialign.definition.semantics import from_onnx
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.ops.nodes import check_form

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from onnx_roialign.definition.attributes import coordinate_type
+from onnx_roialign.definition.element_types import coordinate_type
 from onnx_roialign.definition.onnx_form import coordinate_mode
 from onnx_roialign.definition.pyramid import Pyramid
 from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET

@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, cast
 
 import onnx
 
-from onnx_roialign.definition.attributes import TYPES, Attributes
+from onnx_roialign.definition.attributes import PLAIN, Attributes
 from onnx_roialign.definition.semantics import from_onnx
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.ops import roi_align as private_op
-from onnx_roialign.ops.table import Input, Op, op_of
+from onnx_roialign.ops.table import ANY_ROI_ALIGN, QLINEAR_ROI_ALIGN, ROI_ALIGNS, Node, op_of
 
 __all__ = [
+    "MODE",
     "ONNX_DOMAINS",
-    "ROI_ALIGN_INPUTS",
+    "STANDARD_ATTRIBUTES",
     "check_form",
     "in_node",
+    "input_names",
     "is_explicit",
     "is_ours",
     "is_private",
     "is_quantized",
     "is_roi_align",
-    "private",
+    "is_single",
     "read_any",
     "read_attributes",
     "wrong_inputs",
     "wrong_outputs",
 ]
 
-# Of ONNX's RoiAlign; its rois have X's type.
-ROI_ALIGN_INPUTS = (Input("X", TYPES, "T1"), Input("rois", TYPES, "T1"), Input("batch_indices", ("int64",)))
-
 # The domain of ONNX's own operators has two names.
 ONNX_DOMAINS = ("", "ai.onnx")
+
+_SCHEMA = onnx.defs.get_schema("RoiAlign")
+
+# The attribute of ONNX's RoiAlign in whose place Attributes has semantics.
+MODE = "coordinate_transformation_mode"
 
 _KINDS: tuple[tuple[int, str], ...] = (
     (onnx.AttributeProto.INT, "an integer"),
@@ -43,45 +48,49 @@ _KINDS: tuple[tuple[int, str], ...] = (
     (onnx.AttributeProto.INTS, "a list of integers"),
     (onnx.AttributeProto.FLOATS, "a list of floats"),
 )
-_ATTRIBUTES: tuple[tuple[str, int], ...] = (
-    ("output_height", onnx.AttributeProto.INT),
-    ("output_width", onnx.AttributeProto.INT),
-    ("sampling_ratio", onnx.AttributeProto.INT),
-    ("spatial_scale", onnx.AttributeProto.FLOAT),
-    ("mode", onnx.AttributeProto.STRING),
-    ("coordinate_transformation_mode", onnx.AttributeProto.STRING),
+# The attributes that ONNX's RoiAlign has at any opset, with their types, in the order of the fields of Attributes.
+STANDARD_ATTRIBUTES: Mapping[str, int] = MappingProxyType(
+    {
+        name: onnx.AttributeProto.AttributeType.Value(cast(Any, _SCHEMA.attributes[name].type).name)
+        for name in sorted(_SCHEMA.attributes, key=(*PLAIN, MODE).index)
+    }
 )
 
 
-def is_roi_align(node: onnx.NodeProto) -> bool:
+def is_roi_align(node: Node) -> bool:
     """Whether the node is ONNX's RoiAlign."""
     return node.op_type == "RoiAlign" and node.domain in ONNX_DOMAINS
 
 
-def is_private(node: onnx.NodeProto) -> bool:
-    """Whether the node is onnx_roialign::AnyRoiAlign."""
-    return node.op_type in private_op.OP_TYPES and node.domain == private_op.DOMAIN
+def is_private(node: Node) -> bool:
+    """Whether the node is onnx_roialign::AnyRoiAlign, by any of its names."""
+    return op_of(node) is ANY_ROI_ALIGN
 
 
-def is_quantized(node: onnx.NodeProto) -> bool:
+def is_quantized(node: Node) -> bool:
     """Whether the node is onnx_roialign::QLinearRoiAlign."""
-    return node.op_type == private_op.QLINEAR_OP_TYPE and node.domain == private_op.DOMAIN
+    return op_of(node) is QLINEAR_ROI_ALIGN
 
 
-def is_ours(node: onnx.NodeProto) -> bool:
+def is_single(node: Node) -> bool:
+    """Whether the node is a RoiAlign of one map: ONNX's, AnyRoiAlign or QLinearRoiAlign."""
+    return is_roi_align(node) or op_of(node) in ROI_ALIGNS
+
+
+def is_ours(node: Node) -> bool:
     """Whether this package computes the node: ONNX's RoiAlign, or a private op."""
-    return is_roi_align(node) or private(node) is not None
+    return is_roi_align(node) or op_of(node) is not None
 
 
-def private(node: onnx.NodeProto) -> Op | None:
-    """The private op that the node is; None for any other node."""
-    return op_of(node.domain, node.op_type)
+def input_names(node: Node) -> tuple[str, ...]:
+    """The inputs of a RoiAlign by name, in order."""
+    return (op_of(node) or ANY_ROI_ALIGN).input_names  # ONNX's has those of AnyRoiAlign
 
 
 def is_explicit(node: onnx.NodeProto) -> bool:
     """Whether a RoiAlign of ONNX says which coordinate_transformation_mode it has, whatever its opset."""
     # A reference to a function's attribute is none where the function is called without it.
-    return any(a.name == "coordinate_transformation_mode" and not a.ref_attr_name for a in node.attribute)
+    return any(a.name == MODE and not a.ref_attr_name for a in node.attribute)
 
 
 def check_form(node: onnx.NodeProto, opset: int | None) -> None:
@@ -92,24 +101,31 @@ def check_form(node: onnx.NodeProto, opset: int | None) -> None:
     Raises:
         RoiAlignError: the text names the rule and the node.
     """
-    op = private(node)
-    inputs = ROI_ALIGN_INPUTS if op is None else op.inputs
-    for problem in (wrong_inputs(node.op_type, inputs, node.input), wrong_outputs(node.op_type, node.output)):
+    op = op_of(node)
+    for problem in (
+        wrong_inputs(node, node.input),
+        wrong_outputs(node.op_type, node.output),
+    ):
         if problem:
             raise RoiAlignError(problem).in_node(node.name)
     said = onnx.NodeProto(op_type=node.op_type, domain=node.domain, name=node.name)
     said.attribute.extend(attribute for attribute in node.attribute if not attribute.ref_attr_name)
-    read_any(said, opset)
+    read = read_any(said, opset)
+    if op is not None:
+        in_node(node, op.check_attributes, read)
+        in_node(node, op.check_count, read, len(node.input))
 
 
-def wrong_inputs(op_type: str, inputs: Sequence[Input], given: Sequence[str]) -> str | None:
+def wrong_inputs(node: Node, given: Sequence[str]) -> str | None:
     """What is wrong with the inputs of a node, by name, empty where one is left out; None where nothing is."""
-    variadic = inputs[-1].variadic
-    enough = len(given) >= len(inputs) if variadic else len(given) == len(inputs)
-    if enough and all(name or (i < len(inputs) and inputs[i].optional) for i, name in enumerate(given)):
+    op, names = op_of(node), input_names(node)
+    optional, variadic = ((), False) if op is None else (op.optional, op.variadic)
+    enough = len(given) >= len(names) if variadic else len(given) == len(names)
+    if enough and all(name or (i < len(names) and names[i] in optional) for i, name in enumerate(given)):
         return None
-    names = [f"{one.name} (or '')" if one.optional else one.name for one in inputs]
-    return f"{op_type} must have the inputs {', '.join(names[:-1])} and {names[-1]}, got {sum(map(bool, given))}"
+    shown_names = [f"{name} (or '')" if name in optional else name for name in names]
+    count = sum(bool(name) for name in given)
+    return f"{node.op_type} must have the inputs {', '.join(shown_names[:-1])} and {shown_names[-1]}, got {count}"
 
 
 def wrong_outputs(op_type: str, given: Sequence[str]) -> str | None:
@@ -127,12 +143,12 @@ def in_node(node: onnx.NodeProto, check: Callable[..., None], *values: object) -
 
 
 def read_any(node: onnx.NodeProto, opset: int | None) -> Any:
-    """What a node of ONNX's RoiAlign, at this opset, or of a private op asks for: what its `Op.read` returns.
+    """What a node of ONNX's RoiAlign, at this opset, or of any private op asks for: what its `Op.read` returns.
 
     Raises:
         RoiAlignError: as `read_attributes`.
     """
-    op = private(node)
+    op = op_of(node)
     if op is None:
         return read_attributes(node, opset)
     types = dict(op.attributes)
@@ -151,16 +167,17 @@ def read_attributes(node: onnx.NodeProto, opset: int | None) -> Attributes:
     """
     try:
         given = {a.name: a for a in node.attribute}
-        if node.domain == private_op.DOMAIN:
-            types = dict(private_op.ATTRIBUTE_TYPES)
+        if op := op_of(node):
+            types = dict(op.attributes)
             return private_op.read_attributes({name: _value(a, types.get(name, a.type)) for name, a in given.items()})
         if opset is None:
             raise RoiAlignError("the model must import ONNX's own operators, got a RoiAlign without an opset")
-        names = [name for name, _ in _ATTRIBUTES]
-        if unknown := [name for name in given if name not in names]:
-            raise RoiAlignError(f"an attribute of RoiAlign must be one of {', '.join(names)}, got {unknown[0]!r}")
-        values = {name: _value(given[name], kind) for name, kind in _ATTRIBUTES if name in given}
-        semantics = from_onnx(opset, values.pop("coordinate_transformation_mode", None))
+        if unknown := [name for name in given if name not in STANDARD_ATTRIBUTES]:
+            raise RoiAlignError(
+                f"an attribute of RoiAlign must be one of {', '.join(STANDARD_ATTRIBUTES)}, got {unknown[0]!r}"
+            )
+        values = {name: _value(given[name], kind) for name, kind in STANDARD_ATTRIBUTES.items() if name in given}
+        semantics = from_onnx(opset, values.pop(MODE, None))
         return Attributes(**values, semantics=semantics)
     except RoiAlignError as error:
         raise error.in_node(node.name) from None

@@ -16,27 +16,24 @@ onnx_roialign::QLinearRoiAlign takes X, x_scale, x_zero_point, rois, batch_indic
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, get_type_hints
 
 import numpy as np
 import onnx
 from onnx import helper
 
-from onnx_roialign.definition.attributes import Attributes
-from onnx_roialign.definition.semantics import CHOICES, NUMBERS, Semantics
+from onnx_roialign.definition.attributes import PLAIN, Attributes
+from onnx_roialign.definition.semantics import CHOICES, FIELDS, Semantics
 from onnx_roialign.errors import RoiAlignError, shown
 
 __all__ = [
     "ATTRIBUTE_TYPES",
     "DOMAIN",
-    "INPUTS",
     "OPSET_VERSION",
     "OP_TYPE",
     "OP_TYPES",
-    "PRIVATE_OP_TYPES",
-    "QLINEAR_INPUTS",
     "QLINEAR_OP_TYPE",
     "attributes_of",
     "make_node",
@@ -48,21 +45,15 @@ OPSET_VERSION = 1
 OP_TYPES = ("AnyRoiAlign", "RoiAlign")  # what the op is called in models: today, and before
 OP_TYPE = OP_TYPES[0]
 QLINEAR_OP_TYPE = "QLinearRoiAlign"
-PRIVATE_OP_TYPES = (*OP_TYPES, QLINEAR_OP_TYPE)
-
-# The inputs by name, in order.
-INPUTS = ("X", "rois", "batch_indices")
-QLINEAR_INPUTS = ("X", "x_scale", "x_zero_point", "rois", "batch_indices")
 
 # The type of each attribute in a node (AttributeProto.AttributeType).
-ATTRIBUTE_TYPES: tuple[tuple[str, int], ...] = (
-    *((name, onnx.AttributeProto.INT) for name in ("output_height", "output_width", "sampling_ratio")),
-    *((name, onnx.AttributeProto.FLOAT) for name in ("spatial_scale", *NUMBERS)),
-    *((name, onnx.AttributeProto.STRING) for name in ("mode", *CHOICES)),
+_KINDS = MappingProxyType(
+    {int: onnx.AttributeProto.INT, float: onnx.AttributeProto.FLOAT, str: onnx.AttributeProto.STRING}
 )
-
-_PLAIN = tuple(field.name for field in dataclasses.fields(Attributes) if field.name != "semantics")
-_SEMANTICS = tuple(field.name for field in dataclasses.fields(Semantics))
+ATTRIBUTE_TYPES: tuple[tuple[str, int], ...] = (
+    *((name, _KINDS[kind]) for name, kind in get_type_hints(Attributes).items() if name in PLAIN),
+    *((name, onnx.AttributeProto.STRING if name in CHOICES else onnx.AttributeProto.FLOAT) for name in FIELDS),
+)
 
 
 def attributes_of(attributes: Attributes) -> dict[str, Any]:
@@ -72,8 +63,8 @@ def attributes_of(attributes: Attributes) -> dict[str, Any]:
         RoiAlignError: a number that a node cannot say, since its floats are float32.
     """
     attributes.check_in(np.dtype(np.float32))
-    values = {name: getattr(attributes, name) for name in _PLAIN}
-    values |= {name: getattr(attributes.semantics, name) for name in _SEMANTICS}
+    values = attributes.plain()
+    values |= {name: getattr(attributes.semantics, name) for name in FIELDS}
     for name, kind in ATTRIBUTE_TYPES:
         if kind == onnx.AttributeProto.FLOAT and values[name] is not None:
             values[name] = float(values[name])  # 1 would be written as an integer attribute
@@ -89,13 +80,13 @@ def read_attributes(values: Mapping[str, Any]) -> Attributes:
     Raises:
         RoiAlignError: an attribute that the op does not have, or one of the wrong type or out of its range.
     """
-    known = (*_PLAIN, *_SEMANTICS)
+    known = (*PLAIN, *FIELDS)
     if unknown := [name for name in values if name not in known]:
         raise RoiAlignError(
             f"an attribute of {DOMAIN}::{OP_TYPE} must be one of {', '.join(known)}, got {shown(unknown[0])}"
         )
-    semantics = Semantics(**{name: values[name] for name in _SEMANTICS if name in values})
-    return Attributes(**{name: values[name] for name in _PLAIN if name in values}, semantics=semantics)
+    semantics = Semantics(**{name: values[name] for name in FIELDS if name in values})
+    return Attributes(**{name: values[name] for name in PLAIN if name in values}, semantics=semantics)
 
 
 def make_node(

@@ -11,52 +11,44 @@ from typing import Any
 import onnx
 from onnx import defs
 
-from onnx_roialign.ops import roi_align as private_op
-from onnx_roialign.ops.roi_align import DOMAIN, OPSET_VERSION
-from onnx_roialign.ops.table import OP_TYPES, Attribute, Axis, Dim, Input, Op, op_of
+from onnx_roialign.ops.roi_align import DOMAIN, OP_TYPES, OPSET_VERSION
+from onnx_roialign.ops.table import OPS_BY_NAME, Attribute, Axis, Dim, Op
 
 __all__ = ["known_to_onnx", "register_schemas", "schema"]
 
-_KINDS: tuple[tuple[int, Any], ...] = (
-    (onnx.AttributeProto.INT, defs.OpSchema.AttrType.INT),
-    (onnx.AttributeProto.FLOAT, defs.OpSchema.AttrType.FLOAT),
-    (onnx.AttributeProto.STRING, defs.OpSchema.AttrType.STRING),
-    (onnx.AttributeProto.FLOATS, defs.OpSchema.AttrType.FLOATS),
-)
 
-
-def schema(name: str = private_op.OP_TYPE) -> Any:
+def schema(name: str) -> Any:
     """The schema of a private op, by one of its names."""
-    op = op_of(DOMAIN, name)
-    assert op is not None
-    kinds = dict(_KINDS)
-    groups = {given.group: [_tensor(one) for one in given.types] for given in op.inputs if given.group}
+    op = OPS_BY_NAME[name]
     made = defs.OpSchema(
         name,
         DOMAIN,
         OPSET_VERSION,
-        inputs=[_parameter(given) for given in op.inputs],
-        outputs=[defs.OpSchema.FormalParameter("Y", op.output)],
-        type_constraints=[(group, types, "") for group, types in sorted(groups.items())],
-        attributes=[defs.OpSchema.Attribute(one, kinds[kind], required=False) for one, kind in op.attributes],
+        inputs=[_parameter(op, name, kind) for name, kind in op.inputs.items()],
+        outputs=[defs.OpSchema.FormalParameter("Y", next(iter(op.types)))],
+        type_constraints=[(name, [one.tensor for one in allowed], "") for name, allowed in op.types.items()],
+        attributes=[defs.OpSchema.Attribute(name, _kind(kind), required=False) for name, kind in op.attributes],
     )
     made.set_type_and_shape_inference_function(_inference(op))
     return made
 
 
-def _tensor(type_name: str) -> str:
-    return f"tensor({ {'float32': 'float', 'float64': 'double'}.get(type_name, type_name) })"
+def _kind(kind: int) -> Any:
+    """AttributeProto's number of an attribute's type -> the schema's."""
+    return getattr(defs.OpSchema.AttrType, onnx.AttributeProto.AttributeType.Name(kind))
 
 
-def _parameter(given: Input) -> Any:
+def _parameter(op: Op, name: str, kind: str) -> Any:
     option = defs.OpSchema.FormalParameterOption
-    kind = option.Variadic if given.variadic else option.Optional if given.optional else option.Single
-    return defs.OpSchema.FormalParameter(given.name, given.group or _tensor(given.types[0]), param_option=kind)
+    if op.variadic and name == op.input_names[-1]:
+        return defs.OpSchema.FormalParameter(name, kind, param_option=option.Variadic)
+    chosen = option.Optional if name in op.optional else option.Single
+    return defs.OpSchema.FormalParameter(name, kind, param_option=chosen)
 
 
 def _inference(op: Op) -> Callable[[Any], None]:
-    """Y has the type of its group, and the shape that the op's row tells."""
-    typed = next(i for i, given in enumerate(op.inputs) if given.group == op.output)
+    """Y has the type of the first type parameter, and the shape that the op's row tells."""
+    typed = list(op.inputs.values()).index(next(iter(op.types)))
 
     def infer(context: Any) -> None:
         Y = onnx.TypeProto()
@@ -91,7 +83,7 @@ class _Registration:
         self._users: collections.Counter[str] = collections.Counter()
 
     def enter(self, names: Collection[str]) -> None:
-        if not set(names).isdisjoint(private_op.OP_TYPES[1:]):
+        if not set(names).isdisjoint(OP_TYPES[1:]):
             # cannot be imported once two domains share an operator's name, and the older one is ONNX's
             import onnx.reference  # noqa: F401
 
@@ -119,11 +111,11 @@ def register_schemas() -> None:
     onnx.shape_inference, and the tools that use it (quantizers, float16 converters, simplifiers), see through them.
     May be called several times, from any thread. It imports onnx.reference, which could not be imported afterwards.
     """
-    _registration.enter(OP_TYPES)
+    _registration.enter(tuple(OPS_BY_NAME))
 
 
 @contextlib.contextmanager
-def known_to_onnx(names: Collection[str] = OP_TYPES) -> Iterator[None]:
+def known_to_onnx(names: Collection[str] = tuple(OPS_BY_NAME)) -> Iterator[None]:
     """Makes the private ops known to onnx while the block runs, as `register_schemas` does for good.
 
     Blocks may lie in each other and run in several threads: a schema goes when the last one ends, and with it what

@@ -1,25 +1,34 @@
-"""The private ops, a row each: all that schemas, evaluators, sessions and the rules for nodes need to know of them."""
+"""The operators of the private domain, one row each: schemas, evaluators, sessions and rules of nodes read it here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-import numpy.typing as npt
+from onnx_roialign.arrays import Array
+from onnx_roialign.definition import checks, masks, pyramid, quantized, reference
+from onnx_roialign.definition.element_types import FLOATS, QUANTIZED, TYPES, ElementType
+from onnx_roialign.ops import multiscale_roi_align, paste_masks, roi_align
+from onnx_roialign.ops.roi_align import ATTRIBUTE_TYPES, DOMAIN, OP_TYPES, QLINEAR_OP_TYPE
 
-from onnx_roialign.definition import attributes as common
-from onnx_roialign.definition import masks, pyramid, quantized, reference
-from onnx_roialign.definition.attributes import TYPES, Given
-from onnx_roialign.ops import multiscale_roi_align, paste_masks
-from onnx_roialign.ops import roi_align as private_op
-
-__all__ = ["OPS", "OP_TYPES", "Attribute", "Axis", "Dim", "Input", "Op", "Value", "op_of"]
-
-Array = npt.NDArray[Any]
-
-_FLOATS = TYPES
-_QUANTIZED = quantized.TYPES
+__all__ = [
+    "ANY_ROI_ALIGN",
+    "MULTISCALE_ROI_ALIGN",
+    "OPS",
+    "OPS_BY_NAME",
+    "PASTE_MASKS",
+    "QLINEAR_ROI_ALIGN",
+    "ROI_ALIGNS",
+    "Attribute",
+    "Axis",
+    "Dim",
+    "Node",
+    "Op",
+    "Value",
+    "op_of",
+]
 
 
 class Axis(NamedTuple):
@@ -46,167 +55,142 @@ Dim = Axis | Attribute | Value | int
 _SIZES = (Attribute("output_height"), Attribute("output_width"))
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
-    """An input of an op.
-
-    Attributes:
-        name: as the schema and messages name it.
-        types: NumPy's names of the types that it may have.
-        group: inputs and the output of one group have one type; empty: of none.
-        optional: whether it may be left out.
-        variadic: whether there may be several, in the places from its own on.
-    """
-
-    name: str
-    types: tuple[str, ...]
-    group: str = ""
-    optional: bool = False
-    variadic: bool = False
+def _any_number(attributes: Any, inputs: int) -> None:
+    """The number of inputs is that of the schema."""
 
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """An op of the private domain.
+    """One operator.
 
     Attributes:
         names: what it is called in models: today, and before.
-        inputs: in their order.
-        output: the group that the output's type belongs to.
-        shape: of the output.
-        attributes: of each the type in a node (AttributeProto.AttributeType).
-        read: from the values of a node's attributes to what `check` and `compute` take; raises RoiAlignError.
-        check: what is known of the inputs, None for one that is left out; raises RoiAlignError.
-        compute: the output in NumPy.
+        types: element types that it takes, by the name of the type parameter; the output has those of the first.
+        inputs: by name, in order, a type parameter or the one type of the input in ONNX's words.
+        attributes: by name, the type in a node (AttributeProto.AttributeType).
+        compute: its definition, called with the inputs, None for one that is left out, and what `read` returns; returns
+            the output.
+        check_signature: checks what is known of the types and shapes of the inputs (`checks.Given` each, or None).
+        shape: the dimensions of the output.
+        check_attributes: refuses what no node of it can ask for.
+        read: makes of the values of a node's attributes, by name, what `compute` takes.
+        check_count: checks what `read` returned against the number of inputs of a node.
+        optional: inputs that may be left out.
+        variadic: whether there may be several of the last input.
     """
 
     names: tuple[str, ...]
-    inputs: tuple[Input, ...]
-    output: str
-    shape: tuple[Dim, ...]
+    types: Mapping[str, tuple[ElementType, ...]]
+    inputs: Mapping[str, str]
     attributes: tuple[tuple[str, int], ...]
-    read: Callable[[Mapping[str, Any]], Any]
-    check: Callable[[Any, Sequence[Given | None]], None]
-    compute: Callable[[Any, Sequence[Array | None]], Array]
+    compute: Callable[..., Array]
+    check_signature: Callable[..., None]
+    shape: tuple[Dim, ...]
+    check_attributes: Callable[[Any], None]
+    read: Callable[[Mapping[str, Any]], Any] = roi_align.read_attributes
+    check_count: Callable[[Any, int], None] = _any_number
+    optional: tuple[str, ...] = ()
+    variadic: bool = False
 
     @property
     def name(self) -> str:
-        """What it is called today."""
+        """What it is called in models that are written today."""
         return self.names[0]
 
-
-def _pool_any(attributes: Any, arrays: Sequence[Any]) -> Array:
-    X, rois, batch_indices = arrays
-    return reference.roi_align(X, rois, batch_indices, attributes)
-
-
-def _pool_quantized(attributes: Any, arrays: Sequence[Any]) -> Array:
-    X, x_scale, x_zero_point, rois, batch_indices = arrays
-    return quantized.roi_align(X, x_scale, x_zero_point, rois, batch_indices, attributes)
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Its inputs by name, in order."""
+        return tuple(self.inputs)
 
 
-def _check_any(attributes: Any, given: Sequence[Any]) -> None:
-    common.check_signature(*given, rois_types=TYPES)
+def _any(attributes: Any) -> None:
+    """Whatever `read` returns can be asked for."""
 
 
-def _check_quantized(attributes: Any, given: Sequence[Any]) -> None:
-    quantized.check_signature(*given)
+ANY_ROI_ALIGN = Op(
+    names=OP_TYPES,
+    types={"T1": FLOATS, "T2": FLOATS},
+    inputs={"X": "T1", "rois": "T2", "batch_indices": "tensor(int64)"},
+    attributes=ATTRIBUTE_TYPES,
+    compute=reference.roi_align,
+    check_signature=functools.partial(checks.check_signature, rois_types=TYPES),
+    shape=(Axis(1, 2, 0), Axis(0, 4, 1), *_SIZES),
+    check_attributes=_any,
+)
+QLINEAR_ROI_ALIGN = Op(
+    names=(QLINEAR_OP_TYPE,),
+    types={"T1": QUANTIZED},
+    inputs={
+        "X": "T1",
+        "x_scale": "tensor(float)",
+        "x_zero_point": "T1",
+        "rois": "tensor(float)",
+        "batch_indices": "tensor(int64)",
+    },
+    attributes=ATTRIBUTE_TYPES,
+    compute=quantized.roi_align,
+    check_signature=quantized.check_signature,
+    shape=(Axis(3, 2, 0), Axis(0, 4, 1), *_SIZES),
+    check_attributes=quantized.check_attributes,
+)
 
 
-def _read_quantized(values: Mapping[str, Any]) -> Any:
-    attributes = private_op.read_attributes(values)
-    quantized.check_attributes(attributes)
-    return attributes
-
-
-def _check_pyramid(attributes: Any, given: Sequence[Any]) -> None:
-    rois, batch_indices, levels, *features = given
-    pyramid.check_inputs(rois, batch_indices, features, attributes, levels)
-
-
-def _pool_pyramid(attributes: Any, arrays: Sequence[Any]) -> Array:
-    rois, batch_indices, levels, *features = arrays
+def _pool_pyramid(*arguments: Any) -> Array:
+    rois, batch_indices, levels, *features, attributes = arguments
     return pyramid.multiscale_roi_align(rois, batch_indices, features, attributes, levels)
 
 
-def _check_masks(_: None, given: Sequence[Any]) -> None:
-    masks.check_signature(*given)
+def _count_features(attributes: pyramid.Pyramid, inputs: int) -> None:
+    pyramid.check_count(attributes, inputs - 3)
 
 
-def _paste(_: None, arrays: Sequence[Any]) -> Array:
-    mask, boxes, height, width = arrays
-    masks.check_signature(*map(Given.of, arrays))
+def _paste(mask: Array, boxes: Array, height: Array, width: Array, _: None) -> Array:
+    masks.check_signature(*map(checks.Given.of, (mask, boxes, height, width)))
     return masks.paste_masks(mask, boxes, int(height.item()), int(width.item()))
 
 
-OPS = (
-    Op(
-        names=private_op.OP_TYPES,
-        inputs=(
-            Input("X", _FLOATS, "T1"),
-            Input("rois", _FLOATS, "T2"),
-            Input("batch_indices", ("int64",)),
-        ),
-        output="T1",
-        shape=(Axis(1, 2, 0), Axis(0, 4, 1), *_SIZES),
-        attributes=private_op.ATTRIBUTE_TYPES,
-        read=private_op.read_attributes,
-        check=_check_any,
-        compute=_pool_any,
-    ),
-    Op(
-        names=(private_op.QLINEAR_OP_TYPE,),
-        inputs=(
-            Input("X", _QUANTIZED, "T1"),
-            Input("x_scale", ("float32",)),
-            Input("x_zero_point", _QUANTIZED, "T1"),
-            Input("rois", ("float32",)),
-            Input("batch_indices", ("int64",)),
-        ),
-        output="T1",
-        shape=(Axis(3, 2, 0), Axis(0, 4, 1), *_SIZES),
-        attributes=private_op.ATTRIBUTE_TYPES,
-        read=_read_quantized,
-        check=_check_quantized,
-        compute=_pool_quantized,
-    ),
-    Op(
-        names=(multiscale_roi_align.OP_TYPE,),
-        inputs=(
-            Input("rois", _FLOATS, "T2"),
-            Input("batch_indices", ("int64",)),
-            Input("levels", ("int64",), optional=True),
-            Input("features", _FLOATS, "T1", variadic=True),
-        ),
-        output="T1",
-        shape=(Axis(0, 2, 0), Axis(3, 4, 1), *_SIZES),
-        attributes=multiscale_roi_align.ATTRIBUTE_TYPES,
-        read=multiscale_roi_align.read_attributes,
-        check=_check_pyramid,
-        compute=_pool_pyramid,
-    ),
-    Op(
-        names=(paste_masks.OP_TYPE,),
-        inputs=(
-            Input("masks", _FLOATS, "T1"),
-            Input("boxes", _FLOATS, "T2"),
-            Input("height", ("int64",)),
-            Input("width", ("int64",)),
-        ),
-        output="T1",
-        shape=(Axis(0, 4, 0), 1, Value(2), Value(3)),
-        attributes=(),
-        read=paste_masks.read_attributes,
-        check=_check_masks,
-        compute=_paste,
-    ),
+MULTISCALE_ROI_ALIGN = Op(
+    names=(multiscale_roi_align.OP_TYPE,),
+    types={"T1": FLOATS, "T2": FLOATS},
+    inputs={"rois": "T2", "batch_indices": "tensor(int64)", "levels": "tensor(int64)", "features": "T1"},
+    attributes=multiscale_roi_align.ATTRIBUTE_TYPES,
+    compute=_pool_pyramid,
+    check_signature=pyramid.check_features,
+    shape=(Axis(0, 2, 0), Axis(3, 4, 1), *_SIZES),
+    check_attributes=_any,
+    read=multiscale_roi_align.read_attributes,
+    check_count=_count_features,
+    optional=("levels",),
+    variadic=True,
 )
+PASTE_MASKS = Op(
+    names=(paste_masks.OP_TYPE,),
+    types={"T1": FLOATS, "T2": FLOATS},
+    inputs={"masks": "T1", "boxes": "T2", "height": "tensor(int64)", "width": "tensor(int64)"},
+    attributes=(),
+    compute=_paste,
+    check_signature=masks.check_signature,
+    shape=(Axis(0, 4, 0), 1, Value(2), Value(3)),
+    check_attributes=_any,
+    read=paste_masks.read_attributes,
+)
+ROI_ALIGNS = (ANY_ROI_ALIGN, QLINEAR_ROI_ALIGN)  # one map, one rois, one batch_indices
+OPS = (*ROI_ALIGNS, MULTISCALE_ROI_ALIGN, PASTE_MASKS)
+OPS_BY_NAME: Mapping[str, Op] = {name: op for op in OPS for name in op.names}
 
-OP_TYPES = tuple(name for op in OPS for name in op.names)
+
+class Node(Protocol):
+    """A node of a model, of onnx or of onnx-ir."""
+
+    @property
+    def op_type(self) -> str:
+        """The operator's name."""
+
+    @property
+    def domain(self) -> str:
+        """The operator's domain."""
 
 
-def op_of(domain: str, op_type: str) -> Op | None:
-    """The private op that a node of this domain and type is; None for any other node."""
-    if domain != private_op.DOMAIN:
-        return None
-    return next((op for op in OPS if op_type in op.names), None)
+def op_of(node: Node) -> Op | None:
+    """The private op that a node is of; None where it is of none."""
+    return OPS_BY_NAME.get(node.op_type) if node.domain == DOMAIN else None

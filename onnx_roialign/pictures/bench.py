@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -15,16 +14,10 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from onnx_roialign.bench.race import Race, Result
 from onnx_roialign.bench.report import milliseconds
+from onnx_roialign.pictures.style import CHOSEN, INK, INSTRUCTION_SETS, PEER, QUIET
 
 __all__ = ["draw_races"]
 
-_INK = "#1f2430"
-_QUIET = "#6b7280"
-_PEER = "#c3c9d4"
-_FLOOR = "#d81b60"
-_OURS: Mapping[str, str] = MappingProxyType(
-    {"avx512": "#0d47a1", "avx2": "#1e78d0", "neon": "#1e78d0", "baseline": "#6fb1f0"}
-)
 _COLUMNS = 2
 
 
@@ -53,7 +46,7 @@ def draw_races(path: Path, races: Sequence[Race], machine: Mapping[str, Any], ba
         ha="left",
         fontsize=14,
         weight="bold",
-        color=_INK,
+        color=INK,
     )
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, race in zip(panels, races, strict=False):
@@ -67,7 +60,7 @@ def draw_races(path: Path, races: Sequence[Race], machine: Mapping[str, Any], ba
         f"{machine['cpu']}, {machine['cores']} cores. {versions}.\nx: times faster than {baseline}. Red line: the "
         "floor, every touched feature read once and the output written once at this machine's copy speed.",
         fontsize=7.5,
-        color=_QUIET,
+        color=QUIET,
         va="bottom",
     )
     canvas.print_figure(path, format="png")
@@ -82,9 +75,9 @@ def _draw_race(axes: Axes, race: Race, baseline: str) -> None:
     for place, result in enumerate(shown):
         ours = result.engine.isa is not None
         median, times = _median(result), result.times
-        axes.barh(place, median, height=0.72, color=_OURS.get(result.engine.isa or "", _PEER))
+        axes.barh(place, median, height=0.72, color=INSTRUCTION_SETS.get(result.engine.isa or "", PEER))
         if times is not None:
-            axes.plot([times.q1, times.q3], [place, place], color=_INK, linewidth=1.1, solid_capstyle="butt")
+            axes.plot([times.q1, times.q3], [place, place], color=INK, linewidth=1.1, solid_capstyle="butt")
         ratio = race.faster(result, baseline)
         label = milliseconds(median)
         if ours and ratio is not None:
@@ -96,21 +89,21 @@ def _draw_race(axes: Axes, race: Race, baseline: str) -> None:
             textcoords="offset points",
             va="center",
             fontsize=9.5,
-            color=_INK,
+            color=INK,
             weight="bold" if ours else "normal",
         )
-    axes.axvline(race.floor_ms, color=_FLOOR, linewidth=1.2, linestyle=(0, (4, 2)), zorder=3)
-    axes.set_yticks(range(len(shown)), [result.engine.label for result in shown], fontsize=9.5, color=_INK)
+    axes.axvline(race.floor_ms, color=CHOSEN, linewidth=1.2, linestyle=(0, (4, 2)), zorder=3)
+    axes.set_yticks(range(len(shown)), [result.engine.label for result in shown], fontsize=9.5, color=INK)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.18 * max(longest, race.floor_ms))
     threads = f"{race.threads} thread{'s' if race.threads > 1 else ''}"
-    axes.set_title(f"{race.workload}", loc="left", fontsize=11.5, weight="bold", color=_INK)
-    axes.set_title(f"{race.dtype}, {race.mode}, {threads}", loc="right", fontsize=9, color=_QUIET)
-    axes.tick_params(axis="x", colors=_QUIET, labelsize=8)
+    axes.set_title(f"{race.workload}", loc="left", fontsize=11.5, weight="bold", color=INK)
+    axes.set_title(f"{race.dtype}, {race.mode}, {threads}", loc="right", fontsize=9, color=QUIET)
+    axes.tick_params(axis="x", colors=QUIET, labelsize=8)
     axes.tick_params(axis="y", length=0)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(_PEER)
+    axes.spines["bottom"].set_color(PEER)
 
 
 def _is_shown_ours(result: Result) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,13 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
-from numpy.typing import NDArray
 
-from onnx_roialign.pictures.style import CHOSEN, INK, OTHERS, QUIET, save, title
+from onnx_roialign.arrays import Array
+from onnx_roialign.pictures.style import CHOSEN, INK, OTHERS, QUIET, SAMPLES, save, title
 
 __all__ = ["Detections", "SampledRoi", "draw"]
-
-Array = NDArray[Any]
 
 _MARGIN = 1.1  # feature-map pixels shown around the RoI
 
@@ -113,7 +110,7 @@ def _draw_samples(axes: Axes, sampled: SampledRoi) -> None:
     extent = (x_edges[-1] - x_edges[0], y_edges[-1] - y_edges[0])
     axes.add_patch(Rectangle(corner, *extent, fill=False, edgecolor=CHOSEN, linewidth=2.6))
     x, y = np.meshgrid(sampled.x, sampled.y)
-    axes.scatter(x, y, s=8, color="#ffb300", edgecolors=INK, linewidths=0.3, zorder=3)
+    axes.scatter(x, y, s=8, color=SAMPLES, edgecolors=INK, linewidths=0.3, zorder=3)
     height, width = sampled.feature.shape
     axes.set_xlim(max(x_edges[0] - _MARGIN, -0.5), min(x_edges[-1] + _MARGIN, width - 0.5))
     axes.set_ylim(min(y_edges[-1] + _MARGIN, height - 0.5), max(y_edges[0] - _MARGIN, -0.5))

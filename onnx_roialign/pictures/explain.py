@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,14 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from onnx_roialign.identification.explain import MAX_POSITIONS, AxisPlan, Explanation, Plan, noise_map
-from onnx_roialign.pictures.style import CHOSEN, INK, OTHERS, QUIET, save, title
+from onnx_roialign.pictures.style import CHOSEN, INK, LINE, MAP, OTHERS, QUIET, UNKNOWN, save, title
 
 __all__ = ["draw_explanation"]
-
-Array = NDArray[Any]
 
 _SIDE = 6.2  # inches of the large panel's longer side
 _CLOSEST = 6.0  # points (1/72 inch) between two drawn samples: any closer, and their marks touch
@@ -55,7 +52,7 @@ def _draw_map(axes: Axes, shown: Explanation, names: tuple[str, str]) -> list[Li
     """Draws the large panel, and returns what its legend must say."""
     height, width = shown.feature
     x_view, y_view = _views(shown)
-    axes.set_facecolor("#f3f4f6")
+    axes.set_facecolor(MAP)
     axes.imshow(noise_map(shown.feature, "avg"), cmap="Greys", vmin=-0.2, vmax=3.0, interpolation="nearest")
     if max(x_view[1] - x_view[0], y_view[1] - y_view[0]) <= _GRID_LINES:
         for x in np.arange(width + 1) - 0.5:
@@ -164,10 +161,10 @@ def _draw_differences(axes: Axes, shown: Explanation) -> None:
     one_is_nan = np.isnan(first) != np.isnan(second)
     gap = np.where(one_is_nan, np.nan, np.abs(np.nan_to_num(first) - np.nan_to_num(second)))
     top = max(float(np.nanmax(gap)) if not one_is_nan.all() else 0.0, 1e-3)
-    axes.set_facecolor("#fde68a")
+    axes.set_facecolor(UNKNOWN)
     axes.imshow(gap, cmap="Purples", vmin=0, vmax=1.3 * top, interpolation="nearest")
     rows, columns = gap.shape
-    axes.add_patch(Rectangle((-0.5, -0.5), columns, rows, fill=False, edgecolor="#d1d5db", linewidth=1))
+    axes.add_patch(Rectangle((-0.5, -0.5), columns, rows, fill=False, edgecolor=LINE, linewidth=1))
     unit = 1.0 if top >= _ONE_HUNDREDTH else 10.0 ** math.floor(math.log10(top))
     if max(rows, columns) <= _NUMBERED_BINS:
         for p, q in np.ndindex(rows, columns):
@@ -188,7 +185,7 @@ def _write_numbers(axes: Axes, shown: Explanation, names: tuple[str, str]) -> No
     columns = (0.0, 0.26, 0.55, 0.84)
     for at, text, colour in zip(columns[1:], (*names, "second less first"), (CHOSEN, OTHERS, QUIET), strict=True):
         axes.text(at, -0.2, text, fontsize=11, weight="bold", color=colour, va="center")
-    axes.plot([0, 1], [0.35, 0.35], color="#d1d5db", linewidth=1)
+    axes.plot([0, 1], [0.35, 0.35], color=LINE, linewidth=1)
     row = 1.0
     for cells in _rows(shown):
         for at, text in zip(columns, cells, strict=True):

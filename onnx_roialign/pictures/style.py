@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-__all__ = ["CHOSEN", "INK", "OTHERS", "QUIET", "save", "title"]
+__all__ = [
+    "CHOSEN",
+    "INK",
+    "INSTRUCTION_SETS",
+    "LINE",
+    "MAP",
+    "OTHERS",
+    "PEER",
+    "QUIET",
+    "SAMPLES",
+    "UNKNOWN",
+    "save",
+    "title",
+]
 
 INK = "#1f2430"
 QUIET = "#6b7280"
 CHOSEN = "#d81b60"
 OTHERS = "#1565c0"
+SAMPLES = "#ffb300"
+PEER = "#c3c9d4"
+LINE = "#d1d5db"
+MAP = "#f3f4f6"
+UNKNOWN = "#fde68a"
+# Our kernel's bars, the darker the wider the vectors.
+INSTRUCTION_SETS: Mapping[str, str] = MappingProxyType(
+    {"avx512": "#0d47a1", "avx2": "#1e78d0", "neon": "#1e78d0", "baseline": "#6fb1f0"}
+)
 
 
 def title(axes: Axes, heading: str, below: str) -> None:

@@ -14,7 +14,8 @@ from typing import IO, Any
 
 from numpy.typing import NDArray
 
-from onnx_roialign.sessions.trial import Trial, one_line, try_engine
+from onnx_roialign.errors import one_line
+from onnx_roialign.sessions.trial import Trial, try_engine
 
 __all__ = ["try_engine_apart"]
 

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-from numpy.typing import NDArray
+
+from onnx_roialign.arrays import Array
 
 __all__ = ["run_session"]
-
-Array = NDArray[Any]
 
 
 def run_session(

@@ -8,7 +8,7 @@ from typing import Any
 
 import onnxruntime
 
-from onnx_roialign.errors import NativeLibraryError, RoiAlignError
+from onnx_roialign.errors import NativeLibraryError, RoiAlignError, one_line
 from onnx_roialign.ops.nodes import is_roi_align
 from onnx_roialign.ops.roi_align import DOMAIN
 from onnx_roialign.sessions.options import Source, looking_in
@@ -75,7 +75,7 @@ class OwnSession(RemadeSession):
             raise
         except Exception as error:  # onnxruntime's have no common base
             if providers != [CPU] and _loads(prepare, options, arguments):
-                reason = " ".join(str(error).split())
+                reason = one_line(error)
                 raise RoiAlignError(
                     "providers must leave RoiAlign to the CPU, got some with which onnxruntime makes no session of the "
                     f"model, as it does with the CPU's alone; leave them out, or use engine='builtin' ({reason})"

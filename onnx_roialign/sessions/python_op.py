@@ -10,29 +10,29 @@ Two limits of onnxruntime-extensions (0.15.2) shape this module:
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import threading
 import uuid
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnxruntime
 import onnxruntime_extensions
 
-from onnx_roialign.definition import quantized, reference
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.arrays import Array
+from onnx_roialign.definition.element_types import ElementType
+from onnx_roialign.errors import RoiAlignError, one_line
+from onnx_roialign.ops.table import OPS
 from onnx_roialign.sessions.options import Source, config_entry, has_own_threads, packed
 from onnx_roialign.sessions.own_session import OwnSession
 from onnx_roialign.sessions.providers import CPU, record
-from onnx_roialign.sessions.rewrite import DOMAIN, OP_TYPE, QLINEAR_OP_TYPE, TEXTS, attributes_from_texts, rewrite
+from onnx_roialign.sessions.rewrite import DOMAIN, TEXTS, attributes_from_texts, rewrite
 
 __all__ = ["Recorded", "recording", "session"]
-
-Array = npt.NDArray[Any]
 
 # Says that the options carry onnxruntime-extensions' library, which cannot be registered twice.
 _MARKER_ENTRY = "onnx_roialign.reference"
@@ -116,18 +116,10 @@ class _Answer(np.ndarray[Any, Any]):
         return self.view(np.ndarray)
 
 
-def _op(*arrays: Array, **texts: str) -> _Answer:
-    return _answer(reference.roi_align, arrays, texts)
-
-
-def _qlinear_op(*arrays: Array, **texts: str) -> _Answer:
-    return _answer(quantized.roi_align, arrays, texts)
-
-
-def _answer(roi_align: Callable[..., Array], arrays: Sequence[Array], texts: Mapping[str, str]) -> _Answer:
+def _answer(compute: Callable[..., Array], *arrays: Array, **texts: str) -> _Answer:
     call = _shared().calls[json.loads(texts["session"])]
     try:
-        answer = roi_align(*arrays, attributes_from_texts(texts))
+        answer = compute(*arrays, attributes_from_texts(texts))
         if call.recorded is not None:  # the arrays' memory is onnxruntime's
             call.recorded.append(Recorded(json.loads(texts["node"]), tuple(map(np.array, arrays)), answer))
     except RoiAlignError as error:
@@ -145,21 +137,23 @@ class _Shared:
     def __init__(self) -> None:
         # How an op finds the run that it belongs to: on any thread, and through C++. Entries go with their sessions.
         self.calls: weakref.WeakValueDictionary[str, _Call] = weakref.WeakValueDictionary()
-        number = onnxruntime_extensions.PyCustomOpDef
-        kinds = [(OP_TYPE, [element, element, number.dt_int64], _op) for element in (number.dt_float, number.dt_double)]
-        kinds += [
-            (QLINEAR_OP_TYPE, [element, number.dt_float, element, number.dt_float, number.dt_int64], _qlinear_op)
-            for element in (getattr(number, f"dt_{name}") for name in quantized.TYPES)
-        ]
         self.ops = tuple(
             onnxruntime_extensions.onnx_op(
-                op_type=f"{DOMAIN}::{op_type}",
-                inputs=inputs,
-                outputs=inputs[:1],
-                attrs=dict.fromkeys(TEXTS, number.dt_string),
-            )(op)
-            for op_type, inputs, op in kinds
+                op_type=f"{DOMAIN}::{op.name}",
+                inputs=[_number(kind, element) for kind in op.inputs.values()],
+                outputs=[_number("", element)],
+                attrs=dict.fromkeys(TEXTS, onnxruntime_extensions.PyCustomOpDef.dt_string),
+            )(functools.partial(_answer, op.compute))
+            for op in OPS
+            for element in next(iter(op.types.values()))
+            if element.bits != 16  # `rewrite` casts those, which no Python op can carry
         )
+
+
+def _number(kind: str, element: ElementType) -> Any:
+    """onnxruntime-extensions' number of an input's type: its one type, or where it has a parameter that of X."""
+    fixed = kind.removeprefix("tensor(").removesuffix(")") if kind.startswith("tensor(") else element.onnx_name
+    return getattr(onnxruntime_extensions.PyCustomOpDef, f"dt_{fixed}")
 
 
 def _shared() -> _Shared:
@@ -225,5 +219,5 @@ def _why_nothing_loads(options: onnxruntime.SessionOptions) -> str:
     try:
         onnxruntime.InferenceSession(model.SerializeToString(), options, [CPU])
     except Exception as error:  # whatever onnxruntime raises, it does not load
-        return " ".join(str(error).split())
+        return one_line(error)
     return ""

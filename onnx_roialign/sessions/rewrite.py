@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -11,20 +10,19 @@ import onnx
 import onnx.inliner
 from onnx import NodeProto, TensorProto, helper
 
-from onnx_roialign.definition import quantized
-from onnx_roialign.definition.attributes import Attributes
-from onnx_roialign.definition.semantics import Semantics
+from onnx_roialign.definition.attributes import PLAIN, Attributes
+from onnx_roialign.definition.element_types import FLOATS
+from onnx_roialign.definition.semantics import FIELDS, Semantics
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.onnx_model.expanded import expanded
 from onnx_roialign.onnx_model.operators import can_be_cast, type_name
 from onnx_roialign.onnx_model.scopes import Scope, function_scopes, infer, scopes
 from onnx_roialign.ops import roi_align as private_op
-from onnx_roialign.ops.nodes import is_ours, is_private, is_quantized, is_roi_align, read_attributes
+from onnx_roialign.ops.nodes import in_node, is_ours, is_private, is_roi_align, read_attributes
+from onnx_roialign.ops.table import ANY_ROI_ALIGN, op_of
 
 __all__ = [
     "DOMAIN",
-    "OP_TYPE",
-    "QLINEAR_OP_TYPE",
     "TEXTS",
     "attributes_from_texts",
     "rewrite",
@@ -32,18 +30,12 @@ __all__ = [
 ]
 
 DOMAIN = "onnx_roialign.reference"
-OP_TYPE = private_op.OP_TYPE
-QLINEAR_OP_TYPE = private_op.QLINEAR_OP_TYPE
-
-_PLAIN = tuple(field.name for field in dataclasses.fields(Attributes) if field.name != "semantics")
-_SEMANTICS = tuple(field.name for field in dataclasses.fields(Semantics))
-
 # The op's attributes, all of them JSON text: onnxruntime-extensions keeps only six digits of a float attribute.
-TEXTS = ("session", "node", *_PLAIN, *_SEMANTICS)
+TEXTS = ("session", "node", *PLAIN, *FIELDS)
 
 # Types that no Python op can carry. Cast to float32 and back they are computed in float32 and rounded once, as they
 # must be.
-_CAST_TYPES = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
+_CAST_TYPES = tuple(one.number for one in FLOATS if one.bits == 16)
 
 
 def with_private_ops(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -142,16 +134,16 @@ def _describe(graph: onnx.GraphProto, node: NodeProto, output: onnx.TypeProto) -
 
 def _texts(node: NodeProto, attributes: Attributes, session: str) -> dict[str, str]:
     values: dict[str, Any] = {"session": session, "node": node.name}
-    values |= {name: getattr(attributes, name) for name in _PLAIN}
-    values |= {name: getattr(attributes.semantics, name) for name in _SEMANTICS}
+    values |= attributes.plain()
+    values |= {name: getattr(attributes.semantics, name) for name in FIELDS}
     return {name: json.dumps(values[name]) for name in TEXTS}
 
 
 def attributes_from_texts(texts: Mapping[str, str]) -> Attributes:
     """What `rewrite` wrote into a node."""
     values = {name: json.loads(text) for name, text in texts.items()}
-    semantics = Semantics(**{name: values[name] for name in _SEMANTICS})
-    return Attributes(**{name: values[name] for name in _PLAIN}, semantics=semantics)
+    semantics = Semantics(**{name: values[name] for name in FIELDS})
+    return Attributes(**{name: values[name] for name in PLAIN}, semantics=semantics)
 
 
 def _element_types(node: NodeProto, types: Mapping[str, int]) -> tuple[int, int]:
@@ -171,12 +163,10 @@ def _replacement(
 ) -> list[NodeProto]:
     inputs, outputs = list(node.input), list(node.output)
     texts = _texts(node, attributes, session)
-    if is_quantized(node):
-        try:
-            quantized.check_attributes(attributes)
-        except RoiAlignError as error:
-            raise error.in_node(node.name) from None
-        return [helper.make_node(QLINEAR_OP_TYPE, inputs, outputs, name=node.name, domain=DOMAIN, **texts)]
+    op = op_of(node) or ANY_ROI_ALIGN
+    in_node(node, op.check_attributes, attributes)
+    if op is not ANY_ROI_ALIGN:
+        return [helper.make_node(op.name, inputs, outputs, name=node.name, domain=DOMAIN, **texts)]
     X, rois = _element_types(node, types)
     computed = TensorProto.FLOAT if X in _CAST_TYPES else X
     before: list[NodeProto] = []
@@ -191,5 +181,5 @@ def _replacement(
     if X in _CAST_TYPES:
         after = [helper.make_node("Cast", [f"{prefix}.Y"], outputs, to=X)]
         outputs = [f"{prefix}.Y"]
-    op = helper.make_node(OP_TYPE, inputs, outputs, name=node.name, domain=DOMAIN, **texts)
-    return [*before, op, *after]
+    pooled = helper.make_node(op.name, inputs, outputs, name=node.name, domain=DOMAIN, **texts)
+    return [*before, pooled, *after]

@@ -11,11 +11,10 @@ from typing import Any
 import onnx
 from numpy.typing import NDArray
 
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.errors import RoiAlignError, one_line
 from onnx_roialign.sessions.feeding import run_session
 from onnx_roialign.sessions.options import quiet_options
 from onnx_roialign.sessions.session import session
-from onnx_roialign.sessions.trial import one_line
 
 __all__ = ["Outcome", "run_apart"]
 

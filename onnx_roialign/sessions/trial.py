@@ -9,19 +9,16 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import onnx
 import onnxruntime
-from numpy.typing import NDArray
 
+from onnx_roialign.arrays import Array
+from onnx_roialign.errors import one_line
 from onnx_roialign.sessions.feeding import run_session
 from onnx_roialign.sessions.session import session
 
-__all__ = ["Trial", "largest_difference", "one_line", "try_engine"]
-
-Array = NDArray[Any]
+__all__ = ["Trial", "try_engine"]
 
 _NO_LOG = 4  # ONNX Runtime's log severity "fatal": what it would print is in the exception, which Trial.refusal holds
 
@@ -102,30 +99,3 @@ def _roi_align_milliseconds(profile: Path, runs: int) -> float:
     if len(totals) != runs:
         raise RuntimeError(f"the profile must have {runs} runs, got {len(totals)}")
     return float(statistics.median(totals[1:]))
-
-
-def one_line(error: BaseException) -> str:
-    """Returns the error's text with every run of white space, newlines too, as one blank."""
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def largest_difference(got: Array, want: Array) -> float:
-    """Returns max |got - want|: infinite where the shapes differ or only one side is NaN, 0 where both are empty.
-
-    What is no array of numbers, a text, a sequence of arrays, an optional that is empty, differs by 0 or infinitely.
-    """
-    if isinstance(got, list) and isinstance(want, list):
-        if len(got) != len(want):
-            return float("inf")
-        return max((largest_difference(a, b) for a, b in zip(got, want, strict=True)), default=0.0)
-    if not (isinstance(got, np.ndarray) and isinstance(want, np.ndarray)):
-        return 0.0 if got is None and want is None else float("inf")
-    if got.shape != want.shape:
-        return float("inf")
-    if got.dtype.kind in "OSU" or want.dtype.kind in "OSU":
-        return 0.0 if np.array_equal(got, want) else float("inf")
-    a, b = got.astype(np.float64), want.astype(np.float64)
-    both_nan = np.isnan(a) & np.isnan(b)
-    same = both_nan | (a == b)  # equal infinities, whose difference is NaN
-    difference = np.where(same, 0.0, np.abs(np.where(same, 0.0, a) - np.where(same, 0.0, b)))
-    return float(np.max(np.where(np.isnan(difference), np.inf, difference), initial=0.0))

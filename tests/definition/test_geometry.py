@@ -25,7 +25,7 @@ LEGACY = PRESETS["onnx_output_half_pixel"]
 def samples(start, end, *, length=8, bins=2, sampling_ratio=2, semantics=LEGACY, real=np.float32):
     """One RoI, its coordinates already scaled."""
     ends = np.array([start], real), np.array([end], real)
-    return geometry.axis_samples(*ends, length=length, bins=bins, sampling_ratio=sampling_ratio, semantics=semantics)
+    return geometry.axis_samples(geometry.RoiAxis(*ends, length, bins, sampling_ratio, semantics))
 
 
 def inside(positions, length):
@@ -126,13 +126,8 @@ coordinates = st.floats(-30, 30, width=32) | st.integers(-8, 30).map(float)
 def test_positions_and_taps_are_those_of_the_formula_to_the_bit(
     start, end, length, bins, sampling_ratio, scale, semantics, real
 ):
-    found = geometry.axis_samples(
-        *geometry.scaled_ends(np.array([start], real), np.array([end], real), scale, semantics),
-        length=length,
-        bins=bins,
-        sampling_ratio=sampling_ratio,
-        semantics=semantics,
-    )
+    ends = geometry.scaled_ends(np.array([start], real), np.array([end], real), scale, semantics)
+    found = geometry.axis_samples(geometry.RoiAxis(*ends, length, bins, sampling_ratio, semantics))
     positions, count = naive.axis_positions(real(start), real(end), bins, sampling_ratio, scale, semantics)
     expected = [
         (p, at, *naive.taps(at, length, semantics))

@@ -11,10 +11,10 @@ import pytest
 import tolerances
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_calls import ordinal
 from meanings import any_semantics
 
 from onnx_roialign import PRESETS, Semantics
+from onnx_roialign.arrays import ordinal
 from onnx_roialign.definition import pieces, reference
 from onnx_roialign.definition.attributes import Attributes
 

@@ -15,9 +15,9 @@ from private_models import run_model
 from session_models import wrong_in_onnx_before
 
 from onnx_roialign import RoiAlignError
+from onnx_roialign.definition.pyramid import LevelMapper, box_areas
 from onnx_roialign.frameworks import torchvision
 from onnx_roialign.frameworks.torchvision import MultiScaleRoIAlign, roi_align
-from onnx_roialign.frameworks.torchvision_pyramid import LevelMapper, box_areas
 
 # How the poolers of tests/data/exports were built (image 512 x 640).
 POOLERS = {

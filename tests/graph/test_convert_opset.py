@@ -19,12 +19,12 @@ from tolerances import FLOAT32
 
 import onnx_roialign
 from onnx_roialign import RoiAlignError
+from onnx_roialign.arrays import largest_difference
 from onnx_roialign.graph import convert_opset
 from onnx_roialign.onnx_model.operators import schema_of
 from onnx_roialign.onnx_model.scopes import scopes
 from onnx_roialign.ops import roi_align as private_op
 from onnx_roialign.ops.nodes import is_private, is_roi_align
-from onnx_roialign.sessions.trial import largest_difference
 
 OPSETS = (11, 15, 16, 22)
 SMALL = tuple(name for name in exports.names() if name.startswith(("torchvision_roi", "paddle", "mindspore")))

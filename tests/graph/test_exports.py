@@ -16,7 +16,7 @@ from tolerances import EXPORTS, FLOAT32, KNOWN_WRONG_BY
 
 import onnx_roialign
 from onnx_roialign import RoiAlignError
-from onnx_roialign.sessions.trial import largest_difference
+from onnx_roialign.arrays import largest_difference
 
 COUNTS = MappingProxyType(
     {

@@ -21,6 +21,7 @@ from tolerances import EXPORTS, FLOAT32
 
 import onnx_roialign
 from onnx_roialign import RoiAlignError
+from onnx_roialign.arrays import largest_difference
 from onnx_roialign.definition import quantized, reference
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import PRESETS, resolve
@@ -28,7 +29,6 @@ from onnx_roialign.graph import repair, validate
 from onnx_roialign.graph.reading.value_types import known
 from onnx_roialign.graph.repairs import StateMeaning
 from onnx_roialign.ops import roi_align as private_op
-from onnx_roialign.sessions.trial import largest_difference
 
 WRONG = tuple(name for name in exports.names() if known_wrong(name))
 RIGHT = tuple(name for name in exports.names() if not known_wrong(name))

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 import onnx_roialign
 from onnx_roialign import RoiAlignError
+from onnx_roialign.arrays import largest_difference
 from onnx_roialign.cli.main import app
 from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes
@@ -26,7 +27,6 @@ from onnx_roialign.onnx_model.inputs import given_inputs, made_inputs
 from onnx_roialign.sessions import apart
 from onnx_roialign.sessions.apart import try_engine_apart
 from onnx_roialign.sessions.feeding import run_session
-from onnx_roialign.sessions.trial import largest_difference
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,7 @@ import tolerances
 _BARS = {
     "float32": tolerances.FLOAT32,
     "float64": tolerances.FLOAT64,
-    "float16": 2.0**-10,
-    "bfloat16": 2.0**-7,
+    **tolerances.UNIT_IN_THE_LAST_PLACE,
 }
 
 

@@ -15,6 +15,7 @@ from session_models import make_model, roi_align_node, value
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import Semantics, resolve
 from onnx_roialign.ops import roi_align as private_op
+from onnx_roialign.ops.table import QLINEAR_ROI_ALIGN
 from onnx_roialign.sessions.installed import has_builtin_kernel
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
@@ -264,7 +265,7 @@ def qlinear(rois: int = FLOAT, **attributes: Any) -> onnx.ModelProto:
     uint8 = TensorProto.UINT8
     node = helper.make_node(
         private_op.QLINEAR_OP_TYPE,
-        [*private_op.QLINEAR_INPUTS],
+        [*QLINEAR_ROI_ALIGN.input_names],
         ["Y"],
         name="pool",
         domain=private_op.DOMAIN,

@@ -10,8 +10,10 @@ import ml_dtypes
 import numpy as np
 import tolerances
 
+from onnx_roialign.arrays import ordinal
 from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.element_types import element_type
 from onnx_roialign.definition.semantics import PRESETS
 from onnx_roialign.engines import native
 
@@ -37,7 +39,7 @@ class Call:
 
     def pack(self) -> bytes:
         arguments = native._arguments(self.attributes)
-        arguments.type = dict(native._TYPES)[self.X.dtype.name]
+        arguments.type = element_type(self.X.dtype).number
         arguments.N, arguments.C, arguments.H, arguments.W = self.X.shape
         arguments.num_rois = len(self.rois)
         return b"".join([bytes(arguments), self.X.tobytes(), self.rois.tobytes(), self.batch_indices.tobytes()])
@@ -60,12 +62,6 @@ class Call:
             ulp = np.abs(ordinal(self.Y) - ordinal(Y))
             apart = np.where(same | (cancels & (not self.exact)), 0.0, np.where(np.isfinite(apart), ulp, np.inf))
         return float(apart.max(initial=0.0))
-
-
-def ordinal(values: np.ndarray) -> np.ndarray:
-    """16-bit floats counted from zero, so that neighbours differ by 1."""
-    bits = values.view(np.int16).astype(int)
-    return np.where(bits < 0, -32768 - bits, bits)
 
 
 def make_call(X, rois, batch_indices, attributes, exact=False) -> Call:

@@ -16,7 +16,7 @@ import ml_dtypes
 import numpy as np
 
 from onnx_roialign import RoiAlignError
-from onnx_roialign.definition import attributes, reference
+from onnx_roialign.definition import attributes, checks, reference
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import NUMBERS, Semantics
 from onnx_roialign.engines import native
@@ -209,7 +209,7 @@ def size_problem(call: Call) -> str | None:
             return f"{name} must be at least 0, got {fields[name]}"
     try:
         sizes = Attributes(output_height=fields["output_height"], output_width=fields["output_width"])
-        attributes._check_sizes(call.shape(), fields["num_rois"], sizes)
+        checks._check_sizes(call.shape(), fields["num_rois"], sizes)
     except RoiAlignError as error:
         return str(error)
     return None

@@ -9,15 +9,15 @@ import onnx.checker
 import onnx_ir as ir
 from onnx import version_converter
 
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.errors import RoiAlignError, one_line
 from onnx_roialign.graph.conversion.changed_meaning import meant_before, misconverted
 from onnx_roialign.graph.conversion.lower_inputs import lower_inputs
 from onnx_roialign.graph.conversion.same_operator import has_bodies, is_same, lacking_type
-from onnx_roialign.graph.reading.sites import is_standard
 from onnx_roialign.graph.reading.value_types import Known
 from onnx_roialign.graph.reading.values import constant
 from onnx_roialign.graph.writing.fresh import Names
 from onnx_roialign.graph.writing.unread import remove_unread
+from onnx_roialign.ops.nodes import is_roi_align
 
 __all__ = ["ConvertNodes", "check_types"]
 
@@ -59,7 +59,7 @@ class ConvertNodes(ir.passes.InPlacePass):
             for node in reversed(list(ir.traversal.RecursiveGraphIterator(owner))):
                 if node.graph is None:
                     continue  # removed with its last reader
-                if node.domain == "" and (node.domain, node.op_type) not in functions and not is_standard(node):
+                if node.domain == "" and (node.domain, node.op_type) not in functions and not is_roi_align(node):
                     self._convert(node, current)
             owner.opset_imports[""] = self._target
             modified = True
@@ -156,7 +156,7 @@ def check_types(model: ir.Model, target: int, known: Known) -> None:
         known: the types of its values.
     """
     for node in ir.traversal.RecursiveGraphIterator(model.graph):
-        lacking = lacking_type(node, target, known) if node.domain == "" and not is_standard(node) else None
+        lacking = lacking_type(node, target, known) if node.domain == "" and not is_roi_align(node) else None
         if lacking is not None:
             raise _refused(node, target, f"{lacking}, which opset {target} has not")
 
@@ -174,11 +174,11 @@ def _check(node: onnx.NodeProto, opset: int) -> None:
     try:
         onnx.checker.check_node(node, context)
     except Exception as error:  # the checker's own, and protobuf's
-        raise RoiAlignError(" ".join(str(error).split())) from error
+        raise RoiAlignError(one_line(error)) from error
 
 
 def _reason(error: Exception) -> str:
     """The converter's text without the line of its source that it starts with."""
-    text = " ".join(str(error).split())
+    text = one_line(error)
     match = re.search(r"No (Adapter|Previous).*|Unsupported.*", text) or re.search(r"Assertion.*", text)
     return match.group() if match else text

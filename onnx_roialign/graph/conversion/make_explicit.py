@@ -10,10 +10,11 @@ import onnx_ir as ir
 from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET, PRESETS
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.reading.change import largest_change
-from onnx_roialign.graph.reading.sites import Site, is_standard, sites
+from onnx_roialign.graph.reading.sites import Site, sites
 from onnx_roialign.graph.reading.value_types import Known
 from onnx_roialign.graph.repairs.state_meaning import as_private, import_private
 from onnx_roialign.ops import roi_align as private_op
+from onnx_roialign.ops.nodes import is_roi_align
 
 __all__ = ["MakeExplicit"]
 
@@ -46,7 +47,7 @@ class MakeExplicit(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Applies the rules; modified tells whether any node changed."""
         self._may_be_bfloat16 = _mentions_bfloat16(model, self._known)
-        roi_aligns = [site for site in sites(model) if is_standard(site.node)]
+        roi_aligns = [site for site in sites(model) if is_roi_align(site.node)]
         modified = [self._write(site) for site in roi_aligns]
         import_private(model)
         return ir.passes.PassResult(model, any(modified))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,8 @@ import onnx
 import onnx.inliner
 import onnx_ir as ir
 
-from onnx_roialign.definition import attributes as rules
-from onnx_roialign.definition import quantized
-from onnx_roialign.definition.attributes import Given
+from onnx_roialign.definition import checks as rules
+from onnx_roialign.definition.checks import Given
 from onnx_roialign.definition.onnx_form import relevant
 from onnx_roialign.definition.semantics import FIRST_OPSET, HALF_PIXEL_OPSET, Semantics
 from onnx_roialign.definition.sources import parse as parse_source
@@ -37,7 +35,8 @@ from onnx_roialign.onnx_model.file import Model, parse
 from onnx_roialign.onnx_model.scopes import default_opset, session_opset
 from onnx_roialign.onnx_model.soundness import defects
 from onnx_roialign.onnx_model.tensor_data import weightless
-from onnx_roialign.ops import roi_align as private_op
+from onnx_roialign.ops.nodes import input_names
+from onnx_roialign.ops.table import ANY_ROI_ALIGN, op_of
 
 __all__ = ["validate"]
 
@@ -153,7 +152,7 @@ def _read(proto: onnx.ModelProto, source: str | Semantics | None, wanted: Semant
 
 def _wrong_types(site: Site, known: Known) -> Iterator[Finding]:
     """What is known of the inputs, held to the rules that arrays are held to, one input at a time."""
-    names = private_op.QLINEAR_INPUTS if site.quantized else private_op.INPUTS
+    names = input_names(site.node)
     every = {name: given(site.input(name), known) for name in names}
     mend = fit(site, known)
     messages: dict[str, bool] = {}
@@ -170,10 +169,9 @@ def _wrong_types(site: Site, known: Known) -> Iterator[Finding]:
 
 def _broken_rule(site: Site, known: Mapping[str, Given], *, private: bool = False) -> str | None:
     """The first rule on types and shapes that what is known of a node's inputs breaks; None where it breaks none."""
-    names = private_op.QLINEAR_INPUTS if site.quantized else private_op.INPUTS
-    check: Callable[..., None] = quantized.check_signature if site.quantized else rules.check_signature
-    if private or (site.private and not site.quantized):
-        check = partial(check, rois_types=rules.TYPES)
+    names = input_names(site.node)
+    op = op_of(site.node) or (ANY_ROI_ALIGN if private else None)
+    check = op.check_signature if op else rules.check_signature
     try:
         check(*(known.get(name, Given(None, None)) for name in names))
     except RoiAlignError as error:

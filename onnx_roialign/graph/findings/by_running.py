@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 
+from onnx_roialign.arrays import FRAMEWORKS, FRAMEWORKS_16_BIT, Array, largest_difference, largest_finite
 from onnx_roialign.definition import reference
 from onnx_roialign.definition.semantics import PRESETS, Semantics
 from onnx_roialign.errors import RoiAlignError
@@ -22,17 +21,10 @@ from onnx_roialign.graph.reading.sites import Site, sites
 from onnx_roialign.graph.reading.value_types import known
 from onnx_roialign.graph.repairs import StateMeaning, WireBatchIndices
 from onnx_roialign.graph.writing.restore import read
-from onnx_roialign.sessions.trial import largest_difference
 
 __all__ = ["run_findings"]
 
-Array = npt.NDArray[Any]
 Expected = Mapping[str, Array] | Sequence[Array]
-
-# How far apart two answers may be and count as the same, relative to the largest number of the answer (at least 1).
-# Frameworks' recorded answers differ by 1.6e-5 at most, two Semantics that tell apart by 1e-2 and more.
-_TOLERANCE = 5e-5
-_TOLERANCE_16_BIT = 2e-2
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +94,7 @@ def _same(got: Array, want: Array) -> bool:
 
 
 def _allowed(want: Array) -> float:
-    finite = np.abs(want.astype(np.float64))
-    largest = float(np.max(finite[np.isfinite(finite)], initial=1.0))
-    return largest * (_TOLERANCE_16_BIT if want.dtype.itemsize == 2 else _TOLERANCE)
+    return max(largest_finite(want), 1.0) * (FRAMEWORKS_16_BIT if want.dtype.itemsize == 2 else FRAMEWORKS)
 
 
 def _wrong_output(expected: Mapping[str, Array], got: Sequence[Array]) -> Finding | None:

@@ -6,6 +6,7 @@ import onnx
 import onnx.checker
 import onnx.shape_inference
 
+from onnx_roialign.errors import one_line
 from onnx_roialign.graph.reading.value_types import inferable
 from onnx_roialign.onnx_model.scopes import bodies, name_domain_once, private_types
 from onnx_roialign.ops.nodes import is_ours
@@ -48,7 +49,7 @@ def refusal(model: onnx.ModelProto) -> str | None:
     try:
         onnx.checker.check_model(copy)
     except Exception as error:  # the checker's own, and protobuf's on a model that is too large
-        return " ".join(str(error).split())
+        return one_line(error)
     return None
 
 
@@ -58,5 +59,5 @@ def misfit_of_types(model: onnx.ModelProto) -> str | None:
         with known_to_onnx(private_types(model)):
             onnx.shape_inference.infer_shapes(inferable(model), check_type=True, strict_mode=True)
     except Exception as error:  # what a broken model makes onnx raise has no common base
-        return " ".join(str(error).split())
+        return one_line(error)
     return None

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnxruntime
 
-from onnx_roialign.errors import MissingPackageError, RoiAlignError
+from onnx_roialign.arrays import Array
+from onnx_roialign.errors import MissingPackageError, RoiAlignError, one_line
 from onnx_roialign.sessions.feeding import run_session
 from onnx_roialign.sessions.session import session
-from onnx_roialign.sessions.trial import one_line
 
 __all__ = ["Tap", "outputs", "tapped"]
-
-Array = npt.NDArray[Any]
 
 _NO_LOG = 4
 

@@ -12,9 +12,8 @@ import onnx_ir as ir
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.fusion.region import moved_from, nearest, through
-from onnx_roialign.graph.reading.sites import is_private, is_standard
 from onnx_roialign.graph.reading.values import constant
-from onnx_roialign.ops.nodes import read_attributes
+from onnx_roialign.ops.nodes import is_private, is_roi_align, read_attributes
 
 __all__ = ["Chain", "Level", "Pooler", "further", "poolers"]
 
@@ -109,7 +108,7 @@ def _chains(graph: ir.Graph) -> Iterator[tuple[ir.Value, list[ir.Node]]]:
     for node in graph:
         if node.op_type in _SCATTERS and node.domain == "" and len(node.inputs) == 3 and node.inputs[2] is not None:
             pooled = through(node.inputs[2], lambda one: one.op_type in _AROUND_POOLED).producer()
-            if pooled is not None and (is_standard(pooled) or is_private(pooled)):
+            if pooled is not None and (is_roi_align(pooled) or is_private(pooled)):
                 scattered[node] = pooled
     for node in scattered:
         if any(user in scattered and place == 0 for user, place in node.outputs[0].uses()):

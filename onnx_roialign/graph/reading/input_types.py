@@ -9,7 +9,8 @@ import numpy as np
 import onnx_ir as ir
 from onnx import helper
 
-from onnx_roialign.definition.attributes import TYPES, Given, coordinate_type
+from onnx_roialign.definition.checks import Given
+from onnx_roialign.definition.element_types import TYPES, coordinate_type
 from onnx_roialign.graph.reading.sites import Site
 from onnx_roialign.graph.reading.value_types import Known
 from onnx_roialign.onnx_model.operators import can_be_cast

@@ -9,30 +9,27 @@ import onnx
 import onnx.inliner
 import onnx_ir as ir
 
-from onnx_roialign.definition import quantized
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import FIRST_OPSET, HALF_PIXEL_OPSET, Semantics
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.reading.values import Values
 from onnx_roialign.onnx_model.scopes import function_scopes
-from onnx_roialign.ops import roi_align as private_op
 from onnx_roialign.ops.nodes import (
+    MODE,
     ONNX_DOMAINS,
-    ROI_ALIGN_INPUTS,
+    STANDARD_ATTRIBUTES,
+    input_names,
     is_ours,
+    is_quantized,
     is_roi_align,
+    is_single,
     read_attributes,
     wrong_inputs,
     wrong_outputs,
 )
 from onnx_roialign.ops.table import op_of
 
-__all__ = ["Problem", "Shift", "Site", "is_private", "is_quantized", "is_standard", "opset_of", "resolved", "sites"]
-
-STANDARD_ATTRIBUTES = (
-    *("output_height", "output_width", "sampling_ratio", "spatial_scale", "mode"),
-    "coordinate_transformation_mode",
-)
+__all__ = ["Problem", "Shift", "Site", "opset_of", "resolved", "sites"]
 
 # What a shift of the boxes before a RoiAlign can be part of its meaning by: half a pixel of the feature map, taken off
 # for a runtime that cannot (offset 0.5; 1.0: by the node too), and MindSpore's one pixel of the image at the end. Any
@@ -108,7 +105,7 @@ class Site:
     @property
     def private(self) -> bool:
         """Whether it is a private op, which carries its whole meaning."""
-        return is_private(self.node) or self.quantized
+        return op_of(self.node) is not None
 
     @property
     def quantized(self) -> bool:
@@ -117,7 +114,7 @@ class Site:
 
     def position(self, name: str) -> int:
         """The place of an input in the operator's schema."""
-        return _inputs(self.node).index(name)
+        return input_names(self.node).index(name)
 
     def input(self, name: str) -> ir.Value | None:
         """The input of that name in the operator's schema; None where the node does not have it."""
@@ -147,21 +144,6 @@ class Site:
         )
 
 
-def is_standard(node: ir.Node) -> bool:
-    """Whether the node is ONNX's RoiAlign."""
-    return node.op_type == "RoiAlign" and node.domain in ("", "ai.onnx")
-
-
-def is_private(node: ir.Node) -> bool:
-    """Whether the node is onnx_roialign::AnyRoiAlign, by any of its names."""
-    return node.op_type in private_op.OP_TYPES and node.domain == private_op.DOMAIN
-
-
-def is_quantized(node: ir.Node) -> bool:
-    """Whether the node is onnx_roialign::QLinearRoiAlign."""
-    return node.op_type == private_op.QLINEAR_OP_TYPE and node.domain == private_op.DOMAIN
-
-
 def opset_of(imports: Mapping[str, int]) -> int | None:
     """The version of ONNX's own operators among imports by domain; None where they are not imported."""
     return next((imports[domain] for domain in ONNX_DOMAINS if domain in imports), None)
@@ -183,14 +165,14 @@ def sites(model: ir.Model) -> Iterator[Site]:
     for owner, in_function in owners:
         opset = opset_of(owner.opset_imports)
         for node in ir.traversal.RecursiveGraphIterator(owner):
-            if is_standard(node) or is_private(node) or is_quantized(node):
+            if is_single(node):
                 yield _site(node, opset, values, in_function=in_function)
 
 
 def _site(node: ir.Node, opset: int | None, values: Values, *, in_function: bool) -> Site:
-    attributes, problems = (_read_standard if is_standard(node) else _read_private)(node, opset)
+    attributes, problems = (_read_standard if is_roi_align(node) else _read_private)(node, opset)
     problems += _wrong_inputs(node)
-    names = dict(zip(_inputs(node), node.inputs, strict=False))
+    names = dict(zip(input_names(node), node.inputs, strict=False))
     rois = names.get("rois")
     return Site(
         node,
@@ -205,10 +187,6 @@ def _site(node: ir.Node, opset: int | None, values: Values, *, in_function: bool
     )
 
 
-def _inputs(node: ir.Node) -> tuple[str, ...]:
-    return private_op.QLINEAR_INPUTS if is_quantized(node) else private_op.INPUTS
-
-
 def _proto(node: ir.Node) -> onnx.NodeProto:
     """The node's operator and attributes."""
     attributes = [ir.serde.serialize_attribute(attribute) for attribute in node.attributes.values()]
@@ -221,9 +199,9 @@ def _read_private(node: ir.Node, opset: int | None) -> tuple[Attributes, list[Pr
     del proto.attribute[:]
     proto.attribute.extend(readable)
     attributes = read_attributes(proto, opset)
-    if is_quantized(node):
+    if op := op_of(node):
         try:
-            quantized.check_attributes(attributes)
+            op.check_attributes(attributes)
         except RoiAlignError as error:
             problems.append(Problem("invalid-attribute", error.rule, False))
     return attributes, problems
@@ -237,10 +215,9 @@ def _read_standard(node: ir.Node, opset: int | None) -> tuple[Attributes, list[P
     known_opset = max(opset or FIRST_OPSET, FIRST_OPSET)
     readable, unreadable = _readable(_proto(node), known_opset)
     problems += unreadable
-    mode = "coordinate_transformation_mode"
-    if opset is not None and FIRST_OPSET <= opset < HALF_PIXEL_OPSET and mode in node.attributes:
-        text = f"{mode} must not be set below opset {HALF_PIXEL_OPSET}, got it at opset {opset}"
-        problems.append(Problem("unknown-attribute", text, True, mode))
+    if opset is not None and FIRST_OPSET <= opset < HALF_PIXEL_OPSET and MODE in node.attributes:
+        text = f"{MODE} must not be set below opset {HALF_PIXEL_OPSET}, got it at opset {opset}"
+        problems.append(Problem("unknown-attribute", text, True, MODE))
     proto = onnx.NodeProto(op_type="RoiAlign", attribute=readable)
     return read_attributes(proto, known_opset), problems
 
@@ -254,7 +231,8 @@ def _readable(node: onnx.NodeProto, opset: int) -> tuple[list[onnx.AttributeProt
 
 def _problem(node: onnx.NodeProto, attribute: onnx.AttributeProto, opset: int) -> Problem | None:
     name, standard = attribute.name, is_roi_align(node)
-    names = STANDARD_ATTRIBUTES if standard else tuple(name for name, _ in private_op.ATTRIBUTE_TYPES)
+    op = op_of(node)
+    names = tuple(STANDARD_ATTRIBUTES if op is None else dict(op.attributes))
     if name not in names:
         text = f"an attribute of {node.op_type} must be one of {', '.join(names)}, got {name!r}"
         return Problem("unknown-attribute", text, standard, name)
@@ -268,7 +246,7 @@ def _problem(node: onnx.NodeProto, attribute: onnx.AttributeProto, opset: int) -
 
 def _mendable(name: str, attribute: onnx.AttributeProto) -> bool:
     """Whether what an invalid attribute should be is known: a source decides the one, frameworks write -1 for 0."""
-    if name == "coordinate_transformation_mode":
+    if name == MODE:
         return True
     return name == "sampling_ratio" and attribute.type == onnx.AttributeProto.INT and attribute.i < 0
 
@@ -276,9 +254,8 @@ def _mendable(name: str, attribute: onnx.AttributeProto) -> bool:
 def _wrong_inputs(node: ir.Node) -> list[Problem]:
     inputs = ["" if one is None else one.name or "_" for one in node.inputs]
     outputs = [one.name or "" for one in node.outputs]
-    op = op_of(node.domain, node.op_type)
     told = (
-        ("invalid-input", wrong_inputs(node.op_type, ROI_ALIGN_INPUTS if op is None else op.inputs, inputs)),
+        ("invalid-input", wrong_inputs(node, inputs)),
         ("invalid-output", wrong_outputs(node.op_type, outputs)),
     )
     return [Problem(kind, text, False) for kind, text in told if text is not None]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET
-from onnx_roialign.graph.reading.sites import STANDARD_ATTRIBUTES, Site, sites
+from onnx_roialign.graph.reading.sites import Site, sites
+from onnx_roialign.ops.nodes import MODE, STANDARD_ATTRIBUTES
 
 __all__ = ["TidyAttributes"]
 
@@ -31,12 +32,12 @@ class TidyAttributes(ir.passes.InPlacePass):
 def _tidy(site: Site) -> bool:
     attributes = site.node.attributes
     removed = [name for name in attributes if name not in STANDARD_ATTRIBUTES]
-    mode = attributes.get("coordinate_transformation_mode")
+    mode = attributes.get(MODE)
     if mode is not None and (
         (site.opset is not None and site.opset < HALF_PIXEL_OPSET)
         or mode.value not in ("half_pixel", "output_half_pixel")
     ):
-        removed.append("coordinate_transformation_mode")
+        removed.append(MODE)
     for name in removed:
         del attributes[name]
     ratio = attributes.get("sampling_ratio")
