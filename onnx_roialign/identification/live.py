@@ -21,14 +21,20 @@ from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.errors import one_line
 from onnx_roialign.identification.probes import CHECKS, FIELD_PROBES, Call, Check, Probe
 from onnx_roialign.identification.recorded import RecordedCall, identify_recorded
-from onnx_roialign.identification.result import FIELDS, Evidence, Identified, Value, Verdict, combinations, conclude
+from onnx_roialign.identification.result import (
+    FIELDS,
+    PLACES,
+    Evidence,
+    Identified,
+    Value,
+    Verdict,
+    combinations,
+    conclude,
+)
 
 __all__ = ["Evidence", "Identified", "RecordedCall", "Subject", "identify", "identify_recorded"]
 
 Subject = Callable[[Array, Array, Array, Attributes], npt.ArrayLike]
-
-# The fields that say where a RoI lies on the map, whatever its size.
-_PLACES = ("start_shift", "offset", "end_shift")
 
 
 class _NoAnswerError(Exception):
@@ -73,11 +79,11 @@ def _semantics(found: dict[str, Value]) -> Semantics:
 
 
 def _blind(probe: Probe, found: dict[str, Value]) -> Evidence | None:
-    if probe.field in _PLACES:
+    if probe.field in PLACES:
         return None
     if probe.field == "max_start" and "max_rule" not in found:
         return _unseen(probe, "not probed: max_rule is not known")
-    if all(field in found for field in _PLACES):
+    if all(field in found for field in PLACES):
         return None
     return _unseen(probe, "not probed: where RoIs lie is not understood")
 
