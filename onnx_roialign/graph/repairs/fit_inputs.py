@@ -9,8 +9,8 @@ from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.reading.input_types import fit, given
 from onnx_roialign.graph.reading.sites import Site, sites
 from onnx_roialign.graph.reading.value_types import Known
-from onnx_roialign.graph.repairs.state_meaning import as_private, import_private
 from onnx_roialign.graph.writing.fresh import Names
+from onnx_roialign.graph.writing.private import as_private, import_private
 
 __all__ = ["FitInputs"]
 
