@@ -31,8 +31,9 @@ from onnx_roialign.graph.reading.value_types import Known
 from onnx_roialign.graph.reading.value_types import known as infer_known
 from onnx_roialign.graph.repairs.keep_boxes_wide import keeps_boxes_wide
 from onnx_roialign.graph.writing.restore import read
+from onnx_roialign.onnx_model.facts import read_facts
 from onnx_roialign.onnx_model.file import Model, parse
-from onnx_roialign.onnx_model.scopes import default_opset, session_opset
+from onnx_roialign.onnx_model.scopes import default_opset
 from onnx_roialign.onnx_model.soundness import defects
 from onnx_roialign.onnx_model.tensor_data import weightless
 from onnx_roialign.ops.nodes import input_names
@@ -129,7 +130,7 @@ def _read(proto: onnx.ModelProto, source: str | Semantics | None, wanted: Semant
         message = f"initializers must have data, got {len(missing)} without any, {missing[0]!r} the first"
         yield found("missing-weights", "", message, repairable=False)
     try:
-        session_opset(proto)
+        read_facts(proto).session_opset()
     except RoiAlignError as error:
         yield found("undecided-meaning", error.node or "", error.rule, repairable=False)
     model = read(proto)
