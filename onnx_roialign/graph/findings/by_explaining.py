@@ -14,7 +14,7 @@ from onnx_roialign.graph.findings.answers import is_same
 from onnx_roialign.graph.findings.finding import Finding, found
 from onnx_roialign.graph.findings.tap import outputs
 from onnx_roialign.graph.reading.meaning import source_names
-from onnx_roialign.graph.reading.value_types import known
+from onnx_roialign.graph.reading.value_types import infer_known
 from onnx_roialign.graph.repairs import StateMeaning, WireBatchIndices
 from onnx_roialign.graph.writing.restore import read
 
@@ -66,8 +66,8 @@ def _explanations(
 def _variant(model: onnx.ModelProto, meaning: Semantics, *, wired: bool) -> onnx.ModelProto | None:
     """The model with this meaning, and batch indices from the counts that nothing reads; None where there are none."""
     graph = read(model, weights=True)
-    seen = known(model, graph)
-    if wired and not WireBatchIndices(None, seen.shapes)(graph).modified:
+    seen = infer_known(model, graph)
+    if wired and not WireBatchIndices(None, seen)(graph).modified:
         return None
     StateMeaning(meaning, seen, exact=True, always_private=True)(graph)
     return ir.to_proto(graph)

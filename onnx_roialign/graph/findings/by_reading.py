@@ -16,14 +16,13 @@ from onnx_roialign.definition.semantics import FIRST_OPSET, HALF_PIXEL_OPSET, Se
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.findings.finding import Finding, found
 from onnx_roialign.graph.findings.onnx_says import misfit_of_types, refusal
-from onnx_roialign.graph.reading.batch import always_first_image, counts_for
+from onnx_roialign.graph.reading.batch import always_first_image, counts_for, images_of
 from onnx_roialign.graph.reading.input_types import fit, given
 from onnx_roialign.graph.reading.meaning import differences, seen_from
 from onnx_roialign.graph.reading.narrow import FINE, NARROW, Narrow, exact_up_to
 from onnx_roialign.graph.reading.sites import Site, sites
 from onnx_roialign.graph.reading.stride import Strides, extent
-from onnx_roialign.graph.reading.value_types import Known
-from onnx_roialign.graph.reading.value_types import known as infer_known
+from onnx_roialign.graph.reading.value_types import Known, infer_known
 from onnx_roialign.graph.repairs.keep_boxes_wide import keeps_boxes_wide
 from onnx_roialign.graph.writing.restore import read
 from onnx_roialign.onnx_model.facts import read_facts
@@ -147,7 +146,7 @@ def _broken_rule(site: Site, known: Mapping[str, Given], *, private: bool = Fals
 def _indices(site: Site, known: Known, counts: ir.Value | None) -> Iterator[Finding]:
     if not always_first_image(site):
         return
-    images = (known.shape(site.input("X")) or ("",))[0]
+    images = images_of(site, known)
     if counts is not None and not site.in_function and images != 1:
         message = f"batch_indices must follow the RoI counts {counts.name!r}, which nothing reads, got constant zeros"
         yield found("zero-batch-indices", site.name, message, repairable=True)

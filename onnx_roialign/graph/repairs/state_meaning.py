@@ -141,6 +141,8 @@ def _write_standard(site: Site, standard: Standard, known: Known, names: Names) 
         boxes = tape.op("Add", [boxes, shift])
         for made, suffix in zip(tape.nodes, ("shift", "shifted_rois"), strict=True):
             made.name = made.outputs[0].name = names.fresh(f"{site.name}/{suffix}")
+        known.tell(shift, kind, (4,))
+        known.tell(boxes, kind, known.shape(before))
         node.graph.insert_before(node, tape.nodes)
     if boxes is not before:
         node.replace_input_with(1, boxes)
