@@ -19,9 +19,10 @@ def main() -> int:
 
 def _run() -> int:
     with imported_for("the conformance suite"):
-        import onnxruntime
         from rich.console import Console
         from rich.progress import Progress
+
+        from onnx_roialign.sessions.silent import NOTHING, log_only
 
         from .report import exit_code, remarks, table
 
@@ -30,7 +31,7 @@ def _run() -> int:
     from .known_failures import known_failures
     from .runner import run
 
-    onnxruntime.set_default_logger_severity(4)  # the builtin kernel warns of its max mode at every session
+    log_only(NOTHING)  # the builtin kernel warns of its max mode at every session
     backends = all_backends()
     known = known_failures()
     with Progress(console=Console(stderr=True), transient=True) as progress:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import onnxruntime
 import onnxruntime.capi.onnxruntime_pybind11_state as _runtime_errors
 
 from onnx_roialign.arrays import Array
@@ -15,12 +14,11 @@ from onnx_roialign.engines.native import available_isas
 from onnx_roialign.errors import one_line
 from onnx_roialign.ops.evaluator import reference_evaluator
 from onnx_roialign.sessions.session import session
+from onnx_roialign.sessions.silent import silent_options
 
 from .cases import Case
 
 __all__ = ["Backend", "Unsupported", "all_backends"]
-
-_NO_LOG = 4  # ONNX Runtime's log severity "fatal": its text is in the exception
 
 
 class Unsupported(Exception):  # noqa: N818 not an error: an answer
@@ -68,8 +66,7 @@ def _native(isa: str, case: Case) -> Mapping[str, Array]:
 
 
 def _in_session(engine: str, case: Case, isa: str | None = None) -> Mapping[str, Array]:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _NO_LOG
+    options = silent_options()
     if isa is not None:
         options.add_session_config_entry("onnx_roialign.isa", isa)
     try:

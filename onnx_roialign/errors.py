@@ -27,16 +27,18 @@ class RoiAlignError(ValueError):
     Attributes:
         rule: the text without the node.
         node: name of the node of the model that it happened in; None where it concerns no node.
+        subject: name of the one input or attribute that breaks the rule; empty where it is another thing, or several.
     """
 
-    def __init__(self, rule: str = "", *, node: str | None = None) -> None:
+    def __init__(self, rule: str = "", *, node: str | None = None, subject: str = "") -> None:
         super().__init__(rule if node is None else f"{rule} (node {node!r})")
         self.rule = rule
         self.node = node
+        self.subject = subject
 
     def in_node(self, name: str) -> RoiAlignError:
         """The same error, saying which node of the model it happened in."""
-        return RoiAlignError(str(self), node=name)
+        return type(self)(self.rule, node=name, subject=self.subject)
 
 
 class ModelError(RoiAlignError):

@@ -26,13 +26,13 @@ from onnx_roialign.definition.onnx_form import coordinate_mode
 from onnx_roialign.engines import native
 from onnx_roialign.errors import one_line
 from onnx_roialign.sessions.session import session
+from onnx_roialign.sessions.silent import silent_options
 
 __all__ = ["OURS", "PEERS", "Engine", "Prepared", "find_engines", "session_on"]
 
 OURS = "ours"
 _ISA_ENTRY = "onnx_roialign.isa"  # read by the library when it is registered
 _OPSET = 16  # the newest that ONNX Runtime has a kernel of its own for
-_NO_LOG = 4
 _SIXTEEN_BIT = ("float16", "bfloat16")
 
 
@@ -121,9 +121,8 @@ def _onnxruntime(workload: Workload, threads: int) -> Prepared:
 
 
 def _options(threads: int) -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
+    options = silent_options()
     options.intra_op_num_threads = threads
-    options.log_severity_level = _NO_LOG
     return options
 
 

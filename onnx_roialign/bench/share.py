@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from onnx_roialign.bench.race import settle
 from onnx_roialign.errors import one_line
 from onnx_roialign.sessions.session import session
+from onnx_roialign.sessions.silent import silent_options
 
 __all__ = ["ENGINES", "Share", "measure_shares"]
 
 ENGINES = ("native", "builtin")
-_NO_LOG = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +96,8 @@ def _run(running: onnxruntime.InferenceSession, feeds: Mapping[str, NDArray[Any]
 
 
 def _options(prefix: Path, threads: int) -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _NO_LOG
+    options = silent_options(profile=prefix)
     options.intra_op_num_threads = threads
-    options.enable_profiling = True
-    options.profile_file_prefix = str(prefix)
     return options
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import onnxruntime
 import typer
 from rich.console import Console
 from rich.progress import Progress
@@ -27,6 +26,7 @@ from onnx_roialign.engines.native import available_isas
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
 from onnx_roialign.onnx_model.inputs import check_repeat, given_inputs, made_inputs, read_model
+from onnx_roialign.sessions.silent import NOTHING, log_only
 
 __all__ = ["bench"]
 
@@ -34,7 +34,6 @@ _MODES = ("avg", "max")
 _RIVAL = "onnxruntime"
 _REPEAT, _REPEAT_SWEEP, _REPEAT_MODEL = 15, 9, 10
 _SWEEP_SECONDS = 2.0  # per case; 16 times as long where ours comes out slower at first
-_NO_LOG = 4
 _FILE_WIDTH = 120
 _MOST_THREADS = 1024
 
@@ -94,7 +93,7 @@ def bench(
         mode=_chosen("--mode", mode, _MODES)[0],
         repeat=default_repeat if repeat is None else repeat,
     )
-    onnxruntime.set_default_logger_severity(_NO_LOG)  # its kernel for mode max warns of its own past at each session
+    log_only(NOTHING)  # its kernel for mode max warns of its own past at each session
     console = Console()
     if not console.is_terminal:  # a file has no width
         console.width = max(console.width, _FILE_WIDTH)

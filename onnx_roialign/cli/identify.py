@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 __all__ = ["explain", "identify"]
 
-_SILENT = 4  # ONNX Runtime's severity "fatal": it warns of max mode on its default logger, which is evidence here
 _STYLES = (("decided", "green"), ("hidden", "dim"), ("odd", "bold red"))
 
 # A picture shows each bin; with more of them a bin is less than a dot.
@@ -94,12 +93,11 @@ def _subject(subject: str, engine: str | None, node: str | None) -> tuple[Subjec
         if engine is not None or node is not None:
             raise RoiAlignError(f"--engine and --node must be given with a model, got the function {subject!r}")
         return _function(subject), None, None
-    import onnxruntime
-
     from onnx_roialign.identification.node import find_node
     from onnx_roialign.onnx_model.soundness import sound
+    from onnx_roialign.sessions.silent import NOTHING, log_only
 
-    onnxruntime.set_default_logger_severity(_SILENT)
+    log_only(NOTHING)  # onnxruntime warns of max mode on its default logger, which is evidence here
     probed = find_node(sound(read_model(Path(subject))), node, Path(subject))
     engine = "builtin" if engine is None else engine
     return probed.on(engine), probed, engine

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import numpy as np
-import onnxruntime
 import typer
 import typer.core
 from rich.console import Console
@@ -34,6 +33,7 @@ from onnx_roialign.onnx_model.inputs import check_repeat, given_inputs, made_inp
 from onnx_roialign.onnx_model.soundness import sound
 from onnx_roialign.sessions.apart import try_engine_apart
 from onnx_roialign.sessions.session import ENGINES
+from onnx_roialign.sessions.silent import ERRORS_ONLY, log_only
 from onnx_roialign.sessions.trial import Trial
 
 __all__ = ["app", "main"]
@@ -216,5 +216,5 @@ app.command()(cli_probe.explain)
 
 def main() -> None:
     """Entry point of the command onnx-roialign."""
-    onnxruntime.set_default_logger_severity(3)  # what it warns of on the way would stand between our lines
+    log_only(ERRORS_ONLY)  # what it warns of on the way would stand between our lines
     app()

@@ -12,8 +12,7 @@ Particular to torchvision (0.27, its CPU kernel):
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -39,9 +38,6 @@ from onnx_roialign.frameworks.common import (
 )
 from onnx_roialign.frameworks.torchvision_pyramid import TYPES, MultiScaleRoIAlign
 from onnx_roialign.onnx_model.writer import GraphWriter
-
-if TYPE_CHECKING:
-    import onnxruntime
 
 __all__ = ["MultiScaleRoIAlign", "RoIAlign", "roi_align", "roi_align_quantized"]
 
@@ -275,12 +271,13 @@ def roi_align_quantized(
     quantized.check(*arrays, attributes)  # the session's own errors are onnxruntime's
     rows = np.column_stack([images.astype(np.float32), rois])
     feeds = dict(zip(("input", "scale", "zero_point", "boxes"), (*arrays[:3], rows), strict=True))
-    return np.asarray(_quantized_session(attributes, X.dtype.name).run(None, feeds)[0])
+    return _quantized_engine(attributes, X.dtype.name)(feeds)
 
 
 @functools.lru_cache(maxsize=16)
-def _quantized_session(attributes: Attributes, dtype: str) -> onnxruntime.InferenceSession:
-    """The library's direct call takes floats only."""
+def _quantized_engine(attributes: Attributes, dtype: str) -> Callable[[Mapping[str, Array]], Array]:
+    """The library in a session: its direct call takes floats only."""
     with imported_for("roi_align_quantized() on engine 'native'"):
         from onnx_roialign.sessions.session import session
-    return session(_quantized_model(attributes, dtype, 16))
+    running = session(_quantized_model(attributes, dtype, 16))
+    return lambda feeds: np.asarray(running.run(None, dict(feeds))[0])

@@ -6,8 +6,8 @@ from onnx_roialign.extras import imported_for
 
 with imported_for("onnx_roialign.graph"):
     from onnx_roialign.graph.conversion.opset import convert_opset, make_explicit
-    from onnx_roialign.graph.findings.by_reading import validate
     from onnx_roialign.graph.findings.finding import Finding
+    from onnx_roialign.graph.findings.validation import validate
     from onnx_roialign.graph.fusion.fuse import Fused, FusedPart, fuse
     from onnx_roialign.graph.fusion.unfuse import unfuse
     from onnx_roialign.graph.repairs.repair import repair

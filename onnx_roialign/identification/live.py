@@ -21,14 +21,20 @@ from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.errors import one_line
 from onnx_roialign.identification.probes import CHECKS, FIELD_PROBES, Call, Check, Probe
 from onnx_roialign.identification.recorded import RecordedCall, identify_recorded
-from onnx_roialign.identification.result import FIELDS, Evidence, Identified, Value, Verdict, combinations, conclude
+from onnx_roialign.identification.result import (
+    FIELDS,
+    PLACES,
+    Evidence,
+    Identified,
+    Value,
+    Verdict,
+    combinations,
+    conclude,
+)
 
 __all__ = ["Evidence", "Identified", "RecordedCall", "Subject", "identify", "identify_recorded"]
 
 Subject = Callable[[Array, Array, Array, Attributes], npt.ArrayLike]
-
-# The fields that say where a RoI lies on the map, whatever its size.
-_PLACES = ("start_shift", "offset", "end_shift")
 
 
 class _NoAnswerError(Exception):
@@ -73,11 +79,11 @@ def _semantics(found: dict[str, Value]) -> Semantics:
 
 
 def _blind(probe: Probe, found: dict[str, Value]) -> Evidence | None:
-    if probe.field in _PLACES:
+    if probe.field in PLACES:
         return None
     if probe.field == "max_start" and "max_rule" not in found:
         return _unseen(probe, "not probed: max_rule is not known")
-    if all(field in found for field in _PLACES):
+    if all(field in found for field in PLACES):
         return None
     return _unseen(probe, "not probed: where RoIs lie is not understood")
 
@@ -97,9 +103,11 @@ def _probe(fn: Subject, probe: Probe, found: Semantics) -> Evidence:
     listed = set(FIELDS[probe.field])
     if any(value in listed for value in fitting):
         fitting = [value for value in fitting if value in listed]
-    value, reason = None, ""
-    if not fitting:
-        reason = _no_value(probe, calls, found, seen)
+    value, averaged = None, not fitting and _averages(probe, calls, found, seen)
+    if averaged:
+        reason = "mode 'max' answers the average: it is not supported"
+    elif not fitting:
+        reason = "no value fits"
     elif len(fitting) > 1:
         reason = f"{probe.hidden_by or 'the values answer alike'}: all of {_listed(fitting)} fit"
     else:
@@ -107,8 +115,7 @@ def _probe(fn: Subject, probe: Probe, found: Semantics) -> Evidence:
         reason = f"{value!r} alone fits"
         if value not in listed:
             reason += ", which none of the presets has"
-    supported = reason != _AVERAGED
-    verdict: Verdict = "decided" if len(fitting) == 1 else "hidden" if fitting or not supported else "odd"
+    verdict: Verdict = "decided" if len(fitting) == 1 else "hidden" if fitting or averaged else "odd"
     shown = [(value, reading) for value, reading in expected if value in listed or value in fitting]
     return Evidence(
         subject=probe.field,
@@ -118,19 +125,16 @@ def _probe(fn: Subject, probe: Probe, found: Semantics) -> Evidence:
         expected=tuple((value, _numbers(reading)) for value, reading in shown),
         seen=_numbers(seen),
         reason=reason,
-        fitting=tuple(fitting) if supported else FIELDS[probe.field],
+        fitting=FIELDS[probe.field] if averaged else tuple(fitting),
     )
 
 
-_AVERAGED = "mode 'max' answers the average: it is not supported"
-
-
-def _no_value(probe: Probe, calls: tuple[Call, ...], found: Semantics, seen: Array) -> str:
-    if probe.field == "max_rule":
-        averages = [replace(call, attributes=replace(call.attributes, mode="avg")) for call in calls]
-        if _fits(probe.read([_ours(call, found) for call in averages]), seen):
-            return _AVERAGED
-    return "no value fits"
+def _averages(probe: Probe, calls: tuple[Call, ...], found: Semantics, seen: Array) -> bool:
+    """Whether calls for maxima were answered with averages."""
+    if probe.field != "max_rule":
+        return False
+    averages = [replace(call, attributes=replace(call.attributes, mode="avg")) for call in calls]
+    return _fits(probe.read([_ours(call, found) for call in averages]), seen)
 
 
 def _values(probe: Probe, seen: Array, found: Semantics) -> Iterator[Value]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy.typing as npt
 import onnx
-import onnxruntime
 from onnx.reference import ReferenceEvaluator
 
 from onnx_roialign.arrays import Array
@@ -23,6 +22,7 @@ from onnx_roialign.ops.evaluator import reference_evaluator
 from onnx_roialign.ops.nodes import is_private, is_roi_align, read_attributes
 from onnx_roialign.ops.roi_align import DOMAIN
 from onnx_roialign.sessions.session import ENGINES, session
+from onnx_roialign.sessions.silent import silent_options
 
 __all__ = ["PROBED_ENGINES", "ProbedNode", "find_node"]
 
@@ -31,7 +31,6 @@ _Run = Callable[[Array, Array, Array], npt.ArrayLike]
 # The engines of a session, and onnx.reference with our op in it and with its own.
 PROBED_ENGINES = (*ENGINES, "evaluator", "onnx.reference")
 
-_NO_LOG = 4  # ONNX Runtime's severity "fatal": a refusal is evidence, which is reported
 _FIRST_IR_VERSION = 8  # read by every onnxruntime that runs here, and by opset 10 models too
 
 
@@ -89,9 +88,7 @@ class ProbedNode:
 
 def _start(model: onnx.ModelProto, engine: str) -> _Run:
     if engine in ENGINES:
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = _NO_LOG
-        runner: Any = session(model, options, engine=engine)
+        runner: Any = session(model, silent_options(), engine=engine)
     else:
         runner = reference_evaluator(model) if engine == "evaluator" else ReferenceEvaluator(model)
 

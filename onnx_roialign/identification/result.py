@@ -10,27 +10,29 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
-from onnx_roialign.definition.semantics import PRESETS, Semantics
+from onnx_roialign.definition import semantics
+from onnx_roialign.definition.semantics import CHOICES, PRESETS, Semantics
 
-__all__ = ["FIELDS", "Evidence", "Identified", "Value", "Verdict", "combinations", "conclude"]
+__all__ = ["FIELDS", "PLACES", "Evidence", "Identified", "Value", "Verdict", "combinations", "conclude"]
 
 Value = float | str | None
 Verdict = Literal["decided", "hidden", "odd"]
 
+# The fields that say where a RoI lies on the map, whatever its size.
+PLACES = ("start_shift", "offset", "end_shift")
+
+
+def _values(field: str) -> tuple[Value, ...]:
+    if field in CHOICES:
+        return CHOICES[field]
+    seen: dict[Value, None] = dict.fromkeys(getattr(meaning, field) for meaning in (*PRESETS.values(), Semantics()))
+    return tuple(sorted(seen, key=lambda value: value is not None))
+
+
 # The values of each field that a RoIAlign is known to have (those of the presets), in the order in which they are
 # tried.
 FIELDS: Mapping[str, tuple[Value, ...]] = MappingProxyType(
-    {
-        "start_shift": (0.0, 0.5),
-        "offset": (0.0, 0.5),
-        "end_shift": (0.0, 1.0, 0.5),
-        "min_size": (None, 1.0),
-        "adaptive": ("ceil", "floor"),
-        "empty": ("zero", "nan"),
-        "max_rule": ("corners", "samples"),
-        "max_start": (None, 0.0, -10000.0),
-        "border": ("inclusive", "exclusive"),
-    }
+    {field: _values(field) for field in (*PLACES, *(name for name in semantics.FIELDS if name not in PLACES))}
 )
 
 

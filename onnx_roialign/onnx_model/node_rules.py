@@ -9,6 +9,7 @@ from onnx import helper
 
 from onnx_roialign.definition import checks
 from onnx_roialign.definition.checks import Given
+from onnx_roialign.onnx_model.facts import ModelFacts
 from onnx_roialign.onnx_model.scopes import Scope, infer, scopes
 from onnx_roialign.onnx_model.tensor_data import without_weights
 from onnx_roialign.ops.nodes import check_form, in_node, is_ours
@@ -19,7 +20,7 @@ __all__ = ["check_nodes"]
 _UNKNOWN = Given(None, None)
 
 
-def check_nodes(model: onnx.ModelProto) -> None:
+def check_nodes(model: ModelFacts) -> None:
     """Checks every RoiAlign of a model, ONNX's and the private ones, in every graph and function.
 
     Types and shapes are looked at as far as ONNX infers them; in functions they are not known.
@@ -27,11 +28,10 @@ def check_nodes(model: onnx.ModelProto) -> None:
     Raises:
         RoiAlignError: the first rule that a node breaks; the text names it and the node.
     """
-    found = [(scope, node) for scope in scopes(model) for node in scope.nodes if is_ours(node)]
-    for scope, node in found:
+    for scope, node in model.roi_aligns:
         check_form(node, scope.opset)
-    if found:
-        for scope in scopes(infer(without_weights(model))):
+    if model.roi_aligns:
+        for scope in scopes(infer(without_weights(model.proto))):
             nodes = [node for node in scope.nodes if is_ours(node)]
             values = _values(scope) if nodes else {}
             for node in nodes:

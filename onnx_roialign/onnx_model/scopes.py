@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,25 +9,23 @@ from typing import Any
 import onnx
 import onnx.shape_inference
 
-from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.ops.nodes import ONNX_DOMAINS, is_explicit, is_roi_align
+from onnx_roialign.ops.nodes import ONNX_DOMAINS
 from onnx_roialign.ops.schema import known_to_onnx
 from onnx_roialign.ops.table import op_of
 
 __all__ = [
-    "OpsetConflictError",
     "Scope",
     "bodies",
     "default_opset",
-    "external_data_size",
+    "external_files",
     "function_scopes",
+    "graph_scopes",
     "has_external_data",
     "infer",
     "name_domain_once",
     "private_types",
     "scopes",
-    "session_opset",
 ]
 
 
@@ -53,8 +50,13 @@ class Scope:
 
 def scopes(model: onnx.ModelProto) -> Iterator[Scope]:
     """The model's graph, its functions, and every body of If, Loop and Scan in them."""
-    yield from _graph_scopes(model.graph, Scope((), default_opset(model.opset_import), {}))
+    yield from graph_scopes(model)
     yield from function_scopes(model)
+
+
+def graph_scopes(model: onnx.ModelProto) -> Iterator[Scope]:
+    """The model's graph, and every body in it."""
+    yield from _graph_scopes(model.graph, Scope((), default_opset(model.opset_import), {}))
 
 
 def function_scopes(model: onnx.ModelProto) -> Iterator[Scope]:
@@ -132,52 +134,11 @@ def default_opset(imports: Sequence[onnx.OperatorSetIdProto]) -> int | None:
 
 def has_external_data(model: onnx.ModelProto) -> bool:
     """Whether an initializer of the model lies in another file."""
-    return next(_external(model), None) is not None
+    return any(next(external_files(scope), None) is not None for scope in scopes(model))
 
 
-def external_data_size(model: onnx.ModelProto, folder: str) -> int:
-    """Bytes of the files in the folder that the model's initializers lie in; of those that are there."""
-    entries = (entry for tensor in _external(model) for entry in tensor.external_data)
-    files = {os.path.join(folder, entry.value) for entry in entries if entry.key == "location"}
-    return sum(os.path.getsize(file) for file in files if os.path.isfile(file))
-
-
-def _external(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    for scope in scopes(model):
-        for tensor in () if scope.graph is None else scope.graph.initializer:
-            if tensor.data_location == onnx.TensorProto.EXTERNAL:
-                yield tensor
-
-
-class OpsetConflictError(RoiAlignError):
-    """One opset must tell the meaning of nodes without coordinate_transformation_mode, and two that disagree do."""
-
-
-def session_opset(model: onnx.ModelProto) -> int | None:
-    """The opset that tells the kernels of a session what a RoiAlign without coordinate_transformation_mode means.
-
-    A session has one such number, while every function of the model has an opset of its own.
-
-    Returns:
-        The opset of the nodes without the attribute; None where there is none, or it is not known.
-
-    Raises:
-        OpsetConflictError: nodes without the attribute lie in opsets that disagree on what that means.
-    """
-    undecided = [
-        (scope.opset, node)
-        for scope in scopes(model)
-        for node in scope.nodes
-        if is_roi_align(node) and scope.opset is not None and not is_explicit(node)
-    ]
-    if not undecided:
-        return None
-    first = undecided[0][0]
-    for opset, node in undecided:
-        if (opset < HALF_PIXEL_OPSET) != (first < HALF_PIXEL_OPSET):
-            raise OpsetConflictError(
-                "coordinate_transformation_mode must be set where the opsets of a model and its functions disagree on "
-                f"its default, got nodes without it at opsets {first} and {opset}; write the attribute into the nodes",
-                node=node.name,
-            )
-    return first
+def external_files(scope: Scope) -> Iterator[str]:
+    """The file that an initializer of a graph lies in, by its name beside the model, for each that lies in another."""
+    for tensor in () if scope.graph is None else scope.graph.initializer:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            yield next((entry.value for entry in tensor.external_data if entry.key == "location"), "")

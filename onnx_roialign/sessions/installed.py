@@ -11,10 +11,10 @@ import onnxruntime
 from onnx import TensorProto, helper
 
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError
+from onnx_roialign.sessions.silent import silent_options
 
 __all__ = ["has_builtin_kernel", "loads_opset", "opset_explained"]
 
-_NO_LOG = 4  # onnxruntime's severity "fatal": a refusal is the answer
 _IR_VERSION = 8  # read by every onnxruntime that runs here
 
 
@@ -65,10 +65,8 @@ def _loads(op_type: str, inputs: Sequence[onnx.ValueInfoProto], shape: Sequence[
     output = helper.make_tensor_value_info("Y", TensorProto.FLOAT, shape)
     graph = helper.make_graph([node], "probe", inputs, [output])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=_IR_VERSION)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _NO_LOG
     try:
-        onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+        onnxruntime.InferenceSession(model.SerializeToString(), silent_options(), ["CPUExecutionProvider"])
     except Exception:  # whatever it raises, it has no such kernel
         return False
     return True

@@ -13,8 +13,8 @@ import onnxruntime
 from onnx.external_data_helper import load_external_data_for_model
 
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError
+from onnx_roialign.onnx_model.facts import ModelFacts
 from onnx_roialign.onnx_model.file import PROTOBUF_LIMIT, to_bytes
-from onnx_roialign.onnx_model.scopes import external_data_size, has_external_data
 
 __all__ = [
     "Source",
@@ -93,21 +93,22 @@ class Source(NamedTuple):
     folder: str | None = None
 
 
-def packed(model: onnx.ModelProto, folder: str | None, *, whole: bool = False) -> Source:
+def packed(model: onnx.ModelProto, facts: ModelFacts, *, whole: bool = False) -> Source:
     """A model as bytes.
 
     Args:
-        model: may be changed.
-        folder: of the file that the model was read from; None: it came as bytes.
+        model: the model that was read, or a copy of it; may be changed.
+        facts: of the model that was read.
         whole: whether external data is taken in where all of it goes into a protobuf message.
 
     Raises:
         RoiAlignError: more than protobuf can write, or than this onnxruntime reads beside a model in bytes.
     """
-    if folder is None or not has_external_data(model):
+    folder = facts.folder
+    if folder is None or not facts.external_files:
         return Source(to_bytes(model))
     old = version() < _FOLDER_ENTRY_SINCE
-    if (whole or old) and external_data_size(model, folder) < PROTOBUF_LIMIT:
+    if (whole or old) and facts.external_size() < PROTOBUF_LIMIT:
         load_external_data_for_model(model, folder)
         return Source(to_bytes(model))
     if old:

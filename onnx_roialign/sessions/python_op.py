@@ -26,6 +26,7 @@ import onnxruntime_extensions
 from onnx_roialign.arrays import Array
 from onnx_roialign.definition.element_types import ElementType
 from onnx_roialign.errors import RoiAlignError, one_line
+from onnx_roialign.onnx_model.facts import ModelFacts
 from onnx_roialign.ops.table import OPS
 from onnx_roialign.sessions.options import Source, config_entry, has_own_threads, packed
 from onnx_roialign.sessions.own_session import OwnSession
@@ -164,8 +165,7 @@ def _shared() -> _Shared:
 
 
 def session(
-    model: onnx.ModelProto,
-    folder: str | None,
+    model: ModelFacts,
     options: onnxruntime.SessionOptions | None,
     arguments: Mapping[str, Any],
     providers: object,
@@ -174,8 +174,7 @@ def session(
     """Builds a session of a rewritten copy of the model.
 
     Args:
-        model: without its external data.
-        folder: where that lies; None: there is none, or it is where onnxruntime looks by itself.
+        model: what was read of it.
         options: gain the Python ops; None: new ones.
         arguments: further ones of `onnxruntime.InferenceSession`.
         providers: as onnxruntime takes them.
@@ -186,7 +185,7 @@ def session(
     """
     name = uuid.uuid4().hex
     call = _shared().calls[name] = _Call()
-    source = packed(rewrite(model, name), folder, whole=True)
+    source = packed(rewrite(model, name), model, whole=True)
 
     def prepare(used: onnxruntime.SessionOptions, _: object) -> Source:
         record(used)

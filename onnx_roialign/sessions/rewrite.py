@@ -15,8 +15,9 @@ from onnx_roialign.definition.element_types import FLOATS
 from onnx_roialign.definition.semantics import FIELDS, Semantics
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.onnx_model.expanded import expanded
+from onnx_roialign.onnx_model.facts import ModelFacts, read_facts
 from onnx_roialign.onnx_model.operators import can_be_cast, type_name
-from onnx_roialign.onnx_model.scopes import Scope, function_scopes, infer, scopes
+from onnx_roialign.onnx_model.scopes import Scope, infer, scopes
 from onnx_roialign.ops import roi_align as private_op
 from onnx_roialign.ops.nodes import in_node, is_ours, is_private, is_roi_align, read_attributes
 from onnx_roialign.ops.table import ANY_ROI_ALIGN, op_of
@@ -38,7 +39,7 @@ TEXTS = ("session", "node", *PLAIN, *FIELDS)
 _CAST_TYPES = tuple(one.number for one in FLOATS if one.bits == 16)
 
 
-def with_private_ops(model: onnx.ModelProto) -> onnx.ModelProto:
+def with_private_ops(model: ModelFacts) -> onnx.ModelProto:
     """A copy in which every RoiAlign is the private op, by the name that no provider of onnxruntime knows.
 
     It means the same whatever the opset, on any session options. Nodes keep their names.
@@ -60,20 +61,20 @@ def with_private_ops(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-def _copy(model: onnx.ModelProto, domain: str, version: int) -> onnx.ModelProto:
+def _copy(model: ModelFacts, domain: str, version: int) -> onnx.ModelProto:
     """A copy that imports the domain, RoiAligns in functions being laid bare where onnx can inline them."""
-    if any(is_ours(node) for scope in function_scopes(model) for node in scope.nodes):
-        copy = onnx.inliner.inline_local_functions(model)
+    if model.in_functions:
+        copy = onnx.inliner.inline_local_functions(model.proto)
     else:
         copy = onnx.ModelProto()
-        copy.CopyFrom(model)
+        copy.CopyFrom(model.proto)
     for owner in (copy, *copy.functions):
         if not any(entry.domain == domain for entry in owner.opset_import):
             owner.opset_import.append(helper.make_opsetid(domain, version))
     return copy
 
 
-def rewrite(model: onnx.ModelProto, session: str) -> onnx.ModelProto:
+def rewrite(model: ModelFacts, session: str) -> onnx.ModelProto:
     """Rewrites every RoiAlign of the model's graphs and functions, ONNX's and the private ones.
 
     MultiScaleRoiAlign and PasteMasks, which have any number of inputs or none to interpolate, are expanded before.
@@ -88,8 +89,9 @@ def rewrite(model: onnx.ModelProto, session: str) -> onnx.ModelProto:
     Raises:
         RoiAlignError: an attribute of the wrong type or value; the text names it and the node.
     """
-    copy = _copy(expanded(model), DOMAIN, 1)
-    inferred = infer(with_private_ops(copy))  # of whose outputs onnx knows the rank, whatever is known of the inputs
+    copy = _copy(read_facts(expanded(model.proto)), DOMAIN, 1)
+    # of whose outputs onnx knows the rank, whatever is known of the inputs
+    inferred = infer(with_private_ops(read_facts(copy)))
     found = 0
     for scope, typed in zip(tuple(scopes(copy)), scopes(inferred), strict=True):
         if scope.graph is not None and typed.graph is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import onnx
@@ -14,10 +14,10 @@ from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET
 from onnx_roialign.engines.native import library_path
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
+from onnx_roialign.onnx_model.facts import ModelFacts, OpsetConflictError, read_facts
 from onnx_roialign.onnx_model.file import Model, format_of, parse, to_bytes
 from onnx_roialign.onnx_model.node_rules import check_nodes
-from onnx_roialign.onnx_model.scopes import OpsetConflictError, default_opset, scopes, session_opset
-from onnx_roialign.ops.nodes import is_ours
+from onnx_roialign.onnx_model.scopes import default_opset
 from onnx_roialign.sessions.installed import opset_explained
 from onnx_roialign.sessions.options import Source, check_version, config_entry, has_own_threads, packed, usable_cores
 from onnx_roialign.sessions.own_session import OwnSession, RemadeSession
@@ -64,9 +64,9 @@ def register(sess_options: onnxruntime.SessionOptions, model: Model) -> None:
             "sess_options must have no providers of their own, which may take RoiAlign before the library, got options "
             "that providers were added to; use onnx_roialign.session()"
         )
-    proto = parse(model)
-    check_nodes(proto)
-    _register(sess_options, proto)
+    facts = read_facts(model)
+    check_nodes(facts)
+    _register(sess_options, facts)
 
 
 def session(
@@ -91,34 +91,37 @@ def session(
             from onnx_roialign.sessions import python_op
     with opset_explained(lambda: default_opset(parse(model).opset_import)):
         if engine == "reference":
-            proto = parse(model)
-            check_nodes(proto)
-            made = python_op.session(proto, _folder(model), *making)
+            facts = read_facts(model)
+            check_nodes(facts)
+            made = python_op.session(facts, *making)
         else:
             made = OwnSession(_Native(model), *making)
     made.warn_of_neighbours(stacklevel=3)
     return made
 
 
-def _folder(model: Model) -> str | None:
-    return None if isinstance(model, (bytes, onnx.ModelProto)) else os.path.dirname(os.path.abspath(model))
+def _kept(model: Model) -> str | os.PathLike[str] | bytes:
+    """A model that stays as it is, to make a session of it again."""
+    return to_bytes(model) if isinstance(model, onnx.ModelProto) else model
 
 
-def _source(model: Model) -> Source:
+def _source(model: str | os.PathLike[str] | bytes, read: Callable[[], ModelFacts]) -> Source:
     """What onnxruntime is given where it may have the model as it is: it reads no text formats."""
-    if isinstance(model, onnx.ModelProto):
-        return Source(to_bytes(model))
     if isinstance(model, bytes):
         return Source(model)
     path = os.fspath(model)
-    return Source(path) if format_of(path) == "protobuf" else packed(parse(path), _folder(path))
+    if format_of(path) == "protobuf":
+        return Source(path)
+    facts = read()
+    return packed(facts.proto, facts)
 
 
 class _Builtin:
     """Prepares sessions of onnxruntime's own kernel."""
 
     def __init__(self, model: Model) -> None:
-        self._source = _source(model)
+        kept = _kept(model)
+        self._source = _source(kept, lambda: read_facts(kept))
 
     def __call__(self, options: onnxruntime.SessionOptions, _: object) -> Source:
         if config_entry(options, _LIBRARY_ENTRY) is not None:
@@ -133,27 +136,27 @@ class _Native:
     """Prepares sessions of the compiled library: of the model as it is, wherever it means there what it should."""
 
     def __init__(self, model: Model) -> None:
-        self._model = to_bytes(model) if isinstance(model, onnx.ModelProto) else model
+        self._given = model  # read the first time; after that it may be another
+        self._kept = _kept(model)
 
     def __call__(self, options: onnxruntime.SessionOptions, providers: list[Any] | None) -> Source:
-        proto = parse(self._model)
-        check_nodes(proto)
+        facts, self._given = read_facts(self._given), self._kept
+        check_nodes(facts)
         record(options)
-        ours = any(is_ours(node) for scope in scopes(proto) for node in scope.nodes)
-        if not (ours and may_run_more_than_cpu(providers, options)):
+        if not (facts.roi_aligns and may_run_more_than_cpu(providers, options)):
             try:
-                _register(options, proto)
-                return _source(self._model)
+                _register(options, facts)
+                return _source(self._kept, lambda: facts)
             except OpsetConflictError:  # of nodes among each other, or with the model that the options were used for
                 pass
-        copy = with_private_ops(proto)
-        _register(options, copy)
-        return packed(copy, _folder(self._model))
+        copy = with_private_ops(facts)
+        _register(options, read_facts(copy))
+        return packed(copy, facts)
 
 
-def _register(options: onnxruntime.SessionOptions, proto: onnx.ModelProto) -> None:
+def _register(options: onnxruntime.SessionOptions, model: ModelFacts) -> None:
     path = library_path()
-    opset = session_opset(proto)
+    opset = model.session_opset()
     told = config_entry(options, _OPSET_ENTRY)
     if opset is not None and told is None:
         options.add_session_config_entry(_OPSET_ENTRY, str(opset))

@@ -11,16 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-import onnxruntime
 
 from onnx_roialign.arrays import Array
 from onnx_roialign.errors import one_line
 from onnx_roialign.sessions.feeding import run_session
 from onnx_roialign.sessions.session import session
+from onnx_roialign.sessions.silent import silent_options
 
 __all__ = ["Trial", "try_engine"]
-
-_NO_LOG = 4  # ONNX Runtime's log severity "fatal": what it would print is in the exception, which Trial.refusal holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +63,7 @@ def try_engine(
         after_run: called after each of the 1 + `repeat` runs.
     """
     with tempfile.TemporaryDirectory() as folder:
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = _NO_LOG
-        options.enable_profiling = profile
-        options.profile_file_prefix = str(Path(folder) / "profile")
+        options = silent_options(profile=Path(folder) / "profile" if profile else None)
         try:
             running = session(model, options, engine=engine)
         except Exception as error:  # any engine, any error: it is the trial's result

@@ -135,7 +135,7 @@ def test_the_last_guard_is_no_way_out_of_a_model_without_a_defect(monkeypatch):
     def unforeseen(model):
         raise IndexError("list index out of range")
 
-    monkeypatch.setattr(sys.modules["onnx_roialign.graph.findings.by_reading"], "resolved", unforeseen)
+    monkeypatch.setattr(sys.modules["onnx_roialign.graph.findings.validation"], "resolved", unforeseen)
     text = "model must be one that can be read, got IndexError: list index out of range"
     with pytest.raises(ModelError, match=text):
         validate(onnx.helper.make_model(onnx.helper.make_graph([], "g", [], [])))

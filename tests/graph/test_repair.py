@@ -26,7 +26,7 @@ from onnx_roialign.definition import quantized, reference
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import PRESETS, resolve
 from onnx_roialign.graph import repair, validate
-from onnx_roialign.graph.reading.value_types import known
+from onnx_roialign.graph.reading.value_types import infer_known
 from onnx_roialign.graph.repairs import StateMeaning
 from onnx_roialign.ops import roi_align as private_op
 
@@ -274,7 +274,7 @@ def test_a_meaning_to_be_had_to_the_last_bit_is_said_by_the_private_op():
     for always, domain in ((False, ""), (True, private_op.DOMAIN)):
         given = model(16)
         graph = ir.from_proto(given)
-        StateMeaning(PRESETS["mindspore_1"], known(given, graph), always_private=always)(graph)
+        StateMeaning(PRESETS["mindspore_1"], infer_known(given, graph), always_private=always)(graph)
         assert {node.domain for node in graph.graph if node.op_type in ("RoiAlign", private_op.OP_TYPE)} == {domain}
 
 

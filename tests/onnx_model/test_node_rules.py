@@ -11,6 +11,7 @@ from session_models import make_model, model, quiet_options, roi_align_node, val
 import onnx_roialign
 from onnx_roialign import RoiAlignError, reference_evaluator
 from onnx_roialign.onnx_model import node_rules, tensor_data
+from onnx_roialign.onnx_model.facts import read_facts
 
 DOMAIN = "onnx_roialign"
 
@@ -146,7 +147,9 @@ def test_what_is_not_known_is_taken_for_right(door):
     """Behind an operator that onnx does not know, and where a value's type is not told."""
     hidden = helper.make_node("Mystery", ["rois"], ["hidden"], domain="com.microsoft")
     node_rules.check_nodes(
-        make_model([hidden, roi_align_node("X", "hidden", "batch_indices", "Y")], 16, domains=("com.microsoft",))
+        read_facts(
+            make_model([hidden, roi_align_node("X", "hidden", "batch_indices", "Y")], 16, domains=("com.microsoft",))
+        )
     )
     door(model(16))
 
@@ -197,4 +200,4 @@ def test_weights_are_not_copied_to_infer_types():
 
 def test_a_model_without_roialign_is_not_looked_at(monkeypatch):
     monkeypatch.setattr(node_rules, "infer", lambda _: pytest.fail("types were inferred"))
-    node_rules.check_nodes(make_model([helper.make_node("Identity", ["X"], ["Y"])], 16))
+    node_rules.check_nodes(read_facts(make_model([helper.make_node("Identity", ["X"], ["Y"])], 16)))

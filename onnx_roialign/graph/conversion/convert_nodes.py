@@ -124,6 +124,7 @@ class ConvertNodes(ir.passes.InPlacePass):
                 constant_ = ir.node("Constant", [], {"value": ir.from_proto(tensor)})
                 nodes.append(constant_)
                 values[tensor.name] = constant_.outputs[0]
+                self._known.tell(constant_.outputs[0], tensor.data_type, tuple(tensor.dims))
         for proto in made.node:
             attributes = [ir.from_proto(one) for one in proto.attribute]
             given = [values[name] if name else None for name in proto.input]
@@ -138,6 +139,8 @@ class ConvertNodes(ir.passes.InPlacePass):
             one.name = node.name if one is main else f"{base}/{index}"
             for position, value in enumerate(one.outputs):
                 value.name = self._names.fresh(f"{base}/{index}/output_{position}")
+        for name, value in outputs.items():
+            self._known.replace(value, values[name or ""])
         ir.convenience.replace_nodes_and_values(
             node.graph, node, [node], nodes, list(outputs.values()), [values[name] for name in outputs]
         )

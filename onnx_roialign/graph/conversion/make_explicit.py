@@ -12,7 +12,7 @@ from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.reading.change import largest_change
 from onnx_roialign.graph.reading.sites import Site, sites
 from onnx_roialign.graph.reading.value_types import Known
-from onnx_roialign.graph.repairs.state_meaning import as_private, import_private
+from onnx_roialign.graph.writing.private import as_private, import_private
 from onnx_roialign.ops import roi_align as private_op
 from onnx_roialign.ops.nodes import is_roi_align
 

@@ -13,7 +13,7 @@ from onnx_roialign.errors import RoiAlignError, last_guard
 from onnx_roialign.graph.conversion.convert_nodes import ConvertNodes, check_types
 from onnx_roialign.graph.conversion.make_explicit import MakeExplicit
 from onnx_roialign.graph.reading.sites import resolved
-from onnx_roialign.graph.reading.value_types import known
+from onnx_roialign.graph.reading.value_types import Known, infer_known
 from onnx_roialign.graph.writing.restore import read, restored
 from onnx_roialign.onnx_model.file import Model
 from onnx_roialign.onnx_model.scopes import default_opset, scopes
@@ -21,7 +21,7 @@ from onnx_roialign.onnx_model.soundness import sound
 from onnx_roialign.onnx_model.value_info import add_value_info
 from onnx_roialign.ops.nodes import is_explicit, is_roi_align
 
-__all__ = ["convert_opset", "converted", "make_explicit"]
+__all__ = ["convert_graph", "convert_opset", "converted", "inlined", "make_explicit"]
 
 
 def convert_opset(model: Model, target: int, *, private_op: bool = False) -> onnx.ModelProto:
@@ -65,7 +65,7 @@ def converted(model: Model, target: int, *, private: bool, allow: str = "private
         except RoiAlignError:
             if not ready.functions or len({opset for opset in opsets if opset is not None}) > 1:
                 raise
-            return _converted(_inlined(ready), target, explicit)
+            return _converted(inlined(ready), target, explicit)
 
 
 def make_explicit(model: Model) -> onnx.ModelProto:
@@ -102,7 +102,7 @@ def make_explicit(model: Model) -> onnx.ModelProto:
     with last_guard("made explicit"):
         ready = resolved(proto)
         graph = read(ready)
-        MakeExplicit(None, known(ready, graph), private=True)(graph)
+        MakeExplicit(None, infer_known(ready, graph), private=True)(graph)
         result = restored(ready, ir.to_proto(graph))
         add_value_info(result)
         return result
@@ -116,22 +116,39 @@ def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _converted(model: onnx.ModelProto, target: int, explicit: dict[str, Any]) -> onnx.ModelProto:
     graph = read(model)
-    seen = known(model, graph)
-    MakeExplicit(target, seen, **explicit)(graph)
-    ConvertNodes(target, seen)(graph)
+    convert_graph(graph, target, infer_known(model, graph), **explicit)
     result = restored(model, ir.to_proto(graph))
-    imports = [entry for owner in (result, *result.functions) for entry in owner.opset_import]
-    oldest = onnx.helper.find_min_ir_version_for(imports, True)
-    result.ir_version = max(result.ir_version, oldest)
     add_value_info(result)
-    if result.functions:
-        called = _inlined(result)
-        graph = read(called)
-        check_types(graph, target, known(called, graph))
     return result
 
 
-def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
+def convert_graph(graph: ir.Model, target: int, known: Known, *, private: bool, allow: str = "") -> None:
+    """Takes a model to another opset in place.
+
+    Args:
+        graph: it is changed, and where this fails, left half converted.
+        target: version of ONNX's own operators.
+        known: types and shapes of its values; gains those of what is new.
+        private: whether a RoiAlign that the target cannot say becomes the private op.
+        allow: the words in which the caller is asked to allow that.
+
+    Raises:
+        RoiAlignError: a node that cannot be converted.
+    """
+    MakeExplicit(target, known, private=private, allow=allow)(graph)
+    ConvertNodes(target, known)(graph)
+    owners: list[ir.Graph | ir.Function] = [graph.graph, *graph.functions.values()]
+    imports = [
+        onnx.helper.make_opsetid(domain, version) for owner in owners for domain, version in owner.opset_imports.items()
+    ]
+    graph.ir_version = max(graph.ir_version, onnx.helper.find_min_ir_version_for(imports, True))
+    if graph.functions:
+        called = inlined(ir.to_proto(graph))
+        written_out = read(called)
+        check_types(written_out, target, infer_known(called, written_out))
+
+
+def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model without functions; the inliner does not import the domains of what was in them."""
     copy = _copy(model)
     imported = {entry.domain for entry in copy.opset_import}

@@ -1,44 +1,38 @@
-"""validate: what is wrong with the RoiAligns of a model, by reading it and, where there is data, by running it."""
+"""What is wrong with the RoiAligns of a model, by reading it."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
-import onnx.inliner
 import onnx_ir as ir
 
 from onnx_roialign.definition import checks as rules
 from onnx_roialign.definition.checks import Given
 from onnx_roialign.definition.onnx_form import relevant
 from onnx_roialign.definition.semantics import FIRST_OPSET, HALF_PIXEL_OPSET, Semantics
-from onnx_roialign.definition.sources import parse as parse_source
-from onnx_roialign.errors import RoiAlignError, last_guard
+from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.findings.finding import Finding, found
 from onnx_roialign.graph.findings.onnx_says import misfit_of_types, refusal
-from onnx_roialign.graph.reading.batch import always_first_image, counts_for
+from onnx_roialign.graph.reading.batch import always_first_image, counts_for, images_of
 from onnx_roialign.graph.reading.input_types import fit, given
 from onnx_roialign.graph.reading.meaning import differences, seen_from
 from onnx_roialign.graph.reading.narrow import FINE, NARROW, Narrow, exact_up_to
-from onnx_roialign.graph.reading.sites import Site, resolved, sites
+from onnx_roialign.graph.reading.sites import Site, sites
 from onnx_roialign.graph.reading.stride import Strides, extent
-from onnx_roialign.graph.reading.value_types import Known
-from onnx_roialign.graph.reading.value_types import known as infer_known
+from onnx_roialign.graph.reading.value_types import Known, infer_known
 from onnx_roialign.graph.repairs.keep_boxes_wide import keeps_boxes_wide
 from onnx_roialign.graph.writing.restore import read
-from onnx_roialign.onnx_model.file import Model, parse
-from onnx_roialign.onnx_model.scopes import default_opset, session_opset
+from onnx_roialign.onnx_model.facts import read_facts
+from onnx_roialign.onnx_model.scopes import default_opset
 from onnx_roialign.onnx_model.soundness import defects
 from onnx_roialign.onnx_model.tensor_data import weightless
 from onnx_roialign.ops.nodes import input_names
 from onnx_roialign.ops.table import ANY_ROI_ALIGN, op_of
 
-__all__ = ["validate"]
+__all__ = ["defect_findings", "read_findings"]
 
 # The code of every field but those two that ONNX's coordinate modes set together, which `_coordinates` names.
 _FIELD_CODES = {
@@ -48,50 +42,12 @@ _FIELD_CODES = {
 }
 
 
-def validate(
-    model: Model,
-    source: str | Semantics | None = None,
-    *,
-    inputs: Mapping[str, npt.NDArray[Any]] | None = None,
-    expected: Mapping[str, npt.NDArray[Any]] | Sequence[npt.NDArray[Any]] | None = None,
-) -> list[Finding]:
-    """What is wrong with the RoiAligns of a model, in the order of its nodes; nothing where it is right.
-
-    Reads the model's graph, the bodies of If, Loop and Scan, and the model's functions. With ``inputs`` the model runs
-    too: the first node that departs from what its source would have answered is found, and with ``expected`` which
-    source explains the expected numbers.
-
-    Args:
-        model: path, bytes or ModelProto; it is not changed, and external data is only read where it runs.
-        source: the framework call that the model came from, as `onnx_roialign.sources.parse` reads it ("torchvision",
-            "paddle:aligned=True", "mindspore:roi_end_mode=1", "onnx:16", a preset, a Semantics). Without it, only what
-            is wrong for any source is found.
-        inputs: array by name of the graph's inputs.
-        expected: the answers to these inputs, array by name of the graph's outputs or all of them in order.
-
-    Raises:
-        RoiAlignError: no model, no such source, expected without inputs, or a model that does not run on the inputs.
-    """
-    wanted = None if source is None else parse_source(source)
-    if inputs is None and expected is not None:
-        raise RoiAlignError("inputs must be given with expected, got expected alone")
-    proto = parse(model)
-    with last_guard("read"):
-        broken = list(_broken(proto))
-        if broken:
-            return broken
-        findings = list(_read(resolved(proto), source, wanted))
-        if not any(one.severity == "error" for one in findings):
-            findings += _types(proto)
-    if inputs is None:
-        return findings
-    from onnx_roialign.graph.findings.by_running import run_findings  # the one part that needs the engines
-
-    return findings + run_findings(_complete(model), wanted, inputs, expected)
+def defect_findings(model: onnx.ModelProto) -> list[Finding]:
+    """What makes reading on pointless: nothing more can be found in a model that has such."""
+    return list(_defects(model))
 
 
-def _broken(model: onnx.ModelProto) -> Iterator[Finding]:
-    """What makes reading on pointless."""
+def _defects(model: onnx.ModelProto) -> Iterator[Finding]:
     for defect in defects(model):
         yield found("broken-model", defect.node, defect.message, repairable=False)
     try:
@@ -101,10 +57,18 @@ def _broken(model: onnx.ModelProto) -> Iterator[Finding]:
         yield found("conflicting-opsets", "", error.rule, repairable=False)
 
 
-def _complete(model: Model) -> onnx.ModelProto:
-    """The model with its external data, and without functions: what lies in them can be named, but not looked into."""
-    proto = onnx.load(os.fspath(model)) if isinstance(model, (str, os.PathLike)) else parse(model)
-    return onnx.inliner.inline_local_functions(proto) if proto.functions else proto
+def read_findings(model: onnx.ModelProto, source: str | Semantics | None, wanted: Semantics | None) -> list[Finding]:
+    """What shows in the model's graph, the bodies in it, and its functions.
+
+    Args:
+        model: without defects.
+        source: what the model came from, as the caller names it; None: what is wrong for any source.
+        wanted: what the source means.
+    """
+    findings = list(_read(model, source, wanted))
+    if not any(one.severity == "error" for one in findings):
+        findings += _types(model)
+    return findings
 
 
 def _types(model: onnx.ModelProto) -> list[Finding]:
@@ -129,7 +93,7 @@ def _read(proto: onnx.ModelProto, source: str | Semantics | None, wanted: Semant
         message = f"initializers must have data, got {len(missing)} without any, {missing[0]!r} the first"
         yield found("missing-weights", "", message, repairable=False)
     try:
-        session_opset(proto)
+        read_facts(proto).session_opset()
     except RoiAlignError as error:
         yield found("undecided-meaning", error.node or "", error.rule, repairable=False)
     model = read(proto)
@@ -182,7 +146,7 @@ def _broken_rule(site: Site, known: Mapping[str, Given], *, private: bool = Fals
 def _indices(site: Site, known: Known, counts: ir.Value | None) -> Iterator[Finding]:
     if not always_first_image(site):
         return
-    images = (known.shape(site.input("X")) or ("",))[0]
+    images = images_of(site, known)
     if counts is not None and not site.in_function and images != 1:
         message = f"batch_indices must follow the RoI counts {counts.name!r}, which nothing reads, got constant zeros"
         yield found("zero-batch-indices", site.name, message, repairable=True)

@@ -7,16 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-import onnxruntime
 
 from onnx_roialign.arrays import Array
 from onnx_roialign.errors import MissingPackageError, RoiAlignError, one_line
 from onnx_roialign.sessions.feeding import run_session
 from onnx_roialign.sessions.session import session
+from onnx_roialign.sessions.silent import silent_options
 
 __all__ = ["Tap", "outputs", "tapped"]
-
-_NO_LOG = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +35,9 @@ def outputs(model: onnx.ModelProto, inputs: Mapping[str, Array], names: Sequence
         RoiAlignError: the model does not load, or does not run on these inputs.
     """
     try:
-        return [np.asarray(one) for one in run_session(session(model, _options()), inputs, names)]
+        return [np.asarray(one) for one in run_session(session(model, silent_options()), inputs, names)]
     except Exception as error:  # onnxruntime's exceptions have no common base
         raise RoiAlignError(f"model must run on the inputs, got {one_line(error)}") from error
-
-
-def _options() -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _NO_LOG
-    return options
 
 
 def tapped(model: onnx.ModelProto, inputs: Mapping[str, Array], nodes: Sequence[onnx.NodeProto]) -> list[Tap]:
@@ -85,9 +77,8 @@ def _tapped_in_graph(model: onnx.ModelProto, inputs: Mapping[str, Array], nodes:
 
 
 def _recorded(model: onnx.ModelProto, inputs: Mapping[str, Array]) -> list[Tap]:
-    options = _options()
     # A node of constants would run when the session is made, before anything is recorded.
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options = silent_options(optimize=False)
     try:
         running = session(model, options, engine="reference")
         from onnx_roialign.sessions.python_op import recording  # it needs onnxruntime-extensions, which is there by now

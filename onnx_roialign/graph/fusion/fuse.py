@@ -19,7 +19,7 @@ from onnx_roialign.graph.fusion.prove import Boxes, boxes_that_tell, disagreemen
 from onnx_roialign.graph.fusion.region import Region, region_of
 from onnx_roialign.graph.fusion.rule import fit_rule
 from onnx_roialign.graph.reading.sites import resolved
-from onnx_roialign.graph.reading.value_types import Known, known
+from onnx_roialign.graph.reading.value_types import Known, infer_known
 from onnx_roialign.graph.writing.fresh import Names
 from onnx_roialign.graph.writing.restore import read, restored
 from onnx_roialign.graph.writing.unread import remove_unread
@@ -85,7 +85,7 @@ def fuse(model: Model) -> Fused:
     with last_guard("fused"):
         proto = resolved(original)
         graph = read(proto)
-        seen = known(proto, graph)
+        seen = infer_known(proto, graph)
         weights = {tensor.name: tensor for scope in scopes(proto) if scope.graph for tensor in scope.graph.initializer}
         report: list[FusedPart] = []
         for owner in _graphs(graph):

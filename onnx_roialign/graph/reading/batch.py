@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import onnx_ir as ir
 
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.reading.sites import Site
+from onnx_roialign.graph.reading.value_types import Known
 
 __all__ = ["always_first_image", "counts_for", "images_of", "named_counts"]
 
@@ -19,11 +20,9 @@ def always_first_image(site: Site) -> bool:
     return site.first_image
 
 
-def images_of(site: Site, shapes: Mapping[str, tuple[int | str, ...]]) -> int | str:
+def images_of(site: Site, known: Known) -> int | str:
     """How many images X holds: a number, or the name (maybe empty) of an open dimension."""
-    X = site.input("X")
-    shape = shapes.get(X.name or "") if X is not None else None
-    return shape[0] if shape else ""
+    return (known.shape(site.input("X")) or ("",))[0]
 
 
 def counts_for(model: ir.Model, sites: Iterable[Site]) -> ir.Value | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from typing import Any
 
 import onnx
 import onnx_ir as ir
@@ -11,7 +12,7 @@ from onnx_roialign.onnx_model.operators import tensor_of, type_text
 from onnx_roialign.onnx_model.scopes import bodies, infer, name_domain_once
 from onnx_roialign.onnx_model.tensor_data import without_weights
 
-__all__ = ["Known", "Shape", "graphs", "inferable", "known"]
+__all__ = ["Known", "Shape", "graphs", "infer_known", "inferable"]
 
 Shape = tuple[int | str, ...]
 
@@ -24,19 +25,14 @@ _LONGEST = 65536
 class Known:
     """Element types (TensorProto.DataType) and shapes; of a function's values, nothing is known.
 
-    A dimension that is open has its name (maybe empty) in the place of a number.
-
-    Attributes:
-        types: by name, of the names that mean one type wherever they stand: sibling bodies may use a name each.
-        shapes: by name, likewise.
+    A dimension that is open has its name (maybe empty) in the place of a number. Passes tell what they know of the
+    values that they make, so that a model's types are inferred once, however many passes follow.
     """
 
     def __init__(self) -> None:
         self._types: dict[ir.Value, int] = {}
         self._shapes: dict[ir.Value, Shape] = {}
         self._compound: dict[ir.Value, onnx.TypeProto] = {}
-        self.types: Mapping[str, int] = {}
-        self.shapes: Mapping[str, Shape] = {}
 
     @property
     def kinds(self) -> frozenset[int]:
@@ -51,6 +47,19 @@ class Known:
         """The shape of a value; None where not even its rank is known."""
         return None if value is None else self._shapes.get(value)
 
+    def tell(self, value: ir.Value, kind: int, shape: Shape | None) -> None:
+        """Takes note of a value that a pass has made: its element type, and its shape where that is known."""
+        self._types[value] = kind
+        if shape is not None:
+            self._shapes[value] = shape
+
+    def replace(self, value: ir.Value, new: ir.Value) -> None:
+        """Takes note of a new value that is what the other one was."""
+        tables: tuple[dict[ir.Value, Any], ...] = (self._types, self._shapes, self._compound)
+        for table in tables:
+            if value in table:
+                table[new] = table[value]
+
     def compound(self, value: ir.Value | None) -> onnx.TypeProto | None:
         """The type of a sequence or an optional; None for a tensor, and where it is not known."""
         return None if value is None else self._compound.get(value)
@@ -61,7 +70,7 @@ class Known:
         return tensor_of(kind) if kind else type_text(compound) if compound is not None else ""
 
 
-def known(model: onnx.ModelProto, graph: ir.Model) -> Known:
+def infer_known(model: onnx.ModelProto, graph: ir.Model) -> Known:
     """Infers types and shapes in the model's graph and the bodies in it; where inference fails, what it declares.
 
     Args:
@@ -70,8 +79,6 @@ def known(model: onnx.ModelProto, graph: ir.Model) -> Known:
     """
     inferred = infer(inferable(model), data_prop=True)
     found = Known()
-    types: dict[str, set[int]] = {}
-    shapes: dict[str, set[Shape]] = {}
     scopes = zip(_protos(inferred.graph), _protos(model.graph), _scopes(graph.graph), strict=True)
     for proto, original, scope in scopes:
         here_types, here_shapes = _declared(proto)
@@ -86,12 +93,6 @@ def known(model: onnx.ModelProto, graph: ir.Model) -> Known:
                 found._shapes[value] = here_shapes[name]
             if name in compound:
                 found._compound[value] = compound[name]
-        for name, kind in here_types.items():
-            types.setdefault(name, set()).add(kind)
-        for name, shape in here_shapes.items():
-            shapes.setdefault(name, set()).add(shape)
-    found.types = {name: next(iter(kinds)) for name, kinds in types.items() if len(kinds) == 1}
-    found.shapes = {name: next(iter(several)) for name, several in shapes.items() if len(several) == 1}
     return found
 
 

@@ -9,8 +9,8 @@ from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.reading.input_types import fit, given
 from onnx_roialign.graph.reading.sites import Site, sites
 from onnx_roialign.graph.reading.value_types import Known
-from onnx_roialign.graph.repairs.state_meaning import as_private, import_private
 from onnx_roialign.graph.writing.fresh import Names
+from onnx_roialign.graph.writing.private import as_private, import_private
 
 __all__ = ["FitInputs"]
 
@@ -47,6 +47,7 @@ class FitInputs(ir.passes.InPlacePass):
                 key = (site.node.graph, value, dtype)
                 if key not in made:
                     made[key] = _cast(site.node, value, dtype, names.fresh(f"{value.name}/{dtype}"))
+                    self._known.tell(made[key], _kind(dtype), self._known.shape(value))
                 site.node.replace_input_with(site.position(name), made[key])
         if wrong:
             import_private(model)
@@ -63,9 +64,12 @@ class FitInputs(ir.passes.InPlacePass):
 
 def _cast(before: ir.Node, value: ir.Value, dtype: str, name: str) -> ir.Value:
     """Inserts a Cast of the value, and returns its result."""
-    to = ir.DataType.from_numpy(np.dtype(dtype))
-    node = ir.node("Cast", [value], {"to": to.value}, name=name)
+    node = ir.node("Cast", [value], {"to": _kind(dtype)}, name=name)
     node.outputs[0].name = name
     assert before.graph is not None
     before.graph.insert_before(before, node)
     return node.outputs[0]
+
+
+def _kind(dtype: str) -> int:
+    return ir.DataType.from_numpy(np.dtype(dtype)).value

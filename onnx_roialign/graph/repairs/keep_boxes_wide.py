@@ -8,8 +8,8 @@ from onnx_roialign.graph.reading.narrow import Narrow
 from onnx_roialign.graph.reading.sites import Site, sites
 from onnx_roialign.graph.reading.value_types import Known
 from onnx_roialign.graph.reading.values import settle
-from onnx_roialign.graph.repairs.state_meaning import as_private, import_private
 from onnx_roialign.graph.writing.fresh import Names
+from onnx_roialign.graph.writing.private import as_private, import_private
 from onnx_roialign.graph.writing.unread import remove_unread
 
 __all__ = ["KeepBoxesWide", "keeps_boxes_wide"]

@@ -10,14 +10,15 @@ import onnx_ir as ir
 from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET, Semantics
 from onnx_roialign.definition.sources import parse as parse_source
 from onnx_roialign.errors import RoiAlignError, last_guard
-from onnx_roialign.graph.conversion.opset import convert_opset
+from onnx_roialign.graph.conversion.opset import convert_graph, inlined
 from onnx_roialign.graph.reading.meaning import say
 from onnx_roialign.graph.reading.sites import Site, resolved, sites
-from onnx_roialign.graph.reading.value_types import known
+from onnx_roialign.graph.reading.value_types import Known, infer_known
 from onnx_roialign.graph.repairs import FitInputs, KeepBoxesWide, StateMeaning, TidyAttributes, WireBatchIndices
 from onnx_roialign.graph.repairs.state_meaning import is_right
 from onnx_roialign.graph.writing.restore import read, restored
 from onnx_roialign.onnx_model.file import Model
+from onnx_roialign.onnx_model.scopes import default_opset
 from onnx_roialign.onnx_model.soundness import sound
 from onnx_roialign.onnx_model.value_info import add_value_info
 
@@ -60,20 +61,16 @@ def repair(
     original = sound(model)
     with last_guard("repaired"):
         proto = resolved(original)
-        graph = read(proto)
-        shapes = known(proto, graph).shapes  # before an attribute goes, and a body with it that the two would share
-        modified = TidyAttributes()(graph).modified
-        modified |= WireBatchIndices(counts, shapes)(graph).modified
+        graph, known, modified = _begun(proto, counts)
         if raise_opset and _needs_half_pixel(graph, wanted, exact=exact):
-            raised = _raised(ir.to_proto(graph))
-            if raised is not None:
-                graph, modified = read(raised), True
-        seen = known(ir.to_proto(graph) if modified else proto, graph)
-        if StateMeaning(wanted, seen, exact=exact, private=private_op)(graph).modified:
-            seen, modified = known(ir.to_proto(graph), graph), True
-        if FitInputs(seen, private=private_op)(graph).modified:
-            seen, modified = known(ir.to_proto(graph), graph), True
-        modified |= KeepBoxesWide(seen, private=private_op)(graph).modified
+            graph, known, raised = _raised(graph, known, proto, counts)
+            modified |= raised
+        for step in (
+            StateMeaning(wanted, known, exact=exact, private=private_op),
+            FitInputs(known, private=private_op),
+            KeepBoxesWide(known, private=private_op),
+        ):
+            modified |= step(graph).modified
         if not modified:
             return _copy(original)
         result = restored(proto, ir.to_proto(graph))
@@ -108,9 +105,32 @@ def _sayable(site: Site, wanted: Semantics, exact: bool) -> bool:
     )
 
 
-def _raised(model: onnx.ModelProto) -> onnx.ModelProto | None:
-    """The model at opset 16, None where the rest of it cannot be converted."""
+def _begun(model: onnx.ModelProto, counts: str | None) -> tuple[ir.Model, Known, bool]:
+    """The model in onnx-ir after the steps that do not ask what a source means; and whether any node changed."""
+    graph = read(model)
+    known = infer_known(model, graph)  # before an attribute goes, and a body with it that the two would share
+    modified = TidyAttributes()(graph).modified
+    modified |= WireBatchIndices(counts, known)(graph).modified
+    return graph, known, modified
+
+
+def _raised(graph: ir.Model, known: Known, model: onnx.ModelProto, counts: str | None) -> tuple[ir.Model, Known, bool]:
+    """The model at opset 16, or as it was begun where the rest of it cannot be converted; and whether it is raised."""
+    if _converts(graph, known):
+        return graph, known, True
+    opsets = {default_opset(owner.opset_import) for owner in (model, *model.functions)} - {None}
+    if model.functions and len(opsets) == 1:
+        graph, known, _ = _begun(inlined(model), counts)
+        if _converts(graph, known):
+            return graph, known, True
+    return *_begun(model, counts)[:2], False
+
+
+def _converts(graph: ir.Model, known: Known) -> bool:
+    """Takes the model to opset 16; where that fails, it is left half converted."""
     try:
-        return convert_opset(model, HALF_PIXEL_OPSET)
+        with last_guard("converted"):
+            convert_graph(graph, HALF_PIXEL_OPSET, known, private=False)
     except RoiAlignError:
-        return None
+        return False
+    return True

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
-from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET, Semantics
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.reading.input_types import needs_private
@@ -15,10 +14,11 @@ from onnx_roialign.graph.reading.meaning import Standard, differences, say, seen
 from onnx_roialign.graph.reading.sites import Site, sites
 from onnx_roialign.graph.reading.value_types import Known
 from onnx_roialign.graph.writing.fresh import Names
+from onnx_roialign.graph.writing.private import import_private, write_node, write_private
 from onnx_roialign.graph.writing.unread import remove_unread
 from onnx_roialign.ops import roi_align as private_op
 
-__all__ = ["StateMeaning", "as_private", "import_private", "is_right", "write_private"]
+__all__ = ["StateMeaning", "is_right"]
 
 # Types in which the boxes can be moved by an addition: it is rounded to the type of the boxes, as RoiAlign's own
 # arithmetic is for these two, while it computes 16-bit boxes in float32.
@@ -122,7 +122,7 @@ def _type(site: Site, known: Known) -> ir.DataType | None:
 def _write_standard(site: Site, standard: Standard, known: Known, names: Names) -> None:
     node = site.node
     if site.private:
-        _write(
+        write_node(
             node,
             ("", "RoiAlign"),
             {name: value for name, value in private_op.attributes_of(site.attributes).items() if name in _PLAIN},
@@ -141,6 +141,8 @@ def _write_standard(site: Site, standard: Standard, known: Known, names: Names) 
         boxes = tape.op("Add", [boxes, shift])
         for made, suffix in zip(tape.nodes, ("shift", "shifted_rois"), strict=True):
             made.name = made.outputs[0].name = names.fresh(f"{site.name}/{suffix}")
+        known.tell(shift, kind, (4,))
+        known.tell(boxes, kind, known.shape(before))
         node.graph.insert_before(node, tape.nodes)
     if boxes is not before:
         node.replace_input_with(1, boxes)
@@ -148,44 +150,3 @@ def _write_standard(site: Site, standard: Standard, known: Known, names: Names) 
 
 
 _PLAIN = ("output_height", "output_width", "sampling_ratio", "spatial_scale", "mode")
-
-
-def as_private(site: Site) -> None:
-    """Makes a node of ONNX's RoiAlign the private op that means the same on the same inputs, to the bit."""
-    _write(site.node, (private_op.DOMAIN, private_op.OP_TYPE), private_op.attributes_of(site.attributes))
-
-
-def write_private(site: Site, wanted: Semantics) -> None:
-    """Makes a node mean ``wanted`` on the boxes before their shift: the private op, or the quantized one that it is."""
-    node, root = site.node, site.shift.root
-    meaning = wanted if root is not None else site.wanted_here(wanted)
-    if site.quantized:  # whose types have no NaN
-        meaning = replace(meaning, empty="zero")
-    attributes: Attributes = replace(site.attributes, semantics=meaning)
-    op_type = private_op.QLINEAR_OP_TYPE if site.quantized else private_op.OP_TYPE
-    _write(node, (private_op.DOMAIN, op_type), private_op.attributes_of(attributes))
-    before = site.input("rois")
-    if root is not None and root is not before:
-        node.replace_input_with(site.position("rois"), root)
-        remove_unread(before)
-
-
-def _write(node: ir.Node, operator: tuple[str, str], attributes: dict[str, object]) -> None:
-    node.domain, node.op_type = operator
-    node.attributes.clear()
-    for name, value in attributes.items():
-        if isinstance(value, str):
-            node.attributes.add(ir.AttrString(name, value))
-        elif isinstance(value, float):
-            node.attributes.add(ir.AttrFloat32(name, value))
-        else:
-            assert isinstance(value, int)
-            node.attributes.add(ir.AttrInt64(name, value))
-
-
-def import_private(model: ir.Model) -> None:
-    """Imports the private domain wherever a node is of it."""
-    owners: list[ir.Graph | ir.Function] = [model.graph, *model.functions.values()]
-    for owner in owners:
-        if any(node.domain == private_op.DOMAIN for node in ir.traversal.RecursiveGraphIterator(owner)):
-            owner.opset_imports.setdefault(private_op.DOMAIN, private_op.OPSET_VERSION)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import onnx_ir as ir
 
 from onnx_roialign.graph.reading.batch import always_first_image, counts_for, images_of, named_counts
 from onnx_roialign.graph.reading.sites import Site, sites
+from onnx_roialign.graph.reading.value_types import Known
 from onnx_roialign.graph.writing.fresh import Names
 from onnx_roialign.graph.writing.unread import remove_unread
 
@@ -30,12 +29,12 @@ class WireBatchIndices(ir.passes.InPlacePass):
 
     Args:
         counts: name of a value of the model's graph: integers, one per image.
-        shapes: shapes of the model's values by name, where known: a batch of one image has no index but zero.
+        known: shapes, where known: a batch of one image has no index but zero.
     """
 
-    def __init__(self, counts: str | None, shapes: Mapping[str, tuple[int | str, ...]]) -> None:
+    def __init__(self, counts: str | None, known: Known) -> None:
         self._counts = counts
-        self._shapes = shapes
+        self._known = known
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Applies the rules; modified tells whether any node changed."""
@@ -50,13 +49,14 @@ class WireBatchIndices(ir.passes.InPlacePass):
             key = (site.node.graph, site.input("rois"))
             if key not in made:
                 made[key] = _indices(site, counts, names)
+                self._known.tell(made[key], ir.DataType.INT64, (self._known.shape(key[1]) or ("",))[:1])
             before = site.input("batch_indices")
             site.node.replace_input_with(site.position("batch_indices"), made[key])
             remove_unread(before)
         return ir.passes.PassResult(model, True)
 
     def _is_wrong(self, site: Site) -> bool:
-        return always_first_image(site) and images_of(site, self._shapes) != 1
+        return always_first_image(site) and images_of(site, self._known) != 1
 
 
 def _indices(site: Site, counts: ir.Value, names: Names) -> ir.Value:

@@ -1,0 +1,81 @@
+"""A model becomes onnx-ir once and a ModelProto again once, whatever is done to it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import graph_models
+import onnx
+import onnx_ir as ir
+import pytest
+
+from onnx_roialign.graph import convert_opset, make_explicit, repair
+from onnx_roialign.graph.conversion import opset
+from onnx_roialign.onnx_model.scopes import default_opset
+
+INT32 = onnx.TensorProto.INT32
+
+REPAIRS = {
+    "nothing to mend": (graph_models.model(16, **graph_models.HALF), "torchvision:aligned=True"),
+    "opset raised": (graph_models.model(11), "torchvision:aligned=True"),
+    "private op": (graph_models.model(16), "torchvision"),
+    "batch indices": (graph_models.in_batches(2, opset=11), "paddle:aligned=True"),
+    "inputs of other types": (
+        graph_models.shaped(*graph_models.RIGHT_SHAPES, indices=onnx.TensorProto.INT32),
+        "onnx:16",
+    ),
+    "a shift of the boxes": (graph_models.shifted(11, [-1.0] * 4), "torchvision:aligned=True"),
+}
+
+
+@pytest.fixture
+def conversions(monkeypatch):
+    counts = Counter()
+    there, back = ir.from_proto, ir.to_proto
+
+    def from_proto(proto):
+        counts["in"] += isinstance(proto, onnx.ModelProto)
+        return there(proto)
+
+    def to_proto(one):
+        counts["out"] += isinstance(one, ir.Model)
+        return back(one)
+
+    monkeypatch.setattr(ir, "from_proto", from_proto)
+    monkeypatch.setattr(ir, "to_proto", to_proto)
+    return counts
+
+
+@pytest.mark.parametrize("name", REPAIRS)
+def test_a_repair_converts_once(conversions, name):
+    model, source = REPAIRS[name]
+    repaired = repair(model, source)
+    assert (conversions["in"], conversions["out"]) == (1, int(repaired != model))
+
+
+def test_the_case_is_one_in_which_the_opset_is_raised():
+    model, source = REPAIRS["opset raised"]
+    assert default_opset(repair(model, source).opset_import) == 16
+
+
+def test_a_model_that_cannot_be_raised_is_begun_again(conversions, monkeypatch):
+    def refuse(*_):
+        raise opset.RoiAlignError("no way")
+
+    monkeypatch.setattr(opset.ConvertNodes, "call", refuse)
+    repaired = repair(graph_models.model(11), "torchvision:aligned=True")
+    assert conversions == {"in": 2, "out": 1}
+    assert [node.op_type for node in repaired.graph.node] == ["AnyRoiAlign"]
+    assert default_opset(repaired.opset_import) == 11
+
+
+@pytest.mark.parametrize("target", [11, 22])
+def test_convert_opset_converts_once(conversions, target):
+    convert_opset(graph_models.model(16), target, private_op=True)
+    assert conversions == {"in": 1, "out": 1}
+
+
+@pytest.mark.parametrize("given", [11, 16])
+def test_make_explicit_converts_once(conversions, given):
+    assert make_explicit(graph_models.model(given)).graph.node[0].attribute
+    assert conversions == {"in": 1, "out": 1}
