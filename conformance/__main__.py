@@ -1,4 +1,4 @@
-"""Runs the suite and prints its table: python -m onnx_roialign.conformance."""
+"""Runs the conformance suite and prints its table: python -m onnx_roialign.conformance."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _run() -> int:
     from .known_failures import known_failures
     from .runner import run
 
-    log_only(NOTHING)  # the builtin kernel warns of its max mode at every session
+    log_only(NOTHING)  # ONNX Runtime's kernel logs a warning about mode max in every session
     backends = all_backends()
     known = known_failures()
     with Progress(console=Console(stderr=True), transient=True) as progress:

@@ -1,4 +1,4 @@
-"""The backends: each answers a case, or says that it cannot run it."""
+"""The backends: each computes the outputs of a case, or raises Unsupported."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from .cases import Case
 __all__ = ["Backend", "Unsupported", "all_backends"]
 
 
-class Unsupported(Exception):  # noqa: N818 not an error: an answer
-    """The backend cannot run the case; the text says why."""
+class Unsupported(Exception):  # noqa: N818 a result of the suite, not an error
+    """The backend cannot run the case; the text gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +30,21 @@ class Backend:
     """One implementation under test.
 
     Attributes:
-        name: unique.
-        answer: gives an array per graph output; raises Unsupported where the backend lacks what the case needs.
-        required: whether the suite fails where this one does not pass; the others are there to be looked at.
+        name: unique name.
+        outputs: returns an array per graph output; raises Unsupported where the backend lacks what the case needs.
+        required: whether the suite fails if this backend does not pass; the others are for information.
     """
 
     name: str
-    answer: Callable[[Case], Mapping[str, Array]]
+    outputs: Callable[[Case], Mapping[str, Array]]
     required: bool
 
 
 def all_backends() -> tuple[Backend, ...]:
-    """Returns this package's backends, one per instruction set that this machine has, and ONNX Runtime's own kernel.
+    """Returns this package's backends, one per available instruction set, and ONNX Runtime's own kernel.
 
     Raises:
-        NativeLibraryError: there is no compiled library: what is required cannot be tested.
+        NativeLibraryError: there is no compiled library, so the required backends cannot be tested.
     """
     native = tuple(Backend(f"native {isa}", partial(_native, isa), required=True) for isa in available_isas())
     return (
@@ -61,7 +61,7 @@ def _evaluator(case: Case) -> Mapping[str, Array]:
 
 
 def _native(isa: str, case: Case) -> Mapping[str, Array]:
-    # The library refuses an instruction set that it cannot run, so what runs here is the one that is named.
+    # The library refuses an instruction set that it cannot run, so the session runs exactly the one named here.
     return _in_session("native", case, isa)
 
 

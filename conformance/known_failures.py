@@ -1,4 +1,4 @@
-"""What is known not to pass, with the reason; the runner reports an entry that passes after all."""
+"""The cases that are known to fail, with the reason; the runner reports an entry that passes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["KnownFailure", "known_failures"]
 
 @dataclass(frozen=True, slots=True)
 class KnownFailure:
-    """One case that one backend does not pass."""
+    """A case that a backend does not pass."""
 
     backend: str
     case: str
@@ -19,7 +19,7 @@ class KnownFailure:
 
 
 def known_failures() -> tuple[KnownFailure, ...]:
-    """What is known not to pass with the onnxruntime that is installed."""
+    """Returns the known failures of the installed onnxruntime."""
     if has_builtin_kernel(22):
         return ()
     reason = "this ONNX Runtime's CPU provider has no kernel for RoiAlign(22)"

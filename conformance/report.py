@@ -1,4 +1,4 @@
-"""The report: results as a table for the screen and as an exit code."""
+"""The report: a table for the screen, remarks and an exit code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STYLE = {
 
 
 def table(results: Sequence[Result]) -> Table:
-    """Returns the matrix: a row per case, a column per backend."""
+    """Returns the table of results: one row per case, one column per backend."""
     backends = list(dict.fromkeys(result.backend.name for result in results))
     cases = list(dict.fromkeys(result.case.id for result in results))
     cells = {(r.case.id, r.backend.name): f"[{_STYLE[r.status]}]{_word(r)}[/]" for r in results}
@@ -40,17 +40,17 @@ def _word(result: Result) -> str:
 
 
 def remarks(results: Sequence[Result], known_failures: Sequence[KnownFailure]) -> Iterator[str]:
-    """Yields one line for each distinct reason why something is not a pass, and for each stale known failure."""
+    """Yields one line for each result that is not a pass, and for each known failure that did not run."""
     for result in results:
         if result.status is not Status.PASS:
             yield f"{result.backend.name}, {result.case.id}: {_word(result)}: {result.detail}"
     ran = {(result.backend.name, result.case.id) for result in results}
     for known in known_failures:
         if (known.backend, known.case) not in ran:
-            yield f"{known.backend}, {known.case}: declared as known, but no such case ran: {known.reason}"
+            yield f"{known.backend}, {known.case}: declared as a known failure, but no such case ran: {known.reason}"
 
 
 def exit_code(results: Sequence[Result]) -> int:
-    """Returns 0 only where every required backend passed every case, and there was at least one of each."""
+    """Returns 0 if every required backend passed every case and there was at least one result, else 1."""
     required = [result for result in results if result.backend.required]
     return 0 if required and all(result.status is Status.PASS for result in required) else 1

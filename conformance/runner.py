@@ -1,4 +1,4 @@
-"""The runner: every case on every backend, compared with the published answer."""
+"""The runner: runs every case on every backend and compares the outputs with the published ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Result", "Status", "compare", "run"]
 
 
 class Status(Enum):
-    """How a backend did on a case. Only PASS is a pass."""
+    """The result of a case on a backend. Only PASS is a pass."""
 
     PASS = "pass"
     FAIL = "fail"
@@ -31,7 +31,15 @@ class Status(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One case on one backend; detail is one line: the wrong value, the error, or the reason of a known failure."""
+    """The result of one case on one backend.
+
+    Attributes:
+        case: the case.
+        backend: the backend.
+        status: whether it passed.
+        known: whether a failure is declared in `known_failures`.
+        detail: one line: the wrong value, the error, or the reason of a known failure; empty for a pass.
+    """
 
     case: Case
     backend: Backend
@@ -46,7 +54,7 @@ def run(
     known_failures: Sequence[KnownFailure] = (),
     after_each: Callable[[], None] = lambda: None,
 ) -> tuple[Result, ...]:
-    """Returns a result for each case and backend, cases in the outer order.
+    """Returns a result for each case and backend, ordered by case.
 
     Raises:
         ValueError: two cases or two backends share a name.
@@ -59,27 +67,27 @@ def run(
     results = []
     for case in cases:
         for backend in backends:
-            results.append(_one(case, backend, reasons.get((backend.name, case.id))))
+            results.append(_run_case(case, backend, reasons.get((backend.name, case.id))))
             after_each()
     return tuple(results)
 
 
-def _one(case: Case, backend: Backend, reason: str | None) -> Result:
+def _run_case(case: Case, backend: Backend, reason: str | None) -> Result:
     try:
-        wrong = compare(backend.answer(case), case)
+        wrong = compare(backend.outputs(case), case)
     except Unsupported as error:
         return Result(case, backend, Status.UNSUPPORTED, reason is not None, reason or str(error))
-    except Exception as error:  # a backend may raise anything; that is a failure of the case, not of the suite
+    except Exception as error:  # any exception of a backend is a failure of the case, not of the suite
         wrong = f"{type(error).__name__}: {one_line(error)}"
     if wrong is not None:
         return Result(case, backend, Status.FAIL, reason is not None, reason or wrong)
     if reason is not None:
-        return Result(case, backend, Status.UNEXPECTED_PASS, True, f"no longer so: {reason}")
+        return Result(case, backend, Status.UNEXPECTED_PASS, True, f"no longer true: {reason}")
     return Result(case, backend, Status.PASS, False, "")
 
 
 def compare(got: Mapping[str, NDArray[Any]], case: Case) -> str | None:
-    """Returns None where `got` is the case's answer, else what is wrong: output, value, expected value, place."""
+    """Returns None if `got` is right, else one line: the output, the expected value, the value and its position."""
     if set(got) != set(case.expected):
         return f"outputs must be {sorted(case.expected)}, got {sorted(got)}"
     for name, want in case.expected.items():

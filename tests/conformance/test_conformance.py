@@ -32,7 +32,7 @@ def made_case(expected, tolerance=1e-6, name="made/case"):
     )
 
 
-def answering(value, name="made", required=True):
+def returning(value, name="made", required=True):
     return Backend(name, lambda case: {"Y": np.asarray(value, np.float32)}, required)
 
 
@@ -124,41 +124,42 @@ def test_a_required_failure_that_is_declared_as_known_still_fails_the_suite():
 
 
 def test_a_backend_that_is_only_looked_at_does_not_fail_the_suite():
-    results = run([made_case([1])], [answering([1]), answering([2], "other", required=False)])
+    results = run([made_case([1])], [returning([1]), returning([2], "other", required=False)])
     assert [result.status for result in results] == [Status.PASS, Status.FAIL]
     assert exit_code(results) == 0
 
 
 def test_a_known_failure_that_passes_is_reported():
     known = [KnownFailure("made", "made/case", "because")]
-    results = run([made_case([1])], [answering([1], required=False)], known)
+    results = run([made_case([1])], [returning([1], required=False)], known)
     assert results[0].status is Status.UNEXPECTED_PASS
-    assert list(remarks(results, known)) == ["made, made/case: unexpected pass: no longer so: because"]
+    assert list(remarks(results, known)) == ["made, made/case: unexpected pass: no longer true: because"]
 
 
 def test_a_known_failure_of_a_case_that_no_longer_exists_is_reported():
     known = [KnownFailure("made", "made/gone", "because")]
-    results = run([made_case([1])], [answering([1])], known)
-    assert list(remarks(results, known)) == ["made, made/gone: declared as known, but no such case ran: because"]
+    results = run([made_case([1])], [returning([1])], known)
+    expected = "made, made/gone: declared as a known failure, but no such case ran: because"
+    assert list(remarks(results, known)) == [expected]
 
 
 def test_a_backend_that_raises_anything_fails_the_case_and_not_the_suite():
     def answer(case):
         raise MemoryError("no\nroom")
 
-    results = run([made_case([1])], [Backend("made", answer, True), answering([1], "other")])
+    results = run([made_case([1])], [Backend("made", answer, True), returning([1], "other")])
     assert [result.status for result in results] == [Status.FAIL, Status.PASS]
     assert results[0].detail == "MemoryError: no room"
 
 
 def test_nothing_that_ran_is_not_a_success():
     assert exit_code([]) == 1
-    assert exit_code(run([made_case([1])], [answering([1], required=False)])) == 1
+    assert exit_code(run([made_case([1])], [returning([1], required=False)])) == 1
 
 
 def test_two_cases_of_one_name_are_refused():
     with pytest.raises(ValueError, match=r"case names must be unique, got \['made/case'\] more than once"):
-        run([made_case([1]), made_case([2])], [answering([1])])
+        run([made_case([1]), made_case([2])], [returning([1])])
 
 
 def test_the_tolerance_is_half_a_unit_of_the_last_printed_decimal():
