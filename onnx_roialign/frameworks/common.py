@@ -1,4 +1,4 @@
-"""What the front doors share: a function that can write itself as a model, and the checks of their arguments."""
+"""What the frameworks' calls share: a function with a `to_onnx`, and the checks of the arguments."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from onnx_roialign.errors import RoiAlignError
 __all__ = [
     "Array",
     "Engine",
-    "FrontDoor",
-    "adaptive_or",
+    "FrameworkCall",
     "boxes_of",
     "features_of",
-    "front_door",
+    "framework_call",
     "join_images",
+    "onnx_sampling_ratio",
     "pair",
     "pool",
     "split_images",
@@ -35,8 +35,8 @@ Call = ParamSpec("Call")
 Write = ParamSpec("Write")
 
 
-class FrontDoor(Generic[Call, Write]):
-    """A framework's function on NumPy arrays; `to_onnx` writes it as a model, from the arguments that are no arrays."""
+class FrameworkCall(Generic[Call, Write]):
+    """A framework's function on NumPy arrays; `to_onnx` writes it as a model from its arguments that are not arrays."""
 
     def __init__(self, call: Callable[Call, Array], to_onnx: Callable[Write, onnx.ModelProto]) -> None:
         functools.update_wrapper(self, call)
@@ -44,30 +44,30 @@ class FrontDoor(Generic[Call, Write]):
         self.to_onnx = to_onnx
 
     def __call__(self, *args: Call.args, **kwargs: Call.kwargs) -> Array:
-        """The framework's call."""
+        """Runs the framework's call."""
         return self._call(*args, **kwargs)
 
     def __repr__(self) -> str:
-        return f"<front door {self._call.__module__}.{self._call.__qualname__}>"
+        return f"<function {self._call.__module__}.{self._call.__qualname__} with to_onnx>"
 
 
-def front_door(
+def framework_call(
     to_onnx: Callable[Write, onnx.ModelProto],
-) -> Callable[[Callable[Call, Array]], FrontDoor[Call, Write]]:
-    """Decorates a function with the one that writes it."""
-    return lambda call: FrontDoor(call, to_onnx)
+) -> Callable[[Callable[Call, Array]], FrameworkCall[Call, Write]]:
+    """Returns a decorator that adds `to_onnx` to a framework's function."""
+    return lambda call: FrameworkCall(call, to_onnx)
 
 
 def pool(X: Array, rois: Array, batch_indices: Array, attributes: Attributes, engine: Engine) -> Array:
-    """One call by an engine."""
+    """Computes RoiAlign on the named engine."""
     return engine_named(engine)(X, rois, batch_indices, attributes)
 
 
 def pair(output_size: int | Iterable[int]) -> tuple[int, int]:
-    """(height, width), of an integer or of two.
+    """Returns (height, width) from one integer or from a pair.
 
     Raises:
-        RoiAlignError: neither.
+        RoiAlignError: output_size is neither an integer nor a pair.
     """
     if isinstance(output_size, Iterable):
         sizes = list(output_size)
@@ -78,11 +78,11 @@ def pair(output_size: int | Iterable[int]) -> tuple[int, int]:
     raise RoiAlignError(f"output_size must be an integer or a pair (height, width), got {output_size!r}")
 
 
-def adaptive_or(sampling_ratio: int) -> int:
-    """ONNX's sampling_ratio: 0 for adaptive, which the frameworks spell as anything up to 0.
+def onnx_sampling_ratio(sampling_ratio: int) -> int:
+    """Returns ONNX's sampling_ratio for a framework's: any value of 0 or less is adaptive, which is 0 in ONNX.
 
     Raises:
-        RoiAlignError: not an integer.
+        RoiAlignError: sampling_ratio is not an integer.
     """
     try:
         return max(operator.index(sampling_ratio), 0)
@@ -91,10 +91,10 @@ def adaptive_or(sampling_ratio: int) -> int:
 
 
 def features_of(name: str, value: npt.ArrayLike, types: tuple[str, ...]) -> Array:
-    """Feature maps (N, C, H, W) of one of these types.
+    """Returns value as an array of feature maps (N, C, H, W) of one of these types.
 
     Raises:
-        RoiAlignError: they are not.
+        RoiAlignError: the rank is not 4, or the type is another one.
     """
     array = np.asarray(value)
     if array.ndim != 4:
@@ -105,17 +105,17 @@ def features_of(name: str, value: npt.ArrayLike, types: tuple[str, ...]) -> Arra
 
 
 def boxes_of(name: str, value: Any, columns: str, dtype: np.dtype[Any], owner: str) -> Array:
-    """A matrix with one row per box.
+    """Returns value as a matrix with one row per box.
 
     Args:
-        name: the argument's, for messages.
+        name: name of the argument, for messages.
         value: the argument.
-        columns: the expected shape as the framework writes it, "(K, 5)".
-        dtype: of the feature maps, which the boxes must share.
-        owner: the name of the feature maps.
+        columns: the expected shape as the framework writes it, such as "(K, 5)".
+        dtype: type of the feature maps, which the boxes must have too.
+        owner: name of the feature maps, for messages.
 
     Raises:
-        RoiAlignError: another shape or type.
+        RoiAlignError: the shape or the type is another one.
     """
     array = np.asarray(value)
     if array.ndim != 2 or array.shape[1] != int(columns[-2]):
@@ -127,36 +127,36 @@ def boxes_of(name: str, value: Any, columns: str, dtype: np.dtype[Any], owner: s
 
 
 def join_images(boxes: Sequence[npt.ArrayLike], dtype: np.dtype[Any], owner: str) -> tuple[Array, Array]:
-    """One (L, 4) matrix of rows x1, y1, x2, y2 per image together: (K, 4) rois and (K,) batch_indices.
+    """Concatenates one (L, 4) matrix of rows x1, y1, x2, y2 per image; returns (K, 4) rois and (K,) batch_indices.
 
     Args:
-        boxes: at least one matrix.
-        dtype: of the feature maps, which the boxes must share.
-        owner: the name of the feature maps.
+        boxes: one matrix per image, at least one.
+        dtype: type of the feature maps, which the boxes must have too.
+        owner: name of the feature maps, for messages.
 
     Raises:
-        RoiAlignError: another shape or type.
+        RoiAlignError: a matrix has another shape or type.
     """
-    each = [boxes_of(f"boxes[{i}]", own, "(L, 4)", dtype, owner) for i, own in enumerate(boxes)]
-    return np.concatenate(each), np.repeat(np.arange(len(each)), [len(own) for own in each])
+    images = [boxes_of(f"boxes[{i}]", image, "(L, 4)", dtype, owner) for i, image in enumerate(boxes)]
+    return np.concatenate(images), np.repeat(np.arange(len(images)), [len(image) for image in images])
 
 
 def split_images(name: str, boxes: Array, *, nearest: bool = False) -> tuple[Array, Array]:
-    """Rows (image, x1, y1, x2, y2) apart: (K, 4) boxes and (K,) images.
+    """Splits rows (image, x1, y1, x2, y2) into (K, 4) boxes and (K,) int64 image indices.
 
     Args:
-        name: the argument's, for messages.
+        name: name of the argument, for messages.
         boxes: the rows.
-        nearest: whether an image is rounded to the nearest whole number, halves up, instead of cut to one.
+        nearest: whether an image index is rounded to the nearest integer (halves up) instead of truncated.
 
     Raises:
-        RoiAlignError: an image that is no number.
+        RoiAlignError: an image index is not finite.
     """
     images = boxes[:, 0]
     wrong = np.flatnonzero(~np.isfinite(images))
     if wrong.size:
         row = wrong[0]
         raise RoiAlignError(f"{name} must be finite, got {images[row]} at row {row}, column 0 (image)")
-    limit = 2**62  # of any sign: no tensor has that many images, and int64 has room for it
+    limit = 2**62  # larger than any number of images, and within int64
     images = np.floor(images.astype(np.float64) + 0.5) if nearest else images.astype(np.float64)
     return np.ascontiguousarray(boxes[:, 1:]), np.clip(images, -limit, limit).astype(np.int64)

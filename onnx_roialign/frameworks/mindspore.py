@@ -1,14 +1,14 @@
 """mindspore.ops.ROIAlign on NumPy arrays.
 
-Particular to MindSpore (2.10, its CPU kernel):
+MindSpore's behaviour (version 2.10, CPU kernel):
 
-- `roi_end_mode=1`, the default, adds a whole pixel of the image to x2 and y2 before scaling, and leaves small RoIs as
-  they are; `roi_end_mode=0` adds nothing and lets every scaled RoI grow to at least 1 x 1 pixel of the feature map.
-- Where `sample_num` is not positive the grid is adaptive and rounded down: a bin shorter than a pixel has no sample,
-  and answers NaN, 0 / 0.
-- Image indices travel in the RoIs' first column, and are rounded to the nearest whole number, halves up. MindSpore
-  refuses what is not in [0, N - 1] before that, this module what is not in it after.
-- Numbers of the wrong Python type are TypeErrors: an integer is no spatial_scale, a bool no integer.
+- `roi_end_mode=1`, the default, adds one pixel of the image to x2 and y2 before scaling and does not enlarge small
+  RoIs; `roi_end_mode=0` adds nothing and enlarges every scaled RoI to at least 1 x 1 pixel of the feature map.
+- If `sample_num` is 0 or less, the grid is adaptive and rounded down: a bin shorter than one pixel has no sample, and
+  its value is NaN (0 / 0).
+- The first column of the RoIs is the image index, rounded to the nearest integer (halves up). MindSpore checks that it
+  is in [0, N - 1] before rounding, this module after rounding.
+- A number of the wrong Python type raises TypeError: an integer is not a spatial_scale, a bool is not an integer.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TYPES = ("float32", "float16")
 
 
 class ROIAlign:
-    """mindspore.ops.ROIAlign: built with the arguments that are no arrays, called with features and RoIs.
+    """mindspore.ops.ROIAlign: the constructor takes the sizes and modes, the call takes features and RoIs.
 
     >>> features = np.array([[[[1.0, 2.0], [3.0, 4.0]]]], np.float32)
     >>> rois = np.array([[0, 0.2, 0.3, 0.2, 0.3]], np.float32)
@@ -43,18 +43,19 @@ class ROIAlign:
     def __init__(
         self, pooled_height: int, pooled_width: int, spatial_scale: float, sample_num: int = 2, roi_end_mode: int = 1
     ) -> None:
-        """Takes what does not change from call to call.
+        """Checks and stores the arguments that all calls share.
 
         Args:
-            pooled_height: bins along y.
-            pooled_width: bins along x.
+            pooled_height: number of bins along y.
+            pooled_width: number of bins along x.
             spatial_scale: pixels of the feature map per pixel of the image.
             sample_num: samples per bin and axis; 0 or less: adaptive.
-            roi_end_mode: 1: adds a pixel of the image to x2 and y2; 0: does not, and makes small RoIs 1 x 1.
+            roi_end_mode: 1: adds one pixel of the image to x2 and y2; 0: enlarges small RoIs to 1 x 1 pixel of the
+                feature map.
 
         Raises:
-            TypeError: spatial_scale is no float, or one of the others no int.
-            RoiAlignError: a value that cannot be.
+            TypeError: spatial_scale is not a float, or another argument is not an int.
+            RoiAlignError: a value is invalid.
         """
         integers = {
             "pooled_height": pooled_height,
@@ -88,17 +89,17 @@ class ROIAlign:
         """Pools RoIs of feature maps.
 
         Args:
-            features: (N, C, H, W), float32 or float16; computed in float32, rounded once.
+            features: (N, C, H, W), float32 or float16; float16 is computed in float32 and rounded once.
             rois: (rois_n, 5) rows (image, x1, y1, x2, y2) in pixels of the image, of features' type.
-            engine: "native", the compiled library, or "reference", NumPy.
+            engine: "native" (the compiled library) or "reference" (NumPy).
 
         Returns:
             (rois_n, C, pooled_height, pooled_width), of features' type.
 
         Raises:
-            TypeError: features or rois are no array.
-            RoiAlignError: an array that cannot be; the text names it.
-            NativeLibraryError: engine "native" without a compiled library.
+            TypeError: features or rois is not an array.
+            RoiAlignError: an array is invalid; the message names it.
+            NativeLibraryError: engine is "native" and there is no compiled library.
         """
         for name, value in (("features", features), ("rois", rois)):
             if not isinstance(value, np.ndarray):
@@ -108,17 +109,18 @@ class ROIAlign:
         return pool(X, boxes, images, self._attributes, engine)
 
     def to_onnx(self, opset: int = 16, *, dtype: npt.DTypeLike = np.float32) -> onnx.ModelProto:
-        """Writes the call as a model: roi_end_mode=0 with samples in ONNX's own RoiAlign, all else in the private one.
+        """Writes the call as a model.
 
-        Inputs `features` and `rois` (rois_n, 5), output `output`. spatial_scale becomes a float32, as every attribute
-        of ONNX.
+        The model uses ONNX's RoiAlign for roi_end_mode=0 with sample_num > 0, and the private operator otherwise. Its
+        inputs are `features` and `rois` (rois_n, 5), its output is `output`. spatial_scale is stored as float32, like
+        every float attribute of ONNX.
 
         Args:
             opset: version of ONNX's own operators.
-            dtype: of features and rois.
+            dtype: type of features and rois.
 
         Raises:
-            RoiAlignError: an opset or a type that cannot be.
+            RoiAlignError: the opset or the type is not supported.
         """
         graph = GraphWriter(opset, dtype, TYPES)
         X = graph.input("features", ("N", "C", "H", "W"))

@@ -1,16 +1,16 @@
 """paddle.vision.ops.roi_align and the older paddle.fluid.layers.roi_align on NumPy arrays.
 
-Particular to Paddle (3.3, its CPU kernel):
+Paddle's behaviour (version 3.3, CPU kernel):
 
-- `aligned` is True by default: half a pixel is taken off the scaled coordinates. The fluid form has no such argument
-  and takes nothing off; there every scaled RoI grows to at least 1 x 1 pixel of the feature map.
-- Boxes come grouped by image: image after image, with how many each has, or with LoD offsets.
-- A bin without samples (aligned, adaptive, a box of no width or height) answers NaN: 0 / 0.
-- With aligned=True and an adaptive grid, a box turned round (x2 < x1 or y2 < y1) has a negative number of samples,
-  which Paddle takes for one near 2 ** 64: it ends the process, or never returns. Here that is an error.
-- `spatial_scale` is a float32 there, in a float64 call too, and rounded to one here.
-- A sample's position is added up in another order, so that one that lies exactly on the cut past the map's border may
-  count there and not here, or the reverse.
+- `aligned` is True by default: half a pixel is subtracted from the scaled coordinates. The fluid form has no such
+  argument; it subtracts nothing and enlarges every scaled RoI to at least 1 x 1 pixel of the feature map.
+- Boxes are grouped by image, in the order of the images, with the number of boxes per image or with LoD offsets.
+- A bin without samples (aligned, adaptive grid, a box of width or height 0) has the value NaN (0 / 0).
+- With aligned=True and an adaptive grid, a mirrored box (x2 < x1 or y2 < y1) has a negative number of samples. Paddle
+  reads that as an unsigned number near 2 ** 64 and crashes or never returns. This module raises an error.
+- Paddle stores `spatial_scale` as float32 even for float64 features, so this module rounds it to float32.
+- Paddle adds the terms of a sample's position in another order. A sample exactly on the limit past the map's border
+  may therefore count in Paddle and not here, or the reverse.
 """
 
 from __future__ import annotations
@@ -28,7 +28,16 @@ from onnx_roialign.definition.checks import check_arrays
 from onnx_roialign.definition.geometry import axis_grid, roi_axes
 from onnx_roialign.definition.semantics import PRESETS
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.frameworks.common import Array, Engine, adaptive_or, boxes_of, features_of, front_door, pair, pool
+from onnx_roialign.frameworks.common import (
+    Array,
+    Engine,
+    boxes_of,
+    features_of,
+    framework_call,
+    onnx_sampling_ratio,
+    pair,
+    pool,
+)
 from onnx_roialign.onnx_model.writer import GraphWriter
 
 __all__ = ["LoDTensor", "fluid_roi_align", "roi_align"]
@@ -39,12 +48,12 @@ Size = int | Sequence[int]
 
 
 class LoDTensor(NamedTuple):
-    """Boxes grouped by level-of-detail offsets, as fluid's LoDTensor holds them; any such pair is taken.
+    """Boxes with level-of-detail offsets, like fluid's LoDTensor. A plain pair (data, lod) works too.
 
     Attributes:
-        data: (K, 4) boxes, image after image.
-        lod: levels of offsets, of which the last counts: ``[[0, 2, 5]]`` says that boxes 0 and 1 belong to image 0,
-            2 to 4 to image 1.
+        data: (K, 4) boxes, in the order of the images.
+        lod: levels of offsets, of which only the last is used: with ``[[0, 2, 5]]`` boxes 0 and 1 belong to image 0
+            and boxes 2 to 4 to image 1.
     """
 
     data: npt.ArrayLike
@@ -55,18 +64,16 @@ def _attributes(size: tuple[int, int], spatial_scale: float, sampling_ratio: int
     attributes = Attributes(
         output_height=size[0],
         output_width=size[1],
-        sampling_ratio=adaptive_or(sampling_ratio),
+        sampling_ratio=onnx_sampling_ratio(sampling_ratio),
         spatial_scale=spatial_scale,
         semantics=PRESETS["paddle_aligned" if aligned else "paddle_legacy"],
     )
     attributes.check_in(np.dtype(np.float32))
-    return replace(
-        attributes, spatial_scale=float(np.float32(attributes.spatial_scale))
-    )  # as Paddle's attribute has it
+    return replace(attributes, spatial_scale=float(np.float32(attributes.spatial_scale)))  # Paddle stores a float32
 
 
 def _images(name: str, counts: npt.ArrayLike, num_boxes: int, num_images: int) -> Array:
-    """The image of each box, of how many boxes each image has."""
+    """Returns the image index of each box, from the number of boxes per image."""
     array = np.asarray(counts)
     if array.shape != (num_images,):
         raise RoiAlignError(f"{name} must have shape ({num_images},), one count per image, got shape {array.shape}")
@@ -80,7 +87,7 @@ def _images(name: str, counts: npt.ArrayLike, num_boxes: int, num_images: int) -
 
 
 def _counts(lod: Sequence[Sequence[int]]) -> Array:
-    """How many boxes each image has, of LoD offsets."""
+    """Returns the number of boxes per image, from LoD offsets."""
     offsets = np.asarray(lod[-1] if len(lod) else [])
     if offsets.ndim != 1 or offsets.size < 2 or offsets.dtype.kind not in "iu" or offsets[0] != 0:
         raise RoiAlignError(f"rois must have LoD offsets that begin with 0, such as [[0, 2, 5]], got {lod!r}")
@@ -97,8 +104,8 @@ def _check_that_paddle_returns(boxes: Array, attributes: Attributes) -> None:
     if endless.size:
         row = endless[0]
         raise RoiAlignError(
-            "boxes must have x2 >= x1 and y2 >= y1 where aligned=True and the grid is adaptive, on which Paddle ends "
-            f"the process or never returns, got {boxes[row].tolist()} at row {row}; pass a sampling_ratio > 0"
+            "boxes must have x2 >= x1 and y2 >= y1 where aligned=True and the grid is adaptive, because Paddle crashes "
+            f"or never returns on others, got {boxes[row].tolist()} at row {row}; pass a sampling_ratio > 0"
         )
 
 
@@ -118,11 +125,11 @@ def _to_onnx(
     opset: int = 16,
     dtype: npt.DTypeLike = np.float32,
 ) -> onnx.ModelProto:
-    """Writes the call as a model, with ONNX's own RoiAlign where that means the same, else the private one.
+    """Writes the call as a model, with ONNX's RoiAlign where it means the same and the private operator otherwise.
 
-    Inputs `x`, `boxes` (K, 4) and `boxes_num` (int32), output `output`. ONNX's RoiAlign cannot say aligned=True below
-    opset 16, nor the NaN of a bin without samples, which only an aligned adaptive grid can have. The model has no error
-    for boxes on which Paddle does not return.
+    The inputs are `x`, `boxes` (K, 4) and `boxes_num` (int32), the output is `output`. ONNX's RoiAlign cannot express
+    aligned=True below opset 16, nor the NaN of a bin without samples, which only an aligned adaptive grid has. The
+    model raises no error for boxes on which Paddle does not return.
 
     Args:
         output_size: as in the call.
@@ -131,10 +138,10 @@ def _to_onnx(
         aligned: as in the call.
         name: not used.
         opset: version of ONNX's own operators.
-        dtype: of features and boxes.
+        dtype: type of features and boxes.
 
     Raises:
-        RoiAlignError: an argument that cannot be.
+        RoiAlignError: an argument is invalid.
     """
     attributes = _attributes(pair(output_size), spatial_scale, sampling_ratio, aligned)
     return _model(("x", "boxes", "boxes_num"), attributes, opset, dtype, lod=False)
@@ -157,7 +164,7 @@ def _model(
     return graph.model(output, ("K", "C", attributes.output_height, attributes.output_width))
 
 
-@front_door(_to_onnx)
+@framework_call(_to_onnx)
 def roi_align(
     x: npt.ArrayLike,
     boxes: npt.ArrayLike,
@@ -174,21 +181,21 @@ def roi_align(
 
     Args:
         x: (N, C, H, W) feature maps, float32 or float64.
-        boxes: (K, 4) rows (x1, y1, x2, y2) in pixels of the image, image after image, of x's type.
-        boxes_num: (N,) how many boxes each image has, int32 or int64.
-        output_size: bins, one number for both axes or a pair (height, width).
-        spatial_scale: pixels of the feature map per pixel of the image; rounded to a float32, as Paddle does.
-        sampling_ratio: samples per bin and axis; 0 or less: adaptive, as many as the bin is pixels long.
-        aligned: takes half a pixel off the scaled coordinates, and leaves small boxes as they are.
-        name: not used, as in Paddle without a graph.
-        engine: "native", the compiled library, or "reference", NumPy.
+        boxes: (K, 4) rows (x1, y1, x2, y2) in pixels of the image, in the order of the images, of x's type.
+        boxes_num: (N,) number of boxes per image, int32 or int64.
+        output_size: number of bins, one integer for both axes or a pair (height, width).
+        spatial_scale: pixels of the feature map per pixel of the image; rounded to float32, as in Paddle.
+        sampling_ratio: samples per bin and axis; 0 or less: adaptive, the bin's length in pixels, rounded up.
+        aligned: subtracts half a pixel from the scaled coordinates and does not enlarge small boxes.
+        name: not used; Paddle uses it only in static graphs.
+        engine: "native" (the compiled library) or "reference" (NumPy).
 
     Returns:
         (K, C, height, width), of x's type.
 
     Raises:
-        RoiAlignError: an argument that cannot be, or boxes on which Paddle does not return; the text names it.
-        NativeLibraryError: engine "native" without a compiled library.
+        RoiAlignError: an argument is invalid, or Paddle does not return for a box; the message names it.
+        NativeLibraryError: engine is "native" and there is no compiled library.
     """
     X = features_of("x", x, TYPES)
     rois = boxes_of("boxes", boxes, "(K, 4)", X.dtype, "x")
@@ -209,9 +216,9 @@ def _fluid_to_onnx(
     dtype: npt.DTypeLike = np.float32,
     grouped_by: Literal["rois_num", "lod"] = "rois_num",
 ) -> onnx.ModelProto:
-    """Writes the call as a model, with ONNX's own RoiAlign, which can say it at every opset.
+    """Writes the call as a model with ONNX's RoiAlign, which can express it at every opset.
 
-    Inputs `input`, `rois` (K, 4), and `rois_num` (int32) or `lod` (int64 offsets); output `output`.
+    The inputs are `input`, `rois` (K, 4), and `rois_num` (int32) or `lod` (int64 offsets); the output is `output`.
 
     Args:
         pooled_height: as in the call.
@@ -220,11 +227,11 @@ def _fluid_to_onnx(
         sampling_ratio: as in the call.
         name: not used.
         opset: version of ONNX's own operators.
-        dtype: of features and boxes.
-        grouped_by: what says which boxes belong to which image.
+        dtype: type of features and boxes.
+        grouped_by: the input that groups the boxes by image.
 
     Raises:
-        RoiAlignError: an argument that cannot be.
+        RoiAlignError: an argument is invalid.
     """
     if grouped_by not in ("rois_num", "lod"):
         raise RoiAlignError(f"grouped_by must be 'rois_num' or 'lod', got {grouped_by!r}")
@@ -232,7 +239,7 @@ def _fluid_to_onnx(
     return _model(("input", "rois", grouped_by), attributes, opset, dtype, lod=grouped_by == "lod")
 
 
-@front_door(_fluid_to_onnx)
+@framework_call(_fluid_to_onnx)
 def fluid_roi_align(
     input: npt.ArrayLike,
     rois: npt.ArrayLike | LoDTensor,
@@ -245,29 +252,29 @@ def fluid_roi_align(
     *,
     engine: Engine = "native",
 ) -> Array:
-    """Pools boxes of feature maps as paddle.fluid.layers.roi_align did: without taking half a pixel off.
+    """Pools boxes of feature maps as paddle.fluid.layers.roi_align did: without the half-pixel offset.
 
     Args:
         input: (N, C, H, W) feature maps, float32 or float64.
-        rois: (K, 4) rows (x1, y1, x2, y2) in pixels of the image, image after image, of input's type; or a pair of
-            them and LoD offsets, such as ``(rois, [[0, 2, 5]])`` or a `LoDTensor`.
-        pooled_height: bins along y.
-        pooled_width: bins along x.
-        spatial_scale: pixels of the feature map per pixel of the image; rounded to a float32, as Paddle does.
-        sampling_ratio: samples per bin and axis; 0 or less: adaptive, as many as the bin is pixels long.
-        rois_num: (N,) how many boxes each image has; where it is given, LoD offsets do not count.
+        rois: (K, 4) rows (x1, y1, x2, y2) in pixels of the image, in the order of the images, of input's type; or a
+            pair of these rows and LoD offsets, such as ``(rois, [[0, 2, 5]])`` or a `LoDTensor`.
+        pooled_height: number of bins along y.
+        pooled_width: number of bins along x.
+        spatial_scale: pixels of the feature map per pixel of the image; rounded to float32, as in Paddle.
+        sampling_ratio: samples per bin and axis; 0 or less: adaptive, the bin's length in pixels, rounded up.
+        rois_num: (N,) number of boxes per image; if given, LoD offsets are ignored.
         name: not used.
-        engine: "native", the compiled library, or "reference", NumPy.
+        engine: "native" (the compiled library) or "reference" (NumPy).
 
     Returns:
         (K, C, pooled_height, pooled_width), of input's type.
 
     Raises:
-        RoiAlignError: an argument that cannot be, or boxes that nothing groups; the text names it.
-        NativeLibraryError: engine "native" without a compiled library.
+        RoiAlignError: an argument is invalid, or nothing groups the boxes by image; the message names it.
+        NativeLibraryError: engine is "native" and there is no compiled library.
     """
     X = features_of("input", input, TYPES)
-    data, lod = _apart(rois)
+    data, lod = _split_lod(rois)
     boxes = boxes_of("rois", data, "(K, 4)", X.dtype, "input")
     if rois_num is not None:
         images = _images("rois_num", rois_num, len(boxes), len(X))
@@ -279,5 +286,5 @@ def fluid_roi_align(
     return _pool(X, boxes, images, attributes, engine)
 
 
-def _apart(rois: Any) -> tuple[npt.ArrayLike, Sequence[Sequence[int]] | None]:
+def _split_lod(rois: Any) -> tuple[npt.ArrayLike, Sequence[Sequence[int]] | None]:
     return (rois[0], rois[1]) if isinstance(rois, tuple) and len(rois) == 2 else (rois, None)

@@ -1,12 +1,14 @@
 """torchvision.ops.roi_align, RoIAlign and MultiScaleRoIAlign on NumPy arrays.
 
-Particular to torchvision (0.27, its CPU kernel):
+torchvision's behaviour (version 0.27, CPU kernel):
 
-- `aligned` is False by default: no half pixel, and every scaled RoI grows to at least 1 x 1 pixel of the feature map.
-- Image indices travel in the boxes' first column, and are cut to whole numbers. An index without an image reads past
-  the features; here it is an error.
-- float16 is computed in float16 there, one rounding an operation; here in float32, rounded once.
-- A bin without samples answers 0.
+- `aligned` is False by default: no half-pixel offset, and every scaled RoI is enlarged to at least 1 x 1 pixel of the
+  feature map.
+- The first column of the boxes is the image index, truncated to an integer. torchvision reads out of bounds for an
+  index outside [0, N - 1]; this module raises an error.
+- torchvision computes float16 in float16, with one rounding per operation; this module computes in float32 and rounds
+  once.
+- A bin without samples has the value 0.
 """
 
 from __future__ import annotations
@@ -27,11 +29,11 @@ from onnx_roialign.extras import imported_for
 from onnx_roialign.frameworks.common import (
     Array,
     Engine,
-    adaptive_or,
     boxes_of,
     features_of,
-    front_door,
+    framework_call,
     join_images,
+    onnx_sampling_ratio,
     pair,
     pool,
     split_images,
@@ -50,14 +52,14 @@ def _attributes(output_size: Size, spatial_scale: float, sampling_ratio: int, al
     return Attributes(
         output_height=height,
         output_width=width,
-        sampling_ratio=adaptive_or(sampling_ratio),
+        sampling_ratio=onnx_sampling_ratio(sampling_ratio),
         spatial_scale=spatial_scale,
         semantics=PRESETS["torchvision_aligned" if aligned else "torchvision_legacy"],
     )
 
 
 def _rois(boxes: Boxes, dtype: np.dtype[np.generic]) -> tuple[Array, Array]:
-    """(K, 4) boxes and (K,) images, of rows (image, x1, y1, x2, y2) or of one (L, 4) matrix per image."""
+    """Returns (K, 4) boxes and (K,) image indices, from rows (image, x1, y1, x2, y2) or one (L, 4) matrix per image."""
     if not isinstance(boxes, (list, tuple)):
         return split_images("boxes", boxes_of("boxes", boxes, "(K, 5)", dtype, "input"))
     if not boxes:
@@ -75,21 +77,22 @@ def _to_onnx(
     dtype: npt.DTypeLike = np.float32,
     images: int | None = None,
 ) -> onnx.ModelProto:
-    """Writes the call as a model, with ONNX's own RoiAlign where that means the same, else the private one.
+    """Writes the call as a model, with ONNX's RoiAlign where it means the same and the private operator otherwise.
 
-    Inputs `input` and `boxes`, output `output`. spatial_scale becomes a float32, as every attribute of ONNX.
+    The inputs are `input` and `boxes`, the output is `output`. spatial_scale is stored as float32, like every float
+    attribute of ONNX.
 
     Args:
         output_size: as in the call.
         spatial_scale: as in the call.
         sampling_ratio: as in the call.
-        aligned: as in the call. ONNX's RoiAlign can say it from opset 16.
+        aligned: as in the call. ONNX's RoiAlign can express True from opset 16 on.
         opset: version of ONNX's own operators.
-        dtype: of features and boxes.
-        images: how many (L, 4) matrices the boxes come in, as inputs boxes_0 to boxes_N; None: one (K, 5) matrix.
+        dtype: type of features and boxes.
+        images: number of images whose boxes are separate (L, 4) inputs, boxes_0, boxes_1, ...; None: one (K, 5) input.
 
     Raises:
-        RoiAlignError: an argument that cannot be.
+        RoiAlignError: an argument is invalid.
     """
     attributes = _attributes(output_size, spatial_scale, sampling_ratio, aligned)
     graph = GraphWriter(opset, dtype, TYPES)
@@ -104,7 +107,7 @@ def _to_onnx(
     return graph.model(output, ("K", "C", attributes.output_height, attributes.output_width))
 
 
-@front_door(_to_onnx)
+@framework_call(_to_onnx)
 def roi_align(
     input: npt.ArrayLike,
     boxes: Boxes,
@@ -121,18 +124,18 @@ def roi_align(
         input: (N, C, H, W) feature maps, float32, float64 or float16.
         boxes: (K, 5) rows (image, x1, y1, x2, y2), or a list of one (L, 4) matrix of rows (x1, y1, x2, y2) per image,
             in pixels of the image, of input's type.
-        output_size: bins, one number for both axes or a pair (height, width).
+        output_size: number of bins, one integer for both axes or a pair (height, width).
         spatial_scale: pixels of the feature map per pixel of the image.
-        sampling_ratio: samples per bin and axis; 0 or less: adaptive, as many as the bin is pixels long.
-        aligned: takes half a pixel off the scaled coordinates, and leaves small boxes as they are.
-        engine: "native", the compiled library, or "reference", NumPy.
+        sampling_ratio: samples per bin and axis; 0 or less: adaptive, the bin's length in pixels, rounded up.
+        aligned: subtracts half a pixel from the scaled coordinates and does not enlarge small boxes.
+        engine: "native" (the compiled library) or "reference" (NumPy).
 
     Returns:
         (K, C, height, width), of input's type.
 
     Raises:
-        RoiAlignError: an argument that cannot be; the text names it.
-        NativeLibraryError: engine "native" without a compiled library.
+        RoiAlignError: an argument is invalid; the message names it.
+        NativeLibraryError: engine is "native" and there is no compiled library.
     """
     X = features_of("input", input, TYPES)
     attributes = _attributes(output_size, spatial_scale, sampling_ratio, aligned)
@@ -140,13 +143,13 @@ def roi_align(
 
 
 class RoIAlign:
-    """torchvision.ops.RoIAlign: `roi_align` with its arguments given beforehand."""
+    """torchvision.ops.RoIAlign: `roi_align` with its arguments stored in an object."""
 
     def __init__(self, output_size: Size, spatial_scale: float, sampling_ratio: int, aligned: bool = False) -> None:
-        """Takes the arguments of `roi_align` that are no arrays.
+        """Checks and stores the arguments of `roi_align` that are not arrays.
 
         Raises:
-            RoiAlignError: an argument that cannot be.
+            RoiAlignError: an argument is invalid.
         """
         _attributes(output_size, spatial_scale, sampling_ratio, aligned)
         self.output_size = output_size
@@ -155,7 +158,7 @@ class RoIAlign:
         self.aligned = aligned
 
     def __call__(self, input: npt.ArrayLike, rois: Boxes, *, engine: Engine = "native") -> Array:
-        """Pools rois of input; arguments and answer are those of `roi_align`."""
+        """Pools rois of input; arguments and result are those of `roi_align`."""
         return roi_align(
             input, rois, self.output_size, self.spatial_scale, self.sampling_ratio, self.aligned, engine=engine
         )
@@ -163,7 +166,7 @@ class RoIAlign:
     def to_onnx(
         self, opset: int = 16, *, dtype: npt.DTypeLike = np.float32, images: int | None = None
     ) -> onnx.ModelProto:
-        """The call as a model, as ``roi_align.to_onnx`` writes it."""
+        """Returns the call as a model, as ``roi_align.to_onnx`` does."""
         return roi_align.to_onnx(
             self.output_size,
             self.spatial_scale,
@@ -190,10 +193,10 @@ def _quantized_to_onnx(
     *,
     opset: int = 16,
 ) -> onnx.ModelProto:
-    """Writes the call with onnx_roialign::QLinearRoiAlign: ONNX has no such op.
+    """Writes the call as a model with onnx_roialign::QLinearRoiAlign, because ONNX has no quantized RoiAlign.
 
-    Inputs `input`, `scale` (float32), `zero_point` and `boxes` (K, 5); output `output`. Unlike the call, the model
-    takes several images.
+    The inputs are `input`, `scale` (float32), `zero_point` and `boxes` (K, 5), the output is `output`. Unlike the
+    call, the model accepts several images.
 
     Args:
         dtype: uint8, int8 or int32.
@@ -204,7 +207,7 @@ def _quantized_to_onnx(
         opset: version of ONNX's own operators.
 
     Raises:
-        RoiAlignError: an argument that cannot be.
+        RoiAlignError: an argument is invalid.
     """
     return _quantized_model(_attributes(output_size, spatial_scale, sampling_ratio, aligned), dtype, opset)
 
@@ -218,7 +221,7 @@ def _quantized_model(attributes: Attributes, dtype: npt.DTypeLike, opset: int) -
     return graph.model(output, ("K", "C", attributes.output_height, attributes.output_width))
 
 
-@front_door(_quantized_to_onnx)
+@framework_call(_quantized_to_onnx)
 def roi_align_quantized(
     input: npt.ArrayLike,
     scale: float,
@@ -233,28 +236,28 @@ def roi_align_quantized(
 ) -> Array:
     """Pools boxes of quantized feature maps as torchvision.ops.roi_align does with a quantized tensor.
 
-    A value q means ``scale * (q - zero_point)``, in the answer too. It is rounded to nearest, ties to even, before the
-    zero point is added, and clamped to the type. torchvision takes the boxes quantized as well, and dequantizes them
-    first: pass them dequantized, ``scale * (q - zero_point)`` of their own in float32.
+    A value q means ``scale * (q - zero_point)``, in input and output. The output is rounded to nearest (ties to even)
+    before the zero point is added, and clamped to the type. torchvision's boxes are quantized too; here they must be
+    dequantized to float32, with their own scale and zero point.
 
     Args:
-        input: (1, C, H, W) feature maps, uint8, int8 or int32, of whose values the float32 sums hold 24 bits.
-            torchvision allows one image only.
-        scale: of input and of the answer; a float32.
-        zero_point: of input and of the answer, in the range of input's type.
+        input: (1, C, H, W) feature maps, uint8, int8 or int32; the sums are float32, so 24 bits of a value count.
+            torchvision allows only one image.
+        scale: scale of input and output, a float32.
+        zero_point: zero point of input and output, in the range of input's type.
         boxes: as in `roi_align`, float32.
         output_size: as in `roi_align`.
         spatial_scale: as in `roi_align`.
         sampling_ratio: as in `roi_align`.
         aligned: as in `roi_align`.
-        engine: "native", the compiled library in an onnxruntime session, or "reference", NumPy.
+        engine: "native" (the compiled library in an onnxruntime session) or "reference" (NumPy).
 
     Returns:
         (K, C, height, width), of input's type.
 
     Raises:
-        RoiAlignError: an argument that cannot be; the text names it.
-        NativeLibraryError: engine "native" without a compiled library.
+        RoiAlignError: an argument is invalid; the message names it.
+        NativeLibraryError: engine is "native" and there is no compiled library.
     """
     X = features_of("input", input, quantized.TYPES)
     if len(X) != 1:
@@ -268,7 +271,7 @@ def roi_align_quantized(
     check_engine(engine)
     if engine == "reference":
         return quantized.roi_align(*arrays, attributes)
-    quantized.check(*arrays, attributes)  # the session's own errors are onnxruntime's
+    quantized.check(*arrays, attributes)  # the session would raise onnxruntime's errors instead of ours
     rows = np.column_stack([images.astype(np.float32), rois])
     feeds = dict(zip(("input", "scale", "zero_point", "boxes"), (*arrays[:3], rows), strict=True))
     return _quantized_engine(attributes, X.dtype.name)(feeds)
@@ -276,7 +279,7 @@ def roi_align_quantized(
 
 @functools.lru_cache(maxsize=16)
 def _quantized_engine(attributes: Attributes, dtype: str) -> Callable[[Mapping[str, Array]], Array]:
-    """The library in a session: its direct call takes floats only."""
+    """Returns the library in a session as a function: its C function takes only floats."""
     with imported_for("roi_align_quantized() on engine 'native'"):
         from onnx_roialign.sessions.session import session
     running = session(_quantized_model(attributes, dtype, 16))

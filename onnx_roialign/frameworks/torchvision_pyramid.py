@@ -1,17 +1,17 @@
-"""torchvision.ops.MultiScaleRoIAlign: every box pooled from the level of a feature pyramid that fits its size.
+"""torchvision.ops.MultiScaleRoIAlign: pools every box from the level of a feature pyramid that fits its size.
 
-Lin et al., "Feature Pyramid Networks for Object Detection" (2017), equation 1: a box of w x h pixels belongs to level
-``k = floor(k0 + log2(sqrt(w * h) / 224))``. torchvision adds 1e-6 before the floor, in the boxes' type, so that a box
-whose area lies on a boundary goes to the coarser level. A level is numbered by its scale, 2 ** -k, and the scale is the
-nearest power of two to the feature map's height over that of the largest image.
+Lin et al., "Feature Pyramid Networks for Object Detection" (2017), equation 1: a box of w x h pixels of the image
+belongs to level ``k = floor(k0 + log2(sqrt(w * h) / 224))``. torchvision adds 1e-6 before the floor, in the boxes'
+type, so that a box whose area lies on a boundary goes to the coarser level. Level k has scale 2 ** -k; the scale of a
+feature map is the power of two nearest to its height divided by the height of the largest image.
 
-Particular to torchvision (0.27), and kept:
+torchvision's behaviour (version 0.27), which this module keeps:
 
-- The scales are inferred at the first call and stay. Set `scales` to None to have them inferred again.
-- Level k_min + i is feature map i, whatever that one's own scale: where a pyramid leaves a level out, boxes of the
-  levels past the last map answer zeros.
-- So do boxes of negative area (one of their sides turned round), which have no level.
-- With a single feature map, every box is pooled from it.
+- The scales are inferred in the first call and do not change. Set `scales` to None to infer them again.
+- Level k_min + i is feature map i, whatever the scale of that map. If a pyramid omits a level, boxes of levels past
+  the last map give zeros.
+- Boxes of negative area (x2 < x1 or y2 < y1, but not both) have no level and give zeros.
+- If there is only one feature map, every box is pooled from it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from onnx_roialign.onnx_model.writer import GraphWriter
 __all__ = ["LevelMapper", "MultiScaleRoIAlign"]
 
 TYPES = ("float32", "float64", "float16")
-# ScatterND, with which the levels' answers are put together.
+# The first opset with ScatterND, which joins the outputs of the levels.
 _FIRST_OPSET = 11
 
 
@@ -44,7 +44,7 @@ class MultiScaleRoIAlign:
 
     Attributes:
         scales: pixels of each feature map per pixel of the image; None until the first call.
-        map_levels: which box belongs to which of them; None until the first call.
+        map_levels: maps box areas to levels; None until the first call.
     """
 
     def __init__(
@@ -56,17 +56,17 @@ class MultiScaleRoIAlign:
         canonical_scale: int = 224,
         canonical_level: int = 4,
     ) -> None:
-        """Takes what does not change from call to call.
+        """Checks and stores the arguments that all calls share.
 
         Args:
-            featmap_names: the feature maps to pool from; others are ignored.
-            output_size: bins, one number for both axes or a pair (height, width).
+            featmap_names: names of the feature maps to pool from; others are ignored.
+            output_size: number of bins, one integer for both axes or a pair (height, width).
             sampling_ratio: samples per bin and axis; 0 or less: adaptive.
-            canonical_scale: the side in pixels of the image of a box of the canonical level.
+            canonical_scale: side of a box of the canonical level, in pixels of the image.
             canonical_level: k0 of equation 1.
 
         Raises:
-            RoiAlignError: an argument that cannot be.
+            RoiAlignError: an argument is invalid.
         """
         sizes = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
         if len(sizes) != 2:
@@ -94,14 +94,14 @@ class MultiScaleRoIAlign:
             x: (N, C, H, W) feature maps by name, from the finest to the coarsest, float32, float64 or float16.
             boxes: for each image an (L, 4) matrix of rows (x1, y1, x2, y2) in pixels of the image, of the maps' type.
             image_shapes: (height, width) of each image.
-            engine: "native", the compiled library, or "reference", NumPy.
+            engine: "native" (the compiled library) or "reference" (NumPy).
 
         Returns:
-            (K, C, height, width), K boxes in the order of the images, of the maps' type.
+            (K, C, height, width) for all K boxes in the order of the images, of the maps' type.
 
         Raises:
-            RoiAlignError: an argument that cannot be; the text names it.
-            NativeLibraryError: engine "native" without a compiled library.
+            RoiAlignError: an argument is invalid; the message names it.
+            NativeLibraryError: engine is "native" and there is no compiled library.
         """
         roi_align = engine_named(engine)
         maps = self._features({name: np.asarray(value) for name, value in x.items()})
@@ -113,11 +113,11 @@ class MultiScaleRoIAlign:
         if len(maps) == 1:
             return roi_align(maps[0], rois, batch_indices, self._attributes(scales[0]))
         level = mapper(box_areas(rois))
-        answer = np.zeros((len(rois), maps[0].shape[1], *self.output_size), maps[0].dtype)
+        output = np.zeros((len(rois), maps[0].shape[1], *self.output_size), maps[0].dtype)
         for i, (features, scale) in enumerate(zip(maps, scales, strict=True)):
-            own = np.flatnonzero(level == i)
-            answer[own] = roi_align(features, rois[own], batch_indices[own], self._attributes(scale))
-        return answer
+            rows = np.flatnonzero(level == i)
+            output[rows] = roi_align(features, rois[rows], batch_indices[rows], self._attributes(scale))
+        return output
 
     def to_onnx(
         self,
@@ -129,20 +129,20 @@ class MultiScaleRoIAlign:
     ) -> onnx.ModelProto:
         """Writes the call as a model in ONNX's own operators.
 
-        Inputs are the named feature maps by name and `boxes_0` to `boxes_N`, one matrix per image; output `output`. The
-        scales, and with them the levels, are those that the shapes say, or where there has been a call those of it. A
-        box's level is read off its area, by comparing it with where equation 1, rounded as in the call, changes: so
-        every box goes to the call's level. Roots and logarithms differ between runtimes in their last bit, and with it
-        the level of a box on a boundary (onnxruntime 1.20's Sqrt does).
+        The inputs are the feature maps by name and `boxes_0`, `boxes_1`, ..., one matrix per image; the output is
+        `output`. The scales are those of the first call, or inferred from the shapes if there was no call. The model
+        compares a box's area with the areas at which equation 1, rounded as in the call, changes its level, so every
+        box gets the same level as in the call. Square roots and logarithms would not do: their last bit differs
+        between runtimes (onnxruntime 1.20's Sqrt does), and with it the level of a box on a boundary.
 
         Args:
             opset: version of ONNX's own operators, at least 11.
-            feature_shapes: shape of each feature map by name, in the order of the call; the last two numbers count.
+            feature_shapes: shape of each feature map by name, in the order of the call; only (H, W) are read.
             image_shapes: (height, width) of each image.
-            dtype: of features and boxes.
+            dtype: type of features and boxes.
 
         Raises:
-            RoiAlignError: an argument that cannot be.
+            RoiAlignError: an argument is invalid.
         """
         graph = GraphWriter(opset, dtype, TYPES, _FIRST_OPSET)
         shapes = {name: shape for name, shape in feature_shapes.items() if name in self.featmap_names}
@@ -192,7 +192,7 @@ class MultiScaleRoIAlign:
     def _infer(
         self, sizes: Sequence[tuple[int, ...]], image_shapes: Sequence[tuple[int, int]]
     ) -> tuple[list[float], LevelMapper]:
-        """The scales and the level mapper, those of the first call where there was one."""
+        """Returns the scales and the level mapper: those of the first call, or inferred from the shapes."""
         if self.scales is not None and self.map_levels is not None:
             if len(self.scales) != len(sizes):
                 raise RoiAlignError(f"x must have {len(self.scales)} maps as in the first call, got {len(sizes)}")
@@ -208,7 +208,7 @@ class MultiScaleRoIAlign:
 
 
 def _write_areas(graph: GraphWriter, rois: str) -> str:
-    """`box_areas` in a graph."""
+    """Writes `box_areas` as nodes; returns the name of the areas."""
     if graph.dtype == np.float16:
         rois = graph.node("Cast", (rois,), "wide_rois", to=onnx.TensorProto.FLOAT)
     ends, starts = graph.columns(rois, 2, 3, "ends"), graph.columns(rois, 0, 1, "starts")
@@ -218,7 +218,7 @@ def _write_areas(graph: GraphWriter, rois: str) -> str:
 
 
 def _write_mask(graph: GraphWriter, mapper: LevelMapper, index: int, rois: str) -> str | None:
-    """Which boxes belong to a level; None where no box can. Every comparison with NaN is false."""
+    """Writes the mask of the boxes that belong to a level; None if no box can. Comparisons with NaN are false."""
     last = mapper.k_max - mapper.k_min
     if index > max(last, 0) or last < 0:
         return None
@@ -226,7 +226,7 @@ def _write_mask(graph: GraphWriter, mapper: LevelMapper, index: int, rois: str) 
     if index == 0:
         areas, zero = _write_areas(graph, rois), graph.constant("zero", 0, real)
         signs = (graph.node("Greater", (areas, zero), "positive"), graph.node("Equal", (areas, zero), "empty"))
-        mask = graph.node("Or", signs, "not_below_0")  # GreaterOrEqual came with opset 12
+        mask = graph.node("Or", signs, "not_below_0")  # GreaterOrEqual exists from opset 12 on
     else:
         areas, low = "areas", graph.constant(f"below_{index}", mapper.below(index, real), real)
         mask = graph.node("Greater", (areas, low), f"not_below_{index}")
@@ -243,13 +243,13 @@ def _write_levels(
     values: tuple[str, str, str],
     output_size: tuple[int, ...],
 ) -> str:
-    """Pools each level's boxes, and puts the answers into an array of zeros.
+    """Writes nodes that pool each level's boxes and scatter the results into a tensor of zeros.
 
     Args:
-        graph: to write to.
-        levels: of each its feature map, the mask of its boxes, and the attributes.
-        values: any of the maps, rois and batch_indices.
-        output_size: (height, width).
+        graph: the graph to write to.
+        levels: for each level its feature map, the mask of its boxes and the attributes.
+        values: names of any feature map, of rois and of batch_indices.
+        output_size: (height, width) in bins.
     """
     X, rois, batch_indices = values
     map_shape = graph.node("Shape", (X,), "map_shape")

@@ -135,8 +135,8 @@ def test_boxes_without_size_answer_nan_where_the_grid_is_adaptive():
 def test_a_box_from_which_paddle_does_not_return_is_an_error(box, engine):
     boxes = np.float32([[1, 1, 5, 5], box])
     text = (
-        "boxes must have x2 >= x1 and y2 >= y1 where aligned=True and the grid is adaptive, on which Paddle ends "
-        f"the process or never returns, got {[float(c) for c in box]} at row 1; pass a sampling_ratio > 0"
+        "boxes must have x2 >= x1 and y2 >= y1 where aligned=True and the grid is adaptive, because Paddle crashes "
+        f"or never returns on others, got {[float(c) for c in box]} at row 1; pass a sampling_ratio > 0"
     )
     with pytest.raises(RoiAlignError, match=re.escape(text)):
         paddle.roi_align(X[:1], boxes, [2], 3, engine=engine)

@@ -60,7 +60,7 @@ def test_the_signatures_are_torchvisions():
 def test_the_function_keeps_its_documentation():
     assert torchvision.roi_align.__name__ == "roi_align"
     assert "torchvision.ops.roi_align" in torchvision.roi_align.__doc__
-    assert repr(torchvision.roi_align) == "<front door onnx_roialign.frameworks.torchvision.roi_align>"
+    assert repr(torchvision.roi_align) == "<function onnx_roialign.frameworks.torchvision.roi_align with to_onnx>"
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
