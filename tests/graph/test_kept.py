@@ -9,8 +9,10 @@ import onnx_ir as ir
 import pytest
 from graph_models import constant
 from onnx import TensorProto, helper, numpy_helper
-from session_models import FEEDS, make_model, roi_align_node, value
+from session_models import FEEDS, make_model, quiet_options, roi_align_node, value
 
+import onnx_roialign
+from onnx_roialign import RoiAlignError
 from onnx_roialign.graph import convert_opset, make_explicit, repair, validate
 from onnx_roialign.graph.writing.restore import read, restored
 
@@ -69,6 +71,43 @@ def rich_model(opset):
     made.training_info.add().algorithm.CopyFrom(helper.make_graph([], "algorithm", [], []))
     filled.fill(made)
     return made
+
+
+def sparse_constant(opset, body):
+    """RoiAlign beside a Constant whose value is sparse, in the graph or in a function."""
+    values = helper.make_tensor("values", TensorProto.FLOAT, [1], [1.0])
+    places = helper.make_tensor("places", TensorProto.INT64, [1], [0])
+    sparse = helper.make_node("Constant", [], ["sparse"], sparse_value=helper.make_sparse_tensor(values, places, [3]))
+    nodes, functions = [sparse], ()
+    if body == "function":
+        imports = [helper.make_opsetid("", opset)]
+        functions = (helper.make_function("local", "Sparse", [], ["sparse"], [sparse], imports),)
+        nodes = [helper.make_node("Sparse", [], ["sparse"], domain="local")]
+    made = make_model([*nodes, roi_align_node()], opset, functions=functions, domains=("local",))
+    made.graph.output.append(value("sparse", TensorProto.FLOAT, (3,)))
+    return made
+
+
+@pytest.mark.parametrize("body", ["graph", "function"])
+def test_a_sparse_constant_is_kept(body):
+    given = sparse_constant(16, body)
+    assert [one.code for one in validate(given) if one.severity == "error"] == []
+    for made in (
+        repair(given, "torchvision"),
+        make_explicit(given),
+        convert_opset(given, 21),
+        convert_opset(given, 12, private_op=True),
+    ):
+        assert node_of(made, body).attribute == node_of(given, body).attribute
+        onnx_roialign.session(made, quiet_options())
+    with pytest.raises(
+        RoiAlignError, match="model must be convertible to opset 10, got Constant of a sparse tensor, which"
+    ):
+        convert_opset(given, 10, private_op=True)
+
+
+def node_of(model, body):
+    return (model.functions[0] if body == "function" else model.graph).node[0]
 
 
 # The nodes of it that another opset writes otherwise.

@@ -36,6 +36,8 @@ def misconverted(node: ir.Node, current: int, target: int, known: Known) -> str 
         scales = constant(node.inputs[1] if len(node.inputs) > 1 else None)
         if scales is None or bool((scales < 1).any() and (scales > 1).any()):
             return "Resize to the nearest pixel by scales that are not known to be all above or all below 1"
+    if name == "Constant" and "sparse_value" in node.attributes:  # whose numbers the converter is not given
+        return f"Constant of a sparse tensor, which opset {target} has not"
     return None
 
 

@@ -17,6 +17,7 @@ from onnx_roialign.ops.nodes import ONNX_DOMAINS
 __all__ = ["read", "restored"]
 
 _GRAPH, _GRAPHS = onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS
+_SPARSE = (onnx.AttributeProto.SPARSE_TENSOR, onnx.AttributeProto.SPARSE_TENSORS)
 
 
 def read(model: onnx.ModelProto, *, weights: bool = False) -> ir.Model:
@@ -24,7 +25,8 @@ def read(model: onnx.ModelProto, *, weights: bool = False) -> ir.Model:
 
     It is a copy: onnx-ir writes names into the tensors that it reads. What no pass looks at is left out: the data of
     large initializers, unless ``weights``; sparse initializers, which onnx-ir does not read; and the devices that nodes
-    are for, of which it writes lines to stderr. ONNX's own domain is imported as "".
+    are for, of which it writes lines to stderr. Of sparse attributes, which it does not read either, only the names are
+    there, as empty texts. ONNX's own domain is imported as "".
     """
     copy = onnx.ModelProto()
     if weights:
@@ -39,6 +41,9 @@ def read(model: onnx.ModelProto, *, weights: bool = False) -> ir.Model:
             del scope.graph.sparse_initializer[:]
         for node in scope.nodes:
             node.ClearField("device_configurations")
+            for attribute in node.attribute:
+                if attribute.type in _SPARSE:
+                    attribute.CopyFrom(onnx.helper.make_attribute(attribute.name, ""))
     graph = ir.from_proto(copy)
     owners: list[ir.Graph | ir.Function] = [graph.graph, *graph.functions.values()]
     for owner in owners:
@@ -199,7 +204,7 @@ def _attribute(before: onnx.AttributeProto, after: onnx.AttributeProto) -> onnx.
             for graph, changed in zip(attribute.graphs, after.graphs, strict=True):
                 _graph(graph, changed)
         return attribute
-    if before == after or _bare(ir.to_proto(ir.from_proto(before))) == _bare(after):
+    if before.type in _SPARSE or before == after or _bare(ir.to_proto(ir.from_proto(before))) == _bare(after):
         return before
     return after
 
