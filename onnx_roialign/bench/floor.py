@@ -10,7 +10,8 @@ from functools import cache
 import numpy as np
 
 from onnx_roialign.arrays import Array
-from onnx_roialign.bench.workloads import Call, Workload
+from onnx_roialign.bench.workloads import Workload
+from onnx_roialign.definition.call import Call
 from onnx_roialign.definition.element_types import coordinate_type
 from onnx_roialign.definition.geometry import RoiAxis, axis_samples, roi_axes
 

@@ -21,7 +21,8 @@ import onnxruntime
 from onnx import TensorProto, helper
 
 from onnx_roialign.arrays import Array
-from onnx_roialign.bench.workloads import Call, Workload
+from onnx_roialign.bench.workloads import Workload, is_half_pixel
+from onnx_roialign.definition.call import Call
 from onnx_roialign.definition.onnx_form import coordinate_mode
 from onnx_roialign.engines import native
 from onnx_roialign.errors import one_line
@@ -239,7 +240,7 @@ def _torchvision(workload: Workload, threads: int) -> Prepared:
                 call.output_shape[2:],
                 spatial_scale=call.attributes.spatial_scale,
                 sampling_ratio=call.attributes.sampling_ratio or -1,
-                aligned=call.half_pixel,
+                aligned=is_half_pixel(call),
             )
             for call in workload.calls
         ],
@@ -266,7 +267,7 @@ def _openvino(workload: Workload, threads: int) -> Prepared:
                 spatial_scale=attributes.spatial_scale,
                 mode=attributes.mode,
                 # Its own "half_pixel" is another thing: (x + 0.5) * spatial_scale - 0.5.
-                aligned_mode="half_pixel_for_nn" if call.half_pixel else "asymmetric",
+                aligned_mode="half_pixel_for_nn" if is_half_pixel(call) else "asymmetric",
             )
         )
     # Without the precision hint it computes in bfloat16 where the CPU has instructions for it.
@@ -294,7 +295,7 @@ def _paddle(workload: Workload, threads: int) -> Prepared:
                 list(call.output_shape[2:]),
                 spatial_scale=call.attributes.spatial_scale,
                 sampling_ratio=call.attributes.sampling_ratio or -1,
-                aligned=call.half_pixel,
+                aligned=is_half_pixel(call),
             )
             for call in workload.calls
         ],
@@ -333,7 +334,7 @@ def _require(
             raise ValueError(f"has no {call.X.dtype} here, only {' and '.join(dtypes)}")
         if sorted_images and np.any(np.diff(call.batch_indices) < 0):
             raise ValueError("takes RoIs only in the order of their images")
-        if plain and (call.half_pixel or call.attributes.sampling_ratio == 0):
+        if plain and (is_half_pixel(call) or call.attributes.sampling_ratio == 0):
             raise ValueError("has neither half_pixel nor ONNX's adaptive grid")
 
 

@@ -14,10 +14,11 @@ import numpy as np
 
 from onnx_roialign.arrays import Array
 from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.call import Call
 from onnx_roialign.definition.element_types import FLOATS
 from onnx_roialign.definition.semantics import PRESETS
 
-__all__ = ["DTYPES", "WORKLOADS", "Call", "Workload", "converted", "random_workload"]
+__all__ = ["DTYPES", "WORKLOADS", "Workload", "converted", "is_half_pixel", "random_workload"]
 
 DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
     {one.name: np.dtype(getattr(ml_dtypes if one.name == "bfloat16" else np, one.name)) for one in FLOATS}
@@ -29,38 +30,16 @@ _LEVELS = (2, 3, 4, 5)  # level k of a feature pyramid has 2^k pixels of the ima
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One RoiAlign.
-
-    Attributes:
-        X: (N, C, H, W) feature maps.
-        rois: (K, 4) rows x1, y1, x2, y2 in pixels of the image, of X's type.
-        batch_indices: (K,) int64.
-        attributes: their semantics are one of ONNX's two.
-    """
-
-    X: Array
-    rois: Array
-    batch_indices: Array
-    attributes: Attributes
-
-    @property
-    def half_pixel(self) -> bool:
-        """Whether coordinate_transformation_mode is half_pixel (torchvision's ``aligned``), else output_half_pixel."""
-        return self.attributes.semantics.offset != 0
-
-    @property
-    def output_shape(self) -> tuple[int, int, int, int]:
-        """The shape (K, C, output_height, output_width) of the answer."""
-        return len(self.rois), self.X.shape[1], self.attributes.output_height, self.attributes.output_width
-
-
-@dataclass(frozen=True, slots=True)
 class Workload:
     """What is timed as one: a RoiAlign per level of a pyramid, or a single one."""
 
     name: str
     calls: tuple[Call, ...]
+
+
+def is_half_pixel(call: Call) -> bool:
+    """Whether a call in one of ONNX's semantics is half_pixel (torchvision's ``aligned``), else output_half_pixel."""
+    return call.attributes.semantics.offset != 0
 
 
 def converted(workload: Workload, dtype: str, mode: str) -> Workload:

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from onnx_roialign.arrays import LENGTHS, Array, close
-from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.call import Call
 from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.errors import one_line
-from onnx_roialign.identification.probes import CHECKS, FIELD_PROBES, Call, Check, Probe
+from onnx_roialign.identification.probes import CHECKS, FIELD_PROBES, Check, Probe
 from onnx_roialign.identification.recorded import RecordedCall, identify_recorded
 from onnx_roialign.identification.result import (
     FIELDS,
@@ -151,8 +151,7 @@ def _expected(probe: Probe, calls: tuple[Call, ...], found: Semantics, value: Va
 
 
 def _ours(call: Call, semantics: Semantics) -> Array:
-    attributes = replace(call.attributes, semantics=semantics)
-    return reference.roi_align(call.X, call.rois, call.batch_indices, attributes).astype(np.float64)
+    return call.expected(semantics).astype(np.float64)
 
 
 def _answer(fn: Subject, call: Call) -> Array:
@@ -170,8 +169,7 @@ def _one_answer(fn: Subject, call: Call) -> Array:
     except Exception as error:  # whatever it raises is what it answers
         text = one_line(error)
         raise _NoAnswerError(f"raises {type(error).__name__}: {text}"[:300], odd=False) from error
-    wanted = call.attributes
-    shape = len(call.rois), call.X.shape[1], wanted.output_height, wanted.output_width
+    shape = call.output_shape
     if answer.shape != shape:
         raise _NoAnswerError(f"answers shape {answer.shape} where {shape} was asked", odd=True)
     if answer.dtype.kind not in "fiu" and str(answer.dtype) != "bfloat16":

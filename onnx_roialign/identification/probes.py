@@ -21,10 +21,11 @@ import numpy as np
 
 from onnx_roialign.arrays import Array
 from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.call import Call
 from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.identification.result import Value
 
-__all__ = ["CHECKS", "FIELD_PROBES", "Call", "Check", "Probe", "ruler"]
+__all__ = ["CHECKS", "FIELD_PROBES", "Check", "Probe", "ruler"]
 
 Box = tuple[float, float, float, float]
 
@@ -32,16 +33,6 @@ Box = tuple[float, float, float, float]
 HEIGHT, WIDTH = 12, 16
 MIDDLE_Y, MIDDLE_X = 6, 8
 X, Y, FOLD_X, FOLD_Y, ONE = range(5)
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call: its RoIs, all of image 0 unless `images` says otherwise, and its attributes."""
-
-    X: Array
-    rois: Array
-    batch_indices: Array
-    attributes: Attributes
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from onnx_roialign.arrays import RECORDED, Array, close, largest_finite
-from onnx_roialign.definition import reference
-from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.call import Call
 from onnx_roialign.definition.element_types import coordinate_type
 from onnx_roialign.definition.geometry import RoiAxis, axis_samples, roi_axes
 from onnx_roialign.definition.onnx_form import ADAPTIVE_FIELDS, MAX_FIELDS, relevant
@@ -39,22 +38,15 @@ MAJORITY = 0.75
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedCall:
+class RecordedCall(Call):
     """One call and its answer.
 
     Attributes:
-        X: (N, C, H, W) feature maps.
-        rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image, of X's type.
-        batch_indices: (num_rois,) image of each RoI, int64.
-        attributes: the call's attributes; their `semantics` are not looked at.
+        attributes: of the call; their `semantics` are not looked at.
         Y: (num_rois, C, output_height, output_width), the answer.
         name: what the evidence calls it.
     """
 
-    X: Array
-    rois: Array
-    batch_indices: Array
-    attributes: Attributes
     Y: Array
     name: str = ""
 
@@ -93,7 +85,7 @@ def identify_recorded(calls: Iterable[RecordedCall]) -> Identified:
 
 
 def _named(call: RecordedCall, index: int) -> RecordedCall:
-    shape = len(call.rois), call.X.shape[1], call.attributes.output_height, call.attributes.output_width
+    shape = call.output_shape
     name = call.name or f"call {index}"
     if call.Y.shape != shape:
         raise RoiAlignError(f"Y must have shape {shape}, got shape {call.Y.shape} ({name})")
@@ -112,9 +104,7 @@ class _Table:
     def answer(self, semantics: Semantics) -> Array:
         shown = relevant(replace(self.call.attributes, semantics=semantics))
         if shown not in self._answers:
-            attributes = replace(self.call.attributes, semantics=shown)
-            answer = reference.roi_align(self.call.X, self.call.rois, self.call.batch_indices, attributes)
-            self._answers[shown] = answer.astype(np.float64)
+            self._answers[shown] = self.call.expected(shown).astype(np.float64)
         return self._answers[shown]
 
     def steady(self, semantics: Semantics) -> Array:

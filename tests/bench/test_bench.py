@@ -19,12 +19,12 @@ from typer.testing import CliRunner
 from onnx_roialign.bench import floor, peers, scratch, sweep
 from onnx_roialign.bench import race as bench
 from onnx_roialign.bench.peers import Engine, Prepared
-from onnx_roialign.bench.workloads import DTYPES, WORKLOADS, converted, random_workload
+from onnx_roialign.bench.workloads import DTYPES, WORKLOADS, converted, is_half_pixel, random_workload
 from onnx_roialign.cli import bench as bench_command
 from onnx_roialign.cli.main import app
 from onnx_roialign.definition import reference
 from onnx_roialign.engines import native
-from onnx_roialign.pictures import bench as bench_picture
+from onnx_roialign.pictures import style
 
 ISA = native.available_isas()[0]
 BYTES_PER_SECOND = 2e10
@@ -85,7 +85,7 @@ def test_the_workloads_are_the_seeded_ones():
     assert box[0].rois.sum(dtype=np.float64) == pytest.approx(1145053.80965, abs=1e-4)
     assert box[0].X.sum(dtype=np.float64) == pytest.approx(-294.11927, abs=1e-4)
     assert c4[0].X.sum(dtype=np.float64) == pytest.approx(710.26829, abs=1e-4)
-    assert (c4[0].half_pixel, box[0].half_pixel) == (True, False)
+    assert (is_half_pixel(c4[0]), is_half_pixel(box[0])) == (True, False)
 
 
 def touched_by_brute_force(call):
@@ -364,7 +364,7 @@ def test_more_threads_have_a_column_of_their_own(tmp_path):
 def test_the_picture_shows_ours_the_peers_and_the_floor(ran):
     picture = imread(ran[1] / "bench.png")[:, :, :3]
     assert picture.shape[1] > 1000
-    for colour in (bench_picture._OURS[ISA], bench_picture._PEER, bench_picture._FLOOR):
+    for colour in (style.INSTRUCTION_SETS[ISA], style.PEER, style.CHOSEN):
         close = np.all(np.abs(picture - to_rgb(colour)) < 0.02, axis=2)
         assert np.count_nonzero(close) > 100, colour
 
