@@ -40,6 +40,10 @@ class RoiAlignError(ValueError):
         """The same error, saying which node of the model it happened in."""
         return type(self)(self.rule, node=name, subject=self.subject)
 
+    def about(self, name: str) -> RoiAlignError:
+        """The same error where its subject, with which its text begins, has another name."""
+        return type(self)(name + self.rule.removeprefix(self.subject), subject=name)
+
 
 class ModelError(RoiAlignError):
     """A model that nothing can be done with because of what is in it, not of what was asked for."""

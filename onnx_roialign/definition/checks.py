@@ -24,6 +24,7 @@ __all__ = [
     "check_arrays",
     "check_scalar",
     "check_signature",
+    "check_sizes",
     "check_values",
     "choice",
     "enough_memory",
@@ -98,18 +99,21 @@ def check_signature(
         RoiAlignError: the text names the input, the rule and what was given.
     """
     if X.shape is not None and len(X.shape) != 4:
-        raise RoiAlignError(f"X must have rank 4 (N, C, H, W), got shape {X.shape_text()}")
+        raise RoiAlignError(f"X must have rank 4 (N, C, H, W), got shape {X.shape_text()}", subject="X")
     if X.dtype is not None and X.dtype not in types:
-        raise RoiAlignError(f"X must be {choice(types)}, got {X.dtype}")
+        raise RoiAlignError(f"X must be {choice(types)}, got {X.dtype}", subject="X")
     if rois.shape is not None and (len(rois.shape) != 2 or (isinstance(rois.shape[1], int) and rois.shape[1] != 4)):
-        raise RoiAlignError(f"rois must have shape (num_rois, 4), got shape {rois.shape_text()}")
+        raise RoiAlignError(f"rois must have shape (num_rois, 4), got shape {rois.shape_text()}", subject="rois")
     if rois.dtype is not None and rois.dtype not in (rois_types or (X.dtype or rois.dtype,)):
         wanted = f"be {choice(rois_types)}" if rois_types else f"have X's type {X.dtype}"
-        raise RoiAlignError(f"rois must {wanted}, got {rois.dtype}")
+        raise RoiAlignError(f"rois must {wanted}, got {rois.dtype}", subject="rois")
     if batch_indices.shape is not None and len(batch_indices.shape) != 1:
-        raise RoiAlignError(f"batch_indices must have shape (num_rois,), got shape {batch_indices.shape_text()}")
+        raise RoiAlignError(
+            f"batch_indices must have shape (num_rois,), got shape {batch_indices.shape_text()}",
+            subject="batch_indices",
+        )
     if batch_indices.dtype not in (None, "int64"):
-        raise RoiAlignError(f"batch_indices must be int64, got {batch_indices.dtype}")
+        raise RoiAlignError(f"batch_indices must be int64, got {batch_indices.dtype}", subject="batch_indices")
     if rois.shape is not None and batch_indices.shape is not None:
         counts = rois.shape[0], batch_indices.shape[0]
         if isinstance(counts[0], int) and isinstance(counts[1], int) and counts[0] != counts[1]:
@@ -123,7 +127,7 @@ def check_scalar(name: str, value: Given) -> None:
         RoiAlignError: it is known to have another shape than () or (1,).
     """
     if value.shape is not None and (len(value.shape) > 1 or any(isinstance(n, int) and n != 1 for n in value.shape)):
-        raise RoiAlignError(f"{name} must be a scalar, got shape {value.shape_text()}")
+        raise RoiAlignError(f"{name} must be a scalar, got shape {value.shape_text()}", subject=name)
 
 
 def choice(names: tuple[str, ...]) -> str:
@@ -137,8 +141,7 @@ def check_values(X: Array, rois: Array, batch_indices: Array, attributes: Attrib
     Raises:
         RoiAlignError: the text names the input, the rule, the value and its place.
     """
-    attributes.check_in(X.dtype)
-    _check_sizes(X.shape, len(rois), attributes)
+    check_sizes(X, len(rois), attributes)
     images = len(X)
     wrong = np.flatnonzero((batch_indices < 0) | (batch_indices >= images))
     if wrong.size:
@@ -149,19 +152,24 @@ def check_values(X: Array, rois: Array, batch_indices: Array, attributes: Attrib
     _check_coordinates(corners, attributes)
 
 
-def _check_sizes(shape: tuple[int, ...], num_rois: int, attributes: Attributes) -> None:
-    """Checks that sizes can be addressed, and that there are pixels where there is something to pool."""
-    images, channels, height, width = shape
+def check_sizes(X: Array, num_rois: int, attributes: Attributes) -> None:
+    """Checks what takes no time: the attributes' numbers in X's type, and that sizes can be addressed and pooled.
+
+    Raises:
+        RoiAlignError: the text names what breaks which rule.
+    """
+    attributes.check_in(X.dtype)
+    shape = images, channels, height, width = X.shape
     if not _addressable(images, channels, height, width):
-        raise RoiAlignError(f"X must have sizes whose product can be addressed, got shape {shape}")
+        raise RoiAlignError(f"X must have sizes whose product can be addressed, got shape {shape}", subject="X")
     if max(height, width) > MAX_MAP_SIZE:
-        raise RoiAlignError(f"X must have H and W of at most {MAX_MAP_SIZE}, got shape {shape}")
+        raise RoiAlignError(f"X must have H and W of at most {MAX_MAP_SIZE}, got shape {shape}", subject="X")
     if not _addressable(num_rois, channels, attributes.output_height, attributes.output_width):
         raise RoiAlignError(
             f"rois must leave an output that can be addressed, got {num_rois} rois of {channels} channels"
         )
     if (height == 0 or width == 0) and images * channels * num_rois > 0:
-        raise RoiAlignError(f"X must have H and W of at least 1, got shape {shape}")
+        raise RoiAlignError(f"X must have H and W of at least 1, got shape {shape}", subject="X")
 
 
 def _addressable(*sizes: int) -> bool:

@@ -250,8 +250,7 @@ def _named(level: int, check: Callable[..., None], *values: Any, **options: Any)
     try:
         check(*values, **options)
     except RoiAlignError as error:
-        rule = error.rule
-        raise RoiAlignError(f"features[{level}]{rule[1:]}" if rule.startswith("X ") else rule) from None
+        raise (error.about(f"features[{level}]") if error.subject == "X" else error) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,7 @@ def check_signature(X: Given, x_scale: Given, x_zero_point: Given, rois: Given, 
     for name, value, dtype in (("x_scale", x_scale, "float32"), ("x_zero_point", x_zero_point, X.dtype)):
         checks.check_scalar(name, value)
         if value.dtype is not None and value.dtype != (dtype or value.dtype):
-            raise RoiAlignError(f"{name} must be {dtype}, got {value.dtype}")
+            raise RoiAlignError(f"{name} must be {dtype}, got {value.dtype}", subject=name)
 
 
 def _divisor(ranges: Ranges) -> float:

@@ -16,8 +16,8 @@ import numpy as np
 
 from onnx_roialign.arrays import Array
 from onnx_roialign.definition.attributes import Attributes, check_threads
-from onnx_roialign.definition.checks import check_arrays, enough_memory, new_output
-from onnx_roialign.definition.element_types import element_type
+from onnx_roialign.definition.checks import Given, check_signature, check_sizes, check_values, enough_memory, new_output
+from onnx_roialign.definition.element_types import TYPES, element_type
 from onnx_roialign.definition.semantics import CHOICES, NUMBERS
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError, shown
 
@@ -135,12 +135,19 @@ def roi_align(
     arguments = _arguments(attributes)
     arguments.threads = check_threads(threads)
     arguments.isa = None if isa is None else _name(isa)
-    check_arrays(X, rois, batch_indices, attributes)
+    # Types and shapes here, before memory is taken for them; the values of all arrays in the library, which says it in
+    # the same words.
+    check_signature(*map(Given.of, (X, rois, batch_indices)), rois_types=TYPES)
+    check_sizes(X, len(rois), attributes)
     with enough_memory("X, rois and batch_indices must fit into memory, got arrays that are copied and do not"):
         X, rois, batch_indices = (
             np.require(array, requirements=("C_CONTIGUOUS", "ALIGNED")) for array in (X, rois, batch_indices)
         )
-    Y = new_output(X, len(rois), attributes)
+    try:
+        Y = new_output(X, len(rois), attributes)
+    except RoiAlignError:
+        check_values(X, rois, batch_indices, attributes)  # a wrong value is named first, as by the reference
+        raise
     arguments.type, arguments.rois_type = (element_type(array.dtype).number for array in (X, rois))
     arguments.X, arguments.rois, arguments.batch_indices, arguments.Y = (
         array.ctypes.data for array in (X, rois, batch_indices, Y)

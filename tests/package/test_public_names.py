@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pkgutil
 import subprocess
 import sys
 
@@ -55,3 +56,17 @@ def test_a_function_is_no_module():
         graph.fuse,
     ):
         assert inspect.isfunction(one)
+
+
+def test_no_attribute_hides_a_module():
+    import onnx_roialign
+
+    for found in pkgutil.walk_packages(onnx_roialign.__path__, "onnx_roialign."):
+        if (
+            found.name.startswith(("onnx_roialign.conformance", "onnx_roialign._pyinstaller"))
+            or "__main__" in found.name
+        ):
+            continue
+        parent, _, name = found.name.rpartition(".")
+        module = importlib.import_module(found.name)
+        assert getattr(importlib.import_module(parent), name) is module, found.name

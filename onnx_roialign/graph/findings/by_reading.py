@@ -119,19 +119,17 @@ def _wrong_types(site: Site, known: Known) -> Iterator[Finding]:
     names = input_names(site.node)
     every = {name: given(site.input(name), known) for name in names}
     mend = fit(site, known)
-    messages: dict[str, bool] = {}
     for name in names:
         # the types of the others depend on X's
         alone = {"X": Given(every["X"].dtype, None), name: every[name]}
-        rule = _broken_rule(site, alone)
-        if rule is not None and rule not in messages:
+        wrong = _wrong_input(site, alone)
+        if wrong is not None and wrong.subject == name:
             mended = alone | {name: Given(mend.casts.get(name, every[name].dtype), every[name].shape)}
-            messages[rule] = _broken_rule(site, mended, private=mend.private) is None
-    for rule, repairable in messages.items():
-        yield found("invalid-input", site.name, rule, repairable=repairable)
+            repairable = _wrong_input(site, mended, private=mend.private) is None
+            yield found("invalid-input", site.name, wrong.rule, repairable=repairable)
 
 
-def _broken_rule(site: Site, known: Mapping[str, Given], *, private: bool = False) -> str | None:
+def _wrong_input(site: Site, known: Mapping[str, Given], *, private: bool = False) -> RoiAlignError | None:
     """The first rule on types and shapes that what is known of a node's inputs breaks; None where it breaks none."""
     names = input_names(site.node)
     op = op_of(site.node) or (ANY_ROI_ALIGN if private else None)
@@ -139,7 +137,7 @@ def _broken_rule(site: Site, known: Mapping[str, Given], *, private: bool = Fals
     try:
         check(*(known.get(name, Given(None, None)) for name in names))
     except RoiAlignError as error:
-        return error.rule
+        return error
     return None
 
 
