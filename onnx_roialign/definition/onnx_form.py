@@ -8,7 +8,7 @@ from dataclasses import replace
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET, PRESETS, Semantics
 
-__all__ = ["ADAPTIVE_FIELDS", "MAX_FIELDS", "coordinate_mode", "relevant"]
+__all__ = ["ADAPTIVE_FIELDS", "MAX_FIELDS", "coordinate_mode", "nearest_mode", "relevant"]
 
 # The fields that matter on an adaptive grid only, and those that matter for a maximum only.
 ADAPTIVE_FIELDS = ("adaptive", "empty")
@@ -46,3 +46,11 @@ def coordinate_mode(attributes: Attributes, opset: int) -> str | None:
     modes = ("output_half_pixel", "half_pixel") if opset >= HALF_PIXEL_OPSET else ("output_half_pixel",)
     meaning = relevant(attributes)
     return next((mode for mode in modes if PRESETS[f"onnx_{mode}"] == meaning), None)
+
+
+def nearest_mode(meaning: Semantics) -> str:
+    """The mode that shares a meaning's minimum size or lack of one: an addition to the boxes can say the offset.
+
+    For what a RoiAlign of ONNX means it is the mode itself.
+    """
+    return "half_pixel" if meaning.min_size is None else "output_half_pixel"

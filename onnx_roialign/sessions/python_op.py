@@ -36,7 +36,7 @@ from onnx_roialign.sessions.rewrite import DOMAIN, TEXTS, attributes_from_texts,
 __all__ = ["Recorded", "recording", "session"]
 
 # Says that the options carry onnxruntime-extensions' library, which cannot be registered twice.
-_MARKER_ENTRY = "onnx_roialign.reference"
+_MARKER_ENTRY = DOMAIN
 
 
 class Recorded(NamedTuple):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import onnx
 import onnx_ir as ir
 
+from onnx_roialign.definition.onnx_form import nearest_mode
 from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET, PRESETS
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.reading.change import largest_change
@@ -121,6 +122,5 @@ def _set_mode(site: Site, target: int) -> bool:
             del attributes[_MODE]
         return present
     if not present:
-        half = site.attributes.semantics == PRESETS["onnx_half_pixel"]
-        attributes.add(ir.AttrString(_MODE, "half_pixel" if half else "output_half_pixel"))
+        attributes.add(ir.AttrString(_MODE, nearest_mode(site.attributes.semantics)))
     return not present

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from onnx_roialign.definition import checks as rules
 from onnx_roialign.definition.checks import Given
-from onnx_roialign.definition.onnx_form import relevant
+from onnx_roialign.definition.onnx_form import nearest_mode, relevant
 from onnx_roialign.definition.semantics import FIRST_OPSET, HALF_PIXEL_OPSET, Semantics
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.findings.finding import Finding, found
@@ -221,7 +221,7 @@ def _spelled(site: Site) -> str:
     meaning = site.attributes.semantics
     if site.private:
         return f"offset {meaning.offset:g} and min_size {meaning.min_size}"
-    mode = "half_pixel" if meaning.min_size is None else "output_half_pixel"
+    mode = nearest_mode(meaning)
     if "coordinate_transformation_mode" in site.given and (site.opset or 0) >= HALF_PIXEL_OPSET:
         text = mode
     else:

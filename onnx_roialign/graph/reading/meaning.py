@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, fields, replace
 
 from onnx_roialign.definition.attributes import Attributes
-from onnx_roialign.definition.onnx_form import relevant
+from onnx_roialign.definition.onnx_form import nearest_mode, relevant
 from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET, PRESETS, Semantics
 from onnx_roialign.graph.reading.sites import Shift, Site
 
@@ -70,7 +70,7 @@ def say(attributes: Attributes, opset: int, *, exact: bool = False) -> Standard 
     wanted = relevant(attributes)
     if not exact:
         wanted = replace(wanted, empty="zero")
-    mode = "half_pixel" if wanted.min_size is None else "output_half_pixel"
+    mode = nearest_mode(wanted)
     if mode == "half_pixel" and opset < HALF_PIXEL_OPSET:
         return None
     base = PRESETS[f"onnx_{mode}"]

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from onnx_roialign.definition.element_types import FLOATS
+
 __all__ = ["LARGEST", "Column", "Values", "constant", "cut", "settle"]
 
 Key = TypeVar("Key", bound=Hashable)
@@ -25,7 +27,7 @@ _MOVES = (
 )
 
 
-_FLOATS = (ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+_FLOATS = tuple(ir.DataType(one.number) for one in FLOATS)
 
 
 @dataclass(frozen=True, slots=True)

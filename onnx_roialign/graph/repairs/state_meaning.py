@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
+from onnx_roialign.definition.attributes import PLAIN
 from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET, Semantics
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.reading.input_types import needs_private
@@ -125,7 +126,7 @@ def _write_standard(site: Site, standard: Standard, known: Known, names: Names) 
         write_node(
             node,
             ("", "RoiAlign"),
-            {name: value for name, value in private_op.attributes_of(site.attributes).items() if name in _PLAIN},
+            {name: value for name, value in private_op.attributes_of(site.attributes).items() if name in PLAIN},
         )
     if site.opset is not None and site.opset >= HALF_PIXEL_OPSET:
         node.attributes.add(ir.AttrString("coordinate_transformation_mode", standard.mode))
@@ -147,6 +148,3 @@ def _write_standard(site: Site, standard: Standard, known: Known, names: Names) 
     if boxes is not before:
         node.replace_input_with(1, boxes)
         remove_unread(before)
-
-
-_PLAIN = ("output_height", "output_width", "sampling_ratio", "spatial_scale", "mode")
