@@ -10,7 +10,7 @@ from onnx_roialign.definition.onnx_form import nearest_mode, relevant
 from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET, PRESETS, Semantics
 from onnx_roialign.graph.reading.sites import Shift, Site
 
-__all__ = ["Standard", "differences", "say", "seen_from", "source_names"]
+__all__ = ["Standard", "differences", "express_in_onnx", "seen_from", "source_names"]
 
 _CLOSE = 1e-5  # pixels: below what float32 can tell apart in coordinates of a hundred pixels
 
@@ -55,7 +55,7 @@ def _equal(a: object, b: object) -> bool:
     return a == b
 
 
-def say(attributes: Attributes, opset: int, *, exact: bool = False) -> Standard | None:
+def express_in_onnx(attributes: Attributes, opset: int, *, exact: bool = False) -> Standard | None:
     """How ONNX's RoiAlign of an opset says these attributes with their semantics; None where it cannot.
 
     ONNX has two meanings, output_half_pixel (offset 0, at least 1 x 1) at every opset, and from opset 16 half_pixel

@@ -11,7 +11,7 @@ from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET, Semantics
 from onnx_roialign.definition.sources import parse as parse_source
 from onnx_roialign.errors import RoiAlignError, last_guard
 from onnx_roialign.graph.conversion.opset import convert_graph, inlined
-from onnx_roialign.graph.reading.meaning import say
+from onnx_roialign.graph.reading.meaning import express_in_onnx
 from onnx_roialign.graph.reading.sites import Site, resolved, sites
 from onnx_roialign.graph.reading.value_types import Known, infer_known
 from onnx_roialign.graph.repairs import FitInputs, KeepBoxesWide, StateMeaning, TidyAttributes, WireBatchIndices
@@ -101,7 +101,8 @@ def _sayable(site: Site, wanted: Semantics, exact: bool) -> bool:
     attributes = replace(site.attributes, semantics=wanted)
     assert site.opset is not None
     return (
-        say(attributes, site.opset, exact=exact) is None and say(attributes, HALF_PIXEL_OPSET, exact=exact) is not None
+        express_in_onnx(attributes, site.opset, exact=exact) is None
+        and express_in_onnx(attributes, HALF_PIXEL_OPSET, exact=exact) is not None
     )
 
 

@@ -11,7 +11,7 @@ from onnx_roialign.definition.attributes import PLAIN
 from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET, Semantics
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.reading.input_types import needs_private
-from onnx_roialign.graph.reading.meaning import Standard, differences, say, seen_from
+from onnx_roialign.graph.reading.meaning import Standard, differences, express_in_onnx, seen_from
 from onnx_roialign.graph.reading.sites import Site, sites
 from onnx_roialign.graph.reading.value_types import Known
 from onnx_roialign.graph.writing.fresh import Names
@@ -96,7 +96,7 @@ class StateMeaning(ir.passes.InPlacePass):
         wanted = replace(site.attributes, semantics=self._wanted)
         if site.opset is None or site.quantized or (self._private and not self._takes_boxes(site)):
             return None
-        standard = say(wanted, site.opset, exact=self._exact)
+        standard = express_in_onnx(wanted, site.opset, exact=self._exact)
         if standard is not None and _extra(site, standard) != (0.0, 0.0) and _type(site, self._known) not in _MOVABLE:
             return None
         return standard
