@@ -10,13 +10,13 @@ from onnx_roialign.definition.onnx_form import nearest_mode, relevant
 from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET, PRESETS, Semantics
 from onnx_roialign.graph.reading.sites import Shift, Site
 
-__all__ = ["Standard", "differences", "express_in_onnx", "seen_from", "source_names"]
+__all__ = ["OnnxForm", "differences", "express_in_onnx", "seen_from", "source_names"]
 
 _CLOSE = 1e-5  # pixels: below what float32 can tell apart in coordinates of a hundred pixels
 
 
 @dataclass(frozen=True, slots=True)
-class Standard:
+class OnnxForm:
     """A meaning in the words of ONNX's own RoiAlign.
 
     Attributes:
@@ -55,7 +55,7 @@ def _equal(a: object, b: object) -> bool:
     return a == b
 
 
-def express_in_onnx(attributes: Attributes, opset: int, *, exact: bool = False) -> Standard | None:
+def express_in_onnx(attributes: Attributes, opset: int, *, exact: bool = False) -> OnnxForm | None:
     """How ONNX's RoiAlign of an opset says these attributes with their semantics; None where it cannot.
 
     ONNX has two meanings, output_half_pixel (offset 0, at least 1 x 1) at every opset, and from opset 16 half_pixel
@@ -77,7 +77,7 @@ def express_in_onnx(attributes: Attributes, opset: int, *, exact: bool = False) 
     if differences(replace(attributes, semantics=replace(wanted, offset=base.offset, end_shift=0.0)), base):
         return None
     start = (base.offset - wanted.offset) / attributes.spatial_scale
-    return Standard(mode, start, start + wanted.end_shift)
+    return OnnxForm(mode, start, start + wanted.end_shift)
 
 
 def source_names(meaning: Semantics) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from onnx_roialign.definition.attributes import PLAIN
 from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET, Semantics
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.reading.input_types import needs_private
-from onnx_roialign.graph.reading.meaning import Standard, differences, express_in_onnx, seen_from
+from onnx_roialign.graph.reading.meaning import OnnxForm, differences, express_in_onnx, seen_from
 from onnx_roialign.graph.reading.sites import Site, sites
 from onnx_roialign.graph.reading.value_types import Known
 from onnx_roialign.graph.writing.fresh import Names
@@ -78,9 +78,9 @@ class StateMeaning(ir.passes.InPlacePass):
             if not site.readable or is_right(site, self._wanted, exact=self._exact and not site.quantized):
                 continue
             modified = True
-            standard = None if self._always_private else self._standard(site)
-            if standard is not None:
-                _write_standard(site, standard, self._known, names)
+            form = None if self._always_private else self._onnx_form(site)
+            if form is not None:
+                _write_onnx_form(site, form, self._known, names)
             elif self._private or site.quantized:
                 write_private(site, self._wanted)
             else:
@@ -92,14 +92,14 @@ class StateMeaning(ir.passes.InPlacePass):
             import_private(model)
         return ir.passes.PassResult(model, modified)
 
-    def _standard(self, site: Site) -> Standard | None:
+    def _onnx_form(self, site: Site) -> OnnxForm | None:
         wanted = replace(site.attributes, semantics=self._wanted)
         if site.opset is None or site.quantized or (self._private and not self._takes_boxes(site)):
             return None
-        standard = express_in_onnx(wanted, site.opset, exact=self._exact)
-        if standard is not None and _extra(site, standard) != (0.0, 0.0) and _type(site, self._known) not in _MOVABLE:
+        form = express_in_onnx(wanted, site.opset, exact=self._exact)
+        if form is not None and _extra(site, form) != (0.0, 0.0) and _type(site, self._known) not in _MOVABLE:
             return None
-        return standard
+        return form
 
     def _takes_boxes(self, site: Site) -> bool:
         """Whether ONNX's RoiAlign can read the node's boxes: those of the private op may be of any float type."""
@@ -107,11 +107,11 @@ class StateMeaning(ir.passes.InPlacePass):
         return not needs_private(site, self._known) and (known or not site.private)
 
 
-def _extra(site: Site, standard: Standard) -> tuple[float, float]:
+def _extra(site: Site, form: OnnxForm) -> tuple[float, float]:
     """What is still to add to the boxes: to all of the shift where what was before it can be read, else to the rest."""
     if site.shift.root is not None:
-        return standard.start, standard.end
-    return standard.start - site.shift.start, standard.end - site.shift.end
+        return form.start, form.end
+    return form.start - site.shift.start, form.end - site.shift.end
 
 
 def _type(site: Site, known: Known) -> ir.DataType | None:
@@ -120,7 +120,7 @@ def _type(site: Site, known: Known) -> ir.DataType | None:
     return next((ir.DataType(kind) for kind in kinds if kind), None)
 
 
-def _write_standard(site: Site, standard: Standard, known: Known, names: Names) -> None:
+def _write_onnx_form(site: Site, form: OnnxForm, known: Known, names: Names) -> None:
     node = site.node
     if site.private:
         write_node(
@@ -129,8 +129,8 @@ def _write_standard(site: Site, standard: Standard, known: Known, names: Names) 
             {name: value for name, value in private_op.attributes_of(site.attributes).items() if name in PLAIN},
         )
     if site.opset is not None and site.opset >= HALF_PIXEL_OPSET:
-        node.attributes.add(ir.AttrString("coordinate_transformation_mode", standard.mode))
-    start, end = _extra(site, standard)
+        node.attributes.add(ir.AttrString("coordinate_transformation_mode", form.mode))
+    start, end = _extra(site, form)
     before = node.inputs[1]
     boxes = before if site.shift.root is None else site.shift.root
     if (start, end) != (0.0, 0.0):
