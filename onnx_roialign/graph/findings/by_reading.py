@@ -18,7 +18,7 @@ from onnx_roialign.graph.findings.finding import Finding, found
 from onnx_roialign.graph.findings.onnx_says import misfit_of_types, refusal
 from onnx_roialign.graph.reading.batch import always_first_image, counts_for, images_of
 from onnx_roialign.graph.reading.input_types import fit, given
-from onnx_roialign.graph.reading.meaning import differences, seen_from
+from onnx_roialign.graph.reading.meaning import differences, without_the_sources_shift
 from onnx_roialign.graph.reading.narrow import FINE, NARROW, Narrow, exact_up_to
 from onnx_roialign.graph.reading.sites import Site, sites
 from onnx_roialign.graph.reading.stride import Strides, extent
@@ -108,7 +108,11 @@ def _read(proto: onnx.ModelProto, source: str | Semantics | None, wanted: Semant
         yield from _wrong_types(site, known)
         yield from _indices(site, known, counts)
         if site.readable:
-            yield from _dialect(site) if wanted is None else _departures(seen_from(site, wanted), wanted, source)
+            yield from (
+                _dialect(site)
+                if wanted is None
+                else _departures(without_the_sources_shift(site, wanted), wanted, source)
+            )
         yield from _runtimes(site)
         yield from _places(site, known, strides)
         yield from _coarse(site, known, narrow)

@@ -17,7 +17,7 @@ from onnx_roialign.graph.findings.answers import how_far, is_same
 from onnx_roialign.graph.findings.finding import Finding, found
 from onnx_roialign.graph.findings.tap import Tap, outputs, tapped
 from onnx_roialign.graph.reading.batch import always_first_image, counts_for
-from onnx_roialign.graph.reading.meaning import seen_from
+from onnx_roialign.graph.reading.meaning import without_the_sources_shift
 from onnx_roialign.graph.reading.sites import Site, sites
 from onnx_roialign.graph.writing.restore import read
 
@@ -101,5 +101,5 @@ def _answer(site: Site, tap: Tap, wanted: Semantics, counts: Array | None) -> Ar
     indices = tap.batch_indices
     if counts is not None and always_first_image(site) and int(counts.sum()) == len(indices):
         indices = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
-    attributes = replace(site.attributes, semantics=seen_from(site, wanted).wanted_here(wanted))
+    attributes = replace(site.attributes, semantics=without_the_sources_shift(site, wanted).wanted_here(wanted))
     return reference.roi_align(tap.X, tap.rois, indices, attributes)

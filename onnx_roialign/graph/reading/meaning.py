@@ -10,7 +10,7 @@ from onnx_roialign.definition.onnx_form import nearest_mode, relevant
 from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET, PRESETS, Semantics
 from onnx_roialign.graph.reading.sites import Shift, Site
 
-__all__ = ["OnnxForm", "differences", "express_in_onnx", "seen_from", "source_names"]
+__all__ = ["OnnxForm", "differences", "express_in_onnx", "source_names", "without_the_sources_shift"]
 
 _CLOSE = 1e-5  # pixels: below what float32 can tell apart in coordinates of a hundred pixels
 
@@ -37,7 +37,7 @@ def differences(attributes: Attributes, wanted: Semantics) -> tuple[str, ...]:
     return tuple(name for name in names if not _equal(getattr(has, name), getattr(wants, name)))
 
 
-def seen_from(site: Site, wanted: Semantics) -> Site:
+def without_the_sources_shift(site: Site, wanted: Semantics) -> Site:
     """The site, its shift only where it can belong to the meaning.
 
     Boxes moved by half a pixel before a node that means what a source without an offset means: the source's own call

@@ -11,7 +11,7 @@ from onnx_roialign.definition.attributes import PLAIN
 from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET, Semantics
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.reading.input_types import needs_private
-from onnx_roialign.graph.reading.meaning import OnnxForm, differences, express_in_onnx, seen_from
+from onnx_roialign.graph.reading.meaning import OnnxForm, differences, express_in_onnx, without_the_sources_shift
 from onnx_roialign.graph.reading.sites import Site, sites
 from onnx_roialign.graph.reading.value_types import Known
 from onnx_roialign.graph.writing.fresh import Names
@@ -28,7 +28,7 @@ _MOVABLE = (ir.DataType.FLOAT, ir.DataType.DOUBLE)
 
 def is_right(site: Site, wanted: Semantics, *, exact: bool) -> bool:
     """Whether a node answers what is wanted; NaN for 0 in bins without samples counts as right unless exact."""
-    fields = differences(seen_from(site, wanted).effective, wanted)
+    fields = differences(without_the_sources_shift(site, wanted).effective, wanted)
     return not fields or (not exact and fields == ("empty",))
 
 
@@ -74,7 +74,7 @@ class StateMeaning(ir.passes.InPlacePass):
         """Applies the rules; modified tells whether any node changed."""
         modified = False
         names = Names(model)
-        for site in [seen_from(one, self._wanted) for one in sites(model)]:
+        for site in [without_the_sources_shift(one, self._wanted) for one in sites(model)]:
             if not site.readable or is_right(site, self._wanted, exact=self._exact and not site.quantized):
                 continue
             modified = True
