@@ -11,7 +11,7 @@ import onnx_ir as ir
 from onnx_roialign.arrays import Array, largest_difference
 from onnx_roialign.definition.semantics import PRESETS, Semantics
 from onnx_roialign.graph.findings.answers import is_same
-from onnx_roialign.graph.findings.finding import Finding, found
+from onnx_roialign.graph.findings.finding import Finding, make_finding
 from onnx_roialign.graph.findings.tap import outputs
 from onnx_roialign.graph.reading.meaning import source_names
 from onnx_roialign.graph.reading.value_types import infer_known
@@ -80,14 +80,16 @@ def _explained(explanations: Sequence[_Explanation]) -> Finding:
     best = [one for one in best if one.wired == wired]
     if not best:
         if not explanations:
-            return found("unexplained", "", "the model must have a RoiAlign to explain it, got none", repairable=False)
+            return make_finding(
+                "unexplained", "", "the model must have a RoiAlign to explain it, got none", repairable=False
+            )
         closest = explanations[0]
         text = (
             "the expected numbers must be those of a known RoIAlign, got none that fits: the closest, "
             f"{' = '.join(source_names(closest.meaning))}, is off by up to {closest.difference:.3g}"
         )
-        return found("unexplained", "", text, repairable=False)
+        return make_finding("unexplained", "", text, repairable=False)
     names = [name for one in best for name in source_names(one.meaning)]
     indices = ", with batch indices that follow the RoI counts" if wired else ""
     text = f"the expected numbers are those of {', '.join(names)}{indices}"
-    return found("explained", "", text, repairable=True)
+    return make_finding("explained", "", text, repairable=True)

@@ -14,7 +14,7 @@ from onnx_roialign.definition.checks import Given
 from onnx_roialign.definition.onnx_form import nearest_mode, relevant
 from onnx_roialign.definition.semantics import FIRST_OPSET, HALF_PIXEL_OPSET, Semantics
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.graph.findings.finding import Finding, found
+from onnx_roialign.graph.findings.finding import Finding, make_finding
 from onnx_roialign.graph.findings.onnx_says import misfit_of_types, refusal
 from onnx_roialign.graph.reading.batch import always_first_image, counts_for, images_of
 from onnx_roialign.graph.reading.input_types import fit, given
@@ -49,12 +49,12 @@ def defect_findings(model: onnx.ModelProto) -> list[Finding]:
 
 def _defects(model: onnx.ModelProto) -> Iterator[Finding]:
     for defect in defects(model):
-        yield found("broken-model", defect.node, defect.message, repairable=False)
+        yield make_finding("broken-model", defect.node, defect.message, repairable=False)
     try:
         for owner in (model, *model.functions):
             default_opset(owner.opset_import)
     except RoiAlignError as error:
-        yield found("conflicting-opsets", "", error.rule, repairable=False)
+        yield make_finding("conflicting-opsets", "", error.rule, repairable=False)
 
 
 def read_findings(model: onnx.ModelProto, source: str | Semantics | None, wanted: Semantics | None) -> list[Finding]:
@@ -77,32 +77,32 @@ def _types(model: onnx.ModelProto) -> list[Finding]:
     if reason is None:
         return []
     message = f"the types and shapes of a model must fit, got from ONNX's inference: {reason}"
-    return [found("inconsistent-types", "", message, repairable=False)]
+    return [make_finding("inconsistent-types", "", message, repairable=False)]
 
 
 def _read(proto: onnx.ModelProto, source: str | Semantics | None, wanted: Semantics | None) -> Iterator[Finding]:
     refused = refusal(proto)
     if refused is not None:
-        yield found("broken-model", "", f"model must pass ONNX's checker, got: {refused}", repairable=False)
+        yield make_finding("broken-model", "", f"model must pass ONNX's checker, got: {refused}", repairable=False)
     newest, opset = onnx.defs.onnx_opset_version(), default_opset(proto.opset_import)
     if opset is not None and opset > newest:
         message = f"opset must be at most {newest}, the newest that the installed onnx knows, got {opset}"
-        yield found("opset-too-new", "", message, repairable=False)
+        yield make_finding("opset-too-new", "", message, repairable=False)
     missing = weightless(proto)
     if missing:
         message = f"initializers must have data, got {len(missing)} without any, {missing[0]!r} the first"
-        yield found("missing-weights", "", message, repairable=False)
+        yield make_finding("missing-weights", "", message, repairable=False)
     try:
         read_facts(proto).session_opset()
     except RoiAlignError as error:
-        yield found("undecided-meaning", error.node or "", error.rule, repairable=False)
+        yield make_finding("undecided-meaning", error.node or "", error.rule, repairable=False)
     model = read(proto)
     known = infer_known(proto, model)
     every = list(sites(model))
     counts = counts_for(model, every)
     strides, narrow = Strides(known), Narrow(known)
     for site in every:
-        yield from (found(one.code, site.name, one.message, repairable=one.repairable) for one in site.problems)
+        yield from (make_finding(one.code, site.name, one.message, repairable=one.repairable) for one in site.problems)
         if any(one.code == "invalid-input" for one in site.problems):
             continue
         yield from _wrong_types(site, known)
@@ -130,7 +130,7 @@ def _wrong_types(site: Site, known: Known) -> Iterator[Finding]:
         if wrong is not None and wrong.subject == name:
             mended = alone | {name: Given(mend.casts.get(name, every[name].dtype), every[name].shape)}
             repairable = _wrong_input(site, mended, private=mend.private) is None
-            yield found("invalid-input", site.name, wrong.rule, repairable=repairable)
+            yield make_finding("invalid-input", site.name, wrong.rule, repairable=repairable)
 
 
 def _wrong_input(site: Site, known: Mapping[str, Given], *, private: bool = False) -> RoiAlignError | None:
@@ -151,10 +151,10 @@ def _indices(site: Site, known: Known, counts: ir.Value | None) -> Iterator[Find
     images = images_of(site, known)
     if counts is not None and not site.in_function and images != 1:
         message = f"batch_indices must follow the RoI counts {counts.name!r}, which nothing reads, got constant zeros"
-        yield found("zero-batch-indices", site.name, message, repairable=True)
+        yield make_finding("zero-batch-indices", site.name, message, repairable=True)
     elif isinstance(images, int) and images > 1:
         message = f"batch_indices must tell the {images} images of X apart, got constant zeros"
-        yield found("unread-images", site.name, message, repairable=False)
+        yield make_finding("unread-images", site.name, message, repairable=False)
 
 
 def _dialect(site: Site) -> Iterator[Finding]:
@@ -162,7 +162,7 @@ def _dialect(site: Site) -> Iterator[Finding]:
     meaning = site.effective.semantics
     if meaning.offset == 1.0 and site.shift.start != 0.0:
         message = "half a pixel must be taken off once, got it taken off by the graph and by the node"
-        yield found("half-pixel-twice", site.name, message, repairable=True)
+        yield make_finding("half-pixel-twice", site.name, message, repairable=True)
     if meaning.min_size is None or site.private:
         return
     if meaning.end_shift != 0.0:
@@ -170,13 +170,13 @@ def _dialect(site: Site) -> Iterator[Finding]:
             "RoIs that end one pixel later (MindSpore, roi_end_mode=1) must not be made at least 1 x 1, got "
             f"output_half_pixel at opset {site.opset}"
         )
-        yield found("end-shift-minimum-size", site.name, message, repairable=True)
+        yield make_finding("end-shift-minimum-size", site.name, message, repairable=True)
     elif meaning.offset == 0.5:
         message = (
             "half_pixel must come without a minimum size, got it emulated by a subtraction before output_half_pixel "
             f"at opset {site.opset}"
         )
-        yield found("emulated-half-pixel", site.name, message, repairable=True)
+        yield make_finding("emulated-half-pixel", site.name, message, repairable=True)
 
 
 def _departures(site: Site, wanted: Semantics, source: str | Semantics | None) -> Iterator[Finding]:
@@ -189,7 +189,7 @@ def _departures(site: Site, wanted: Semantics, source: str | Semantics | None) -
         if field in departing:
             want, got = getattr(wanted, field), getattr(has.semantics, field)
             message = f"{field} must be {want!r} as in {_name(source)}, got {got!r}"
-            yield found(code, site.name, message, repairable=True)
+            yield make_finding(code, site.name, message, repairable=True)
 
 
 def _coordinates(site: Site, wanted: Semantics, source: str | Semantics | None) -> Finding:
@@ -207,7 +207,7 @@ def _coordinates(site: Site, wanted: Semantics, source: str | Semantics | None) 
             if wanted.min_size is None
             else f"be at least {wanted.min_size:g} pixel wide and high"
         )
-        return found(code, site.name, f"RoIs must {rule} as in {_name(source)}, got {got}", repairable=True)
+        return make_finding(code, site.name, f"RoIs must {rule} as in {_name(source)}, got {got}", repairable=True)
     if has.offset == 1.0 and site.shift.start != 0.0:
         code, rule = "half-pixel-twice", "be taken off once"
     elif (has.offset, wanted.offset) == (0.0, 0.5):
@@ -216,8 +216,8 @@ def _coordinates(site: Site, wanted: Semantics, source: str | Semantics | None) 
         code, rule = "half-pixel-added", "not be taken off"
     else:
         message = f"offset must be {wanted.offset:g} pixels as in {_name(source)}, got {has.offset:g}"
-        return found("offset", site.name, message, repairable=True)
-    return found(code, site.name, f"half a pixel must {rule} as in {_name(source)}, got {got}", repairable=True)
+        return make_finding("offset", site.name, message, repairable=True)
+    return make_finding(code, site.name, f"half a pixel must {rule} as in {_name(source)}, got {got}", repairable=True)
 
 
 def _spelled(site: Site) -> str:
@@ -246,12 +246,14 @@ def _runtimes(site: Site) -> Iterator[Finding]:
         return
     if site.attributes.mode == "max":
         message = "mode must be 'avg' to mean the same to every runtime, got 'max'"
-        yield found("max-mode", site.name, message, repairable=False)
+        yield make_finding("max-mode", site.name, message, repairable=False)
     if "sampling_ratio" not in site.given:
-        yield found("sampling-ratio-omitted", site.name, "sampling_ratio must be written, got none", repairable=True)
+        yield make_finding(
+            "sampling-ratio-omitted", site.name, "sampling_ratio must be written, got none", repairable=True
+        )
     if site.opset is not None and site.opset >= FIRST_OPSET and _lacks_builtin_kernel(site.opset):
         message = f"opset must be one whose RoiAlign the installed onnxruntime's CPU provider has, got {site.opset}"
-        yield found("no-builtin-kernel", site.name, message, repairable=False)
+        yield make_finding("no-builtin-kernel", site.name, message, repairable=False)
 
 
 def _lacks_builtin_kernel(opset: int) -> bool:
@@ -271,7 +273,7 @@ def _places(site: Site, known: Known, strides: Strides) -> Iterator[Finding]:
                 f"spatial_scale must fit the stride, got {scale:g} for a {feature[0]} x {feature[1]} feature map of a "
                 f"{image[0]} x {image[1]} image, which has about {feature[1] / image[1]:.3g}"
             )
-            yield found("spatial-scale-stride", site.name, message, repairable=False)
+            yield make_finding("spatial-scale-stride", site.name, message, repairable=False)
 
 
 def _coarse(site: Site, known: Known, narrow: Narrow) -> Iterator[Finding]:
@@ -285,4 +287,4 @@ def _coarse(site: Site, known: Known, narrow: Narrow) -> Iterator[Finding]:
             step = float(np.exp2(np.ceil(np.log2(longest)) - NARROW[kind] - 1))
         name = kind.name.lower() if kind == own else f"{kind.name.lower()} before a Cast"
         message = f"rois must be exact to {FINE:g} pixels, got {name}, which holds multiples of {step:g} {size}"
-        yield found("coarse-coordinates", site.name, message, repairable=keeps_boxes_wide(site, narrow))
+        yield make_finding("coarse-coordinates", site.name, message, repairable=keeps_boxes_wide(site, narrow))

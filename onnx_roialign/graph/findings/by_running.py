@@ -14,7 +14,7 @@ from onnx_roialign.definition import reference
 from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.findings.answers import how_far, is_same
-from onnx_roialign.graph.findings.finding import Finding, found
+from onnx_roialign.graph.findings.finding import Finding, make_finding
 from onnx_roialign.graph.findings.tap import Tap, outputs, tapped
 from onnx_roialign.graph.reading.batch import always_first_image, counts_for
 from onnx_roialign.graph.reading.meaning import without_the_sources_shift
@@ -67,7 +67,7 @@ def wrong_output(model: onnx.ModelProto, feeds: Mapping[str, Array], expected: M
     for (name, want), have in zip(expected.items(), got, strict=True):
         if not is_same(have, want):
             text = f"output {name!r} must be what is expected, got it off by up to {how_far(have, want)}"
-            return found("wrong-output", "", text, repairable=False)
+            return make_finding("wrong-output", "", text, repairable=False)
     return None
 
 
@@ -93,7 +93,7 @@ def departing_node(model: onnx.ModelProto, feeds: Mapping[str, Array], wanted: S
         want = _answer(site, tap, wanted, given)
         if not is_same(tap.Y, want):
             text = f"Y must be what the source answers, got it off by up to {how_far(tap.Y, want)}"
-            return found("wrong-answer", name, text, repairable=True)
+            return make_finding("wrong-answer", name, text, repairable=True)
     return None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = ["CODES", "Finding", "found"]
+__all__ = ["CODES", "Finding", "make_finding"]
 
 Severity = Literal["error", "warning", "info"]
 
@@ -109,7 +109,7 @@ CODES: Mapping[str, tuple[Severity, str]] = MappingProxyType(
 )
 
 
-def found(code: str, node: str, message: str, *, repairable: bool) -> Finding:
+def make_finding(code: str, node: str, message: str, *, repairable: bool) -> Finding:
     """A Finding of this kind, its severity and effect from the table."""
     severity, effect = CODES[code]
     return Finding(code, severity, node, message, effect, repairable)
