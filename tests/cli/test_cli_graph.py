@@ -52,8 +52,10 @@ def test_validate_prints_what_is_wrong_and_exits_1():
     assert result.exit_code == 1
     assert "error" in result.stdout
     assert "half-pixel-lost" in result.stdout
-    assert "half a pixel must be taken off as in torchvision:aligned=True" in squeezed(result.stdout)
-    assert "every sample lies half a pixel of the feature map too far right and down" in squeezed(result.stdout)
+    assert "RoiAlign of opset 11 means output_half_pixel, but torchvision:aligned=True needs half_pixel" in squeezed(
+        result.stdout
+    )
+    assert "Every sample is read half a pixel of the feature map too far down and right." in squeezed(result.stdout)
 
 
 def test_validate_of_a_right_model_exits_0():

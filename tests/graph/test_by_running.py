@@ -110,7 +110,7 @@ def test_numbers_that_no_source_answers_are_unexplained_and_the_closest_is_named
     findings = validate(model(16), inputs=FEEDS, expected={"Y": meant(PRESETS["onnx_half_pixel"]) + 1})
     assert run_codes(findings) == ["wrong-output", "unexplained"]
     assert "the closest, " in only(findings, "unexplained").message
-    assert "off by up to 1" in only(findings, "wrong-output").message
+    assert "differs by up to 1" in only(findings, "wrong-output").message
 
 
 def test_a_model_without_a_roi_align_explains_nothing():
@@ -141,7 +141,7 @@ def test_where_and_by_how_much_it_departs_is_said():
     got, want = meant(PRESETS["onnx_output_half_pixel"]), meant(PRESETS["onnx_half_pixel"])
     place = np.unravel_index(np.argmax(np.abs(got - want)), got.shape)
     text = only(validate(model(11), "torchvision:aligned=True", inputs=FEEDS), "wrong-answer").message
-    assert f"off by up to {np.abs(got - want).max():.3g} at {tuple(map(int, place))}" in text
+    assert f"differs by up to {np.abs(got - want).max():.3g} at {tuple(map(int, place))}" in text
 
 
 @pytest.mark.parametrize("body", BODIES)
@@ -197,7 +197,7 @@ def test_data_that_does_not_fit_the_model_is_refused(arguments, message):
 
 def test_a_wrong_shape_is_a_wrong_output():
     findings = validate(model(16), inputs=FEEDS, expected=[np.zeros((4, 5, 1, 1), np.float32)])
-    assert "shape (4, 5, 3, 2) for (4, 5, 1, 1)" in only(findings, "wrong-output").message
+    assert "has shape (4, 5, 3, 2), not (4, 5, 1, 1)" in only(findings, "wrong-output").message
 
 
 def test_what_is_wrong_in_the_text_comes_before_what_shows_in_the_numbers():

@@ -1,4 +1,4 @@
-"""Which source explains expected outputs: every known meaning is tried on the whole model."""
+"""Finds the source that explains the expected outputs, by running the whole model with every known meaning."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from onnx_roialign.arrays import Array, largest_difference
 from onnx_roialign.definition.semantics import PRESETS, Semantics
-from onnx_roialign.graph.findings.answers import is_same
+from onnx_roialign.graph.findings.comparison import is_same
 from onnx_roialign.graph.findings.finding import Finding, make_finding
 from onnx_roialign.graph.findings.tap import outputs
 from onnx_roialign.graph.reading.meaning import source_names
@@ -23,7 +23,14 @@ __all__ = ["explain"]
 
 @dataclass(frozen=True, slots=True)
 class _Explanation:
-    """A meaning with which the model answers what is expected: the best of all, or not quite."""
+    """How close the model comes to the expected outputs with one meaning.
+
+    Attributes:
+        meaning: the semantics given to every RoiAlign.
+        wired: whether the batch indices come from the RoI counts.
+        difference: largest difference from the expected outputs.
+        matches: whether all outputs are as expected, up to rounding.
+    """
 
     meaning: Semantics
     wired: bool
@@ -34,10 +41,10 @@ class _Explanation:
 def explain(
     model: onnx.ModelProto, feeds: Mapping[str, Array], expected: Mapping[str, Array]
 ) -> tuple[Finding, Semantics | None]:
-    """What explains the expected outputs, and the meaning that does; None where none does.
+    """Returns a finding about what explains the expected outputs, and the meaning; None if no meaning explains them.
 
     Args:
-        model: with its external data, without functions.
+        model: a model with its external data and without functions.
         feeds: array by input name.
         expected: array by output name.
     """
@@ -49,7 +56,7 @@ def explain(
 def _explanations(
     model: onnx.ModelProto, feeds: Mapping[str, Array], expected: Mapping[str, Array]
 ) -> list[_Explanation]:
-    """Every distinct meaning among the presets, tried on all RoiAligns of the model at once; the closest first."""
+    """Runs the model with every distinct meaning of the presets; returns the closest meaning first."""
     tried = []
     for meaning in dict.fromkeys(PRESETS.values()):
         for wired in (False, True):
@@ -60,11 +67,11 @@ def _explanations(
             apart = [largest_difference(a, b) for a, b in zip(got, expected.values(), strict=True)]
             matches = all(is_same(a, b) for a, b in zip(got, expected.values(), strict=True))
             tried.append(_Explanation(meaning, wired, max(apart), matches))
-    return sorted(tried, key=lambda one: (not one.matches, one.difference))
+    return sorted(tried, key=lambda explanation: (not explanation.matches, explanation.difference))
 
 
 def _variant(model: onnx.ModelProto, meaning: Semantics, *, wired: bool) -> onnx.ModelProto | None:
-    """The model with this meaning, and batch indices from the counts that nothing reads; None where there are none."""
+    """Returns the model with this meaning, with batch indices from the unread RoI counts; None if it has none."""
     graph = read(model, weights=True)
     seen = infer_known(model, graph)
     if wired and not WireBatchIndices(None, seen)(graph).modified:
@@ -74,22 +81,25 @@ def _variant(model: onnx.ModelProto, meaning: Semantics, *, wired: bool) -> onnx
 
 
 def _explained(explanations: Sequence[_Explanation]) -> Finding:
-    best = [one for one in explanations if one.matches]
-    # Batch indices are only wrong where the expected numbers say so.
-    wired = bool(best) and all(one.wired for one in best)
-    best = [one for one in best if one.wired == wired]
+    best = [explanation for explanation in explanations if explanation.matches]
+    # The batch indices are wrong only if no explanation without wiring matches.
+    wired = bool(best) and all(explanation.wired for explanation in best)
+    best = [explanation for explanation in best if explanation.wired == wired]
     if not best:
         if not explanations:
             return make_finding(
-                "unexplained", "", "the model must have a RoiAlign to explain it, got none", repairable=False
+                "unexplained",
+                "",
+                "the model has no RoiAlign, but its outputs differ from the expected ones",
+                repairable=False,
             )
         closest = explanations[0]
         text = (
-            "the expected numbers must be those of a known RoIAlign, got none that fits: the closest, "
-            f"{' = '.join(source_names(closest.meaning))}, is off by up to {closest.difference:.3g}"
+            "no known RoIAlign computes the expected outputs: the closest, "
+            f"{' = '.join(source_names(closest.meaning))}, differs by up to {closest.difference:.3g}"
         )
         return make_finding("unexplained", "", text, repairable=False)
-    names = [name for one in best for name in source_names(one.meaning)]
+    names = [name for explanation in best for name in source_names(explanation.meaning)]
     indices = ", with batch indices that follow the RoI counts" if wired else ""
-    text = f"the expected numbers are those of {', '.join(names)}{indices}"
+    text = f"the expected outputs are those of {', '.join(names)}{indices}"
     return make_finding("explained", "", text, repairable=True)

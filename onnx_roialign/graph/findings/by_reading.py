@@ -1,4 +1,4 @@
-"""What is wrong with the RoiAligns of a model, by reading it."""
+"""Finds what is wrong with the RoiAligns of a model by reading it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import onnx_ir as ir
 from onnx_roialign.definition import checks as rules
 from onnx_roialign.definition.checks import Given
 from onnx_roialign.definition.onnx_form import nearest_mode, relevant
-from onnx_roialign.definition.semantics import FIRST_OPSET, HALF_PIXEL_OPSET, Semantics
+from onnx_roialign.definition.semantics import FIRST_OPSET, HALF_PIXEL_OPSET, PRESETS, Semantics
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.findings.finding import Finding, make_finding
-from onnx_roialign.graph.findings.onnx_says import misfit_of_types, refusal
+from onnx_roialign.graph.findings.onnx_checks import misfit_of_types, refusal
 from onnx_roialign.graph.reading.batch import always_first_image, counts_for, images_of
 from onnx_roialign.graph.reading.input_types import fit, given
 from onnx_roialign.graph.reading.meaning import differences, without_the_sources_shift
@@ -34,7 +34,7 @@ from onnx_roialign.ops.table import ANY_ROI_ALIGN, op_of
 
 __all__ = ["defect_findings", "read_findings"]
 
-# The code of every field but those two that ONNX's coordinate modes set together, which `_coordinates` names.
+# The code of every field except offset and min_size, which ONNX's coordinate modes set together: see `_coordinates`.
 _FIELD_CODES = {
     field.name: {"adaptive": "adaptive-rule", "empty": "empty-bins"}.get(field.name, field.name.replace("_", "-"))
     for field in fields(Semantics)
@@ -43,7 +43,7 @@ _FIELD_CODES = {
 
 
 def defect_findings(model: onnx.ModelProto) -> list[Finding]:
-    """What makes reading on pointless: nothing more can be found in a model that has such."""
+    """Returns the findings that prevent any further reading of the model."""
     return list(_defects(model))
 
 
@@ -58,25 +58,25 @@ def _defects(model: onnx.ModelProto) -> Iterator[Finding]:
 
 
 def read_findings(model: onnx.ModelProto, source: str | Semantics | None, wanted: Semantics | None) -> list[Finding]:
-    """What shows in the model's graph, the bodies in it, and its functions.
+    """Returns the findings in the model's graph, the bodies in it, and its functions.
 
     Args:
-        model: without defects.
-        source: what the model came from, as the caller names it; None: what is wrong for any source.
-        wanted: what the source means.
+        model: a model without defects.
+        source: the source as the caller names it, for messages; None: report only what is wrong for every source.
+        wanted: the semantics of the source.
     """
     findings = list(_read(model, source, wanted))
-    if not any(one.severity == "error" for one in findings):
+    if not any(finding.severity == "error" for finding in findings):
         findings += _types(model)
     return findings
 
 
 def _types(model: onnx.ModelProto) -> list[Finding]:
-    """What does not fit anywhere in the model: asked last, because what is wrong with a RoiAlign is said better."""
+    """Returns what ONNX's inference refuses. It runs last: our own findings about a RoiAlign are more precise."""
     reason = misfit_of_types(model)
     if reason is None:
         return []
-    message = f"the types and shapes of a model must fit, got from ONNX's inference: {reason}"
+    message = f"types and shapes must be consistent, got from ONNX's shape inference: {reason}"
     return [make_finding("inconsistent-types", "", message, repairable=False)]
 
 
@@ -90,7 +90,7 @@ def _read(proto: onnx.ModelProto, source: str | Semantics | None, wanted: Semant
         yield make_finding("opset-too-new", "", message, repairable=False)
     missing = weightless(proto)
     if missing:
-        message = f"initializers must have data, got {len(missing)} without any, {missing[0]!r} the first"
+        message = f"initializers must have data, got {len(missing)} without data, the first is {missing[0]!r}"
         yield make_finding("missing-weights", "", message, repairable=False)
     try:
         read_facts(proto).session_opset()
@@ -108,33 +108,32 @@ def _read(proto: onnx.ModelProto, source: str | Semantics | None, wanted: Semant
         yield from _wrong_types(site, known)
         yield from _indices(site, known, counts)
         if site.readable:
-            yield from (
-                _dialect(site)
-                if wanted is None
-                else _departures(without_the_sources_shift(site, wanted), wanted, source)
-            )
+            if wanted is None:
+                yield from _emulations(site)
+            else:
+                yield from _differences(without_the_sources_shift(site, wanted), wanted, source)
         yield from _runtimes(site)
         yield from _places(site, known, strides)
         yield from _coarse(site, known, narrow)
 
 
 def _wrong_types(site: Site, known: Known) -> Iterator[Finding]:
-    """What is known of the inputs, held to the rules that arrays are held to, one input at a time."""
+    """Yields the rules that the known types and shapes of the inputs break, one input at a time."""
     names = input_names(site.node)
     every = {name: given(site.input(name), known) for name in names}
-    mend = fit(site, known)
+    repair = fit(site, known)
     for name in names:
-        # the types of the others depend on X's
+        # the types of the other inputs depend on X's
         alone = {"X": Given(every["X"].dtype, None), name: every[name]}
         wrong = _wrong_input(site, alone)
         if wrong is not None and wrong.subject == name:
-            mended = alone | {name: Given(mend.casts.get(name, every[name].dtype), every[name].shape)}
-            repairable = _wrong_input(site, mended, private=mend.private) is None
+            repaired = alone | {name: Given(repair.casts.get(name, every[name].dtype), every[name].shape)}
+            repairable = _wrong_input(site, repaired, private=repair.private) is None
             yield make_finding("invalid-input", site.name, wrong.rule, repairable=repairable)
 
 
 def _wrong_input(site: Site, known: Mapping[str, Given], *, private: bool = False) -> RoiAlignError | None:
-    """The first rule on types and shapes that what is known of a node's inputs breaks; None where it breaks none."""
+    """Returns the first rule that the known types and shapes of a node's inputs break; None if they break none."""
     names = input_names(site.node)
     op = op_of(site.node) or (ANY_ROI_ALIGN if private else None)
     check = op.check_signature if op else rules.check_signature
@@ -150,90 +149,89 @@ def _indices(site: Site, known: Known, counts: ir.Value | None) -> Iterator[Find
         return
     images = images_of(site, known)
     if counts is not None and not site.in_function and images != 1:
-        message = f"batch_indices must follow the RoI counts {counts.name!r}, which nothing reads, got constant zeros"
+        message = f"batch_indices is always 0, but the model has RoI counts {counts.name!r}, which no node reads"
         yield make_finding("zero-batch-indices", site.name, message, repairable=True)
     elif isinstance(images, int) and images > 1:
-        message = f"batch_indices must tell the {images} images of X apart, got constant zeros"
+        message = f"batch_indices is always 0, but X has {images} images"
         yield make_finding("unread-images", site.name, message, repairable=False)
 
 
-def _dialect(site: Site) -> Iterator[Finding]:
-    """Emulations that fit no framework's RoIAlign."""
+def _emulations(site: Site) -> Iterator[Finding]:
+    """Yields combinations of the node and the nodes before it that match no framework's RoIAlign."""
     meaning = site.effective.semantics
     if meaning.offset == 1.0 and site.shift.start != 0.0:
-        message = "half a pixel must be taken off once, got it taken off by the graph and by the node"
+        message = f"{_node_text(site)}, but half a pixel must be subtracted only once"
         yield make_finding("half-pixel-twice", site.name, message, repairable=True)
     if meaning.min_size is None or site.private:
         return
     if meaning.end_shift != 0.0:
-        message = (
-            "RoIs that end one pixel later (MindSpore, roi_end_mode=1) must not be made at least 1 x 1, got "
-            f"output_half_pixel at opset {site.opset}"
-        )
-        yield make_finding("end-shift-minimum-size", site.name, message, repairable=True)
+        code, kind = "end-shift-minimum-size", "that adds 1 pixel to x2 and y2 (MindSpore, roi_end_mode=1)"
     elif meaning.offset == 0.5:
-        message = (
-            "half_pixel must come without a minimum size, got it emulated by a subtraction before output_half_pixel "
-            f"at opset {site.opset}"
-        )
-        yield make_finding("emulated-half-pixel", site.name, message, repairable=True)
+        code, kind = "emulated-half-pixel", "with a half-pixel offset"
+    else:
+        return
+    message = f"{_node_text(site)}, but a RoIAlign {kind} has no minimum RoI size"
+    yield make_finding(code, site.name, message, repairable=True)
 
 
-def _departures(site: Site, wanted: Semantics, source: str | Semantics | None) -> Iterator[Finding]:
-    """Every field in which the node, with the shift before it, is not what the source means."""
+def _differences(site: Site, wanted: Semantics, source: str | Semantics | None) -> Iterator[Finding]:
+    """Yields every field in which the node, together with the shift before it, differs from the source."""
     has = site.effective
-    departing = differences(has, wanted)
-    if "offset" in departing or "min_size" in departing:
+    differing = differences(has, wanted)
+    if "offset" in differing or "min_size" in differing:
         yield _coordinates(site, wanted, source)
     for field, code in _FIELD_CODES.items():
-        if field in departing:
+        if field in differing:
             want, got = getattr(wanted, field), getattr(has.semantics, field)
-            message = f"{field} must be {want!r} as in {_name(source)}, got {got!r}"
+            message = f"the node means {field}={got!r}, but {_name(source)} needs {field}={want!r}"
             yield make_finding(code, site.name, message, repairable=True)
 
 
 def _coordinates(site: Site, wanted: Semantics, source: str | Semantics | None) -> Finding:
-    """The one finding for offset and minimum size, which ONNX's two coordinate modes set together."""
+    """Returns the one finding about offset and minimum size, which ONNX's two coordinate modes set together."""
     has = relevant(site.effective)
-    got = _spelled(site)
-    if has.offset == wanted.offset:  # only the minimum size
+    if has.offset == wanted.offset:  # only the minimum size differs
         code = "minimum-size"
         if wanted.min_size is None and has.end_shift == wanted.end_shift != 0.0:
             code = "end-shift-minimum-size"
         elif wanted.min_size is None and has.offset == 0.5:
             code = "emulated-half-pixel"
-        rule = (
-            "have no minimum size"
-            if wanted.min_size is None
-            else f"be at least {wanted.min_size:g} pixel wide and high"
+    elif has.offset == 1.0 and site.shift.start != 0.0:
+        code = "half-pixel-twice"
+    else:
+        code = {(0.0, 0.5): "half-pixel-lost", (0.5, 0.0): "half-pixel-added"}.get(
+            (has.offset, wanted.offset), "offset"
         )
-        return make_finding(code, site.name, f"RoIs must {rule} as in {_name(source)}, got {got}", repairable=True)
-    if has.offset == 1.0 and site.shift.start != 0.0:
-        code, rule = "half-pixel-twice", "be taken off once"
-    elif (has.offset, wanted.offset) == (0.0, 0.5):
-        code, rule = "half-pixel-lost", "be taken off"
-    elif (has.offset, wanted.offset) == (0.5, 0.0):
-        code, rule = "half-pixel-added", "not be taken off"
-    else:
-        message = f"offset must be {wanted.offset:g} pixels as in {_name(source)}, got {has.offset:g}"
-        return make_finding("offset", site.name, message, repairable=True)
-    return make_finding(code, site.name, f"half a pixel must {rule} as in {_name(source)}, got {got}", repairable=True)
+    message = f"{_node_text(site)}, but {_name(source)} needs {_coordinates_text(wanted)}"
+    return make_finding(code, site.name, message, repairable=True)
 
 
-def _spelled(site: Site) -> str:
-    """What the node says, in its own words."""
+def _coordinates_text(meaning: Semantics) -> str:
+    """Returns the offset and the minimum size of a meaning in ONNX's words, where ONNX has a word for the pair."""
+    for mode in ("half_pixel", "output_half_pixel"):
+        preset = PRESETS[f"onnx_{mode}"]
+        if (meaning.offset, meaning.min_size) == (preset.offset, preset.min_size):
+            return mode
+    size = "no minimum RoI size" if meaning.min_size is None else f"a minimum RoI size of {meaning.min_size:g}"
+    return f"an offset of {meaning.offset:g} and {size}"
+
+
+def _node_text(site: Site) -> str:
+    """Returns what the node and the shift before it mean, in the words of its attributes."""
     meaning = site.attributes.semantics
-    if site.private:
-        return f"offset {meaning.offset:g} and min_size {meaning.min_size}"
     mode = nearest_mode(meaning)
-    if "coordinate_transformation_mode" in site.given and (site.opset or 0) >= HALF_PIXEL_OPSET:
-        text = mode
+    if site.private:
+        text = f"offset is {meaning.offset:g} and min_size is {meaning.min_size}"
+    elif (site.opset or 0) < HALF_PIXEL_OPSET:
+        text = f"RoiAlign of opset {site.opset} means {mode}"
+    elif "coordinate_transformation_mode" in site.given:
+        text = f"coordinate_transformation_mode is {mode}"
     else:
-        text = f"{mode}, which a node without coordinate_transformation_mode means at opset {site.opset}"
-    moved = site.shift.start or site.shift.end
-    return (
-        f"{text}, on RoIs that the graph moves by {site.shift.start:g} and {site.shift.end:g} pixels" if moved else text
-    )
+        text = f"coordinate_transformation_mode is missing; at opset {site.opset} that means {mode}"
+    start, end = site.shift.start, site.shift.end
+    if not (start or end):
+        return text
+    return f"{text}, and the graph adds {start:g} to x1 and y1 and {end:g} to x2 and y2 before it"
 
 
 def _name(source: str | Semantics | None) -> str:
@@ -241,50 +239,56 @@ def _name(source: str | Semantics | None) -> str:
 
 
 def _runtimes(site: Site) -> Iterator[Finding]:
-    """What runtimes make different things of, however right it is."""
+    """Yields what is correct ONNX, but differs between runtimes."""
     if site.private:
         return
     if site.attributes.mode == "max":
-        message = "mode must be 'avg' to mean the same to every runtime, got 'max'"
+        message = "mode is max, but runtimes compute it differently"
         yield make_finding("max-mode", site.name, message, repairable=False)
     if "sampling_ratio" not in site.given:
         yield make_finding(
-            "sampling-ratio-omitted", site.name, "sampling_ratio must be written, got none", repairable=True
+            "sampling-ratio-omitted",
+            site.name,
+            "sampling_ratio is missing, but runtimes have different defaults",
+            repairable=True,
         )
     if site.opset is not None and site.opset >= FIRST_OPSET and _lacks_builtin_kernel(site.opset):
-        message = f"opset must be one whose RoiAlign the installed onnxruntime's CPU provider has, got {site.opset}"
+        message = (
+            f"the opset is {site.opset}, but the installed onnxruntime's CPU provider has no RoiAlign kernel for it"
+        )
         yield make_finding("no-builtin-kernel", site.name, message, repairable=False)
 
 
 def _lacks_builtin_kernel(opset: int) -> bool:
     try:
         from onnx_roialign.sessions.installed import has_builtin_kernel
-    except ModuleNotFoundError:  # no onnxruntime to say this of
+    except ModuleNotFoundError:  # without onnxruntime there is nothing to report
         return False
     return not has_builtin_kernel(opset)
 
 
 def _places(site: Site, known: Known, strides: Strides) -> Iterator[Finding]:
-    if "spatial_scale" not in {one.subject for one in site.problems}:
+    if "spatial_scale" not in {problem.subject for problem in site.problems}:
         sizes = strides.misfit(site)
         if sizes is not None:
             (image, feature), scale = sizes, site.attributes.spatial_scale
             message = (
-                f"spatial_scale must fit the stride, got {scale:g} for a {feature[0]} x {feature[1]} feature map of a "
-                f"{image[0]} x {image[1]} image, which has about {feature[1] / image[1]:.3g}"
+                f"spatial_scale is {scale:g}, but a {feature[0]} x {feature[1]} feature map of a {image[0]} x "
+                f"{image[1]} image needs about {feature[1] / image[1]:.3g}"
             )
             yield make_finding("spatial-scale-stride", site.name, message, repairable=False)
 
 
 def _coarse(site: Site, known: Known, narrow: Narrow) -> Iterator[Finding]:
-    """16-bit types that the boxes have, or had on their way, and that hold them worse than to parts of a pixel."""
+    """Yields the 16-bit types that the boxes have, or had before a Cast, and that are too coarse for the image."""
     longest, own = extent(site, known), narrow.type(site.input("rois"))
     for kind in narrow.coarse(site):
+        name = kind.name.lower()
         if longest is None:
-            size, step = f"above {exact_up_to(kind):g} pixels, in an image of open size", 2 * FINE
+            holds = f"multiples of {2 * FINE:g} above {exact_up_to(kind):g} pixels (the size of the image is not known)"
         else:
-            size = f"in an image {longest:g} pixels long"
             step = float(np.exp2(np.ceil(np.log2(longest)) - NARROW[kind] - 1))
-        name = kind.name.lower() if kind == own else f"{kind.name.lower()} before a Cast"
-        message = f"rois must be exact to {FINE:g} pixels, got {name}, which holds multiples of {step:g} {size}"
+            holds = f"multiples of {step:g} in an image {longest:g} pixels long"
+        place = "" if kind == own else " before a Cast"
+        message = f"rois are {name}{place}; {name} holds {holds}, but boxes must be exact to {FINE:g} pixels"
         yield make_finding("coarse-coordinates", site.name, message, repairable=keeps_boxes_wide(site, narrow))

@@ -1,4 +1,4 @@
-"""What is wrong with the RoiAligns of a model, by running it: outputs that are not expected, the node that departs."""
+"""Finds what is wrong by running a model: outputs that are not as expected, and the first node that is wrong."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from onnx_roialign.arrays import Array
 from onnx_roialign.definition import reference
 from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.graph.findings.answers import how_far, is_same
+from onnx_roialign.graph.findings.comparison import difference_text, is_same
 from onnx_roialign.graph.findings.finding import Finding, make_finding
 from onnx_roialign.graph.findings.tap import Tap, outputs, tapped
 from onnx_roialign.graph.reading.batch import always_first_image, counts_for
@@ -21,14 +21,14 @@ from onnx_roialign.graph.reading.meaning import without_the_sources_shift
 from onnx_roialign.graph.reading.sites import Site, sites
 from onnx_roialign.graph.writing.restore import read
 
-__all__ = ["by_name", "departing_node", "feeds_of", "wrong_output"]
+__all__ = ["by_name", "feeds_of", "wrong_node", "wrong_output"]
 
 
 def feeds_of(model: onnx.ModelProto, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """What of the inputs the graph takes; shapes and types are the session's to check, where they are declared.
+    """Returns the arrays for the inputs of the graph. The session checks their shapes and types.
 
     Raises:
-        RoiAlignError: one is missing.
+        RoiAlignError: an input is missing.
     """
     initialized = {tensor.name for tensor in model.graph.initializer}
     names = [value.name for value in model.graph.input]
@@ -39,10 +39,10 @@ def feeds_of(model: onnx.ModelProto, inputs: Mapping[str, Array]) -> dict[str, A
 
 
 def by_name(model: onnx.ModelProto, expected: Mapping[str, Array] | Sequence[Array]) -> dict[str, Array]:
-    """The expected outputs by name.
+    """Returns the expected outputs by name.
 
     Raises:
-        RoiAlignError: they are not the model's.
+        RoiAlignError: the model has no such output, or another number of outputs.
     """
     names = [output.name for output in model.graph.output]
     if isinstance(expected, Mapping):
@@ -56,28 +56,28 @@ def by_name(model: onnx.ModelProto, expected: Mapping[str, Array] | Sequence[Arr
 
 
 def wrong_output(model: onnx.ModelProto, feeds: Mapping[str, Array], expected: Mapping[str, Array]) -> Finding | None:
-    """The first output of the model that is not what is expected.
+    """Returns a finding about the first output of the model that is not as expected; None if all are.
 
     Args:
-        model: with its external data, without functions.
+        model: a model with its external data and without functions.
         feeds: array by input name.
         expected: array by output name.
     """
     got = outputs(model, feeds, list(expected))
     for (name, want), have in zip(expected.items(), got, strict=True):
         if not is_same(have, want):
-            text = f"output {name!r} must be what is expected, got it off by up to {how_far(have, want)}"
+            text = f"output {name!r}, compared with the expected array, {difference_text(have, want)}"
             return make_finding("wrong-output", "", text, repairable=False)
     return None
 
 
-def departing_node(model: onnx.ModelProto, feeds: Mapping[str, Array], wanted: Semantics) -> Finding | None:
-    """The first node whose answer is not what its source answers to the same inputs.
+def wrong_node(model: onnx.ModelProto, feeds: Mapping[str, Array], wanted: Semantics) -> Finding | None:
+    """Returns a finding about the first RoiAlign whose output is not the source's for the same inputs; None if none is.
 
     Args:
-        model: with its external data, without functions.
+        model: a model with its external data and without functions.
         feeds: array by input name.
-        wanted: what the source means.
+        wanted: the semantics of the source.
     """
     graph = read(model, weights=True)
     every = [site for site in sites(graph) if site.readable and not site.quantized]
@@ -85,19 +85,19 @@ def departing_node(model: onnx.ModelProto, feeds: Mapping[str, Array], wanted: S
     given = None if counts is None or counts.name is None else feeds.get(counts.name)
     names = [site.name for site in every]
     for number, site in enumerate(every):
-        site.node.name = f"onnx_roialign.{number}"  # nodes may lack names, or share them
+        site.node.name = f"onnx_roialign.{number}"  # nodes may have no names, or the same name
     nodes = {f"onnx_roialign.{number}": ir.to_proto(site.node) for number, site in enumerate(every)}
     by_node = dict(zip(nodes, zip(every, names, strict=True), strict=True))
     for tap in tapped(ir.to_proto(graph), feeds, list(nodes.values())):
         site, name = by_node[tap.node]
-        want = _answer(site, tap, wanted, given)
+        want = _source_output(site, tap, wanted, given)
         if not is_same(tap.Y, want):
-            text = f"Y must be what the source answers, got it off by up to {how_far(tap.Y, want)}"
+            text = f"Y, compared with the source's result, {difference_text(tap.Y, want)}"
             return make_finding("wrong-answer", name, text, repairable=True)
     return None
 
 
-def _answer(site: Site, tap: Tap, wanted: Semantics, counts: Array | None) -> Array:
+def _source_output(site: Site, tap: Tap, wanted: Semantics, counts: Array | None) -> Array:
     indices = tap.batch_indices
     if counts is not None and always_first_image(site) and int(counts.sum()) == len(indices):
         indices = np.repeat(np.arange(len(counts), dtype=np.int64), counts)

@@ -1,4 +1,4 @@
-"""Finding: one thing that is wrong with a model's RoiAlign, and the table of all kinds of them."""
+"""Finding: one thing that is wrong with a model's RoiAlign; and the table of all kinds of findings."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ class Finding:
     """One thing that is wrong with a RoiAlign of a model.
 
     Attributes:
-        code: what kind, one of `CODES`; stable over versions.
-        severity: ``error``: the answers are wrong, or there are none; ``warning``: they are on some runtimes, or the
-            model is likely not what was meant; ``info``: only on inputs that hardly occur, or good to know.
-        node: name of the node, or of its output where it has none; empty where it concerns the whole model.
-        message: what was found, in plain words.
-        effect: what it does to the results.
-        repairable: whether `repair` mends it.
+        code: the kind, one of `CODES`; stable across versions.
+        severity: ``error``: the results are wrong, or the model does not run; ``warning``: this holds on some runtimes,
+            or the model probably does not compute what was intended; ``info``: the results are wrong only for rare
+            inputs, or the finding is for information.
+        node: name of the node, or of its first output if it has no name; empty if it concerns the whole model.
+        message: what the model contains and what it should contain, without a final period.
+        effect: what that does to the results, in sentences.
+        repairable: whether `repair` corrects it.
     """
 
     code: str
@@ -35,81 +36,88 @@ class Finding:
 
     def __str__(self) -> str:
         where = f" (node {self.node!r})" if self.node else ""
-        return f"{self.severity} {self.code}: {self.message}{where}; {self.effect}"
+        way_out = " `onnx-roialign repair` fixes it." if self.repairable else ""
+        return f"{self.severity} {self.code}{where}: {self.message}. {self.effect}{way_out}"
 
 
-# code -> severity, what it does to the results
+_REFUSED = "Runtimes refuse the model."
+_ENLARGED = (
+    "RoIs of at least 1 x 1 pixel of the feature map are right; smaller ones are enlarged to 1 x 1, and their results "
+    "are wrong."
+)
+
+# code -> severity, effect on the results
 CODES: Mapping[str, tuple[Severity, str]] = MappingProxyType(
     {
-        # What no model may have.
-        "broken-model": ("error", "runtimes refuse the model"),
-        "inconsistent-types": ("error", "runtimes refuse the model, or take other shapes than it declares"),
-        "opset-too-new": ("warning", "runtimes refuse the model, unless they are newer than the installed onnx"),
-        "missing-weights": ("error", "runtimes refuse the model until it has them"),
+        # Errors in the model itself.
+        "broken-model": ("error", _REFUSED),
+        "inconsistent-types": ("error", "Runtimes refuse the model, or compute other shapes than it declares."),
+        "opset-too-new": ("warning", "Runtimes refuse the model, unless they are newer than the installed onnx."),
+        "missing-weights": ("error", "Runtimes refuse the model until the data is there."),
         "conflicting-opsets": (
             "error",
-            "runtimes choose differently, and what RoiAlign and other operators mean depends on it: other answers",
+            "The meaning of RoiAlign and other operators depends on the opset, and runtimes choose different ones: the "
+            "results differ.",
         ),
         "undecided-meaning": (
             "info",
-            "onnx_roialign.session() runs the model; register() and the library by itself, which know one default for "
-            "all nodes, refuse it until the attribute is written (make_explicit)",
+            "onnx_roialign.session() runs the model. register() and the library alone have one default for all nodes "
+            "and refuse the model until make_explicit writes the attribute.",
         ),
-        "invalid-attribute": ("error", "runtimes refuse the model, or take another value without saying so"),
-        "unknown-attribute": ("error", "runtimes refuse the model, or ignore what the attribute should say"),
-        "invalid-input": ("error", "runtimes refuse the model"),
-        "invalid-output": ("error", "runtimes refuse the model"),
-        "opset-too-old": ("error", "runtimes refuse the model"),
-        # What is wrong whatever the source.
-        "zero-batch-indices": ("error", "every RoI is read from the first image: wrong for all images after it"),
-        "unread-images": ("warning", "every RoI is read from the first image, and the other images never"),
-        "emulated-half-pixel": (
+        "invalid-attribute": ("error", "Runtimes refuse the model, or use another value without a message."),
+        "unknown-attribute": ("error", "Runtimes refuse the model, or ignore the attribute."),
+        "invalid-input": ("error", _REFUSED),
+        "invalid-output": ("error", _REFUSED),
+        "opset-too-old": ("error", _REFUSED),
+        # Wrong for every source.
+        "zero-batch-indices": ("error", "Every RoI is pooled from the first image: RoIs of other images are wrong."),
+        "unread-images": ("warning", "Every RoI is pooled from the first image; the other images are never read."),
+        "emulated-half-pixel": ("error", _ENLARGED),
+        "end-shift-minimum-size": ("error", _ENLARGED),
+        "half-pixel-twice": (
             "error",
-            "right for RoIs of at least 1 x 1 pixel of the feature map, wrong for smaller ones, which grow to that",
+            "Half a pixel of the feature map is subtracted twice: every sample is read half a pixel too far up and "
+            "left.",
         ),
-        "end-shift-minimum-size": (
-            "error",
-            "right for RoIs of at least 1 x 1 pixel of the feature map, wrong for smaller ones, which grow to that",
-        ),
-        "half-pixel-twice": ("error", "every sample lies half a pixel of the feature map from where it should"),
-        "spatial-scale-stride": ("error", "RoIs are read from another place of the feature map than they mean"),
-        "coarse-coordinates": ("warning", "RoIs move by up to half the distance between two numbers of this type"),
+        "spatial-scale-stride": ("error", "RoIs are pooled from another part of the feature map."),
+        "coarse-coordinates": ("warning", "Coordinates are rounded by up to half of that distance."),
         "max-mode": (
             "warning",
-            "ONNX Runtime takes the maximum of the weighted pixels, OpenVINO, TVM and mmcv that of the interpolated "
-            "samples: the answers differ",
+            "ONNX Runtime takes the maximum over the weighted pixels; OpenVINO, TVM and mmcv take it over the "
+            "interpolated samples. The results differ.",
         ),
         "sampling-ratio-omitted": (
             "warning",
-            "adaptive in ONNX, but runtimes exist that take another default (OpenVINO 2026.4: 1): other answers there",
+            "ONNX's default is 0 (adaptive). Some runtimes use another default (OpenVINO 2026.4: 1) and compute other "
+            "results.",
         ),
         "no-builtin-kernel": (
             "warning",
-            "ONNX Runtime's CPU provider refuses to load the model (NOT_IMPLEMENTED in 1.32); onnx_roialign.session() "
-            "runs it, and its own kernel does after convert_opset(model, 21)",
+            "ONNX Runtime's CPU provider refuses to load the model (NOT_IMPLEMENTED in 1.32). onnx_roialign.session() "
+            "runs it; ONNX Runtime's own kernel runs it after convert_opset(model, 21).",
         ),
-        # Not what the source means.
-        "half-pixel-lost": ("error", "every sample lies half a pixel of the feature map too far right and down"),
-        "half-pixel-added": ("error", "every sample lies half a pixel of the feature map too far left and up"),
-        "minimum-size": ("error", "RoIs smaller than 1 x 1 pixel of the feature map are read over another area"),
-        "start-shift": ("error", "every RoI begins at another place"),
-        "end-shift": ("error", "every RoI ends at another place"),
-        "offset": ("error", "every sample is moved by the same distance"),
-        "adaptive-rule": ("error", "RoIs whose size is no multiple of the bins are sampled at other points"),
-        "max-rule": ("error", "the maximum is taken over other values"),
-        "max-start": ("error", "no maximum is less than another number, which bins without samples are, too"),
-        "border": ("info", "a sample exactly on the border of the map counts in one and not in the other"),
-        "empty-bins": ("info", "the bins of RoIs without area answer another value (0, or NaN)"),
-        # Found by running.
-        "wrong-answer": ("error", "this and every later node answers wrong"),
-        "wrong-output": ("error", "the model's answer is not the expected one"),
-        "explained": ("info", "repair with this source makes the model answer what is expected"),
-        "unexplained": ("error", "no source that repair knows makes the model answer what is expected"),
+        # Different from the source.
+        "half-pixel-lost": ("error", "Every sample is read half a pixel of the feature map too far down and right."),
+        "half-pixel-added": ("error", "Every sample is read half a pixel of the feature map too far up and left."),
+        "minimum-size": ("error", "RoIs smaller than 1 x 1 pixel of the feature map are pooled over another area."),
+        "start-shift": ("error", "Every RoI begins at another position."),
+        "end-shift": ("error", "Every RoI ends at another position."),
+        "offset": ("error", "Every sample is moved by the same distance."),
+        "adaptive-rule": ("error", "RoIs whose size is not a multiple of the number of bins have other samples."),
+        "max-rule": ("error", "The maximum is taken over other values."),
+        "max-start": ("error", "The maximum starts from another value, which is also that of a bin without samples."),
+        "border": ("info", "A sample exactly at -1 or at H (W) counts in one and not in the other."),
+        "empty-bins": ("info", "Bins of RoIs without area have another value (0 or NaN)."),
+        # Found by running the model.
+        "wrong-answer": ("error", "The outputs of this node and of every node after it are wrong."),
+        "wrong-output": ("error", "The model does not compute the expected outputs."),
+        "explained": ("info", "With one of these sources, `repair` makes the model compute the expected outputs."),
+        "unexplained": ("error", "No source known to `repair` makes the model compute the expected outputs."),
     }
 )
 
 
 def make_finding(code: str, node: str, message: str, *, repairable: bool) -> Finding:
-    """A Finding of this kind, its severity and effect from the table."""
+    """Returns a Finding of this kind, with the severity and the effect from `CODES`."""
     severity, effect = CODES[code]
     return Finding(code, severity, node, message, effect, repairable)

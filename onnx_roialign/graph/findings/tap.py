@@ -1,4 +1,4 @@
-"""Running a model and keeping what goes into and comes out of every RoiAlign in it."""
+"""Runs a model and records the inputs and outputs of every RoiAlign in it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Tap", "outputs", "tapped"]
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """One call of one RoiAlign: the name of the node, and its inputs and output. A body of a Loop makes several."""
+    """One run of one RoiAlign: the name of the node, its inputs and its output. A node in a Loop runs several times."""
 
     node: str
     X: Array
@@ -29,32 +29,32 @@ class Tap:
 
 
 def outputs(model: onnx.ModelProto, inputs: Mapping[str, Array], names: Sequence[str] | None = None) -> list[Array]:
-    """The model's outputs on the compiled library.
+    """Returns the outputs of the model on the compiled library.
 
     Raises:
         RoiAlignError: the model does not load, or does not run on these inputs.
     """
     try:
-        return [np.asarray(one) for one in run_session(session(model, silent_options()), inputs, names)]
+        return [np.asarray(output) for output in run_session(session(model, silent_options()), inputs, names)]
     except Exception as error:  # onnxruntime's exceptions have no common base
         raise RoiAlignError(f"model must run on the inputs, got {one_line(error)}") from error
 
 
 def tapped(model: onnx.ModelProto, inputs: Mapping[str, Array], nodes: Sequence[onnx.NodeProto]) -> list[Tap]:
-    """Every call of these nodes, in their order.
+    """Returns every run of these nodes, in the order of the nodes.
 
-    Where all of them lie in the model's graph, it runs once, with their inputs and outputs as outputs of its own. The
-    values of a body are no outputs of a graph: with nodes in bodies the model runs on engine "reference", which sees
-    the arrays.
+    If all nodes are in the model's graph, the model runs once with the inputs and outputs of the nodes as outputs of
+    the graph. Values of a body cannot be outputs of the graph: if a node is in a body, the model runs on engine
+    "reference", which records the arrays.
 
     Args:
-        model: without functions.
+        model: a model without functions.
         inputs: array by name of the graph's inputs.
-        nodes: RoiAligns, ONNX's or the private op, each of a name that no other RoiAlign has.
+        nodes: RoiAligns, ONNX's or the private operator, with unique names.
 
     Raises:
         RoiAlignError: the model does not run on these inputs.
-        MissingPackageError: there is a node in a body, and engine "reference" is not installed.
+        MissingPackageError: a node is in a body, and engine "reference" is not installed.
     """
     there = {node.name for node in model.graph.node}
     if all(node.name in there for node in nodes):
@@ -77,11 +77,13 @@ def _tapped_in_graph(model: onnx.ModelProto, inputs: Mapping[str, Array], nodes:
 
 
 def _recorded(model: onnx.ModelProto, inputs: Mapping[str, Array]) -> list[Tap]:
-    # A node of constants would run when the session is made, before anything is recorded.
+    # Constant folding would run a node with constant inputs before the recording starts.
     options = silent_options(optimize=False)
     try:
         running = session(model, options, engine="reference")
-        from onnx_roialign.sessions.python_op import recording  # it needs onnxruntime-extensions, which is there by now
+        from onnx_roialign.sessions.python_op import (
+            recording,
+        )  # needs onnxruntime-extensions, which the session has loaded
 
         with recording(running) as calls:
             run_session(running, inputs)

@@ -1,4 +1,4 @@
-"""validate: what is wrong with the RoiAligns of a model, by reading it and, where there is data, by running it."""
+"""validate: finds what is wrong with the RoiAligns of a model by reading it and, if inputs are given, by running it."""
 
 from __future__ import annotations
 
@@ -27,22 +27,23 @@ def validate(
     inputs: Mapping[str, Array] | None = None,
     expected: Mapping[str, Array] | Sequence[Array] | None = None,
 ) -> list[Finding]:
-    """What is wrong with the RoiAligns of a model, in the order of its nodes; nothing where it is right.
+    """Returns what is wrong with the RoiAligns of a model, in the order of its nodes; an empty list if nothing is.
 
-    Reads the model's graph, the bodies of If, Loop and Scan, and the model's functions. With ``inputs`` the model runs
-    too: the first node that departs from what its source would have answered is found, and with ``expected`` which
-    source explains the expected numbers.
+    Reads the model's graph, the bodies of If, Loop and Scan, and the model's functions. With ``inputs`` the model also
+    runs: the first RoiAlign whose output differs from its source's is a finding, and with ``expected`` the source that
+    explains the expected outputs.
 
     Args:
-        model: path, bytes or ModelProto; it is not changed, and external data is only read where it runs.
-        source: the framework call that the model came from, as `onnx_roialign.sources.parse` reads it ("torchvision",
-            "paddle:aligned=True", "mindspore:roi_end_mode=1", "onnx:16", a preset, a Semantics). Without it, only what
-            is wrong for any source is found.
+        model: path, bytes or ModelProto. It is not changed; external data is read only if the model runs.
+        source: the framework call that the model was exported from, as `onnx_roialign.sources.parse` reads it
+            ("torchvision", "paddle:aligned=True", "mindspore:roi_end_mode=1", "onnx:16", a preset, a Semantics).
+            Without it, only what is wrong for every source is found.
         inputs: array by name of the graph's inputs.
-        expected: the answers to these inputs, array by name of the graph's outputs or all of them in order.
+        expected: the expected outputs for these inputs: array by output name, or all outputs in order.
 
     Raises:
-        RoiAlignError: no model, no such source, expected without inputs, or a model that does not run on the inputs.
+        RoiAlignError: the model cannot be read, the source is unknown, expected is given without inputs, or the model
+            does not run on the inputs.
     """
     wanted = None if source is None else parse_source(source)
     if inputs is None and expected is not None:
@@ -59,7 +60,7 @@ def validate(
 
 
 def _complete(model: Model) -> onnx.ModelProto:
-    """The model with its external data, and without functions: what lies in them can be named, but not looked into."""
+    """Returns the model with its external data and with its functions inlined, so that their values can be read."""
     proto = onnx.load(os.fspath(model)) if isinstance(model, (str, os.PathLike)) else parse(model)
     return onnx.inliner.inline_local_functions(proto) if proto.functions else proto
 
@@ -70,17 +71,17 @@ def _run_findings(
     inputs: Mapping[str, Array],
     expected: Mapping[str, Array] | Sequence[Array] | None,
 ) -> list[Finding]:
-    """What shows when the model runs; without a source, what explains the expected numbers stands for it."""
+    """Runs the model and returns the findings. Without a source, the meaning that explains `expected` is used."""
     from onnx_roialign.graph.findings import by_explaining, by_running  # the parts that need the engines
 
     feeds = by_running.feeds_of(model, inputs)
     findings: list[Finding] = []
     if expected is not None:
-        answers = by_running.by_name(model, expected)
-        wrong = by_running.wrong_output(model, feeds, answers)
+        arrays = by_running.by_name(model, expected)
+        wrong = by_running.wrong_output(model, feeds, arrays)
         if wrong is not None:
-            explanation, meaning = by_explaining.explain(model, feeds, answers)
+            explanation, meaning = by_explaining.explain(model, feeds, arrays)
             findings = [wrong, explanation]
             wanted = meaning if wanted is None else wanted
-    departing = None if wanted is None else by_running.departing_node(model, feeds, wanted)
-    return findings if departing is None else [departing, *findings]
+    node = None if wanted is None else by_running.wrong_node(model, feeds, wanted)
+    return findings if node is None else [node, *findings]

@@ -1,4 +1,4 @@
-"""What ONNX itself says of a model that can be read: its checker, and its inference of types and shapes."""
+"""Runs ONNX's own checker and its inference of types and shapes on a model."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _HIDDEN = "onnx_roialign.unchecked"
 
 
 def refusal(model: onnx.ModelProto) -> str | None:
-    """What ONNX's checker says of a model without defects, all but its RoiAligns; None where it passes.
+    """Returns the error of ONNX's checker for a model without defects; None if it passes.
 
-    It looks at a copy without weights, in which every RoiAlign is an operator that the checker does not know.
+    The checker reads a copy without weights, in which every RoiAlign is an operator that the checker does not know.
     """
     copy = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
     copy.functions.extend(model.functions)
@@ -35,7 +35,7 @@ def refusal(model: onnx.ModelProto) -> str | None:
         owner.opset_import.add(domain=_HIDDEN, version=1)
     for value in (*graph.input, *graph.output):
         if value.type.HasField("tensor_type"):
-            value.type.tensor_type.shape.SetInParent()  # runtimes load a model that leaves even the rank open
+            value.type.tensor_type.shape.SetInParent()  # runtimes load a model without a rank here
     pending = [graph.node, *(function.node for function in copy.functions)]
     while pending:
         for node in pending.pop():
@@ -43,21 +43,21 @@ def refusal(model: onnx.ModelProto) -> str | None:
                 node.domain = _HIDDEN
             for body in bodies(node):
                 for tensor in body.initializer:
-                    if tensor.data_location == onnx.TensorProto.EXTERNAL:  # the checker knows no folder to look in
+                    if tensor.data_location == onnx.TensorProto.EXTERNAL:  # the checker does not know the folder
                         tensor.CopyFrom(onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=[0]))
                 pending.append(body.node)
     try:
         onnx.checker.check_model(copy)
-    except Exception as error:  # the checker's own, and protobuf's on a model that is too large
+    except Exception as error:  # the checker's own error, or protobuf's for a model that is too large
         return one_line(error)
     return None
 
 
 def misfit_of_types(model: onnx.ModelProto) -> str | None:
-    """Why ONNX's types and shapes do not go through the whole model; None where they do, or are not known."""
+    """Returns the error of ONNX's strict shape inference; None if it passes, or the types are not known."""
     try:
         with known_to_onnx(private_types(model)):
             onnx.shape_inference.infer_shapes(inferable(model), check_type=True, strict_mode=True)
-    except Exception as error:  # what a broken model makes onnx raise has no common base
+    except Exception as error:  # onnx's exceptions have no common base
         return one_line(error)
     return None
