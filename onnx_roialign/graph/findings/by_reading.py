@@ -231,7 +231,8 @@ def _node_text(site: Site) -> str:
     start, end = site.shift.start, site.shift.end
     if not (start or end):
         return text
-    return f"{text}, and the graph adds {start:g} to x1 and y1 and {end:g} to x2 and y2 before it"
+    shift = f"{start:g} to all coordinates" if start == end else f"{start:g} to x1 and y1 and {end:g} to x2 and y2"
+    return f"{text}, and the graph adds {shift} before it"
 
 
 def _name(source: str | Semantics | None) -> str:
