@@ -21,7 +21,7 @@ from onnx_roialign.ops import roi_align as private_op
 from onnx_roialign.ops.nodes import is_private, is_roi_align, read_attributes
 
 BATCH = 20
-BATCHES = 10  # in every run; under the marker long, three times as many
+BATCHES = 10  # in every run; under the marker long, twice as many
 SOURCES = ("torchvision", "torchvision:aligned=True", "mindspore:roi_end_mode=1", "mindspore:roi_end_mode=0", "onnx:10")
 OPSETS = (10, 22)
 # What an older opset has otherwise or not at all. Nothing else of these models may be in the way.
@@ -42,7 +42,7 @@ def assert_same_bits(before, model, what):
 
 def batches():
     marks = pytest.mark.long
-    return [i if i < BATCHES else pytest.param(i, marks=marks) for i in range(3 * BATCHES)]
+    return [i if i < BATCHES else pytest.param(i, marks=marks) for i in range(2 * BATCHES)]
 
 
 def converted(model, target):
