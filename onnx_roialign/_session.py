@@ -59,12 +59,13 @@ def session(
     if optimize:
         from onnx_roialign.graph import fuse  # onnx-ir and its passes are slow to import
 
-        if has_external_data(parse(model)):
+        proto = parse(model)
+        if has_external_data(proto):
             raise RoiAlignError(
                 "optimize must be False for a model whose data lies in other files, got True; write the optimized "
                 "model beside them (onnx-roialign optimize MODEL -o OUT), and open that"
             )
-        model = fuse(model).model
+        model = fuse(proto).model
     return sessions.session(
         model, sess_options, engine=engine, providers=providers, provider_options=provider_options, **kwargs
     )

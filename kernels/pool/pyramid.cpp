@@ -117,8 +117,6 @@ size_t size_of(ElementType type) {
   return 2;
 }
 
-std::string number_text(double value) { return shown(value); }
-
 }  // namespace
 
 std::string check_pyramid(const Pyramid& pyramid) {
@@ -132,15 +130,15 @@ std::string check_pyramid(const Pyramid& pyramid) {
            std::to_string(rule.max_level) + " where min_level is " + std::to_string(rule.min_level);
   }
   if (!(std::isfinite(rule.canonical_scale) && rule.canonical_scale > 0)) {
-    return "canonical_scale must be finite and > 0, got " + number_text(rule.canonical_scale);
+    return "canonical_scale must be finite and > 0, got " + shown(rule.canonical_scale);
   }
   for (const auto& [name, value] :
        {std::pair{"log_epsilon", rule.log_epsilon}, {"floor_epsilon", rule.floor_epsilon}}) {
-    if (!(value >= 0 && value < 1)) return std::string(name) + " must be in [0, 1), got " + number_text(value);
+    if (!(value >= 0 && value < 1)) return std::string(name) + " must be in [0, 1), got " + shown(value);
   }
   for (size_t i = 1; i < rule.level_areas.size(); ++i) {
     if (rule.level_areas[i - 1] <= rule.level_areas[i]) continue;
-    return "level_areas must be ascending, got " + number_text(static_cast<double>(rule.level_areas[i])) + " at " +
+    return "level_areas must be ascending, got " + shown(static_cast<double>(rule.level_areas[i])) + " at " +
            std::to_string(i);
   }
   for (size_t level = 0; level < pyramid.spatial_scales.size(); ++level) {

@@ -167,8 +167,9 @@ def optimize(
     """Write the model with its poolers and mask pasting as one op each, where that is proved to change nothing."""
     from onnx_roialign.graph import fuse
 
-    _check_place(read_model(model), model, output)
-    fused = fuse(model)
+    proto = read_model(model)
+    _check_place(proto, model, output)
+    fused = fuse(proto)
     _save(fused.model, output)
     parts = [dataclasses.asdict(part) for part in fused.report]
     if as_json:
@@ -194,7 +195,7 @@ def unfuse(
 
     proto = read_model(model)
     _check_place(proto, model, output)
-    expanded = expand(model)
+    expanded = expand(proto)
     _save(expanded, output)
     if as_json:
         write_json({"model": str(model), "output": str(output), "changed": expanded != proto, "ok": True})

@@ -11,12 +11,11 @@ import onnx
 from onnx import helper, numpy_helper
 
 from onnx_roialign.definition.attributes import Attributes
-from onnx_roialign.definition.onnx_form import coordinate_mode
-from onnx_roialign.definition.semantics import FIRST_OPSET, HALF_PIXEL_OPSET
+from onnx_roialign.definition.semantics import FIRST_OPSET
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.onnx_model.value_info import add_value_info
 from onnx_roialign.ops import roi_align as private_op
-from onnx_roialign.ops.nodes import MODE
+from onnx_roialign.ops.nodes import make_roi_align
 
 __all__ = ["GraphWriter"]
 
@@ -73,14 +72,10 @@ class GraphWriter:
 
     def roi_align(self, X: str, rois: str, batch_indices: str, output: str, attributes: Attributes) -> str:
         """ONNX's RoiAlign where it can say the attributes at this opset, else the private op."""
-        mode = coordinate_mode(attributes, self.opset)
-        if mode is None:
-            self._private = True
-            node = private_op.make_node(X, rois, batch_indices, self._new(output), attributes, name=output)
-            self._nodes.append(node)
-            return output
-        said = {MODE: mode} if self.opset >= HALF_PIXEL_OPSET else {}
-        return self.node("RoiAlign", (X, rois, batch_indices), output, **attributes.plain(), **said)
+        node = make_roi_align((X, rois, batch_indices), self._new(output), attributes, self.opset, name=output)
+        self._private |= node.domain == private_op.DOMAIN
+        self._nodes.append(node)
+        return output
 
     def qlinear_roi_align(self, inputs: Sequence[str], output: str, attributes: Attributes) -> str:
         """The private op for quantized features; inputs are X, x_scale, x_zero_point, rois, batch_indices."""

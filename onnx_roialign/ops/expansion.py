@@ -11,13 +11,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from onnx_roialign.definition.element_types import coordinate_type
-from onnx_roialign.definition.onnx_form import coordinate_mode
 from onnx_roialign.definition.pyramid import Pyramid
-from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.ops import multiscale_roi_align, paste_masks
 from onnx_roialign.ops import roi_align as private_op
-from onnx_roialign.ops.nodes import read_any
+from onnx_roialign.ops.nodes import make_roi_align, read_any
 
 __all__ = ["FIRST_OPSET", "expansion"]
 
@@ -70,8 +68,12 @@ class _Nodes:
     def dtype(self, name: str) -> DType:
         return np.dtype(helper.tensor_dtype_to_np_dtype(self._types.get(name) or TensorProto.FLOAT))
 
+    def fresh(self) -> str:
+        """The name of the next node's output."""
+        return f"{self._prefix}{len(self.made)}"
+
     def add(self, op_type: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        output = output or f"{self._prefix}{len(self.made)}"
+        output = output or self.fresh()
         self.made.append(helper.make_node(op_type, inputs, [output], name=output, **attributes))
         return output
 
@@ -143,24 +145,10 @@ def _levels_by_area(nodes: _Nodes, rois: str, pyramid: Pyramid) -> Callable[[int
 
 
 def _pool(nodes: _Nodes, inputs: tuple[str, str, str], pyramid: Pyramid, level: int, *, same_type: bool) -> str:
-    attributes = pyramid.at(level)
-    mode = coordinate_mode(attributes, nodes.opset) if same_type else None
-    if mode is None:
-        output = nodes.add("Identity", inputs[0])
-        made = private_op.make_node(*inputs, output, attributes, name=output)
-        nodes.made[-1].CopyFrom(made)
-        return output
-    said: dict[str, Any] = {} if nodes.opset < HALF_PIXEL_OPSET else {"coordinate_transformation_mode": mode}
-    return nodes.add(
-        "RoiAlign",
-        *inputs,
-        output_height=attributes.output_height,
-        output_width=attributes.output_width,
-        sampling_ratio=attributes.sampling_ratio,
-        spatial_scale=attributes.spatial_scale,
-        mode=attributes.mode,
-        **said,
-    )
+    output = nodes.fresh()
+    made = make_roi_align(inputs, output, pyramid.at(level), nodes.opset, name=output, same_type=same_type)
+    nodes.made.append(made)
+    return output
 
 
 def _expand_masks(nodes: _Nodes, node: onnx.NodeProto) -> None:

@@ -9,7 +9,8 @@ from typing import Any, cast
 import onnx
 
 from onnx_roialign.definition.attributes import PLAIN, Attributes
-from onnx_roialign.definition.semantics import from_onnx
+from onnx_roialign.definition.onnx_form import coordinate_mode
+from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET, from_onnx
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.ops import roi_align as private_op
 from onnx_roialign.ops.table import ANY_ROI_ALIGN, QLINEAR_ROI_ALIGN, ROI_ALIGNS, Node, op_of
@@ -27,6 +28,7 @@ __all__ = [
     "is_quantized",
     "is_roi_align",
     "is_single",
+    "make_roi_align",
     "read_any",
     "read_attributes",
     "wrong_inputs",
@@ -85,6 +87,27 @@ def is_ours(node: Node) -> bool:
 def input_names(node: Node) -> tuple[str, ...]:
     """The inputs of a RoiAlign by name, in order."""
     return (op_of(node) or ANY_ROI_ALIGN).input_names  # ONNX's has those of AnyRoiAlign
+
+
+def make_roi_align(
+    inputs: Sequence[str], Y: str, attributes: Attributes, opset: int, *, name: str = "", same_type: bool = True
+) -> onnx.NodeProto:
+    """ONNX's RoiAlign where it can express the attributes at this opset, else the private op.
+
+    Args:
+        inputs: names of X, rois and batch_indices.
+        Y: name of the output.
+        attributes: of the node.
+        opset: of ONNX's own operators.
+        name: of the node.
+        same_type: whether rois have the type of X, as those of ONNX's RoiAlign must.
+    """
+    mode = coordinate_mode(attributes, opset) if same_type else None
+    if mode is None:
+        X, rois, batch_indices = inputs
+        return private_op.make_node(X, rois, batch_indices, Y, attributes, name=name)
+    said = {MODE: mode} if opset >= HALF_PIXEL_OPSET else {}
+    return onnx.helper.make_node("RoiAlign", list(inputs), [Y], name=name, **attributes.plain(), **said)
 
 
 def is_explicit(node: onnx.NodeProto) -> bool:

@@ -19,7 +19,7 @@ from onnx_roialign.graph.fusion.prove import Boxes, boxes_that_tell, disagreemen
 from onnx_roialign.graph.fusion.region import Region, region_of
 from onnx_roialign.graph.fusion.rule import fit_rule
 from onnx_roialign.graph.reading.sites import resolved
-from onnx_roialign.graph.reading.value_types import Known, infer_known
+from onnx_roialign.graph.reading.value_types import Known, graphs, infer_known
 from onnx_roialign.graph.writing.fresh import Names
 from onnx_roialign.graph.writing.restore import read, restored
 from onnx_roialign.graph.writing.unread import remove_unread
@@ -101,15 +101,8 @@ def fuse(model: Model) -> Fused:
 
 
 def _graphs(model: ir.Model) -> list[ir.Graph]:
-    found = [model.graph]
-    for node in ir.traversal.RecursiveGraphIterator(model.graph):
-        found += [
-            one
-            for attribute in node.attributes.values()
-            if not attribute.is_ref() and attribute.type == ir.AttributeType.GRAPH
-            for one in [attribute.as_graph()]
-        ]
-    return found
+    nodes = ir.traversal.RecursiveGraphIterator(model.graph)
+    return [model.graph, *(body for node in nodes for body in graphs(node))]
 
 
 class _Fusing:
@@ -211,9 +204,8 @@ class _Fusing:
             levels = cast.outputs[0]
         if first == 0:
             return levels
-        number = ir.node("Constant", [], {"value": ir.tensor(np.array(first, np.int64))})
-        less = ir.node("Sub", [levels, number.outputs[0]])
-        nodes += [self._named(number, f"{levels.name}/first"), self._named(less, f"{levels.name}/from_0")]
+        less = ir.node("Sub", [levels, self._constant(first, f"{levels.name}/first", nodes)])
+        nodes.append(self._named(less, f"{levels.name}/from_0"))
         return less.outputs[0]
 
     def _pooler_feeds(self, pooler: Pooler, columns: int, areas: Sequence[float]) -> Iterator[dict[str, Any]]:
@@ -245,7 +237,7 @@ class _Fusing:
         sizes = []
         for name, given in (("height", paste.height), ("width", paste.width)):
             sizes.append(
-                given if isinstance(given, ir.Value) else self._number(given, f"{paste.end.name}/{name}", nodes)
+                given if isinstance(given, ir.Value) else self._constant(given, f"{paste.end.name}/{name}", nodes)
             )
         proto = paste_masks.make_node("masks", "boxes", "height", "width", "images")
         nodes.append(self._node(proto, [paste.masks, paste.boxes, *sizes], paste.end.name or "pasted"))
@@ -256,19 +248,18 @@ class _Fusing:
             return _refused(paste_masks.OP_TYPE, paste.end, wrong)
         return self._replace(paste_masks.OP_TYPE, paste.end, nodes, "masks go straight into their images")
 
-    def _number(self, number: int, name: str, nodes: list[ir.Node]) -> ir.Value:
-        node = self._named(ir.node("Constant", [], {"value": ir.tensor(np.array(number, np.int64))}), name)
+    def _constant(self, numbers: int | list[int], name: str, nodes: list[ir.Node]) -> ir.Value:
+        node = self._named(ir.node("Constant", [], {"value": ir.tensor(np.array(numbers, np.int64))}), name)
         nodes.append(node)
         return node.outputs[0]
 
     def _squeezed(self, images: ir.Value, name: str, nodes: list[ir.Node]) -> None:
         """(N, 1, height, width) to (N, height, width)."""
         if self._opset < _AXES_INPUT_OPSET:
-            nodes.append(self._named(ir.node("Squeeze", [images], {"axes": [1]}), name))
+            nodes.append(self._named(ir.node("Squeeze", [images], {"axes": [1]}), f"{name}/fused"))
             return
-        axes = ir.node("Constant", [], {"value": ir.tensor(np.array([1], np.int64))})
-        nodes.append(self._named(axes, f"{name}/axes"))
-        nodes.append(self._named(ir.node("Squeeze", [images, axes.outputs[0]]), name))
+        axes = self._constant([1], f"{name}/axes", nodes)
+        nodes.append(self._named(ir.node("Squeeze", [images, axes]), f"{name}/fused"))
 
     def _pasting_feeds(self, paste: Pasting) -> Iterator[dict[str, Any]]:
         kind = self._known.type(paste.masks) or onnx.TensorProto.FLOAT
@@ -300,15 +291,11 @@ class _Fusing:
 
     def _node(self, proto: onnx.NodeProto, inputs: Sequence[ir.Value | None], name: str) -> ir.Node:
         attributes = [ir.from_proto(one) for one in proto.attribute]
-        return self._named(ir.Node(DOMAIN, proto.op_type, inputs, attributes, num_outputs=1), name)
+        return self._named(ir.Node(DOMAIN, proto.op_type, inputs, attributes, num_outputs=1), f"{name}/fused")
 
     def _named(self, node: ir.Node, name: str) -> ir.Node:
-        node.outputs[0].name = self._names.fresh(f"{name}/fused" if name in self._taken() else name)
-        node.name = node.outputs[0].name
+        node.outputs[0].name = node.name = self._names.fresh(name)
         return node
-
-    def _taken(self) -> set[str | None]:
-        return self._names._taken
 
     def _prove(
         self, region: Region, starts: Sequence[ir.Value], end: ir.Value, nodes: Sequence[ir.Node], feeds: list[Any]

@@ -53,9 +53,8 @@ def fit_rule(
     levels = levels_of(areas)
     if levels is None or levels[0] != 0 or (np.diff(levels) < 0).any():
         return None
-    low = areas[np.flatnonzero(np.diff(levels))].view(bits)
-    high = areas[np.flatnonzero(np.diff(levels)) + 1].view(bits)
-    before = levels[np.flatnonzero(np.diff(levels))]
+    last = np.flatnonzero(np.diff(levels))  # the last area before a level changes
+    low, high, before = areas[last].view(bits), areas[last + 1].view(bits), levels[last]
     while low.size and (high - low > 1).any():
         middle = low + (high - low) // 2
         found = levels_of(middle.view(real))
@@ -63,7 +62,7 @@ def fit_rule(
             return None
         low, high = np.where(found <= before, middle, low), np.where(found <= before, high, middle)
     first: list[float] = [0.0]
-    for level, area in zip(levels[np.flatnonzero(np.diff(levels)) + 1], high.view(real), strict=True):
+    for level, area in zip(levels[last + 1], high.view(real), strict=True):
         first += [float(area)] * (int(level) - len(first) + 1)
     rule = _formula(pooler, np.array(first, real), real)
     if real is np.float64:
