@@ -1,4 +1,4 @@
-"""The command onnx-roialign bench: reads its options, runs what they ask for, prints and writes the result."""
+"""The command onnx-roialign bench: checks its options, runs the measurement, prints and writes the results."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ __all__ = ["bench"]
 _MODES = ("avg", "max")
 _RIVAL = "onnxruntime"
 _REPEAT, _REPEAT_SWEEP, _REPEAT_MODEL = 15, 9, 10
-_SWEEP_SECONDS = 2.0  # per case; 16 times as long where ours comes out slower at first
+_SWEEP_SECONDS = 2.0  # per case; 16 times as long if ours is slower at first
 _FILE_WIDTH = 120
 _MOST_THREADS = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class _Options:
-    """What was asked for, checked."""
+    """The options of the command, checked."""
 
     against: tuple[str, ...]
     threads: tuple[int, ...]
@@ -55,32 +55,38 @@ class _Options:
 
 
 def bench(
-    against: Annotated[str | None, typer.Option(help=f"Peers, of {','.join(PEERS)}. Default: all.")] = None,
-    threads: Annotated[str, typer.Option(help="Numbers of threads, as 1,2.")] = "1",
-    dtype: Annotated[str, typer.Option(help=f"Types, of {','.join(DTYPES)}.")] = "float32",
-    isa: Annotated[str | None, typer.Option(help="Our instruction sets. Default: all that this CPU has.")] = None,
-    workload: Annotated[str | None, typer.Option(help=f"Of {','.join(WORKLOADS)}. Default: all.")] = None,
+    against: Annotated[
+        str | None, typer.Option(help=f"Peers to compare with: some of {','.join(PEERS)}. Default: all.")
+    ] = None,
+    threads: Annotated[str, typer.Option(help="Numbers of threads, such as 1,2.")] = "1",
+    dtype: Annotated[str, typer.Option(help=f"Types: some of {','.join(DTYPES)}.")] = "float32",
+    isa: Annotated[
+        str | None, typer.Option(help="Instruction sets of our kernel. Default: all that this CPU has.")
+    ] = None,
+    workload: Annotated[
+        str | None, typer.Option(help=f"Workloads: some of {','.join(WORKLOADS)}. Default: all.")
+    ] = None,
     mode: Annotated[str, typer.Option(help="avg or max.")] = "avg",
     repeat: Annotated[
         int | None, typer.Option(help=f"Samples per engine. Default: {_REPEAT}; sweep {_REPEAT_SWEEP}, model 10.")
     ] = None,
     sweep: Annotated[
-        bool, typer.Option("--sweep", help=f"Many shapes against {_RIVAL} alone; exit code 1 where ours is slower.")
+        bool, typer.Option("--sweep", help=f"Many shapes against {_RIVAL} only; exit code 1 if ours is slower in one.")
     ] = False,
     model: Annotated[
-        Path | None, typer.Option(help="Instead: a model's time by operator, with and without us.")
+        Path | None, typer.Option(help="Measure a model's time by operator instead, with and without our kernel.")
     ] = None,
     inputs: Annotated[Path | None, typer.Option(help="With --model: a .npz with an array per input.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write everything measured to this file.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the races to this .png file.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write all measurements to this file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the results to this .png file.")] = None,
 ) -> int:
-    """Race our kernel against every other RoiAlign that is installed, or sweep shapes, or take a model's time apart."""
+    """Compare our kernel's time with that of every installed RoiAlign, of many shapes, or within a model."""
     _check_together(sweep=sweep, model=model, inputs=inputs, plot=plot, against=against, workload=workload)
     _check_writable(json, "--json")
     _check_writable(plot, "--plot")
     if plot is not None:
         with imported_for("--plot"):
-            importlib.import_module("matplotlib")  # now, not after minutes of racing
+            importlib.import_module("matplotlib")  # fail now, not after minutes of measuring
     if repeat is not None:
         check_repeat(repeat)
     default_repeat = _REPEAT_MODEL if model is not None else _REPEAT_SWEEP if sweep else _REPEAT
@@ -93,9 +99,9 @@ def bench(
         mode=_chosen("--mode", mode, _MODES)[0],
         repeat=default_repeat if repeat is None else repeat,
     )
-    log_only(NOTHING)  # its kernel for mode max warns of its own past at each session
+    log_only(NOTHING)  # ONNX Runtime's kernel logs a warning about mode max in every session
     console = Console()
-    if not console.is_terminal:  # a file has no width
+    if not console.is_terminal:  # a file has no width of its own
         console.width = max(console.width, _FILE_WIDTH)
     if model is not None:
         return _share(model, inputs, options, console, json)
@@ -105,7 +111,7 @@ def bench(
 
 
 def _check_together(**given: Any) -> None:
-    """Refuses options that mean nothing together."""
+    """Refuses options that exclude each other."""
     for option, others in (
         ("--sweep", ("--model", "--plot", "--against", "--workload")),
         ("--model", ("--plot", "--against", "--workload")),
@@ -128,7 +134,7 @@ def _check_writable(path: Path | None, option: str) -> None:
 
 
 def _chosen(option: str, text: str | None, choices: Sequence[str]) -> tuple[str, ...]:
-    """The names of a list with commas, each once."""
+    """Returns the names in a comma-separated list, each once."""
     if text is None:
         return tuple(choices)
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
@@ -176,7 +182,7 @@ def _race(options: _Options, console: Console, json: Path | None, plot: Path | N
     if json is not None:
         _write(json, "bench", machine, options, missing, races=list(map(report.race_record, races)))
     if plot is not None:
-        from onnx_roialign.pictures.bench import draw_races  # here: matplotlib takes longer to import than all else
+        from onnx_roialign.pictures.bench import draw_races  # imported here because importing matplotlib is slow
 
         draw_races(plot, races, machine)
         console.print(f"Picture: {plot}", markup=False, highlight=False, soft_wrap=True)
@@ -185,7 +191,7 @@ def _race(options: _Options, console: Console, json: Path | None, plot: Path | N
 
 def _sweep(options: _Options, console: Console, json: Path | None) -> int:
     engines, missing = find_engines(options.against, options.isas, "avg")
-    again = replace(engines[-1], name=f"{_RIVAL} again")  # what the machine makes of two that are the same
+    again = replace(engines[-1], name=f"{_RIVAL} again")  # shows how far two equal engines differ by chance
     engines = tuple(replace(engine, own_threads=False) for engine in (*engines, again))
     machine = describe_machine([_RIVAL])
     _print_header(console, machine, missing)
@@ -200,7 +206,7 @@ def _sweep(options: _Options, console: Console, json: Path | None) -> int:
             mode=options.mode,
             threads=options.threads,
             repeat=options.repeat,
-            bandwidth=functools.cache(copy_bandwidth),  # the sweep is about ratios, not about the floor
+            bandwidth=functools.cache(copy_bandwidth),  # measured once: the sweep reports ratios, not the floor
             seconds=_SWEEP_SECONDS,
             after_case=functools.partial(progress.advance, bar),
         )
@@ -218,17 +224,17 @@ def _sweep(options: _Options, console: Console, json: Path | None) -> int:
             "isa": result.engine.isa,
             "ratio": ratio,
         }
-        middle, below = found[len(found) // 2][0], sum(one[0] < 1 for one in found)
+        middle, below = found[len(found) // 2][0], sum(faster < 1 for faster, _, _ in found)
         apart = sum(report.apart(race, result, _RIVAL) for _, race, result in found)
         lines = [
             f"Worst ratio to {_RIVAL}: {ratio:.2f} over {len(found)} measurements of {len(cases)} shapes, mode "
-            f"{options.mode} (median {middle:.1f}); 1 or more: nowhere slower.",
-            f"Below 1: {below}, of them with quartiles apart (all of our middle half slower than all of its): {apart}.",
+            f"{options.mode} (median {middle:.1f}). At 1 or more, ours is slower nowhere.",
+            f"Ratios below 1: {below}; of these, with our lower quartile above {_RIVAL}'s upper quartile: {apart}.",
         ]
         if itself:
             lines.append(
                 f"A second session of {_RIVAL} against the first, in the same turns: {itself[0][0]:.2f} to "
-                f"{itself[-1][0]:.2f}, {sum(one[0] < 1 for one in itself)} of {len(itself)} below 1."
+                f"{itself[-1][0]:.2f}, {sum(faster < 1 for faster, _, _ in itself)} of {len(itself)} below 1."
             )
         _print_lines(console, lines)
     if json is not None:
@@ -254,7 +260,7 @@ def _share(model: Path, inputs: Path | None, options: _Options, console: Console
                 console.print(f"{share.engine}: {share.refusal}", markup=False, highlight=False)
         console.print(report.share_table(shares))
         records += [{"threads": threads, **report.share_record(share)} for share in shares]
-    console.print("A Loop or an If counts what runs inside it, which is counted under its own name too.")
+    console.print("The time of a Loop or an If includes the nodes inside it, which are also listed by themselves.")
     if json is not None:
         document = {"kind": "model", "machine": machine, "settings": {**options.record(), "model": str(model)}}
         report.write_json(json, {**document, "missing": {}, "shares": records})
@@ -264,20 +270,21 @@ def _share(model: Path, inputs: Path | None, options: _Options, console: Console
 def _print_header(console: Console, machine: dict[str, Any], missing: dict[str, str]) -> None:
     console.print(f"Machine: {report.machine_line(machine)}", markup=False, highlight=False)
     for name, reason in missing.items():
-        console.print(f"Not here: {name} ({reason})", markup=False, highlight=False)
+        console.print(f"Not installed: {name} ({reason})", markup=False, highlight=False)
 
 
 def _print_remarks(console: Console, races: Sequence[Race]) -> None:
-    speeds = [one.copy_bandwidth / 1e9 for one in races]
+    speeds = [measured.copy_bandwidth / 1e9 for measured in races]
     lines = (
-        "Floor: every touched feature read once and the output written once, at the speed of a copy, measured before "
-        f"and after each workload: {min(speeds):.1f} to {max(speeds):.1f} GB/s (read + written; 512 MB by NumPy, "
-        "medians of 5). What fits the caches can be faster.",
-        "x ISA: our kernel with that instruction set is so many times faster than the row, by the medians.",
-        "x 1 thread: so many times faster than the same engine on 1 thread in the same turns.",
-        "Off by: the largest difference from the NumPy reference, in units of max|X|, found before timing.",
-        "onnxruntime and ours are sessions with bound inputs and outputs; its 16-bit types are Cast, float32, Cast.",
-        "Scratch: what a first run holds at its peak beyond inputs and outputs.",
+        "Floor: the time to read every feature in use once and to write the output once at the speed of a copy, "
+        f"measured before and after each workload: {min(speeds):.1f} to {max(speeds):.1f} GB/s (read + written; 512 MB "
+        "by NumPy, medians of 5). Workloads that fit the caches can be faster.",
+        "x ISA: how many times faster our kernel with that instruction set is than the row's engine, by the medians.",
+        "x 1 thread: how many times faster the engine is than on 1 thread in the same turns.",
+        "Error: the largest difference from the NumPy reference, in units of max|X|, computed before timing.",
+        "onnxruntime and ours run in sessions with bound inputs and outputs; onnxruntime's 16-bit types are Cast, "
+        "float32 RoiAlign, Cast.",
+        "Scratch: the peak memory of a first run beyond inputs and outputs.",
     )
     _print_lines(console, lines)
 
@@ -288,7 +295,7 @@ def _print_lines(console: Console, lines: Iterable[str]) -> None:
 
 
 def _ours_failed(races: Iterable[Race]) -> bool:
-    return any(r.refusal is not None for one in races for r in one.results if _is_ours(r.engine))
+    return any(result.refusal is not None for timed in races for result in timed.results if _is_ours(result.engine))
 
 
 def _is_ours(engine: Engine) -> bool:

@@ -1,16 +1,16 @@
-"""The commands on a graph: validate, repair, convert-opset, make-explicit, optimize, unfuse. 1: something is wrong.
+"""The commands on a graph: validate, repair, convert-opset, make-explicit, optimize, unfuse.
 
-``--json`` writes one object; keys are added over versions, never renamed or removed:
+``--json`` writes one object; later versions add keys, but do not rename or remove any:
 
     validate       model, source (null), findings, ok
-    repair         model, source, output, mended (findings that are gone), findings (those that are left), ok
+    repair         model, source, output, mended (findings that are gone), findings (remaining findings), ok
     convert-opset  model, target, output, ok
-    make-explicit  model, output, changed (whether anything had to be written), ok
+    make-explicit  model, output, changed (whether the model was changed), ok
     optimize       model, output, parts (each op, output, fused, nodes, text), ok
     unfuse         model, output, changed, ok
 
-Each of findings has code, severity ("error", "warning", "info"), node, message, effect, repairable. ok: no finding is
-an error or a warning; the exit code is 0 where it holds, else 1.
+A finding has code, severity ("error", "warning", "info"), node, message, effect, repairable. ok is true if no finding
+is an error or a warning; then the exit code is 0, else 1.
 """
 
 from __future__ import annotations
@@ -33,31 +33,36 @@ from onnx_roialign.onnx_model.file import format_of, to_bytes
 from onnx_roialign.onnx_model.inputs import given_inputs, read_model
 from onnx_roialign.onnx_model.scopes import has_external_data
 
-if TYPE_CHECKING:  # each command imports what it needs: onnx-ir and its passes are slow to
+if TYPE_CHECKING:  # each command imports what it needs, because importing onnx-ir and its passes is slow
     from onnx_roialign.graph import Finding
 
 __all__ = ["convert_opset", "make_explicit", "optimize", "repair", "unfuse", "validate", "write_json"]
 
 MODEL = typer.Argument(metavar="MODEL", help="An ONNX model file.")
-OUTPUT = typer.Option("--output", "-o", help="Where to write the new model.")
-JSON = typer.Option("--json", help="Write one JSON object; the keys are stable.")
+OUTPUT = typer.Option("--output", "-o", help="The file to write the new model to.")
+JSON = typer.Option("--json", help="Write one JSON object with stable keys.")
 _SOURCE = (
-    "The call that the model came from: torchvision, torchvision:aligned=True, paddle, mindspore:roi_end_mode=0, "
-    "onnx:16, or a preset."
+    "The framework call that the model was exported from: torchvision, torchvision:aligned=True, paddle, "
+    "mindspore:roi_end_mode=0, onnx:16, or a preset."
 )
 _STYLES = (("error", "bold red"), ("warning", "yellow"), ("info", "dim"))
 
 
 def validate(
     model: Annotated[Path, MODEL],
-    source: Annotated[str | None, typer.Option(help=f"{_SOURCE} Default: what is wrong for any source.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help=f"{_SOURCE} Default: report only what is wrong for every source.")
+    ] = None,
     inputs: Annotated[
         Path | None,
-        typer.Option(help="A .npz with an array per model input: run the model too. An array per output: expected."),
+        typer.Option(
+            help="A .npz with an array per model input: the model also runs. Arrays named like outputs are the "
+            "expected outputs."
+        ),
     ] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
-    """Say what is wrong with the RoiAligns of a model, and what that does to its answers."""
+    """Report what is wrong with the RoiAligns of a model, and the effect on its results."""
     from onnx_roialign.graph import validate as find
 
     proto = read_model(model)
@@ -71,7 +76,7 @@ def validate(
             {"model": str(model), "source": source, "findings": _as_dicts(findings), "ok": not _is_wrong(findings)}
         )
     else:
-        _print(findings, "nothing is wrong" + ("" if source else ", as far as that shows without --source"))
+        _print(findings, "nothing is wrong" + ("" if source else " that can be found without --source"))
     return int(_is_wrong(findings))
 
 
@@ -80,14 +85,15 @@ def repair(
     source: Annotated[str, typer.Option(help=_SOURCE)],
     output: Annotated[Path, OUTPUT],
     counts: Annotated[
-        str | None, typer.Option(help="The value with the number of RoIs of each image, where batch indices are lost.")
+        str | None,
+        typer.Option(help="The value in the graph with the number of RoIs per image, if the batch indices are lost."),
     ] = None,
     raise_opset: Annotated[bool, typer.Option(help="Whether the opset may be raised to 16.")] = True,
     private_op: Annotated[bool, typer.Option(help="Whether onnx_roialign::AnyRoiAlign may be used.")] = True,
-    exact: Annotated[bool, typer.Option("--exact", help="Keep NaN in bins without samples, too.")] = False,
+    exact: Annotated[bool, typer.Option("--exact", help="Also keep the source's NaN in bins without samples.")] = False,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
-    """Write a model that answers what the call that it came from answers."""
+    """Write a model that computes what the framework call computed that it was exported from."""
     from onnx_roialign.graph import repair as mend
     from onnx_roialign.graph import validate as find
 
@@ -109,8 +115,8 @@ def repair(
             }
         )
     else:
-        _print(mended, "nothing to mend", "Mended")
-        _print(left, "nothing is wrong any more" if mended else "nothing is wrong", "Left")
+        _print(mended, "nothing to repair", "Repaired")
+        _print(left, "nothing", "Remaining")
         _console().print(f"Written: {output}", markup=False, highlight=False, soft_wrap=True)
     return int(_is_wrong(left))
 
@@ -121,11 +127,13 @@ def convert_opset(
     output: Annotated[Path, OUTPUT],
     private_op: Annotated[
         bool,
-        typer.Option("--private-op", help="Where the target cannot say a RoiAlign, use onnx_roialign::AnyRoiAlign."),
+        typer.Option(
+            "--private-op", help="Use onnx_roialign::AnyRoiAlign where the target opset cannot express a RoiAlign."
+        ),
     ] = False,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
-    """Write the model at another opset; every RoiAlign answers what it answered, or it says what would change."""
+    """Write the model at another opset with the same results; fails if a RoiAlign's results would change."""
     from onnx_roialign.graph.conversion.opset import converted as convert
 
     proto = read_model(model)
@@ -143,7 +151,7 @@ def make_explicit(
     output: Annotated[Path, OUTPUT],
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
-    """Write every RoiAlign's meaning into its node, for runtimes in which the library can be given no config entry."""
+    """Write every RoiAlign's meaning into its node, for runtimes where no session config entry can be set."""
     from onnx_roialign.graph import make_explicit as write_out
 
     proto = read_model(model)
@@ -154,7 +162,7 @@ def make_explicit(
     if as_json:
         write_json({"model": str(model), "output": str(output), "changed": changed, "ok": True})
     else:
-        text = "Written" if changed else "Every RoiAlign was explicit already, the model is unchanged. Written"
+        text = "Written" if changed else "Every RoiAlign was already explicit; the model is unchanged. Written"
         _console().print(f"{text}: {output}", markup=False, highlight=False, soft_wrap=True)
     return 0
 
@@ -205,9 +213,9 @@ def unfuse(
     return 0
 
 
-def write_json(answer: dict[str, Any]) -> None:
-    """Writes one object to stdout; NaN and infinity, which JSON lacks, must be strings by now."""
-    typer.echo(json.dumps(answer, indent=2, allow_nan=False))
+def write_json(document: dict[str, Any]) -> None:
+    """Writes one object to stdout; NaN and infinity, which JSON does not have, must already be strings."""
+    typer.echo(json.dumps(document, indent=2, allow_nan=False))
 
 
 def _console() -> Console:
@@ -230,30 +238,30 @@ def _print(findings: Sequence[Finding], none: str, heading: str | None = None) -
     table = Table(title=heading, title_justify="left", show_lines=True)
     for header in ("severity", "code", "node"):
         table.add_column(header, overflow="fold")
-    table.add_column("what it is, and what it does to the answers", ratio=1)
+    table.add_column("finding and effect", ratio=1)
     table.add_column("repair")
     for finding in findings:
         style = dict(_STYLES)[finding.severity]
         text = f"{escape(finding.message)}\n[dim]{escape(finding.effect)}[/]"
-        mends = "yes" if finding.repairable else "no"
-        table.add_row(f"[{style}]{finding.severity}[/]", finding.code, escape(finding.node), text, mends)
+        fixes = "yes" if finding.repairable else "no"
+        table.add_row(f"[{style}]{finding.severity}[/]", finding.code, escape(finding.node), text, fixes)
     console.print(table)
 
 
 def _check_place(model: onnx.ModelProto, path: Path, output: Path) -> None:
-    """Data in other files is found by its place beside the model: a new model elsewhere would not find it."""
+    """Refuses another folder for a model with external data, whose paths are relative to the model."""
     if has_external_data(model) and output.resolve().parent != path.resolve().parent:
-        raise RoiAlignError(f"--output must be in the folder of MODEL, whose data lies beside it, got {str(output)!r}")
+        raise RoiAlignError(
+            f"--output must be in the folder of MODEL, which has external data there, got {str(output)!r}"
+        )
 
 
 def _save(model: onnx.ModelProto, output: Path) -> None:
-    """Writes the model in the format that the ending of the file stands for, where that holds all of it."""
+    """Writes the model in the format of the file's extension, if that format can hold all of it."""
     kind = format_of(str(output))
     data = to_bytes(model) if kind == "protobuf" else _as_text(model, kind)
     if data is None:
-        raise RoiAlignError(
-            f"--output must end in .onnx for this model, which {kind} does not hold, got {str(output)!r}"
-        )
+        raise RoiAlignError(f"--output must end in .onnx for this model, which {kind} cannot hold, got {str(output)!r}")
     try:
         output.write_bytes(data)
     except OSError as error:
@@ -261,12 +269,12 @@ def _save(model: onnx.ModelProto, output: Path) -> None:
 
 
 def _as_text(model: onnx.ModelProto, kind: str) -> bytes | None:
-    """The model in one of onnx's text formats; None where it does not come back from that as it is."""
+    """Returns the model in one of onnx's text formats; None if reading that back gives another model."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # onnx says that a format is experimental
+        warnings.simplefilter("ignore")  # onnx warns that a format is experimental
         try:
             data: bytes = onnx.serialization.registry.get(kind).serialize_proto(model)
             back = onnx.load_model_from_string(data, kind)
-        except Exception:  # its serializers and parsers share no exception
+        except Exception:  # onnx's serializers and parsers have no common exception
             return None
     return data if back == model else None

@@ -1,15 +1,16 @@
-"""The commands that look at one RoiAlign: identify and explain.
+"""The commands about one RoiAlign: identify and explain.
 
-``--json`` writes one object; keys are added over versions, never renamed or removed:
+``--json`` writes one object; later versions add keys, but do not rename or remove any:
 
-    identify   subject, engine (null for a function), meant (what the node says, null for a function), differs (fields
-               that are not as meant), ok, and what Identified.as_dict() has: fits, semantics (null where nothing
-               fits), names, hidden, evidence (subject, verdict, value, probe, expected, seen, reason)
+    identify   subject, engine (null for a function), meant (the Semantics of the node's attributes and opset, null for
+               a function), differs (fields that are not as meant), ok, and the keys of Identified.as_dict(): fits,
+               semantics (null if nothing fits), names, hidden, evidence (subject, verdict, value, probe, expected,
+               seen, reason)
     explain    box, feature, output, sampling_ratio, scale, first and second (name, semantics, start, size, bin, grid,
                samples, dropped; pairs are x, y), difference, picture
 
-"nan", "inf" and "-inf" are strings. identify's ok, which makes its exit code 0, else 1: some Semantics explains all
-that was seen, and it is what the node says.
+"nan", "inf" and "-inf" are strings. identify's ok is true, and its exit code 0, if some Semantics explains all outputs
+and is the one that the node means; else the exit code is 1.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ __all__ = ["explain", "identify"]
 
 _STYLES = (("decided", "green"), ("hidden", "dim"), ("odd", "bold red"))
 
-# A picture shows each bin; with more of them a bin is less than a dot.
+# The picture shows each bin; with more bins, one bin would be smaller than a dot.
 _MOST_BINS = 256
 
 
@@ -55,23 +56,23 @@ def identify(
         str,
         typer.Argument(
             metavar="MODEL|MODULE:FUNCTION",
-            help="A model, whose RoiAlign node is probed by itself; or a Python function (X, rois, batch_indices, "
-            "attributes) -> Y, looked for in the current folder too.",
+            help="A model, of which only the RoiAlign node runs; or a Python function (X, rois, batch_indices, "
+            "attributes) -> Y, which may be in the current folder.",
         ),
     ],
     engine: Annotated[
         str | None,
         typer.Option(
-            help="What runs the node: builtin (ONNX Runtime's own), native, reference, evaluator (onnx.reference with "
-            "our op), onnx.reference (with its own). Default: builtin."
+            help="The engine that runs the node: builtin (ONNX Runtime's own), native, reference, evaluator "
+            "(onnx.reference with our operator), onnx.reference (with its own). Default: builtin."
         ),
     ] = None,
     node: Annotated[
-        str | None, typer.Option(help="The node's name, or its output's, where the model has several RoiAligns.")
+        str | None, typer.Option(help="The name of the node or of its output, if the model has several RoiAligns.")
     ] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
-    """Find out by probing what a RoiAlign means: which Semantics it has, which presets that is, and the evidence."""
+    """Measure the Semantics of a RoiAlign by small calls; print it, the presets that match, and the evidence."""
     from onnx_roialign.identification.live import identify as probe
 
     fn, probed, engine = _subject(subject, engine, node)
@@ -97,7 +98,7 @@ def _subject(subject: str, engine: str | None, node: str | None) -> tuple[Subjec
     from onnx_roialign.onnx_model.soundness import sound
     from onnx_roialign.sessions.silent import NOTHING, log_only
 
-    log_only(NOTHING)  # onnxruntime warns of max mode on its default logger, which is evidence here
+    log_only(NOTHING)  # onnxruntime warns about mode max on its default logger
     probed = find_node(sound(read_model(Path(subject))), node, Path(subject))
     engine = "builtin" if engine is None else engine
     return probed.on(engine), probed, engine
@@ -108,7 +109,7 @@ def _function(subject: str) -> Callable[..., Any]:
     sys.path.insert(0, "")  # as `python -m` does
     try:
         function = getattr(importlib.import_module(module), name)
-    except Exception as error:  # what a module raises on import is up to the module
+    except Exception as error:  # importing a module may raise anything
         reason = f"{type(error).__name__}: {one_line(error)}"
         raise RoiAlignError(f"MODULE:FUNCTION must be importable, got {subject!r} ({reason})") from error
     finally:
@@ -121,24 +122,24 @@ def _function(subject: str) -> Callable[..., Any]:
 def _print_identified(found: Identified, meant: Semantics | None, differs: tuple[str, ...]) -> None:
     console = Console()
     table = Table(show_lines=True)
-    table.add_column("what", no_wrap=True)
-    table.add_column("found", no_wrap=True)
-    table.add_column("probe, and why that is so", ratio=3)
+    table.add_column("subject", no_wrap=True)
+    table.add_column("result", no_wrap=True)
+    table.add_column("probe and reason", ratio=3)
     table.add_column("expected and seen", ratio=2, overflow="fold")
-    for one in found.evidence:
-        style = dict(_STYLES)[one.verdict]
-        decided = str(one.value) if one.subject in FIELDS else "as expected"
-        value = decided if one.verdict == "decided" else one.verdict
-        text = f"{escape(one.probe)}\n[dim]{escape(one.reason)}[/]"
-        table.add_row(one.subject, f"[{style}]{escape(value)}[/]", text, escape(_readings(one)))
+    for evidence in found.evidence:
+        style = dict(_STYLES)[evidence.verdict]
+        decided = str(evidence.value) if evidence.subject in FIELDS else "as expected"
+        value = decided if evidence.verdict == "decided" else evidence.verdict
+        text = f"{escape(evidence.probe)}\n[dim]{escape(evidence.reason)}[/]"
+        table.add_row(evidence.subject, f"[{style}]{escape(value)}[/]", text, escape(_readings(evidence)))
     console.print(table)
     for line in _conclusion(found, meant, differs):
         console.print(line, markup=False, highlight=False)
 
 
-def _readings(one: Evidence) -> str:
-    lines = [f"{value if value is not None else 'none'}: {_reading(numbers)}" for value, numbers in one.expected]
-    return "\n".join([*lines, f"seen: {_reading(one.seen)}"] if one.seen else lines)
+def _readings(evidence: Evidence) -> str:
+    lines = [f"{value if value is not None else 'none'}: {_reading(numbers)}" for value, numbers in evidence.expected]
+    return "\n".join([*lines, f"seen: {_reading(evidence.seen)}"] if evidence.seen else lines)
 
 
 def _reading(numbers: tuple[float, ...]) -> str:
@@ -147,37 +148,39 @@ def _reading(numbers: tuple[float, ...]) -> str:
 
 def _conclusion(found: Identified, meant: Semantics | None, differs: tuple[str, ...]) -> list[str]:
     if found.semantics is None:
-        lines = ["Fits none: no Semantics explains this RoiAlign."]
+        lines = ["No Semantics explains this RoiAlign."]
     else:
         fields = ", ".join(f"{name}={value}" for name, value in dataclasses.asdict(found.semantics).items())
         lines = [f"Semantics: {fields}", f"Presets: {', '.join(found.names) or 'none has these values'}"]
         if found.hidden:
-            lines.append(f"Hidden, and shown above with their defaults: {', '.join(found.hidden)}")
+            lines.append(f"Not visible in the outputs, default values shown above: {', '.join(found.hidden)}")
         if found.odd:
-            lines.append(f"No Semantics explains: {', '.join(one.subject for one in found.odd)}")
+            lines.append(f"No Semantics explains: {', '.join(evidence.subject for evidence in found.odd)}")
     if meant is not None and differs:
         fields = ", ".join(f"{name}={getattr(meant, name)}" for name in differs)
-        lines.append(f"Wrong: the node's opset and attributes say {fields}")
+        lines.append(f"Wrong: the node's opset and attributes mean {fields}")
     return lines
 
 
 def explain(
     roi: Annotated[str, typer.Option(metavar="X1,Y1,X2,Y2", help="The RoI, in pixels of the image.")],
-    feature: Annotated[str, typer.Option(metavar="HxW", help="Height and width of the feature map, in its pixels.")],
+    feature: Annotated[str, typer.Option(metavar="HxW", help="Height and width of the feature map in pixels.")],
     scale: Annotated[float, typer.Option(help="Pixels of the feature map per pixel of the image: spatial_scale.")],
     picture: Annotated[Path, typer.Option("-o", metavar="FILE.png", help="The picture to write.")],
     semantics: Annotated[
         str, typer.Option(metavar="A", help="A preset, or a framework's call: paddle:aligned=False, onnx:16.")
     ] = "onnx_half_pixel",
-    versus: Annotated[str, typer.Option(metavar="B", help="What to compare it with.")] = "onnx_output_half_pixel",
+    versus: Annotated[
+        str, typer.Option(metavar="B", help="The preset or call to compare it with.")
+    ] = "onnx_output_half_pixel",
     output: Annotated[str, typer.Option(metavar="HxW", help="Number of bins.")] = "7x7",
     sampling_ratio: Annotated[int, typer.Option(help="Samples per bin and axis; 0: adaptive.")] = 0,
-    mode: Annotated[str, typer.Option(help="What a bin makes of its samples: avg or max.")] = "avg",
+    mode: Annotated[str, typer.Option(help="Pooling within a bin: avg or max.")] = "avg",
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
-    """Draw where a RoI is sampled under two meanings of RoiAlign, and how far their answers differ."""
+    """Draw the samples of a RoI under two meanings of RoiAlign, and the difference of their results."""
     with imported_for("the picture"):
-        from onnx_roialign.identification.explain import explain as work_out
+        from onnx_roialign.identification.explain import explain as compute
         from onnx_roialign.pictures.explain import draw_explanation
 
     box = _box(roi)
@@ -186,7 +189,7 @@ def explain(
     attributes = Attributes(rows, columns, sampling_ratio, scale, mode, parse(semantics))
     if picture.suffix.lower() != ".png" or not picture.resolve().parent.is_dir():
         raise RoiAlignError(f"-o must be a .png file in a folder that exists, got {str(picture)!r}")
-    shown = work_out(box, (height, width), attributes, parse(versus))
+    shown = compute(box, (height, width), attributes, parse(versus))
     try:
         draw_explanation(picture, shown, (semantics, versus))
     except OSError as error:
@@ -235,19 +238,19 @@ def _explained(shown: Explanation, names: tuple[str, str], picture: Path) -> dic
 
 def _print_explained(shown: Explanation, names: tuple[str, str], picture: Path) -> None:
     table = Table()
-    table.add_column("x, y in pixels of the map")
+    table.add_column("x, y in pixels of the feature map")
     for name in names:
         table.add_column(escape(name), justify="right")
     plans = tuple(plan.as_dict() for plan in (shown.first, shown.second))
-    for what in plans[0]:
-        table.add_row(what if what != "grid" else "grid: samples per bin", *(_cell(plan[what]) for plan in plans))
+    for key in plans[0]:
+        table.add_row(key if key != "grid" else "grid: samples per bin", *(_cell(plan[key]) for plan in plans))
     for field, values in shown.fields.items():
         table.add_row(f"meaning: {field}", *(str(value) for value in values))
     console = Console()
     console.print(table)
-    worst = "one is NaN where the other is not" if math.isinf(shown.difference) else f"{shown.difference:.4g}"
+    worst = "only one is NaN" if math.isinf(shown.difference) else f"{shown.difference:.4g}"
     console.print(
-        f"Largest difference of the answers in mode {shown.attributes.mode} on a map of {shown.noise}: {worst}",
+        f"Largest difference of the results in mode {shown.attributes.mode} on a map of {shown.noise}: {worst}",
         markup=False,
         highlight=False,
         soft_wrap=True,

@@ -1,7 +1,7 @@
-"""The command line, onnx-roialign. Wrong arguments get one line on stderr and exit code 2, what is no model 3.
+"""The command line, onnx-roialign: run, info and demo, and the commands of the other modules of this folder.
 
-Here are run, info and demo; `cli_graph` has validate, repair, convert-opset and make-explicit, `cli_probe` identify
-and explain, and `bench_command` bench.
+An error is one line on stderr. The exit code is 1 if something is wrong with the model, 2 if an argument is wrong, 3 if
+MODEL is not a readable ONNX model, 4 if the installation lacks something.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from onnx_roialign.sessions.trial import Trial
 
 __all__ = ["app", "main"]
 
-_WRONG_MODEL = 1  # where something is wrong with it
-_UNREADABLE = 3  # the exit code where MODEL is no model
-_MISSING = 4  # the exit code where the installation lacks what a command needs
+_WRONG_MODEL = 1  # exit code: something is wrong with the model
+_UNREADABLE = 3  # exit code: MODEL is not a readable ONNX model
+_MISSING = 4  # exit code: the installation lacks something that the command needs
 
 
 class _OneLineErrors(typer.core.TyperGroup):
-    """Prints what the user got wrong as one line, where typer draws a box and Python a traceback."""
+    """Prints an error as one line, instead of typer's box or Python's traceback."""
 
     def main(self, *args: Any, **options: Any) -> Any:
         try:
@@ -58,7 +58,7 @@ class _OneLineErrors(typer.core.TyperGroup):
         except RoiAlignError as error:
             _stop(one_line(error))
         except Exception as error:
-            # typer's usage errors: their class lives in click or in typer's private copy of it, by typer's version.
+            # typer's usage errors: depending on typer's version, their class is in click or in typer's copy of click.
             format_message = getattr(error, "format_message", None)
             if format_message is None:
                 raise
@@ -73,9 +73,9 @@ def _stop(text: str, code: int = 2) -> NoReturn:
 app = typer.Typer(
     cls=_OneLineErrors,
     help=(
-        "RoiAlign in ONNX: run a model on our kernel, check and repair what a converter wrote, explain a RoI. "
-        "Exit codes: 0 all is well, 1 something is wrong with the model, 2 with the arguments, 3 MODEL is no ONNX "
-        "model that can be read, 4 the installation lacks what the command needs."
+        "RoiAlign in ONNX: run a model on our kernel, check and repair a converter's output, explain a RoI. "
+        "Exit codes: 0 success, 1 something is wrong with the model, 2 an argument is wrong, 3 MODEL is not a readable "
+        "ONNX model, 4 the installation lacks something that the command needs."
     ),
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -87,16 +87,14 @@ def run(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX model file.")],
     inputs: Annotated[
         Path | None,
-        typer.Option(
-            help="A .npz with an array per model input; an array per output, where given, is what is expected."
-        ),
+        typer.Option(help="A .npz with an array per model input. Arrays named like outputs are the expected outputs."),
     ] = None,
     engine: Annotated[
-        list[str] | None, typer.Option(help=f"{', '.join(ENGINES)}; may be given more than once. Default: all.")
+        list[str] | None, typer.Option(help=f"{', '.join(ENGINES)}; can be repeated. Default: all.")
     ] = None,
-    repeat: Annotated[int, typer.Option(help="Measured runs per engine, after one that is not counted.")] = 5,
+    repeat: Annotated[int, typer.Option(help="Timed runs per engine, after one that is not counted.")] = 5,
 ) -> int:
-    """Run a model on each engine: does it load, how long does it take, how far are its outputs off."""
+    """Run a model on each engine; print whether it loads, the time of a run, and the differences of the outputs."""
     engines = _chosen_engines(engine)
     check_repeat(repeat)
     proto = sound(read_model(model))
@@ -108,7 +106,7 @@ def run(
             trials.append(try_engine_apart(model, feeds, name, repeat=repeat, after_run=partial(progress.advance, bar)))
             progress.remove_task(bar)
     console = Console()
-    console.print(f"Inputs: {'made up, seeded' if inputs is None else escape(str(inputs))}: {_shapes(feeds)}")
+    console.print(f"Inputs: {'random, seeded' if inputs is None else escape(str(inputs))}: {_shapes(feeds)}")
     console.print(_run_table(trials, expected))
     return 0 if any(trial.refusal is None for trial in trials) else 1
 
@@ -148,13 +146,13 @@ def _run_table(trials: Sequence[Trial], expected: Mapping[str, Array]) -> Table:
 
 def _difference(got: Any, want: Any) -> str:
     if isinstance(got, np.ndarray) and isinstance(want, np.ndarray) and got.shape != want.shape:
-        return escape(f"different: shape {got.shape} for {want.shape}")
+        return escape(f"has shape {got.shape}, not {want.shape}")
     return f"{largest_difference(got, want):.2g}"
 
 
 @app.command()
 def info() -> int:
-    """Print versions, the compiled library and the instruction sets of this machine; exit code 1 if it cannot run."""
+    """Print versions, the compiled library and the instruction sets; the exit code is 1 if the library cannot run."""
     table = Table(show_header=False)
     table.add_column()
     table.add_column(overflow="fold")
@@ -164,8 +162,8 @@ def info() -> int:
     table.add_row("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     broken = None
     try:
-        for what, value in _library():
-            table.add_row(what, escape(value))
+        for name, value in _library():
+            table.add_row(name, escape(value))
     except NativeLibraryError as error:
         broken = one_line(error)
     Console().print(table)
@@ -189,16 +187,16 @@ def _library() -> Iterator[tuple[str, str]]:
 
 @app.command()
 def demo(
-    output: Annotated[Path, typer.Option(help="Folder for the picture; made where it is missing.")] = Path(
+    output: Annotated[Path, typer.Option(help="Folder for the picture; created if it does not exist.")] = Path(
         "demo_output"
     ),
 ) -> int:
-    """Run a Mask R-CNN that ONNX Runtime refuses to load, compare it with PyTorch's answer, and draw it."""
+    """Run a Mask R-CNN that ONNX Runtime refuses to load, compare its outputs with PyTorch's, and draw them."""
     from onnx_roialign.demo.mask_rcnn import run_demo
 
     if output.exists() and not output.is_dir():
         raise RoiAlignError(f"--output must be a folder, got {str(output)!r}")
-    library_path()  # without it there is nothing to show: one line, before anything runs
+    library_path()  # raises before anything runs if there is no library
     run_demo(output, Console())
     return 0
 

@@ -284,8 +284,8 @@ def test_the_sweep_exits_1_where_ours_is_slower_after_a_second_look(ours, rival,
     document = json.loads((tmp_path / "sweep.json").read_text())
     assert result.exit_code == exit_code, result.output
     assert f"Worst ratio to onnxruntime: {rival / ours:.2f} over 2 measurements" in result.stdout
-    assert f"Below 1: {2 * exit_code}, of them with quartiles apart" in result.stdout
-    assert result.stdout.split("than all of its): ")[1].startswith(f"{2 * exit_code}.")
+    assert f"Ratios below 1: {2 * exit_code}; of these, with our lower quartile above" in result.stdout
+    assert result.stdout.split("upper quartile: ")[1].startswith(f"{2 * exit_code}.")
     assert "A second session of onnxruntime against the first, in the same turns: 0.80 to 0.80, 2 of 2" in result.stdout
     assert document["worst"]["ratio"] == pytest.approx(rival / ours)
     assert {one["samples"] for race in document["races"] for one in race["results"]} == {32 if exit_code else 2}
@@ -328,7 +328,7 @@ def test_bench_prints_a_row_per_engine_and_names_the_missing_peer(ran):
     assert result.exit_code == 0, result.output
     for text in ("one_value", "small_call", f"ours, {ISA}", "onnxruntime", f"x {ISA}", "float32, mode avg, 1 thread"):
         assert text in result.stdout
-    assert "Not here: torchvision (" in result.stdout
+    assert "Not installed: torchvision (" in result.stdout
     assert "Machine: " in result.stdout
 
 
