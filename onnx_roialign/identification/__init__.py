@@ -1,1 +1,1 @@
-"""A black box, live or recorded, to the Semantics that explains it."""
+"""identify: the Semantics of an unknown RoIAlign, by calling it or from recorded calls. explain compares two."""

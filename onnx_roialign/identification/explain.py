@@ -1,4 +1,4 @@
-"""What one RoI becomes under two meanings of RoiAlign: bins, samples, those dropped, how far the answers differ."""
+"""Compares two meanings of RoiAlign for one RoI: bins, samples, dropped samples, and the difference of the results."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = ["MAX_POSITIONS", "AxisPlan", "Explanation", "Plan", "explain", "noise
 
 Box = tuple[float, float, float, float]
 
-# Positions kept along one axis; an adaptive grid may have 1e8, and of more than this nobody sees the single one.
+# Number of positions kept along one axis. An adaptive grid may have 1e8; a picture cannot show more than this.
 MAX_POSITIONS = 1 << 14
 
-# What the noise of the map begins at, by mode: a maximum that starts from 0 shows on a map of less.
+# Lower bound of the noise of the map, by mode: negative values show a maximum that starts from 0.
 _LOWEST = MappingProxyType({"avg": 0, "max": -1})
 
 
@@ -33,13 +33,13 @@ class AxisPlan:
 
     Attributes:
         start: where the RoI begins.
-        size: its length; negative where it is mirrored.
-        bin: the length of one bin.
-        bins: how many there are.
-        grid: samples per bin; 0 where there are none.
-        inside: how many of the ``bins * grid`` samples lie on the map or within its margin.
-        positions: of the samples, in order; those inside only where there are more than `MAX_POSITIONS`.
-        kept: which of them lie inside.
+        size: length of the RoI; negative for a mirrored one.
+        bin: length of one bin.
+        bins: number of bins.
+        grid: number of samples per bin.
+        inside: number of the ``bins * grid`` samples that lie on the map or within its margin.
+        positions: positions of the samples in order; if there are more than `MAX_POSITIONS`, only of samples inside.
+        kept: which of the positions lie inside.
     """
 
     start: float
@@ -54,13 +54,13 @@ class AxisPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One RoI under one meaning, and what comes out on the map of `noise_map`.
+    """One RoI under one meaning, with its result on the map of `noise_map`.
 
     Attributes:
         semantics: the meaning.
-        x: along the width.
-        y: along the height.
-        answer: (output_height, output_width), in the call's mode.
+        x: the axis along the width.
+        y: the axis along the height.
+        answer: (output_height, output_width) result in the call's mode.
     """
 
     semantics: Semantics
@@ -70,16 +70,16 @@ class Plan:
 
     @property
     def samples(self) -> float:
-        """How many samples the RoI has in all."""
+        """The number of samples of the RoI."""
         return self.x.bins * self.x.grid * self.y.bins * self.y.grid
 
     @property
     def dropped(self) -> float:
-        """How many of them lie so far outside the map that they contribute nothing."""
+        """The number of samples so far outside the map that they contribute nothing."""
         return self.samples - self.x.inside * self.y.inside
 
     def as_dict(self) -> dict[str, Any]:
-        """The numbers in JSON's types; pairs are (x, y)."""
+        """Returns the numbers as JSON types; pairs are (x, y)."""
         pairs = {name: [getattr(self.x, name), getattr(self.y, name)] for name in ("start", "size", "bin", "grid")}
         return {**pairs, "samples": int(self.samples), "dropped": int(self.dropped)}
 
@@ -91,9 +91,9 @@ class Explanation:
     Attributes:
         box: x1, y1, x2, y2 in pixels of the image.
         feature: (H, W) of the map.
-        attributes: of the call; their `semantics` are those of `first`.
-        first: the RoI under the one meaning.
-        second: the RoI under the other.
+        attributes: attributes of the call; their `semantics` are those of `first`.
+        first: the RoI under the first meaning.
+        second: the RoI under the second meaning.
     """
 
     box: Box
@@ -110,27 +110,27 @@ class Explanation:
 
     @property
     def noise(self) -> str:
-        """What the answers are of, in words."""
+        """The range of the map's values, in words."""
         low = _LOWEST[self.attributes.mode]
         return f"noise in [{low}, {low + 1})"
 
     @property
     def difference(self) -> float:
-        """The largest difference of the two answers; infinite where only one of them is NaN."""
+        """The largest difference of the two results; infinite if only one of two values is NaN."""
         return largest_difference(self.first.answer, self.second.answer)
 
 
 def explain(box: Box, feature: tuple[int, int], attributes: Attributes, versus: Semantics) -> Explanation:
-    """Works out a RoI's bins and samples under ``attributes.semantics`` and under `versus`.
+    """Computes a RoI's bins and samples under ``attributes.semantics`` and under `versus`.
 
     Args:
-        box: x1, y1, x2, y2 in pixels of the image, computed with in float32.
-        feature: (H, W) of the feature map in its pixels, each at least 1.
-        attributes: of the call.
-        versus: the other meaning.
+        box: x1, y1, x2, y2 in pixels of the image, rounded to float32.
+        feature: (H, W) of the feature map in pixels, each at least 1.
+        attributes: attributes of the call.
+        versus: the second meaning.
 
     Raises:
-        RoiAlignError: a coordinate that is not finite, or does not stay so when scaled.
+        RoiAlignError: a coordinate is not finite, or is not finite after scaling.
     """
     X, rois = noise_map(feature, attributes.mode)[None, None], np.array([box], np.float32)
     plans = []
@@ -144,13 +144,13 @@ def explain(box: Box, feature: tuple[int, int], attributes: Attributes, versus: 
 
 
 def noise_map(feature: tuple[int, int], mode: str) -> Array:
-    """(H, W) float32, seeded: the map on which answers are compared, of values in [0, 1), or in [-1, 0) for max."""
+    """Returns (H, W) float32 seeded noise, on which results are compared: in [0, 1), or in [-1, 0) for mode max."""
     return np.random.default_rng(0).random(feature, np.float32) + np.float32(_LOWEST[mode])
 
 
 def _axis(axis: RoiAxis) -> AxisPlan:
     bins = axis.bins
-    with np.errstate(all="ignore"):  # as in the reference: grids of 0 samples, and positions that overflow
+    with np.errstate(all="ignore"):  # as in the reference, for grids of 0 samples and positions that overflow
         grid = axis_grid(axis)
         samples = axis_samples(axis)
         count = max(float(grid.count[0]), 0.0)

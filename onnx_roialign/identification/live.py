@@ -1,8 +1,8 @@
-"""A RoIAlign that nobody knows -> the Semantics that it has: live, by probing it, or from recorded answers.
+"""Measures the Semantics of an unknown RoIAlign by calling it.
 
-Live, each field of Semantics has a probe (see `probes`), whose answers are read as lengths and compared with what each
-value of the field would give. Calls of which every other thing than the fields could be wrong follow (`CHECKS`): they
-find behaviour that is no field's, such as coordinates that are rounded first.
+Each field of Semantics has a probe (see `probes`): a few small calls, whose outputs are read as lengths and compared
+with the reference's outputs for each value of the field. Further calls (`CHECKS`) then find behaviour that no field
+describes, such as coordinates that are rounded first.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ __all__ = ["Evidence", "Identified", "RecordedCall", "Subject", "identify", "ide
 Subject = Callable[[Array, Array, Array, Attributes], npt.ArrayLike]
 
 
-class _NoAnswerError(Exception):
-    """The call has no usable answer; `odd` tells a wrong one from one that was refused."""
+class _NoOutputError(Exception):
+    """The call returned no usable output; `odd` is true for a wrong output and false for a refused call."""
 
     def __init__(self, reason: str, *, odd: bool) -> None:
         super().__init__(reason)
@@ -46,46 +46,45 @@ class _NoAnswerError(Exception):
 
 
 def identify(fn: Subject) -> Identified:
-    """Finds out by 20 small calls, each made twice, what a RoIAlign means.
+    """Measures the Semantics of a RoIAlign by 20 small calls, each made twice.
 
     Args:
-        fn: called as ``fn(X, rois, batch_indices, attributes)`` and answers Y. X is (N, C, H, W) float32, rois
-            (num_rois, 4) float32, batch_indices (num_rois,) int64, Y (num_rois, C, output_height, output_width).
-            `attributes` is an `Attributes`, whose `semantics` field says nothing about this call: fn has its own
-            meaning, which is what is asked. What fn raises is part of the answer, and not passed on.
+        fn: the RoIAlign, called as ``fn(X, rois, batch_indices, attributes)``; returns Y. X is (N, C, H, W) float32,
+            rois (num_rois, 4) float32, batch_indices (num_rois,) int64, Y (num_rois, C, output_height, output_width).
+            fn reads the sizes, the ratio, the scale and the mode of `attributes`, an `Attributes`, and ignores its
+            `semantics`. Exceptions of fn are recorded in the evidence and not raised.
 
     Returns:
-        The meaning, the presets that have it, and the evidence. A field is hidden where the other fields leave it
-        nothing to do (with a least size of 1 and `ceil` no bin is empty), or where fn refuses the call (mode "max").
+        The meaning, the presets that have it, and the evidence. A field is hidden if the other fields leave it without
+        effect (with a minimum size of 1 and `ceil` no bin is empty), or if fn refuses the call (mode "max").
     """
     found: dict[str, Value] = {}
     evidence: list[Evidence] = []
     for probe in FIELD_PROBES:
-        blind = _blind(probe, found)
-        one = blind if blind is not None else _probe(fn, probe, _semantics(found))
-        if one.verdict == "decided":
-            found[probe.field] = one.value
-        evidence.append(one)
-    if all(one.verdict != "odd" for one in evidence) and found:
+        result = _not_probed(probe, found) or _probe(fn, probe, _semantics(found))
+        if result.verdict == "decided":
+            found[probe.field] = result.value
+        evidence.append(result)
+    if all(result.verdict != "odd" for result in evidence) and found:
         evidence += [_check(fn, check, _semantics(found), "max_rule" in found) for check in CHECKS]
-    fields = {one.subject: one.fitting for one in evidence if one.subject in FIELDS}
+    fields = {result.subject: result.fitting for result in evidence if result.subject in FIELDS}
     return conclude(evidence, combinations(fields))
 
 
 def _semantics(found: dict[str, Value]) -> Semantics:
-    # What is not known yet has no part in the probes before it, and what stays hidden has none in the ones after it.
+    # A field that is not known yet has its default: the probes are ordered so that it does not matter.
     fields: dict[str, Any] = dict(found)
     return Semantics(**fields)
 
 
-def _blind(probe: Probe, found: dict[str, Value]) -> Evidence | None:
+def _not_probed(probe: Probe, found: dict[str, Value]) -> Evidence | None:
     if probe.field in PLACES:
         return None
     if probe.field == "max_start" and "max_rule" not in found:
         return _unseen(probe, "not probed: max_rule is not known")
     if all(field in found for field in PLACES):
         return None
-    return _unseen(probe, "not probed: where RoIs lie is not understood")
+    return _unseen(probe, "not probed: the positions of RoIs are not known")
 
 
 def _unseen(probe: Probe, reason: str, verdict: Verdict = "hidden") -> Evidence:
@@ -95,8 +94,8 @@ def _unseen(probe: Probe, reason: str, verdict: Verdict = "hidden") -> Evidence:
 def _probe(fn: Subject, probe: Probe, found: Semantics) -> Evidence:
     calls = probe.calls(found)
     try:
-        seen = probe.read([_answer(fn, call) for call in calls])
-    except _NoAnswerError as error:
+        seen = probe.read([_output(fn, call) for call in calls])
+    except _NoOutputError as error:
         return _unseen(probe, str(error), "odd" if error.odd else "hidden")
     expected = [(value, _expected(probe, calls, found, value)) for value in _values(probe, seen, found)]
     fitting = [value for value, reading in expected if _fits(reading, seen)]
@@ -105,16 +104,16 @@ def _probe(fn: Subject, probe: Probe, found: Semantics) -> Evidence:
         fitting = [value for value in fitting if value in listed]
     value, averaged = None, not fitting and _averages(probe, calls, found, seen)
     if averaged:
-        reason = "mode 'max' answers the average: it is not supported"
+        reason = "mode 'max' returns the average: it is not supported"
     elif not fitting:
         reason = "no value fits"
     elif len(fitting) > 1:
-        reason = f"{probe.hidden_by or 'the values answer alike'}: all of {_listed(fitting)} fit"
+        reason = f"{probe.hidden_by or 'the values give the same outputs'}: all of {_listed(fitting)} fit"
     else:
         value = fitting[0]
-        reason = f"{value!r} alone fits"
+        reason = f"only {value!r} fits"
         if value not in listed:
-            reason += ", which none of the presets has"
+            reason += ", a value that no preset has"
     verdict: Verdict = "decided" if len(fitting) == 1 else "hidden" if fitting or averaged else "odd"
     shown = [(value, reading) for value, reading in expected if value in listed or value in fitting]
     return Evidence(
@@ -130,7 +129,7 @@ def _probe(fn: Subject, probe: Probe, found: Semantics) -> Evidence:
 
 
 def _averages(probe: Probe, calls: tuple[Call, ...], found: Semantics, seen: Array) -> bool:
-    """Whether calls for maxima were answered with averages."""
+    """Returns whether calls in mode max returned averages."""
     if probe.field != "max_rule":
         return False
     averages = [replace(call, attributes=replace(call.attributes, mode="avg")) for call in calls]
@@ -154,27 +153,27 @@ def _ours(call: Call, semantics: Semantics) -> Array:
     return call.expected(semantics).astype(np.float64)
 
 
-def _answer(fn: Subject, call: Call) -> Array:
-    first, second = _one_answer(fn, call), _one_answer(fn, call)
+def _output(fn: Subject, call: Call) -> Array:
+    first, second = _called(fn, call), _called(fn, call)
     if not np.all(close(first, second, LENGTHS)):
         difference = float(np.nanmax(np.abs(first - second), initial=0.0))
-        raise _NoAnswerError(f"answers the same call differently, by up to {difference:.2g}", odd=True)
+        raise _NoOutputError(f"two equal calls return outputs that differ by up to {difference:.2g}", odd=True)
     return first
 
 
-def _one_answer(fn: Subject, call: Call) -> Array:
+def _called(fn: Subject, call: Call) -> Array:
     arrays = call.X.copy(), call.rois.copy(), call.batch_indices.copy()
     try:
-        answer = np.asarray(fn(*arrays, call.attributes))
-    except Exception as error:  # whatever it raises is what it answers
+        output = np.asarray(fn(*arrays, call.attributes))
+    except Exception as error:  # any exception is a result of the probe
         text = one_line(error)
-        raise _NoAnswerError(f"raises {type(error).__name__}: {text}"[:300], odd=False) from error
+        raise _NoOutputError(f"raises {type(error).__name__}: {text}"[:300], odd=False) from error
     shape = call.output_shape
-    if answer.shape != shape:
-        raise _NoAnswerError(f"answers shape {answer.shape} where {shape} was asked", odd=True)
-    if answer.dtype.kind not in "fiu" and str(answer.dtype) != "bfloat16":
-        raise _NoAnswerError(f"answers {answer.dtype} where numbers were asked", odd=True)
-    return answer.astype(np.float64)
+    if output.shape != shape:
+        raise _NoOutputError(f"returns shape {output.shape}, not {shape}", odd=True)
+    if output.dtype.kind not in "fiu" and str(output.dtype) != "bfloat16":
+        raise _NoOutputError(f"returns {output.dtype}, not numbers", odd=True)
+    return output.astype(np.float64)
 
 
 def _fits(reading: Array, seen: Array) -> bool:
@@ -194,8 +193,8 @@ def _check(fn: Subject, check: Check, found: Semantics, knows_max: bool) -> Evid
     if call.attributes.mode == "max" and not knows_max:
         return Evidence(name, "hidden", None, asks, (), (), "not probed: max_rule is not known")
     try:
-        seen = _answer(fn, call)
-    except _NoAnswerError as error:
+        seen = _output(fn, call)
+    except _NoOutputError as error:
         return Evidence(name, "odd" if error.odd else "hidden", None, asks, (), (), str(error))
     ours = _ours(call, found)
     wrong = ~close(ours, seen, LENGTHS)

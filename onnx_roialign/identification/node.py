@@ -1,4 +1,4 @@
-"""A RoiAlign node of a model on one engine, as a function that `identify` can call."""
+"""Turns a RoiAlign node of a model on one engine into a function that `identify` can call."""
 
 from __future__ import annotations
 
@@ -28,39 +28,39 @@ __all__ = ["PROBED_ENGINES", "ProbedNode", "find_node"]
 
 _Run = Callable[[Array, Array, Array], npt.ArrayLike]
 
-# The engines of a session, and onnx.reference with our op in it and with its own.
+# The engines of a session, and onnx.reference with our operator and with its own.
 PROBED_ENGINES = (*ENGINES, "evaluator", "onnx.reference")
 
-_FIRST_IR_VERSION = 8  # read by every onnxruntime that runs here, and by opset 10 models too
+_FIRST_IR_VERSION = 8  # every supported onnxruntime reads it, also with opset 10
 
 
 class ProbedNode:
-    """One RoiAlign node, alone in a model with the opset of its own, on one engine.
+    """One RoiAlign node, to run alone in a model with its own opset.
 
     Attributes:
-        name: the node's name.
-        opset: of ONNX's own operators, where the node stands.
-        meant: what the node says that it means, by its opset and its attributes.
+        name: name of the node.
+        opset: version of ONNX's own operators in the node's graph or function.
+        meant: semantics of the node by its opset and its attributes.
     """
 
     def __init__(self, node: onnx.NodeProto, opset: int) -> None:
         self.name, self.opset = node.name, opset
         self._private = is_private(node)
         self._op_type = node.op_type
-        # A probe sets the plain attributes anew; the rest of the node is what is asked about.
+        # A probe sets the plain attributes; the other attributes are kept, because they carry the meaning to measure.
         self._kept = [a for a in node.attribute if a.name not in PLAIN]
         self.meant: Semantics = read_attributes(node, opset).semantics
 
     def on(self, engine: str) -> Subject:
-        """The node on this engine; what the engine raises, the function raises.
+        """Returns a function that runs the node on this engine and raises what the engine raises.
 
         Raises:
-            RoiAlignError: an unknown engine.
+            RoiAlignError: the engine is unknown.
         """
         if engine not in PROBED_ENGINES:
             raise RoiAlignError(f"--engine must be one of {', '.join(PROBED_ENGINES)}, got {engine!r}")
 
-        @functools.cache  # two calls of one probe share a session
+        @functools.cache  # the two calls of a probe share a session
         def running(attributes: Attributes) -> _Run:
             return _start(self._model(attributes), engine)
 
@@ -69,8 +69,8 @@ class ProbedNode:
     def _model(self, attributes: Attributes) -> onnx.ModelProto:
         helper, tensor = onnx.helper, onnx.TensorProto
         domain = DOMAIN if self._private else ""
-        asked = attributes.plain()
-        node = helper.make_node(self._op_type, ["X", "rois", "batch_indices"], ["Y"], self.name, domain=domain, **asked)
+        plain = attributes.plain()
+        node = helper.make_node(self._op_type, ["X", "rois", "batch_indices"], ["Y"], self.name, domain=domain, **plain)
         node.attribute.extend(self._kept)
         graph = helper.make_graph(
             [node],
@@ -93,17 +93,17 @@ def _start(model: onnx.ModelProto, engine: str) -> _Run:
         runner = reference_evaluator(model) if engine == "evaluator" else ReferenceEvaluator(model)
 
     def run(X: Array, rois: Array, batch_indices: Array) -> npt.ArrayLike:
-        answer: npt.ArrayLike = runner.run(["Y"], {"X": X, "rois": rois, "batch_indices": batch_indices})[0]
-        return answer
+        Y: npt.ArrayLike = runner.run(["Y"], {"X": X, "rois": rois, "batch_indices": batch_indices})[0]
+        return Y
 
     return run
 
 
 def find_node(model: onnx.ModelProto, name: str | None, path: Path) -> ProbedNode:
-    """The model's RoiAlign node, at any depth: its only one, or the one of that name, or with an output of that name.
+    """Returns the model's RoiAlign node, at any depth: the only one, or the one whose name or output has this name.
 
     Raises:
-        RoiAlignError: there is none, there are several and no name was given, or its opset is not known.
+        RoiAlignError: the model has no such node, has several, or does not import ONNX's operators.
     """
     nodes = [(node, scope) for scope in scopes(model) for node in _roi_aligns(scope)]
     shared = Counter(node.name for node, _ in nodes)

@@ -1,14 +1,14 @@
-"""The probes of `identify`: small calls, each made so that the values of one field of Semantics answer differently.
+"""The probes of `identify`: small calls, each designed to give different outputs for the values of one field.
 
-`FIELD_PROBES` find the fields. `CHECKS` then compare everything else with the Semantics found.
+`FIELD_PROBES` determine the fields. `CHECKS` then compare all other behaviour with the Semantics found.
 
-All of them measure on one map, the ruler, whose channels turn an answer into a length: the average of channel X over a
-bin's samples is their mean x in pixels, that of FOLD_X is their mean distance from x = 8, and ONE is 1 where samples
-count and 0 where they are dropped. So an answer can be read, and a value that nobody foresaw (an offset of 0.25) is
-measured all the same. Every expected reading comes from the reference, never from a formula of its own.
+All probes use one feature map, the ruler, whose channels turn an output into a length: the average of channel X over a
+bin's samples is their mean x in pixels, that of FOLD_X is their mean distance from x = 8, and that of ONE is 1 for
+samples that count and 0 for dropped ones. So an unforeseen value (an offset of 0.25) can be measured too. All expected
+readings are computed by the reference, not by separate formulas.
 
-The order matters: a probe may use the fields that the probes before it have found, to put its samples where it wants
-them. None asks for an adaptive grid over a mirrored RoI, as Paddle 3.3.1 with aligned=True does not return from that.
+The order matters: a probe uses the fields found by the probes before it to place its samples. No probe has an adaptive
+grid over a mirrored RoI, because Paddle 3.3.1 with aligned=True does not return from that call.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["CHECKS", "FIELD_PROBES", "Check", "Probe", "ruler"]
 
 Box = tuple[float, float, float, float]
 
-# Large enough that no sample but the border probe's comes near an edge, and not square, so that swapped axes show.
+# Large enough that only samples of the border probe are near an edge; not square, so that swapped axes are noticed.
 HEIGHT, WIDTH = 12, 16
 MIDDLE_Y, MIDDLE_X = 6, 8
 X, Y, FOLD_X, FOLD_Y, ONE = range(5)
@@ -37,7 +37,7 @@ X, Y, FOLD_X, FOLD_Y, ONE = range(5)
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Something in which no two Semantics differ, but a RoIAlign may be odd: one call, every output of it compared."""
+    """One call about behaviour that is the same for every Semantics; all its outputs are compared."""
 
     subject: str
     asks: str
@@ -49,12 +49,12 @@ class Probe:
     """One field's probe.
 
     Attributes:
-        field: the field of Semantics that it finds.
-        asks: what the calls are and why they tell the values apart, in one sentence.
-        calls: makes them, from the Semantics found so far.
-        read: turns their answers into a few numbers that mean something.
-        hidden_by: why readings of different values can coincide.
-        measure: from the reading and the Semantics found so far to the field's value, where it is a length.
+        field: the field of Semantics that it determines.
+        asks: a description of the calls and of why they distinguish the values, in one sentence.
+        calls: returns the calls for the Semantics found so far.
+        read: converts the outputs into a few numbers with a meaning (the reading).
+        hidden_by: the reason why readings of different values can be equal.
+        measure: computes the field's value from the reading and the Semantics found so far, if the value is a length.
     """
 
     field: str
@@ -66,7 +66,7 @@ class Probe:
 
 
 def ruler() -> Array:
-    """(1, 5, 12, 16) float32: see this module's docstring."""
+    """Returns the (1, 5, 12, 16) float32 map that this module's docstring describes."""
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
     return np.stack([x, y, np.abs(x - MIDDLE_X), np.abs(y - MIDDLE_Y), np.ones_like(x)])[None]
 
@@ -78,14 +78,14 @@ def _call(boxes: Sequence[Box], side: int = 1, **attributes: Any) -> Call:
 
 
 def _around(centre: tuple[float, float], size: tuple[float, float], found: Semantics) -> Box:
-    """The box, at scale 1, that the Semantics found so far puts there; both in (x, y)."""
+    """Returns the box that has this centre and size (x, y) at scale 1 under the Semantics found so far."""
     (x, y), (width, height) = centre, size
     x1, y1 = x + found.offset - width / 2, y + found.offset - height / 2
     first, last = found.start_shift, found.end_shift
     return x1 - first, y1 - first, x1 + width - last, y1 + height - last
 
 
-# Boxes of the position probes, at scale 1 and 0.5: fractions that differ show coordinates that were rounded first.
+# Boxes of the position probes, at scale 1 and 0.5; their different fractions show whether coordinates are rounded.
 _AT_ONE: Box = (4.25, 3.125, 12.625, 7.75)
 _AT_HALF: Box = (9.25, 4.375, 25.75, 14.625)
 
@@ -97,12 +97,12 @@ def _corner_calls(_: Semantics) -> tuple[Call, ...]:
 
 
 def _starts(answers: Sequence[Array]) -> Array:
-    # Two bins of one sample each lie a quarter and three quarters of the RoI's size from its start.
+    # The two samples lie at a quarter and at three quarters of the RoI's size from its start.
     return np.concatenate([1.5 * _near(Y) - 0.5 * _far(Y) for Y in answers])
 
 
 def _shifts(answers: Sequence[Array]) -> Array:
-    # In where RoIs start at scales 1 and 0.5 the offset is the same, but of the shift there is half at scale 0.5.
+    # At scales 1 and 0.5 the offset is the same, but the shift counts half at scale 0.5.
     at_one, at_half = np.split(_starts(answers), 2)
     return np.asarray(2 * (at_one - at_half))
 
@@ -112,7 +112,7 @@ def _sizes(answers: Sequence[Array]) -> Array:
 
 
 def _near(answer: Array) -> Array:
-    """(2,) per RoI, as one row: x and y of the sample of the first bin."""
+    """Returns x and y of the sample of the first bin, for all RoIs in one row."""
     return np.column_stack([answer[:, X, 0, 0], answer[:, Y, 0, 0]]).ravel()
 
 
@@ -121,11 +121,11 @@ def _far(answer: Array) -> Array:
 
 
 def _tiny_calls(_: Semantics) -> tuple[Call, ...]:
-    # 1/16 by 1/4 pixel of the map, and 1.5 by 1.75: at this scale an end shift of 1 adds only 1/16.
+    # 1/16 by 1/4 pixel of the map, and 1.5 by 1.75. At this scale an end shift of 1 adds only 1/16.
     return (_call([(128, 96, 129, 100), (112, 80, 136, 108)], side=2, sampling_ratio=1, spatial_scale=1 / 16),)
 
 
-# ceil gives 2, 2 and 3 samples, floor 1, 1 and 2, round 1, 2 and 2, and a fixed default the same number each time.
+# ceil gives 2, 2 and 3 samples, floor 1, 1 and 2, round 1, 2 and 2; a fixed default gives the same number each time.
 _ADAPTIVE_SIZES = (1.25, 1.75, 2.5)
 
 
@@ -155,7 +155,7 @@ def _maxima(answers: Sequence[Array]) -> Array:
     return np.array([answers[0][0, ONE, 0, 0], answers[1][0, X, 0, 0], answers[1][0, Y, 0, 0]])
 
 
-# So far below 0 that over corners, a quarter of a pixel each, a maximum from -10000 shows.
+# So far below 0 that a maximum over corners, a quarter of a pixel each, is below -10000.
 _DEEP = 80000.0
 
 
@@ -166,7 +166,7 @@ def _start_calls(found: Semantics) -> tuple[Call, ...]:
 
 
 def _deep(answers: Sequence[Array]) -> Array:
-    # So that a start of -2 is as easily told from 0 as one of -10000 from none.
+    # asinh, so that start values of 0 and -2 differ as clearly as those of -10000 and none.
     return np.asarray(np.arcsinh(answers[0][:, ONE, 0, 0]))
 
 
@@ -179,8 +179,8 @@ def _border_calls(found: Semantics) -> tuple[Call, ...]:
 FIELD_PROBES: tuple[Probe, ...] = (
     Probe(
         field="start_shift",
-        asks="twice the distance between where a RoI starts on the map at scale 1 and where one does at scale 0.5: "
-        "the offset falls out, a shift before scaling stays",
+        asks="twice the difference of a RoI's start on the map at scale 1 and at scale 0.5: the offset cancels, a "
+        "shift before scaling remains",
         calls=_corner_calls,
         read=_shifts,
         hidden_by="",
@@ -188,7 +188,7 @@ FIELD_PROBES: tuple[Probe, ...] = (
     ),
     Probe(
         field="offset",
-        asks="x and y where a RoI starts on the map, at scales 1 and 0.5: the scaled corner less the offset",
+        asks="x and y of a RoI's start on the map, at scales 1 and 0.5: the scaled corner minus the offset",
         calls=_corner_calls,
         read=_starts,
         hidden_by="",
@@ -196,8 +196,8 @@ FIELD_PROBES: tuple[Probe, ...] = (
     ),
     Probe(
         field="end_shift",
-        asks="width and height of the same RoIs on the map: a shift of the ends adds itself times the scale, one of "
-        "the starts takes itself off",
+        asks="width and height of the same RoIs on the map: a shift of the ends adds the shift times the scale, a "
+        "shift of the starts subtracts it",
         calls=_corner_calls,
         read=_sizes,
         hidden_by="",
@@ -205,8 +205,8 @@ FIELD_PROBES: tuple[Probe, ...] = (
     ),
     Probe(
         field="min_size",
-        asks="width and height of a RoI of 1/16 x 1/4 pixel of the map, and of one of 1.5 x 1.75: a least size shows "
-        "in the first alone",
+        asks="width and height of a RoI of 1/16 x 1/4 pixel of the map and of a RoI of 1.5 x 1.75: a minimum size "
+        "changes only the first",
         calls=_tiny_calls,
         read=_sizes,
         hidden_by="",
@@ -214,32 +214,32 @@ FIELD_PROBES: tuple[Probe, ...] = (
     ),
     Probe(
         field="adaptive",
-        asks="mean distance of the samples from the middle of RoIs of 1.25, 1.75 and 2.5 pixels, x then y, "
-        "sampling_ratio 0: it tells how many samples there are",
+        asks="mean distance of the samples from the middle of RoIs of 1.25, 1.75 and 2.5 pixels, x then y, with "
+        "sampling_ratio 0: it depends on the number of samples",
         calls=_adaptive_calls,
         read=_folds,
-        hidden_by="the least size makes all these RoIs one",
+        hidden_by="the minimum size makes all these RoIs equal",
     ),
     Probe(
         field="empty",
-        asks="a map of ones over a RoI of size 0, then over one of 1.5 pixels in 4 x 4 bins, sampling_ratio 0: no "
-        "samples in the first with ceil, in either with floor",
+        asks="a map of ones pooled over a RoI of size 0, then over a RoI of 1.5 pixels in 4 x 4 bins, with "
+        "sampling_ratio 0: ceil gives no samples in the first, floor none in both",
         calls=_empty_calls,
         read=_ones,
-        hidden_by="no bin is ever without samples, because of the least size",
+        hidden_by="no bin is without samples, because of the minimum size",
     ),
     Probe(
         field="max_rule",
-        asks="mode 'max' over a map of ones, one sample amid four pixels: a quarter of one pixel, or the whole sample; "
-        "then x and y of the farthest of 2 x 2 samples",
+        asks="mode 'max' over a map of ones, one sample between four pixels: 0.25 over corners, 1 over samples; then x "
+        "and y of the farthest of 2 x 2 samples",
         calls=_max_calls,
         read=_maxima,
         hidden_by="",
     ),
     Probe(
         field="max_start",
-        asks="asinh of mode 'max' over a map of -80000, one sample amid four pixels: no less than what the maximum "
-        "starts from",
+        asks="asinh of mode 'max' over a map of -80000, one sample between four pixels: at least the start value of "
+        "the maximum",
         calls=_start_calls,
         read=_deep,
         hidden_by="",
@@ -247,8 +247,8 @@ FIELD_PROBES: tuple[Probe, ...] = (
     ),
     Probe(
         field="border",
-        asks="a map of ones, one sample at x = -1.25, -1, -0.5, W - 0.5, W, W + 0.25, then the same in y: 1 where it "
-        "counts; the second and the fifth tell",
+        asks="a map of ones, one sample at x = -1.25, -1, -0.5, W - 0.5, W, W + 0.25, then the same in y: 1 if the "
+        "sample counts; the second and the fifth distinguish the values",
         calls=_border_calls,
         read=_ones,
         hidden_by="",
@@ -257,13 +257,13 @@ FIELD_PROBES: tuple[Probe, ...] = (
 
 
 def _check(boxes: Sequence[Box], images: Sequence[int] | None = None, low: float = 0.0, **attributes: Any) -> Call:
-    """A call on two images of seeded noise in [low, low + 1)."""
+    """Returns a call on two images of seeded noise in [low, low + 1)."""
     noise = np.random.default_rng(0).random((2, 2, HEIGHT, WIDTH), np.float32) + np.float32(low)
     indices = np.zeros(len(boxes)) if images is None else np.array(images)
     return Call(noise, np.array(boxes, np.float32), indices.astype(np.int64), Attributes(**attributes))
 
 
-# Coordinates with fractions that no scale or number of bins makes whole: no answer hangs on the rounding of a sample.
+# The coordinates have fractions such that no sample lies on a limit: no output depends on the rounding of a sample.
 _INSIDE: tuple[Box, ...] = ((2.13, 1.37, 11.71, 8.29), (5.41, 3.17, 6.83, 4.91))
 _BEYOND: tuple[Box, ...] = ((-4.37, 2.13, 3.29, 9.71), (9.83, 6.41, 19.17, 15.37), (30.7, 2.3, 34.9, 8.1))
 
@@ -286,17 +286,17 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "adaptive grids",
-        "3 x 2 bins, sampling_ratio 0: as many samples along y as the height of a bin asks for, and so along x",
+        "3 x 2 bins, sampling_ratio 0: the number of samples along each axis follows from the bin's length",
         _check(_INSIDE, output_height=3, output_width=2),
     ),
     Check(
         "samples outside",
-        "RoIs partly and wholly off the map: samples past the cut add 0, and still count in the mean",
+        "RoIs partly and wholly outside the map: samples past the limit add 0 and still count in the mean",
         _check(_BEYOND, output_height=3, output_width=3, sampling_ratio=2),
     ),
     Check(
         "mirrored RoIs",
-        "x2 < x1, then y2 < y1, on a fixed grid: sampled backwards, or from a least size on",
+        "x2 < x1, then y2 < y1, on a fixed grid: sampled backwards, or enlarged to the minimum size",
         _check([(9.31, 2.13, 3.57, 8.71), (3.57, 8.71, 9.31, 2.13)], output_height=2, output_width=3, sampling_ratio=2),
     ),
     Check(
@@ -306,7 +306,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "maxima of negatives",
-        "mode 'max' over negative features: no sample counts as 0 inside",
+        "mode 'max' over negative features: no sample inside counts as 0",
         _check(_INSIDE, low=-1.5, output_height=2, output_width=2, sampling_ratio=2, mode="max"),
     ),
 )

@@ -1,4 +1,4 @@
-"""What an identification answers: a Semantics, the presets that share it as far as it shows, and the evidence."""
+"""The result of an identification: a Semantics, the presets that match, and the evidence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["FIELDS", "PLACES", "Evidence", "Identified", "Value", "Verdict", "co
 Value = float | str | None
 Verdict = Literal["decided", "hidden", "odd"]
 
-# The fields that say where a RoI lies on the map, whatever its size.
+# The fields that determine where a RoI lies on the map.
 PLACES = ("start_shift", "offset", "end_shift")
 
 
@@ -29,8 +29,7 @@ def _values(field: str) -> tuple[Value, ...]:
     return tuple(sorted(seen, key=lambda value: value is not None))
 
 
-# The values of each field that a RoIAlign is known to have (those of the presets), in the order in which they are
-# tried.
+# The known values of each field (those of the presets), in the order in which they are tried.
 FIELDS: Mapping[str, tuple[Value, ...]] = MappingProxyType(
     {field: _values(field) for field in (*PLACES, *(name for name in semantics.FIELDS if name not in PLACES))}
 )
@@ -38,17 +37,17 @@ FIELDS: Mapping[str, tuple[Value, ...]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What one probe showed.
+    """The result of one probe.
 
     Attributes:
-        subject: a field of Semantics, or what else was checked ("mirrored RoIs").
-        verdict: "decided": one value fits; "hidden": several do, or the call was refused; "odd": none does.
-        value: the field's value where it is decided (None is a value of min_size), else None.
-        probe: what was asked, and why that tells the values apart.
-        expected: for each value what a RoIAlign with it answers, as `seen`.
-        seen: what was answered, in the probe's own terms; empty where there was no answer.
-        reason: why that is the verdict, in one line.
-        fitting: the field's values that what was seen does not rule out; empty for what is no field.
+        subject: a field of Semantics, or the name of a check ("mirrored RoIs").
+        verdict: "decided": one value fits; "hidden": several fit, or the call was refused; "odd": none fits.
+        value: the field's value if it is decided (None is a value of min_size), else None.
+        probe: the calls, and why their outputs distinguish the values.
+        expected: for each value the reading of a RoIAlign with it, comparable with `seen`.
+        seen: the reading of the outputs, in units of the probe; empty if there was no output.
+        reason: the reason of the verdict, in one line.
+        fitting: the field's values that the outputs do not rule out; empty for a check.
     """
 
     subject: str
@@ -61,7 +60,7 @@ class Evidence:
     fitting: tuple[Value, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """The evidence in JSON's types; numbers that JSON lacks are the strings "nan", "inf" and "-inf"."""
+        """Returns the evidence as JSON types; NaN and infinities are the strings "nan", "inf" and "-inf"."""
         expected = [{"value": value, "reading": _json(reading)} for value, reading in self.expected]
         return {
             "subject": self.subject,
@@ -77,13 +76,13 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """What a RoIAlign turned out to be.
+    """The identified meaning of a RoIAlign.
 
     Attributes:
-        semantics: its meaning, with the default of `Semantics` in every field that stayed hidden, unless that is ruled
-            out; None where a field has no value that fits.
-        names: the presets that nothing which was seen rules out, in the order of `PRESETS`.
-        evidence: one entry per field of Semantics, in the order in which they were found, then one per other check.
+        semantics: the meaning. A hidden field has the default of `Semantics`, unless the outputs rule that out. None if
+            no value of some field fits.
+        names: the presets that the outputs do not rule out, in the order of `PRESETS`.
+        evidence: one entry per field of Semantics, in the order of the probes, then one per check.
     """
 
     semantics: Semantics | None
@@ -92,43 +91,43 @@ class Identified:
 
     @property
     def fits(self) -> bool:
-        """Whether some Semantics explains all that was seen."""
+        """Whether some Semantics explains all outputs."""
         return self.semantics is not None and not self.odd
 
     @property
     def hidden(self) -> tuple[str, ...]:
-        """The fields of Semantics that could not be seen."""
-        return tuple(one.subject for one in self.evidence if one.verdict == "hidden" and one.subject in FIELDS)
+        """The fields of Semantics that the outputs do not show."""
+        return tuple(probe.subject for probe in self.evidence if probe.verdict == "hidden" and probe.subject in FIELDS)
 
     @property
     def odd(self) -> tuple[Evidence, ...]:
         """The evidence that no Semantics explains."""
-        return tuple(one for one in self.evidence if one.verdict == "odd")
+        return tuple(probe for probe in self.evidence if probe.verdict == "odd")
 
     def differs_from(self, meant: Semantics) -> tuple[str, ...]:
-        """The fields in which what was seen rules out what was meant."""
-        fields = [one for one in self.evidence if one.subject in FIELDS and one.fitting]
-        return tuple(one.subject for one in fields if getattr(meant, one.subject) not in one.fitting)
+        """Returns the fields whose value in `meant` is ruled out by the outputs."""
+        fields = [probe for probe in self.evidence if probe.subject in FIELDS and probe.fitting]
+        return tuple(probe.subject for probe in fields if getattr(meant, probe.subject) not in probe.fitting)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it in JSON's types: fits, semantics (field to value, or null), names, hidden, evidence."""
+        """Returns everything as JSON types: fits, semantics (field to value, or null), names, hidden, evidence."""
         return {
             "fits": self.fits,
             "semantics": None if self.semantics is None else dataclasses.asdict(self.semantics),
             "names": list(self.names),
             "hidden": list(self.hidden),
-            "evidence": [one.as_dict() for one in self.evidence],
+            "evidence": [probe.as_dict() for probe in self.evidence],
         }
 
 
 def conclude(evidence: Sequence[Evidence], left: Collection[Semantics]) -> Identified:
-    """Puts the evidence together; nothing is named where no field at all was decided.
+    """Returns the result for this evidence; without semantics and names if no field was decided.
 
     Args:
-        evidence: in the order in which it was found.
-        left: the meanings that it does not rule out.
+        evidence: the evidence in the order of the probes.
+        left: the meanings that the evidence does not rule out.
     """
-    fields = [one.verdict for one in evidence if one.subject in FIELDS]
+    fields = [probe.verdict for probe in evidence if probe.subject in FIELDS]
     if "odd" in fields or "decided" not in fields:
         return Identified(None, (), tuple(evidence))
     names = tuple(name for name, preset in PRESETS.items() if preset in left)
@@ -136,7 +135,7 @@ def conclude(evidence: Sequence[Evidence], left: Collection[Semantics]) -> Ident
 
 
 def combinations(values: Mapping[str, Sequence[Value]]) -> list[Semantics]:
-    """Every Semantics that has one of these values in each of these fields."""
+    """Returns every Semantics with one of these values in each of these fields."""
     combined: list[dict[str, Any]] = [
         dict(zip(values, each, strict=True)) for each in itertools.product(*values.values())
     ]
@@ -144,7 +143,7 @@ def combinations(values: Mapping[str, Sequence[Value]]) -> list[Semantics]:
 
 
 def _unusual(semantics: Semantics) -> int:
-    """In how many fields it departs from the default."""
+    """Returns the number of fields that differ from the default."""
     return sum(getattr(semantics, name) != getattr(Semantics(), name) for name in FIELDS)
 
 

@@ -168,7 +168,7 @@ def test_identify_names_the_presets_and_prints_the_evidence():
     assert result.exit_code == 0
     assert "Presets: onnx_half_pixel, torchvision_aligned, detectron2" in result.stdout
     assert "Semantics: offset=0.5, min_size=None" in result.stdout
-    assert "'ceil' alone fits" in squeezed(result.stdout)
+    assert "only 'ceil' fits" in squeezed(result.stdout)
     assert "seen: 3.75 2.625 4.125 1.688" in squeezed(result.stdout)
 
 

@@ -106,13 +106,13 @@ def test_the_evidence_of_a_field_says_what_each_value_would_answer_and_what_was_
             difference = np.abs(np.array(one.seen) - other)
             assert np.isnan(difference).any() or difference.max() > 0.05, "the values are too close to tell in noise"
         assert one.probe
-        assert one.reason == f"{one.value!r} alone fits"
+        assert one.reason == f"only {one.value!r} fits"
 
 
 def test_the_minimum_size_hides_empty_bins_and_the_evidence_says_so():
     one = evidence(identify(meaning(LEGACY)), "empty")
     assert one.verdict == "hidden"
-    assert one.reason == "no bin is ever without samples, because of the least size: all of 'zero', 'nan' fit"
+    assert one.reason == "no bin is without samples, because of the minimum size: all of 'zero', 'nan' fit"
     assert dict(one.expected) == {"zero": (1, 1), "nan": (1, 1)}
 
 
@@ -130,7 +130,7 @@ def test_a_length_that_no_preset_has_is_measured(fields):
     assert found.names == ()
     (field,) = fields
     assert getattr(found.semantics, field) == getattr(semantics, field)
-    assert evidence(found, field).reason == f"{fields[field]} alone fits, which none of the presets has"
+    assert evidence(found, field).reason == f"only {fields[field]} fits, a value that no preset has"
 
 
 def test_an_offset_of_the_image_is_told_from_one_of_the_map():
@@ -187,7 +187,7 @@ def test_a_runtime_that_refuses_the_node_fits_nothing_and_its_words_are_the_reas
     assert not found.fits
     assert (found.semantics, found.names, found.hidden) == (None, (), tuple(FIELDS))
     assert "Could not find an implementation for RoiAlign(22)" in evidence(found, "offset").reason
-    assert evidence(found, "border").reason == "not probed: where RoIs lie is not understood"
+    assert evidence(found, "border").reason == "not probed: the positions of RoIs are not known"
 
 
 def test_the_private_op_is_named_from_its_attributes():
@@ -320,17 +320,17 @@ def test_max_that_is_refused_leaves_max_rule_hidden_with_the_reason():
 def test_max_that_answers_the_average_is_not_taken_for_a_rule():
     found = identify(lambda X, r, i, attributes: meaning(ALIGNED)(X, r, i, replace(attributes, mode="avg")))
     assert found.hidden == ("max_rule", "max_start")
-    assert evidence(found, "max_rule").reason == "mode 'max' answers the average: it is not supported"
+    assert evidence(found, "max_rule").reason == "mode 'max' returns the average: it is not supported"
     assert found.fits
 
 
 @pytest.mark.parametrize(
     ("fn", "reason"),
     [
-        (lambda X, r, i, a: np.zeros((len(r), 3)), r"answers shape \(1, 3\) where \(1, 5, 2, 2\) was asked"),
+        (lambda X, r, i, a: np.zeros((len(r), 3)), r"returns shape \(1, 3\), not \(1, 5, 2, 2\)"),
         (lambda X, r, i, a: np.full((len(r), X.shape[1], a.output_height, a.output_width), np.nan), "no value fits"),
-        (lambda X, r, i, a: [[[["a"] * a.output_width] * a.output_height] * X.shape[1]] * len(r), "answers <U1 where"),
-        (lambda X, r, i, a: None, r"answers shape \(\) where"),
+        (lambda X, r, i, a: [[[["a"] * a.output_width] * a.output_height] * X.shape[1]] * len(r), "returns <U1, not"),
+        (lambda X, r, i, a: None, r"returns shape \(\), not"),
     ],
 )
 def test_an_answer_that_is_none_is_odd(fn, reason):
@@ -358,7 +358,7 @@ def test_answers_that_change_from_call_to_call_are_odd():
 
     one = evidence(identify(moody), "offset")
     assert one.verdict == "odd"
-    assert one.reason.startswith("answers the same call differently, by up to 0.")
+    assert one.reason.startswith("two equal calls return outputs that differ by up to 0.")
 
 
 def test_a_callable_that_writes_into_its_inputs_disturbs_nothing():
@@ -451,10 +451,10 @@ def test_recorded_evidence_names_the_call_and_counts_what_fits():
     one = evidence(found, "end_shift")
     case = next(case for case in recorded("mindspore_1") if one.probe.startswith(f"{case.name}: RoI "))
     assert np.isin(np.float64(one.seen), case.Y.astype(np.float64)) or np.isnan(one.seen[0])
-    assert "outputs that tell them apart fit 0.0, " in one.reason
+    assert "outputs that distinguish them fit 0.0, " in one.reason
     assert evidence(found, "max_rule").reason == "no call has mode 'max'"
     legacy = identify_recorded(recorded("paddle_legacy"))
-    assert evidence(legacy, "empty").reason.endswith("with a minimum size of 1 and ceil there never is one")
+    assert evidence(legacy, "empty").reason.endswith("with a minimum size of 1 and ceil no bin is empty")
     assert evidence(legacy, "border").reason == "no call has a sample exactly at -1 or at H (W)"
 
 
@@ -471,7 +471,7 @@ def test_an_answer_that_hangs_on_the_rounding_of_a_sample_strikes_out_nothing(mo
     one = evidence(found, "border")
     assert one.verdict == "hidden"
     assert one.reason == (
-        "no clear majority: 1 of the 2 outputs that tell them apart fit 'inclusive', 1 fit 'exclusive'"
+        "no clear majority: 1 of the 2 outputs that distinguish them fit 'inclusive', 1 fit 'exclusive'"
     )
     monkeypatch.setattr(recorded_module, "_steady", lambda call, semantics: np.ones((len(call.rois), 1, 1, 1), bool))
     assert evidence(identify_recorded(calls), "recorded calls").probe.startswith("on the cut: RoI ")
@@ -490,7 +490,7 @@ def test_recorded_answers_of_two_meanings_fit_none_and_the_first_that_does_not_f
     assert (found.fits, found.semantics, found.names) == (False, None, ())
     one = evidence(found, "recorded calls")
     assert one.verdict == "odd"
-    assert one.reason == (f"nothing that explains the calls before {mixed[5].name} explains this one"), (
+    assert one.reason == (f"no meaning that explains the calls before {mixed[5].name} explains this call"), (
         "the sixth is the first of the other meaning, and is inside the map"
     )
     assert one.seen != one.expected[0][1]
@@ -538,7 +538,7 @@ def test_two_fields_that_only_show_together_stay_hidden_and_rule_presets_out_tog
     calls = [call for call in recorded("torchvision_aligned") if call.attributes.sampling_ratio]
     found = identify_recorded([*calls, RecordedCall(X, rois, images, attributes, Y)])
     assert {"empty", "max_start"} <= set(found.hidden)
-    assert evidence(found, "empty").reason == "several of its values fit, each with another value of another field"
+    assert evidence(found, "empty").reason == "several values fit, each with another value of another field"
     assert (evidence(found, "empty").fitting, evidence(found, "max_start").fitting) == (("zero", "nan"), (None, 0.0))
     assert (found.semantics.empty, found.semantics.max_start) == ("zero", None)
     assert "torchvision_aligned" in found.names
