@@ -1,4 +1,4 @@
-"""Arrays of numbers: how far two answers of RoiAlign lie apart, and how far apart they may lie."""
+"""Comparing arrays: differences of RoiAlign's results, and the tolerances for them."""
 
 from __future__ import annotations
 
@@ -27,44 +27,44 @@ __all__ = [
 
 Array = npt.NDArray[Any]
 
-# The one table of tolerances: the largest difference of two answers that count as the same. In units of max|X| of the
-# call unless a line says otherwise: every value is a mean of products with weights <= 1, so errors grow with max|X|,
-# not with the answer, which may cancel.
+# The one table of tolerances: the largest difference of two results that count as equal. The unit is max|X| of the
+# call unless a comment names another: every value is a mean of products with weights <= 1, so errors grow with max|X|,
+# not with the result, in which terms may cancel.
 
-# Rounded once, a 16-bit answer is at most this far from the exact one, in units of the answer.
+# A 16-bit result that is rounded once differs from the exact one by at most this, in units of the result.
 UNIT_IN_THE_LAST_PLACE: Mapping[str, float] = MappingProxyType({"float16": 2.0**-10, "bfloat16": 2.0**-7})
 
-# Another implementation in the same type that sums in another order. Measured: 1.4e-7 over the 378 recorded calls of
-# torchvision, MindSpore and ONNX Runtime; the bar leaves room for other orders. float64 resolves 2^29 times as finely.
+# Another implementation in the same type that adds in another order. Measured: 1.4e-7 over the 378 recorded calls of
+# torchvision, MindSpore and ONNX Runtime; the tolerance allows for other orders. float64 is 2^29 times as precise.
 FLOAT32 = 2e-6
 FLOAT64 = 4e-15
 
-# An engine that is about to be timed. The bar must catch a wrong engine, not judge roundings: Paddle rounds positions
-# in another order and so is off by 2.5e-5 on fpn_mask_14x14_s2 (the others by 1.2e-7), features read in bfloat16 would
-# be by 4e-3.
+# An engine before it is timed. The tolerance must detect a wrong engine, not rounding: Paddle rounds positions in
+# another order and differs by 2.5e-5 on fpn_mask_14x14_s2 (the others by 1.2e-7); features read in bfloat16 would
+# differ by 4e-3.
 OTHER_ORDER: Mapping[str, float] = MappingProxyType({"float32": 1e-4, "float64": 2e-13, **UNIT_IN_THE_LAST_PLACE})
 
-# A recorded call against a Semantics. The farthest that any of the 905 recorded calls of six frameworks lies from its
-# own Semantics, ill-conditioned bins left out, is 3.3e-6; two Semantics differ by 1e-2 and more.
+# A recorded call and a Semantics. The largest difference of any of the 905 recorded calls of six frameworks from its
+# own Semantics, without ill-conditioned bins, is 3.3e-6; two Semantics differ by at least 1e-2.
 RECORDED = 1e-4
 
-# A whole model's answer against a framework's, in units of the answer's largest number (at least 1).
-# Frameworks' recorded answers differ by 1.6e-5 at most, two Semantics that can be told apart by 1e-2 and more.
+# A whole model's output and a framework's, in units of the output's largest number (at least 1).
+# Recorded outputs of frameworks differ by at most 1.6e-5, two distinguishable Semantics by at least 1e-2.
 FRAMEWORKS = 5e-5
 FRAMEWORKS_16_BIT = 2e-2
 
-# Lengths in pixels of up to 16 that a probe of `identify` reads, of features in [-1.5, 1): two values of a field read
-# at least 0.06 apart, while noise of 1e-5 in the answers moves no reading by more than 1e-4.
+# Lengths of up to 16 pixels that a probe of `identify` reads, from features in [-1.5, 1): the readings of two values of
+# a field differ by at least 0.06; noise of 1e-5 in the outputs changes a reading by at most 1e-4.
 LENGTHS = 2e-3
 
 
 def close(a: Array, b: Array, tolerance: float) -> Array:
-    """Elementwise: within tolerance, both NaN, or the same infinity.
+    """Returns elementwise whether two arrays are within tolerance, both NaN, or the same infinity.
 
     Args:
         a: numbers of any type.
-        b: as many.
-        tolerance: the largest absolute difference, itself included.
+        b: numbers of the same shape.
+        tolerance: the largest allowed absolute difference (inclusive).
     """
     return np.asarray(_differences(a, b) <= tolerance)
 

@@ -22,12 +22,12 @@ _MOST = 64
 
 
 class RoiAlignError(ValueError):
-    """An input, an attribute or a model that RoiAlign cannot answer; the text names it, the rule and what was given.
+    """An input, an attribute or a model is invalid; the message names it, the rule and the value.
 
     Attributes:
-        rule: the text without the node.
-        node: name of the node of the model that it happened in; None where it concerns no node.
-        subject: name of the one input or attribute that breaks the rule; empty where it is another thing, or several.
+        rule: the message without the node.
+        node: name of the node in the model; None if the error is not about a node.
+        subject: name of the one input or attribute that breaks the rule; empty if there is not exactly one.
     """
 
     def __init__(self, rule: str = "", *, node: str | None = None, subject: str = "") -> None:
@@ -37,38 +37,38 @@ class RoiAlignError(ValueError):
         self.subject = subject
 
     def in_node(self, name: str) -> RoiAlignError:
-        """The same error, saying which node of the model it happened in."""
+        """Returns the same error with the name of the node in the model."""
         return type(self)(self.rule, node=name, subject=self.subject)
 
     def about(self, name: str) -> RoiAlignError:
-        """The same error where its subject, with which its text begins, has another name."""
+        """Returns the same error with another name for its subject, with which its message begins."""
         return type(self)(name + self.rule.removeprefix(self.subject), subject=name)
 
 
 class ModelError(RoiAlignError):
-    """A model that nothing can be done with because of what is in it, not of what was asked for."""
+    """The content of a model is invalid; the arguments are not."""
 
 
 class UnreadableModelError(ModelError):
-    """What was given as a model is none: no such file, another format, damaged bytes, or a message without a graph."""
+    """The given model is not an ONNX model: no such file, another format, damaged bytes, or no graph."""
 
 
 class NativeLibraryError(RuntimeError):
-    """The compiled library is missing, cannot be loaded or lacks what was asked of it; the text says what to do."""
+    """The compiled library is missing, cannot be loaded or lacks a feature; the message says what to do."""
 
 
 class MissingPackageError(ModuleNotFoundError, NativeLibraryError):
-    """A package that is installed only where it is asked for; the text says by which command."""
+    """An optional package is not installed; the message has the command that installs it."""
 
 
 @contextlib.contextmanager
 def last_guard(done: str) -> Iterator[None]:
-    """Turns what nobody foresaw, of onnx or onnx-ir on a model that they cannot take, into a ModelError.
+    """Turns unforeseen exceptions of onnx or onnx-ir on an invalid model into a ModelError.
 
-    What can be foreseen is looked at before, by `onnx_roialign.onnx_model.soundness`.
+    `onnx_roialign.onnx_model.soundness` finds the foreseeable defects before.
 
     Args:
-        done: what is done to the model, as in "a model that can be read".
+        done: the participle in the message "model must be one that can be ...", such as "read".
     """
     try:
         yield
@@ -80,12 +80,12 @@ def last_guard(done: str) -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """An exception's text in one line, every run of white space one blank; its type's name where it is empty."""
+    """Returns an exception's message in one line, with single blanks; the type's name if the message is empty."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def shown(value: object) -> str:
-    """Returns a value as messages show it: in one line, cut where it is long; of whatever type it is."""
+    """Returns a value of any type as messages show it: in one line, truncated if it is long."""
     try:
         if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
             return f"{float(value):.9g}"

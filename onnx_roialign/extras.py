@@ -1,4 +1,4 @@
-"""Packages that pip does not install with this one: where one is missing, one line says what to install."""
+"""Optional packages: if one is missing, an error of one line says what to install."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from onnx_roialign.errors import MissingPackageError
 
 __all__ = ["imported_for"]
 
-# Top-level module -> what brings it. Every build of onnxruntime is named: the wrong one would replace the user's.
+# Top-level module -> command that installs it. All builds of onnxruntime are listed: a second build replaces the first.
 _BROUGHT_BY = MappingProxyType(
     {
         "onnxruntime": (
@@ -28,13 +28,13 @@ _BROUGHT_BY = MappingProxyType(
 
 @contextlib.contextmanager
 def imported_for(what: str) -> Iterator[None]:
-    """Around imports, of which any may need a package that is not installed.
+    """Context manager around imports that may need an optional package.
 
     Args:
-        what: needs them; the error begins with it.
+        what: the function or command that needs the imports; the message begins with it.
 
     Raises:
-        MissingPackageError: such a package is missing; the text says what to install.
+        MissingPackageError: an optional package is not installed; the message says what to install.
     """
     try:
         yield

@@ -1,1 +1,1 @@
-"""What RoiAlign means, in NumPy alone: semantics, geometry, attributes, checks, the reference."""
+"""The definition of RoiAlign in NumPy alone: semantics, geometry, attributes, checks, the reference."""

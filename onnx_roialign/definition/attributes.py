@@ -1,6 +1,6 @@
-"""A call's attributes, and how many threads it may use: checked when they are made.
+"""The attributes of a call, checked when they are created, and the check of the number of threads.
 
-`checks` has the order of all checks.
+`checks` documents the order of all checks.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [
     "check_threads",
 ]
 
-# The bounds of kernels/checks.cpp, which says why.
+# The limits of kernels/checks.cpp, which has the reasons.
 MAX_OUTPUT_SIZE = 32768
 MAX_SAMPLING_RATIO = 16384
 MAX_SAMPLES = 1 << 20
@@ -35,19 +35,19 @@ MAX_THREADS = 1024
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """The attributes of ONNX's RoiAlign, with Semantics in the place of coordinate_transformation_mode.
+    """The attributes of ONNX's RoiAlign, with Semantics instead of coordinate_transformation_mode.
 
     Attributes:
-        output_height: bins along y, 1 to 32768.
-        output_width: bins along x, 1 to 32768.
-        sampling_ratio: samples per bin and axis, 0 to 16384; 0: adaptive, as many as the bin is pixels long. Along an
-            axis of all bins together at most 2^20.
+        output_height: number of bins along y, 1 to 32768.
+        output_width: number of bins along x, 1 to 32768.
+        sampling_ratio: samples per bin and axis, 0 to 16384; 0: adaptive, the bin's length in pixels, rounded up (see
+            `Semantics.adaptive`). At most 2^20 samples along an axis over all bins.
         spatial_scale: pixels of the feature map per pixel of the image; finite and > 0.
-        mode: ``"avg"`` or ``"max"`` of the samples.
-        semantics: how coordinates, grids and borders are read.
+        mode: pooling of the samples, ``"avg"`` or ``"max"``.
+        semantics: the meaning of coordinates, grids and borders.
 
     Raises:
-        RoiAlignError: an attribute is of the wrong type or out of its range.
+        RoiAlignError: an attribute has the wrong type or is out of range.
     """
 
     output_height: int = 1
@@ -79,14 +79,14 @@ class Attributes:
             raise RoiAlignError(f"semantics must be a Semantics, got {_kind(self.semantics)}")
 
     def plain(self) -> dict[str, Any]:
-        """The attributes by name, those that ONNX's RoiAlign has too: all but the semantics."""
+        """Returns the attributes that ONNX's RoiAlign has too, by name: all except the semantics."""
         return {name: getattr(self, name) for name in PLAIN}
 
     def check_in(self, dtype: np.dtype[Any]) -> None:
-        """Checks the numbers in the type in which the coordinates of feature maps of type dtype are computed.
+        """Checks the numbers after rounding to the coordinate type of feature maps of type dtype.
 
         Raises:
-            RoiAlignError: one is not finite there, or the spatial_scale not > 0.
+            RoiAlignError: a number is not finite in that type, or the spatial_scale is not > 0.
         """
         real = coordinate_type(dtype)
         with np.errstate(over="ignore", under="ignore"):
@@ -101,8 +101,8 @@ class Attributes:
             )
 
 
-# The attributes that ONNX's RoiAlign has too: all but the semantics.
-PLAIN = tuple(one.name for one in fields(Attributes) if one.name != "semantics")
+# The attributes that ONNX's RoiAlign has too: all except the semantics.
+PLAIN = tuple(attribute.name for attribute in fields(Attributes) if attribute.name != "semantics")
 
 
 def _integer(name: str, value: object) -> int:
@@ -129,10 +129,10 @@ def _kind(value: object) -> str:
 
 
 def check_threads(threads: object) -> int:
-    """Returns how many threads to use; 0: one per core that this process may run on.
+    """Returns the number of threads to use; 0: one per core that this process may run on.
 
     Raises:
-        RoiAlignError: it is neither None, which means 0, nor an integer in [0, MAX_THREADS].
+        RoiAlignError: threads is neither None (which means 0) nor an integer in [0, MAX_THREADS].
     """
     number = 0 if threads is None else _integer("threads", threads)
     if not 0 <= number <= MAX_THREADS:

@@ -1,8 +1,8 @@
-"""The door: a call's arrays, checked before anything computes.
+"""Checks the arrays of a call before anything is computed.
 
-The checks are made in one order, here and in kernels/checks.cpp, so that of two faults the same one is named: the
+The order of the checks is the same here and in kernels/checks.cpp, so that both report the same one of two errors: the
 fields of Semantics; the attributes in the order of their fields (`attributes`); threads; types and shapes; the numbers
-in the type in which coordinates are computed; sizes; batch_indices; coordinates, row by row.
+in the coordinate type; sizes; batch_indices; coordinates, row by row.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
     "place",
 ]
 
-# The bounds of kernels/checks.cpp, which says why.
+# The limits of kernels/checks.cpp, which has the reasons.
 MAX_MAP_SIZE = 1 << 22
 _MAX_INT64 = 2**63 - 1
 _MAX_ELEMENTS = _MAX_INT64 // 8
@@ -47,21 +47,21 @@ def check_arrays(X: Array, rois: Array, batch_indices: Array, attributes: Attrib
         X: (N, C, H, W) feature maps, float32, float64, float16 or bfloat16.
         rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image, of any of these types.
         batch_indices: (num_rois,) image of each RoI, int64.
-        attributes: the call's attributes, for their spatial_scale.
+        attributes: the attributes of the call.
 
     Raises:
-        RoiAlignError: the text names the input, the rule and what was given.
+        RoiAlignError: an input is invalid; the message names it, the rule and the value.
     """
     check_signature(*map(Given.of, (X, rois, batch_indices)), rois_types=TYPES)
     check_values(X, rois, batch_indices, attributes)
 
 
 class Given(NamedTuple):
-    """What is known of an input before its values are: of an array all of it, of a model's value perhaps nothing.
+    """The known type and shape of an input: complete for an array, perhaps incomplete for a value of a model.
 
     Attributes:
         dtype: NumPy's name of the type; None: not known.
-        shape: sizes, or names of sizes, None where one is not known; None: not even the rank is known.
+        shape: for each dimension its size, its name, or None if it is not known; None: the rank is not known.
     """
 
     dtype: str | None
@@ -69,11 +69,11 @@ class Given(NamedTuple):
 
     @classmethod
     def of(cls, array: Array) -> Given:
-        """All of it."""
+        """Returns the type and shape of an array."""
         return cls(str(array.dtype), array.shape)
 
     def shape_text(self) -> str:
-        """As NumPy prints a shape; ``?`` where a size is not known."""
+        """Returns the shape as NumPy prints it, with ``?`` for unknown sizes."""
         sizes = ["?" if size is None else str(size) for size in self.shape or ()]
         return f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
 
@@ -86,17 +86,17 @@ def check_signature(
     types: tuple[str, ...] = TYPES,
     rois_types: tuple[str, ...] | None = None,
 ) -> None:
-    """Checks what is known of the types and shapes of one call; what is not known is taken for right.
+    """Checks the known types and shapes of one call; unknown ones pass.
 
     Args:
         X: (N, C, H, W), one of types.
         rois: (num_rois, 4), one of rois_types.
         batch_indices: (num_rois,), int64.
         types: names of the types that X may have.
-        rois_types: names of the types that rois may have; None: that of X, as in ONNX's RoiAlign.
+        rois_types: names of the types that rois may have; None: only X's type, as in ONNX's RoiAlign.
 
     Raises:
-        RoiAlignError: the text names the input, the rule and what was given.
+        RoiAlignError: an input is invalid; the message names it, the rule and the value.
     """
     if X.shape is not None and len(X.shape) != 4:
         raise RoiAlignError(f"X must have rank 4 (N, C, H, W), got shape {X.shape_text()}", subject="X")
@@ -121,25 +121,25 @@ def check_signature(
 
 
 def check_scalar(name: str, value: Given) -> None:
-    """Checks an input of one element.
+    """Checks the shape of an input of one element.
 
     Raises:
-        RoiAlignError: it is known to have another shape than () or (1,).
+        RoiAlignError: the known shape is neither () nor (1,).
     """
     if value.shape is not None and (len(value.shape) > 1 or any(isinstance(n, int) and n != 1 for n in value.shape)):
         raise RoiAlignError(f"{name} must be a scalar, got shape {value.shape_text()}", subject=name)
 
 
 def choice(names: tuple[str, ...]) -> str:
-    """Names as messages list them: "a, b or c"."""
+    """Returns names as messages list them: "a, b or c"."""
     return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def check_values(X: Array, rois: Array, batch_indices: Array, attributes: Attributes) -> None:
-    """Checks the values of arrays that `check_signature` let pass, X for its shape only.
+    """Checks the values of arrays that passed `check_signature`; of X only the shape.
 
     Raises:
-        RoiAlignError: the text names the input, the rule, the value and its place.
+        RoiAlignError: a value is invalid; the message names the input, the rule, the value and its position.
     """
     check_sizes(X, len(rois), attributes)
     images = len(X)
@@ -147,16 +147,16 @@ def check_values(X: Array, rois: Array, batch_indices: Array, attributes: Attrib
     if wrong.size:
         row = wrong[0]
         raise RoiAlignError(f"batch_indices must be in [0, {images}), got {batch_indices[row]} at row {row}")
-    with np.errstate(over="ignore"):  # a float64 that float32 has no number for is named below
+    with np.errstate(over="ignore"):  # a float64 too large for float32 is reported below
         corners = rois.astype(coordinate_type(X.dtype))
     _check_coordinates(corners, attributes)
 
 
 def check_sizes(X: Array, num_rois: int, attributes: Attributes) -> None:
-    """Checks what takes no time: the attributes' numbers in X's type, and that sizes can be addressed and pooled.
+    """Checks the attributes' numbers in X's coordinate type, and that the sizes can be addressed.
 
     Raises:
-        RoiAlignError: the text names what breaks which rule.
+        RoiAlignError: a number or a size is invalid; the message names it and the rule.
     """
     attributes.check_in(X.dtype)
     shape = images, channels, height, width = X.shape
@@ -198,15 +198,15 @@ def _check_coordinates(corners: Array, attributes: Attributes) -> None:
 
 
 def place(rois: Array, row: int, column: int) -> str:
-    """A coordinate and where it stands, as messages show it."""
+    """Returns a coordinate and its position, as messages show them."""
     return f"{float(rois[row, column]):.9g} at row {row}, column {column} ({_COLUMNS[column]})"
 
 
 def new_output(X: Array, num_rois: int, attributes: Attributes) -> Array:
-    """Returns an array for the answer, (num_rois, C, output_height, output_width), of X's type.
+    """Returns an uninitialised output array, (num_rois, C, output_height, output_width), of X's type.
 
     Raises:
-        RoiAlignError: there is no memory for it.
+        RoiAlignError: there is not enough memory.
     """
     with enough_memory(
         f"rois must leave an output that fits into memory, got {num_rois} rois of {X.shape[1]} channels"
@@ -216,7 +216,7 @@ def new_output(X: Array, num_rois: int, attributes: Attributes) -> Array:
 
 @contextlib.contextmanager
 def enough_memory(problem: str) -> Iterator[None]:
-    """Raises RoiAlignError(problem) where memory runs out inside."""
+    """Context manager that turns a MemoryError into RoiAlignError(problem)."""
     try:
         yield
     except MemoryError:

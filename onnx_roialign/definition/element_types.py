@@ -1,4 +1,4 @@
-"""The one table of element types: of features, of boxes, and of quantized features."""
+"""The one table of element types: for features, boxes and quantized features."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ __all__ = ["FLOATS", "QUANTIZED", "TYPES", "ElementType", "coordinate_type", "el
 
 
 class ElementType(NamedTuple):
-    """A type of the elements of an array.
+    """An element type of arrays.
 
     Attributes:
-        name: NumPy's.
-        number: TensorProto.DataType's, which kernels/c/onnx_roialign.h takes too.
-        onnx_name: in ONNX's schemas, as in ``tensor(float)``.
-        bits: of an element.
+        name: NumPy's name.
+        number: value of TensorProto.DataType, also used by kernels/c/onnx_roialign.h.
+        onnx_name: name in ONNX's schemas, as in ``tensor(float)``.
+        bits: size of an element.
     """
 
     name: str
@@ -26,18 +26,18 @@ class ElementType(NamedTuple):
 
     @property
     def tensor(self) -> str:
-        """A tensor of this type, in ONNX's schemas."""
+        """The name of a tensor of this type in ONNX's schemas."""
         return f"tensor({self.onnx_name})"
 
 
-# Of features, and of rois where an op takes rois of a type of their own.
+# Types of features, and of rois where an operator accepts another type for rois.
 FLOATS = (
     ElementType("float32", 1, "float", 32),
     ElementType("float64", 11, "double", 64),
     ElementType("float16", 10, "float16", 16),
     ElementType("bfloat16", 16, "bfloat16", 16),
 )
-# Of quantized features: torchvision's quint8, qint8 and qint32.
+# Types of quantized features: torchvision's quint8, qint8 and qint32.
 QUANTIZED = (
     ElementType("uint8", 2, "uint8", 8),
     ElementType("int8", 3, "int8", 8),
@@ -45,17 +45,18 @@ QUANTIZED = (
 )
 
 # The names of FLOATS.
-TYPES = tuple(one.name for one in FLOATS)
+TYPES = tuple(kind.name for kind in FLOATS)
 
 
 def element_type(dtype: np.dtype[Any]) -> ElementType:
-    """The row of a type that is in the table."""
-    return next(one for one in (*FLOATS, *QUANTIZED) if one.name == dtype.name)
+    """Returns the row of a type in the table."""
+    return next(kind for kind in (*FLOATS, *QUANTIZED) if kind.name == dtype.name)
 
 
 def coordinate_type(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
-    """The type in which coordinates and sums of X's type are computed: 16-bit types are too coarse for either.
+    """Returns the type in which coordinates and sums are computed for features of this type.
 
-    Coordinates of another type are rounded to it, once, before anything else is done with them.
+    16-bit types are too coarse for both. Coordinates of another type are rounded to this type once, before any other
+    operation.
     """
     return np.float64 if dtype == np.float64 else np.float32

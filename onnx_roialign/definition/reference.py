@@ -1,19 +1,19 @@
-"""RoiAlign in NumPy: the definition that everything else here is measured against, written to be read.
+"""RoiAlign in NumPy: the readable definition that all other implementations here are compared with.
 
-RoiAlign cuts each RoI of a feature map into ``output_height x output_width`` bins, samples each bin on a regular grid
-by bilinear interpolation, and answers the mean or the maximum of each bin's samples (He et al., "Mask R-CNN", 2017,
-section 3; ONNX operator RoiAlign-16). `geometry` says where the samples lie; here features meet weights.
+RoiAlign divides each RoI of a feature map into ``output_height x output_width`` bins, samples each bin on a regular
+grid by bilinear interpolation, and returns the mean or the maximum of each bin's samples (He et al., "Mask R-CNN",
+2017, section 3; ONNX operator RoiAlign-16). `geometry` computes positions and weights; this module applies them.
 
-All three pooling rules read as "weigh the pixels of each bin, then fold them together, first along y, then along x":
+All three pooling rules weigh the pixels of each bin and then reduce them, first along y, then along x:
 
     mean              sum_y sum_x  wy * wx * X[y, x]           Y = Wy @ X @ Wx.T with banded matrices
     max over corners  max_y max_x  wy * wx * X[y, x]           as the weights are >= 0, wx moves out of the max over y
     max over samples  max over samples of the interpolation    interpolates along both axes before it folds
 
-Matrices would multiply every pixel of the map, most of them by zero, and 0 * NaN is NaN: so each bin gathers the pixels
-that its own samples touch, and no others, a bounded piece at a time (`pieces`). The two neighbours of a sample are
-touched even where one has weight 0. All three rules are of finite pixels; where a bin touches others, the order in
-which they meet decides: see `special`.
+Matrix products would multiply every pixel of the map, mostly by zero, and 0 * NaN is NaN. So each bin gathers only the
+pixels that its own samples touch, in pieces of bounded size (`pieces`). Both neighbours of a sample are touched, even
+if one has weight 0. These rules hold for finite pixels; for infinite and NaN pixels the order of operations matters:
+see `special`.
 """
 
 from __future__ import annotations
@@ -48,12 +48,20 @@ __all__ = ["roi_align"]
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """One way of pooling: what a bin reads, how J weighted pixels become one value, how a bin's values become one."""
+    """One pooling rule.
+
+    Attributes:
+        taps: returns the pixels that each bin reads, with their weights.
+        join: combines J weighted pixels into one value.
+        fold: reduces the values of a bin to one.
+        start: neutral element of fold.
+        interpolates_first: whether both axes are interpolated before fold reduces the first.
+    """
 
     taps: Callable[[Samples], Taps]
     join: np.ufunc
     fold: np.ufunc
-    start: float  # changes nothing that is folded with it
+    start: float
     interpolates_first: bool = False
 
 
@@ -69,28 +77,28 @@ _MAX: Mapping[str, _Rule] = MappingProxyType(
 def roi_align(X: Array, rois: Array, batch_indices: Array, attributes: Attributes) -> Array:
     """Pools every RoI.
 
+    Apart from X, Y and the coordinates, it uses less than 128 MB for any sizes; its time is proportional to the number
+    of pixels that bins touch.
+
     Args:
         X: (N, C, H, W) feature maps, float32, float64, float16 or bfloat16. 16-bit types are computed in float32 and
             rounded once.
         rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image, of any of these types.
         batch_indices: (num_rois,) image of each RoI, int64.
-        attributes: everything else.
+        attributes: sizes, sampling ratio, scale, mode and semantics.
 
     Returns:
         (num_rois, C, output_height, output_width), of X's type.
 
-    Beside X, Y and the coordinates it needs less than 128 MB, whatever the sizes, and time in proportion to the pixels
-    that bins touch.
-
     Raises:
-        RoiAlignError: an input is not as described; the text says which and why.
+        RoiAlignError: an input is invalid; the message names it and the rule.
     """
     check_arrays(X, rois, batch_indices, attributes)
     Y = new_output(X, len(rois), attributes)
     if Y.size == 0:
         return Y
-    # Where features are infinite or NaN, the answers are: that is no reason for a warning. Nor is it that the position
-    # of a sample 1e20 pixels away overflows: it lies outside the map either way.
+    # No warnings: infinite or NaN features give infinite or NaN results, and the position of a sample 1e20 pixels away
+    # may overflow, which leaves it outside the map.
     with np.errstate(all="ignore"):
         for block in _blocks(X, len(rois), attributes):
             corners = rois[block].astype(coordinate_type(X.dtype))
@@ -102,7 +110,7 @@ def roi_align(X: Array, rois: Array, batch_indices: Array, attributes: Attribute
 
 
 def _blocks(X: Array, num_rois: int, attributes: Attributes) -> Iterator[slice]:
-    """Cuts the RoIs so that geometry's arrays stay small; adaptive samples are at least half a pixel apart."""
+    """Yields blocks of RoIs so small that geometry's arrays stay small; adaptive samples are >= 0.5 pixels apart."""
     bins = max(attributes.output_height, attributes.output_width)
     samples = bins * attributes.sampling_ratio if attributes.sampling_ratio else 2 * (max(X.shape[2:]) + bins)
     size = rois_at_once(samples)
@@ -114,7 +122,7 @@ def _rule(attributes: Attributes) -> _Rule:
 
 
 def _pool(features: Array, y: Axis, x: Axis, attributes: Attributes, out: Array) -> None:
-    """One RoI: (C, H, W) features of its image -> (C, output_height, output_width), rounded to the type of out."""
+    """Pools one RoI of (C, H, W) features into out, (C, output_height, output_width), rounded to its type."""
     if y.count <= 0 or x.count <= 0:
         out[...] = _without_samples(y, x, attributes)
         return
@@ -125,14 +133,14 @@ def _pool(features: Array, y: Axis, x: Axis, attributes: Attributes, out: Array)
 
 
 def _pool_part(features: Array, y: Axis, x: Axis, attributes: Attributes) -> Array:
-    """Some channels and rows of bins of a RoI, in the coordinate type."""
+    """Pools some channels and rows of bins of a RoI, in the coordinate type."""
     rule, real = _rule(attributes), y.ranges.grid.start.dtype
     pooled = np.full((len(features), len(y.complete), len(x.complete)), rule.start, real)
     finite = True
     for rows, columns in piece_pairs(y, x, rule.taps):
         finite &= _add(features, rows, columns, rule, pooled)
     if attributes.mode == "max":
-        # A sample outside the map has the value 0, and takes part in the maximum.
+        # A sample outside the map has the value 0 and counts in the maximum.
         partial = ~(y.complete[:, None] & x.complete)
         pooled[:, partial] = np.maximum(pooled[:, partial], 0)
         if attributes.semantics.max_start is not None:
@@ -143,17 +151,17 @@ def _pool_part(features: Array, y: Axis, x: Axis, attributes: Attributes) -> Arr
 
 
 def _without_samples(y: Axis, x: Axis, attributes: Attributes) -> float:
-    """What every bin of a RoI is whose grid has no sample along an axis."""
+    """Returns the value of every bin of a RoI whose grid has no sample along an axis."""
     semantics = attributes.semantics
     if attributes.mode == "max" and semantics.max_start is not None:
         return semantics.max_start
-    # The mean divides by the product of the counts as it stands: two negative counts make a positive one.
+    # The mean divides by the product of the counts: two negative counts give a positive product.
     return math.nan if semantics.empty == "nan" and (y.count == 0 or x.count == 0) else 0.0
 
 
 def _add(features: Array, y: Piece, x: Piece, rule: _Rule, pooled: Array) -> bool:
-    """Folds one piece into what is pooled of the others; returns whether all features that it touches are finite."""
-    # Columns are cut out before rows are gathered: a RoI is seldom as wide as its map, nor its samples far apart.
+    """Folds one piece into the result so far; returns whether all features that it touches are finite."""
+    # Select columns before gathering rows: a RoI is rarely as wide as its map, and its samples are rarely far apart.
     left, right = int(x.pixel.min()), int(x.pixel.max()) + 1
     columns: slice | Array
     if right - left <= 4 * x.pixel.size:
@@ -172,14 +180,14 @@ def _add(features: Array, y: Piece, x: Piece, rule: _Rule, pooled: Array) -> boo
 
 
 def _gather(features: Array, rows: Array, columns: slice | Array) -> Array:
-    """(C, rows, columns) of (C, H, W)."""
+    """Returns (C, rows, columns) of (C, H, W)."""
     if isinstance(columns, slice):
         return features[:, :, columns][:, rows]
     return features[:, rows[:, None], columns]
 
 
 def _fold(gathered: list[Array], y: Piece, x: Piece, rule: _Rule) -> Array:
-    """The bins of a piece, of some channels: J times (C, T, columns) features -> (C, B, B')."""
+    """Reduces J arrays of (C, T, columns) features to the (C, B, B') bins of a piece."""
     rows = _weigh(gathered, y.weight[:, :, None], rule)
     if not rule.interpolates_first:
         rows = rule.fold.reduceat(rows, y.starts, axis=1)
@@ -190,5 +198,5 @@ def _fold(gathered: list[Array], y: Piece, x: Piece, rule: _Rule) -> Array:
 
 
 def _weigh(values: list[Array], weights: Array, rule: _Rule) -> Array:
-    """Joins the J weighted pixels that make one value; the weights' type is that of the result."""
+    """Combines J weighted pixels into one value; the result has the type of the weights."""
     return reduce(rule.join, (value * weight for value, weight in zip(values, weights, strict=True)))

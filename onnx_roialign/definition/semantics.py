@@ -1,4 +1,4 @@
-"""Semantics: everything in which RoIAligns differ, and what each framework means by its own."""
+"""Semantics: all differences between implementations of RoiAlign, and the presets of frameworks and runtimes."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from onnx_roialign.errors import RoiAlignError, shown
 
 __all__ = ["CHOICES", "FIELDS", "NUMBERS", "PRESETS", "Semantics", "from_onnx", "resolve"]
 
-# RoiAlign entered ONNX in opset 10; opset 16 added coordinate_transformation_mode and moved the default half a pixel.
+# RoiAlign exists since opset 10. Opset 16 added coordinate_transformation_mode and made half_pixel the default.
 FIRST_OPSET = 10
 HALF_PIXEL_OPSET = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Semantics:
-    """One meaning of RoiAlign. Two RoIAligns that agree in these fields give the same answers.
+    """One meaning of RoiAlign. Implementations with equal fields compute equal results.
 
     Attributes:
-        offset: pixels of the feature map subtracted from every scaled coordinate; 0.5 puts pixel centres at whole
-            numbers (ONNX: ``half_pixel``; torchvision, Detectron2: ``aligned=True``).
+        offset: pixels of the feature map subtracted from every scaled coordinate; 0.5 places pixel centres at integers
+            (ONNX: ``half_pixel``; torchvision, Detectron2: ``aligned=True``).
         min_size: lower bound on the width and height of the scaled RoI, in pixels of the feature map; None: no bound.
         start_shift: pixels of the image added to x1 and y1 before scaling (OpenVINO's own ``half_pixel``: 0.5).
         end_shift: pixels of the image added to x2 and y2 before scaling (MindSpore's ``roi_end_mode=1``: 1).
-        adaptive: how ``roi_size / output_size`` becomes a number of samples per bin where sampling_ratio is 0.
-        empty: the answer of a bin that has no sample at all, because the adaptive grid came out as 0.
-        max_rule: what mode ``max`` takes the maximum over: the four weighted neighbours of every sample (``corners``,
-            as ONNX's reference and ONNX Runtime do), or the interpolated samples (``samples``).
-        max_start: what the maximum of every bin starts from, so that no bin is less (OpenVINO: 0, mmcv: -10000); a bin
-            without samples is this number then. None: from the bin's first sample.
-        border: whether a sample exactly at -1 or at H (W) still counts.
+        adaptive: rounding of ``roi_size / output_size`` to the number of samples per bin where sampling_ratio is 0.
+        empty: value of a bin without samples (the adaptive grid is 0).
+        max_rule: the values over which mode ``max`` takes the maximum: the four weighted neighbours of every sample
+            (``corners``, as in ONNX's reference and ONNX Runtime) or the interpolated samples (``samples``).
+        max_start: initial value of the maximum, so that no bin is less (OpenVINO: 0, mmcv: -10000); it is also the
+            value of a bin without samples. None: the maximum starts from the bin's first sample.
+        border: whether a sample exactly at -1 or at H (W) counts.
 
     Raises:
-        RoiAlignError: a field has a value that it cannot have.
+        RoiAlignError: a field has an invalid value.
     """
 
     offset: float = 0.5
@@ -70,7 +70,7 @@ def _finite(name: str, value: object) -> float:
     raise RoiAlignError(f"{name} must be a finite number, got {shown(value)}")
 
 
-# The fields that take one of a few texts, with those texts, the default first; all fields; and those that are numbers.
+# The fields that are texts, with their possible values, the default first; all fields; the fields that are numbers.
 CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {name: get_args(kind) for name, kind in get_type_hints(Semantics).items() if get_origin(kind) is Literal}
 )
@@ -80,7 +80,7 @@ _OPTIONAL = tuple(field.name for field in fields(Semantics) if field.default is 
 
 
 def _legacy_and_aligned(**fields: Any) -> tuple[Semantics, Semantics]:
-    """The pair that most frameworks offer: first as Mask R-CNN's code had it, then with half a pixel taken off."""
+    """Returns the two meanings that most frameworks offer: Mask R-CNN's original one, and the half-pixel offset."""
     return Semantics(offset=0.0, min_size=1.0, **fields), Semantics(offset=0.5, min_size=None, **fields)
 
 
@@ -90,7 +90,7 @@ _LEGACY_MMCV, _ALIGNED_MMCV = _legacy_and_aligned(max_rule="samples", max_start=
 _LEGACY_OPENVINO, _ALIGNED_OPENVINO = _legacy_and_aligned(empty="nan", max_rule="samples", max_start=0.0)
 _LEGACY_TVM = Semantics(offset=0.0, min_size=1.0, max_rule="samples")
 
-# Checked against recorded answers of the real thing (tests/data/golden); detectron2, mmcv_* and mindspore_half_pixel
+# Tested against recorded outputs of the frameworks (tests/data/golden); detectron2, mmcv_* and mindspore_half_pixel
 # against vectors that those projects publish (tests/definition/test_published.py).
 PRESETS: Mapping[str, Semantics] = MappingProxyType(
     {
@@ -103,8 +103,8 @@ PRESETS: Mapping[str, Semantics] = MappingProxyType(
         "paddle_aligned": _ALIGNED_NAN,
         "mindspore_0": Semantics(offset=0.0, min_size=1.0, adaptive="floor", empty="nan"),
         "mindspore_1": Semantics(offset=0.0, end_shift=1.0, adaptive="floor", empty="nan"),
-        # What MindSpore's test of its GPU kernel expects where it gives no roi_end_mode; the fields that it cannot show
-        # are ONNX's.
+        # The meaning that MindSpore's test of its GPU kernel expects without roi_end_mode; the fields that the test
+        # does not show are ONNX's.
         "mindspore_half_pixel": Semantics(offset=0.5, border="exclusive"),
         "openvino_asymmetric": _LEGACY_OPENVINO,
         # OpenVINO's half_pixel_for_nn is ONNX's half_pixel; its own half_pixel is (x + 0.5) * spatial_scale - 0.5.
@@ -112,8 +112,8 @@ PRESETS: Mapping[str, Semantics] = MappingProxyType(
         "openvino_half_pixel": replace(_ALIGNED_OPENVINO, start_shift=0.5, end_shift=0.5),
         "mmcv_legacy": _LEGACY_MMCV,
         "mmcv_aligned": _ALIGNED_MMCV,
-        # TVM's aligned=True has no minimum size, and takes no half pixel off either. A bin without samples it does not
-        # write: what was in the memory stays.
+        # TVM's aligned=True has no minimum size, but no half-pixel offset either. TVM does not write bins without
+        # samples: they keep the previous content of the memory.
         "tvm_legacy": _LEGACY_TVM,
         "tvm_aligned": replace(_LEGACY_TVM, min_size=None),
     }
@@ -121,7 +121,7 @@ PRESETS: Mapping[str, Semantics] = MappingProxyType(
 
 
 def resolve(semantics: Semantics | str) -> Semantics:
-    """The Semantics itself, or the preset of that name.
+    """Returns the Semantics itself, or the preset of that name.
 
     Raises:
         RoiAlignError: there is no preset of that name.
@@ -135,14 +135,14 @@ def resolve(semantics: Semantics | str) -> Semantics:
 
 
 def from_onnx(opset: int, coordinate_transformation_mode: str | None) -> Semantics:
-    """What a RoiAlign node means: without the attribute it depends on the opset of its model.
+    """Returns the meaning of an ONNX RoiAlign node; without the attribute, it depends on the model's opset.
 
     Args:
         opset: version of ONNX's own operator set that the model imports.
-        coordinate_transformation_mode: the node's attribute; None where the node does not have it.
+        coordinate_transformation_mode: the node's attribute; None if the node does not have it.
 
     Raises:
-        RoiAlignError: an opset before RoiAlign, or a mode that ONNX does not have.
+        RoiAlignError: the opset is older than RoiAlign, or ONNX does not have the mode.
     """
     if opset < FIRST_OPSET:
         raise RoiAlignError(f"opset must be at least {FIRST_OPSET} for RoiAlign, got {opset}")

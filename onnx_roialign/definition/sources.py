@@ -1,4 +1,4 @@
-"""The one place where a text that names a framework's call, such as "paddle:aligned=True", becomes its Semantics."""
+"""Parses the name of a framework's call, such as "paddle:aligned=True", into its Semantics."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["parse"]
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A framework's call: its one argument that changes the meaning, that argument's default, and the presets.
+    """A framework's call, its one argument that changes the meaning, and the presets.
 
     Attributes:
-        argument: the argument's name.
-        default: its value where the call does not give it, as the framework has it.
-        presets: value as written -> name of a preset.
+        argument: name of the argument.
+        default: the framework's default of the argument.
+        presets: value as written -> name of the preset.
     """
 
     argument: str
@@ -33,8 +33,8 @@ def _aligned(legacy: str, aligned: str, default: str) -> _Call:
 
 
 # The defaults are those of torchvision 0.29, Paddle 3.3, MindSpore 2.10, OpenVINO 2026.4 and TVM 0.27, which a test
-# asks where they are installed, and of Detectron2 0.6 and mmcv 2 by their sources (detectron2/layers/roi_align.py,
-# mmcv/ops/roi_align.py).
+# checks where they are installed, and of Detectron2 0.6 and mmcv 2, read from their sources
+# (detectron2/layers/roi_align.py, mmcv/ops/roi_align.py).
 _CALLS: Mapping[str, _Call] = MappingProxyType(
     {
         "torchvision": _aligned("torchvision_legacy", "torchvision_aligned", "False"),
@@ -53,16 +53,20 @@ _CALLS: Mapping[str, _Call] = MappingProxyType(
 
 
 def parse(source: str | Semantics) -> Semantics:
-    """What the framework call that a source names means.
+    """Returns the Semantics of the framework call that a source names.
 
-    A source is ``"FRAMEWORK"``, with the default of that framework's own call, or ``"FRAMEWORK:ARGUMENT=VALUE"``:
-    ``torchvision`` and ``tvm`` (aligned=False), ``detectron2``, ``mmcv`` and ``paddle`` (aligned=True), ``mindspore``
-    (roi_end_mode=1), ``openvino`` (aligned_mode=asymmetric); or ``"onnx:OPSET"``, as a RoiAlign without
-    coordinate_transformation_mode means at that opset, or with it, ``"onnx:16,output_half_pixel"``; or the name of a
-    preset; or a Semantics, which comes back as it is.
+    Args:
+        source: one of
+            ``"FRAMEWORK"``, with that framework's default: ``torchvision`` and ``tvm`` (aligned=False), ``detectron2``,
+            ``mmcv`` and ``paddle`` (aligned=True), ``mindspore`` (roi_end_mode=1), ``openvino``
+            (aligned_mode=asymmetric);
+            ``"FRAMEWORK:ARGUMENT=VALUE"``, such as ``"paddle:aligned=False"``;
+            ``"onnx:OPSET"``, the meaning of a RoiAlign without coordinate_transformation_mode at that opset, or
+            ``"onnx:OPSET,MODE"``, such as ``"onnx:16,output_half_pixel"``;
+            the name of a preset; or a Semantics, which is returned unchanged.
 
     Raises:
-        RoiAlignError: no source of that name, no argument of that name, or no such value.
+        RoiAlignError: there is no source, argument or value of that name.
     """
     if isinstance(source, Semantics):
         return source
