@@ -1,4 +1,4 @@
-"""`onnx_roialign.session`: a session of the model as it is, or with its poolers and mask pasting fused before."""
+"""`onnx_roialign.session`: a session of a model, optionally after fusing its poolers and mask pasting."""
 
 from __future__ import annotations
 
@@ -27,33 +27,32 @@ def session(
     provider_options: Sequence[Mapping[Any, Any]] | None = None,
     **kwargs: Any,
 ) -> onnxruntime.InferenceSession:
-    """Builds an onnxruntime session in which every RoiAlign, the private ones of this package too, runs on one engine.
+    """Creates an onnxruntime session in which every RoiAlign, also this package's private ones, runs on one engine.
 
-    That holds beside every provider: where there is one beside the CPU's, the session gets a copy of the model with
-    RoiAligns of a name that no provider knows, and is asked, once it is there, whether one took a RoiAlign all the same
-    (onnxruntime 1.24 and newer can say). `set_providers()` keeps to it.
+    This holds with any providers. With a provider other than the CPU's, the session gets a copy of the model in which
+    the RoiAligns have an operator name that no provider knows; onnxruntime 1.24 or newer then reports whether a
+    provider took one nevertheless. `set_providers()` keeps the engine.
 
     Args:
-        model: path, bytes or ModelProto. Models with external data, and so those over 2 GB, work from a path.
-        sess_options: the session's options, which gain what the engine needs and can be passed again, with the same
-            engine or another, for any model; not shared with another thread meanwhile.
-        engine: "native", the compiled library in the place of onnxruntime's own kernel; "reference", NumPy inside the
-            session (slow; runs of one session wait for each other); "builtin", onnxruntime's own kernel, which knows no
-            private op.
-        optimize: whether `onnx_roialign.graph.fuse` runs first: poolers of feature pyramids and mask pasting become
-            one op each, where that is proved to change nothing. It takes seconds, at every start; the command
-            ``onnx-roialign optimize`` writes the model once.
-        providers: execution providers, best first, as names or (name, options); None: onnxruntime's default.
-        provider_options: the options of each, where `providers` are names.
+        model: path, bytes or ModelProto. Models with external data, such as those over 2 GB, need a path.
+        sess_options: the session's options. The engine adds what it needs; the options can be used again with any
+            engine and model. No other thread may use them during the call.
+        engine: "native", the compiled library instead of onnxruntime's own kernel; "reference", NumPy inside the
+            session (slow; concurrent runs of one session wait for each other); "builtin", onnxruntime's own kernel,
+            which does not have the private operators.
+        optimize: whether `onnx_roialign.graph.fuse` runs first. It replaces poolers of feature pyramids and mask
+            pasting by one operator each, where that is proved not to change results. This takes seconds at every start;
+            the command ``onnx-roialign optimize`` writes the model once.
+        providers: execution providers in order of preference, as names or (name, options); None: onnxruntime's default.
+        provider_options: the options of each provider, if `providers` are names.
         **kwargs: further arguments of `onnxruntime.InferenceSession`.
 
     Returns:
-        The session. The model itself is never changed.
+        The session. The model is not changed.
 
     Raises:
-        RoiAlignError: an unknown engine, no model, a RoiAlign that cannot be answered, providers that are no list or of
-            which one took a RoiAlign, options that cannot be used, or
-            `optimize` with a model whose data lies in other files.
+        RoiAlignError: the engine is unknown; the model cannot be read, has an invalid RoiAlign, or has external data
+            with `optimize`; providers is not a list, or a provider took a RoiAlign; or the options cannot be used.
         NativeLibraryError: the compiled library is missing, or onnxruntime is too old for it.
     """
     if optimize:

@@ -30,31 +30,31 @@ def roi_align(
     engine: Engine = "native",
     threads: int | None = None,
 ) -> npt.NDArray[Any]:
-    """Pools every RoI of feature maps to one size: ONNX's RoiAlign, or with `semantics` any framework's.
+    """Pools every RoI of feature maps to one size: ONNX's RoiAlign, or any framework's with `semantics`.
 
     Args:
         X: (N, C, H, W) feature maps, float32, float64, float16 or ml_dtypes.bfloat16.
         rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image: float32, float64, float16, bfloat16, or lists of
-            numbers. They are computed in float32, or for float64 features in float64, to which they are rounded.
-        batch_indices: (num_rois,) image of each RoI in [0, N): integers of any type.
-        output_height: bins along y, 1 to 32768.
-        output_width: bins along x, 1 to 32768.
-        sampling_ratio: samples per bin and axis, 0 to 16384, at most 2^20 along an axis of all bins; 0: adaptive, as
-            many as the bin is pixels long.
+            numbers. They are rounded to float32, or to float64 for float64 features, and computed in that type.
+        batch_indices: (num_rois,) image of each RoI in [0, N), integers of any type.
+        output_height: number of bins along y, 1 to 32768.
+        output_width: number of bins along x, 1 to 32768.
+        sampling_ratio: samples per bin and axis, 0 to 16384, at most 2^20 along an axis over all bins; 0: adaptive, the
+            bin's length in pixels, rounded up.
         spatial_scale: pixels of the feature map per pixel of the image.
-        mode: "avg" or "max" of the samples.
+        mode: pooling of the samples, "avg" or "max".
         coordinate_transformation_mode: "half_pixel" or "output_half_pixel", as in ONNX's RoiAlign-16.
         semantics: a Semantics or the name of one of PRESETS, instead of coordinate_transformation_mode.
-        engine: "native", the compiled library, or "reference", NumPy.
-        threads: threads of the native engine, at most 1024; None or 0: one per core that this process may run on. The
-            answer does not depend on it. The reference runs on one.
+        engine: "native" (the compiled library) or "reference" (NumPy).
+        threads: number of threads of the native engine, at most 1024; None or 0: one per core that this process may run
+            on. The result does not depend on it. The reference uses one thread.
 
     Returns:
         (num_rois, C, output_height, output_width), of X's type.
 
     Raises:
-        RoiAlignError: an argument that RoiAlign cannot answer; the text names it, the rule and what was given.
-        NativeLibraryError: engine "native" without a compiled library that can be loaded.
+        RoiAlignError: an argument is invalid; the message names it, the rule and the value.
+        NativeLibraryError: engine is "native" and there is no compiled library that can be loaded.
     """
     if semantics is None:
         meaning = from_onnx(HALF_PIXEL_OPSET, coordinate_transformation_mode)

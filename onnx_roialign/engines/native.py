@@ -1,4 +1,4 @@
-"""The compiled library: where it is, what it can do, and a direct call on NumPy arrays."""
+"""The compiled library: its path, its instruction sets, and RoiAlign on NumPy arrays by its C function."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["active_isa", "available_isas", "library_path", "roi_align"]
 _OK, _INVALID_ARGUMENT = 0, 1
 _MESSAGE_SIZE = 512
 
-# The members that are 1 where a field of Semantics has its second value.
+# Field of Semantics -> the member that is 1 if the field has its second value.
 _FLAGS = MappingProxyType(
     {"adaptive": "adaptive_floor", "empty": "empty_nan", "max_rule": "max_samples", "border": "border_exclusive"}
 )
@@ -57,13 +57,13 @@ class _Arguments(ctypes.Structure):
 
 
 def library_path() -> str:
-    """Path of the compiled library: what ``register_custom_ops_library`` and its twins in other languages take.
+    """Returns the path of the compiled library, for ``register_custom_ops_library`` in any language.
 
     Raises:
-        NativeLibraryError: this installation was made without a compiler and has no library.
+        NativeLibraryError: this installation has no library, because it was made without a compiler.
     """
     name = {"darwin": "libonnx_roialign.dylib", "win32": "onnx_roialign.dll"}.get(sys.platform, "libonnx_roialign.so")
-    # Not beside __file__: an editable install keeps the library apart from the sources.
+    # Not relative to __file__: an editable install stores the library in another folder than the sources.
     path = str(importlib.resources.files("onnx_roialign").joinpath(name))
     if not os.path.isfile(path):
         path = _installed(name)
@@ -76,8 +76,8 @@ def library_path() -> str:
 
 
 def _installed(name: str) -> str:
-    """Where pip put the file, for when a checkout in the current folder hides the installed package."""
-    import importlib.metadata  # 20 ms, seldom needed
+    """Returns the path of the installed file, in case a checkout in the current folder hides the installed package."""
+    import importlib.metadata  # takes 20 ms and is rarely needed
 
     try:
         return str(importlib.metadata.distribution("onnx_roialign").locate_file(f"onnx_roialign/{name}"))
@@ -86,7 +86,7 @@ def _installed(name: str) -> str:
 
 
 def available_isas() -> tuple[str, ...]:
-    """Names of the instruction sets that both the library and this CPU have, widest first.
+    """Returns the names of the instruction sets that both the library and this CPU have, widest first.
 
     Raises:
         NativeLibraryError: the library is missing or cannot be loaded.
@@ -96,14 +96,14 @@ def available_isas() -> tuple[str, ...]:
 
 
 def active_isa() -> str:
-    """Name of the instruction set that runs unless told otherwise: $ONNX_ROIALIGN_ISA, or the widest available.
+    """Returns the name of the default instruction set: $ONNX_ROIALIGN_ISA, or the widest available.
 
     Raises:
-        NativeLibraryError: the library is missing, or $ONNX_ROIALIGN_ISA names one that it or this CPU lacks.
+        NativeLibraryError: the library is missing, or it or this CPU lacks the instruction set in $ONNX_ROIALIGN_ISA.
     """
-    answer = _call(_arguments(Attributes()))  # without RoIs it computes nothing, but chooses the instruction set
-    answer.check()
-    return answer.ran
+    outcome = _call(_arguments(Attributes()))  # without RoIs, the call only chooses the instruction set
+    outcome.check()
+    return outcome.ran
 
 
 def roi_align(
@@ -115,28 +115,28 @@ def roi_align(
     threads: int | None = None,
     isa: str | None = None,
 ) -> Array:
-    """Pools every RoI with the compiled library; the same answer as `reference.roi_align`.
+    """Pools every RoI with the compiled library; the result is that of `reference.roi_align`.
 
     Args:
         X: (N, C, H, W) feature maps, float32, float64, float16 or bfloat16.
         rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image, of any of these types.
         batch_indices: (num_rois,) image of each RoI, int64.
-        attributes: everything else.
-        threads: how many to use, at most 1024; None or 0: one per core that this process may run on.
+        attributes: sizes, sampling ratio, scale, mode and semantics.
+        threads: number of threads, at most 1024; None or 0: one per core that this process may run on.
         isa: instruction set, one of `available_isas()`; None: $ONNX_ROIALIGN_ISA, or the widest available.
 
     Returns:
         (num_rois, C, output_height, output_width), of X's type; the same bits for any number of threads.
 
     Raises:
-        RoiAlignError: an input breaks a rule; the text names it.
+        RoiAlignError: an input is invalid; the message names it.
         NativeLibraryError: the library is missing or lacks the instruction set.
     """
     arguments = _arguments(attributes)
     arguments.threads = check_threads(threads)
     arguments.isa = None if isa is None else _name(isa)
-    # Types and shapes here, before memory is taken for them; the values of all arrays in the library, which says it in
-    # the same words.
+    # Types and shapes are checked here, before memory is allocated. The library checks the values of all arrays, with
+    # the same messages.
     check_signature(*map(Given.of, (X, rois, batch_indices)), rois_types=TYPES)
     check_sizes(X, len(rois), attributes)
     with enough_memory("X, rois and batch_indices must fit into memory, got arrays that are copied and do not"):
@@ -146,7 +146,7 @@ def roi_align(
     try:
         Y = new_output(X, len(rois), attributes)
     except RoiAlignError:
-        check_values(X, rois, batch_indices, attributes)  # a wrong value is named first, as by the reference
+        check_values(X, rois, batch_indices, attributes)  # a wrong value is reported first, as by the reference
         raise
     arguments.type, arguments.rois_type = (element_type(array.dtype).number for array in (X, rois))
     arguments.X, arguments.rois, arguments.batch_indices, arguments.Y = (
@@ -180,7 +180,7 @@ def _name(isa: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _Outcome:
     status: int
     message: str
     ran: str
@@ -192,11 +192,11 @@ class _Answer:
             raise NativeLibraryError(self.message)
 
 
-def _call(arguments: _Arguments) -> _Answer:
+def _call(arguments: _Arguments) -> _Outcome:
     message = ctypes.create_string_buffer(_MESSAGE_SIZE)
     status = _library().onnx_roialign_call(ctypes.byref(arguments), message, ctypes.sizeof(message))
     ran = arguments.ran
-    return _Answer(status, message.value.decode(errors="replace"), "" if ran is None else ran.decode())
+    return _Outcome(status, message.value.decode(errors="replace"), "" if ran is None else ran.decode())
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""onnxruntime: sessions in which every RoiAlign of a model runs on the engine that was asked for."""
+"""ONNX Runtime sessions in which every RoiAlign of a model runs on the chosen engine."""
 
 from __future__ import annotations
 
@@ -28,33 +28,33 @@ __all__ = ["ENGINES", "register", "session"]
 
 ENGINES = ("native", "reference", "builtin")
 
-# The keys of kernels/ort/register.cpp: the first two tell the kernels the opset, and how many threads the session has;
-# the last is the library's own mark.
+# The keys of kernels/ort/register.cpp: the model's opset, the session's number of threads, and a mark that the library
+# sets.
 _OPSET_ENTRY = "onnx_roialign.opset"
 _THREADS_ENTRY = "onnx_roialign.threads"
 _LIBRARY_ENTRY = "onnx_roialign.registration"
 
 
 def register(sess_options: onnxruntime.SessionOptions, model: Model) -> None:
-    """Makes a session of these options run every RoiAlign of this model on the compiled library.
+    """Prepares session options so that every RoiAlign of this model runs on the compiled library.
 
-    Registers the library and tells it the model's opset, on which the meaning of a RoiAlign without
-    coordinate_transformation_mode depends. A kernel cannot see the opset: **use the options for sessions of this model
-    only**, or of models that say the mode in every node. Options can be registered again for a model whose opset means
-    the same.
+    Registers the library and sets the model's opset as a config entry, because a kernel cannot see the opset and the
+    meaning of a RoiAlign without coordinate_transformation_mode depends on it. **Use the options only for sessions of
+    this model**, or of models with the attribute in every node. The options can be registered again for a model whose
+    opset has the same default.
 
-    The work is cut for the threads that the options have now (intra_op_num_threads): set them before.
+    Set intra_op_num_threads before: the work is divided for the number of threads that the options have now.
 
-    Which providers the session will have is not known here, and one that takes RoiAlign, as OpenVINO's takes the whole
-    graph, goes before the library without a word. Use `session()` where there is a provider beside the CPU's.
+    This function cannot see the providers of the session. A provider that takes RoiAlign (OpenVINO's takes the whole
+    graph) has precedence over the library, without a warning. Use `session()` with providers other than the CPU's.
 
     Args:
-        sess_options: options to build an `onnxruntime.InferenceSession` from; not shared with another thread meanwhile.
+        sess_options: options for an `onnxruntime.InferenceSession`; no other thread may use them during the call.
         model: path, bytes or ModelProto of the session's model. External data is not read.
 
     Raises:
-        RoiAlignError: no model, a RoiAlign that cannot be answered, nodes without the attribute at opsets that disagree
-            on what it means, or options that were registered for such an opset or that providers were added to.
+        RoiAlignError: the model cannot be read or has an invalid RoiAlign; nodes without the attribute are at opsets
+            with different defaults; or the options were registered for another default or have providers.
         NativeLibraryError: the compiled library is missing, or onnxruntime is too old for it.
     """
     check_version()
@@ -78,7 +78,7 @@ def session(
     provider_options: Sequence[Mapping[Any, Any]] | None = None,
     **kwargs: Any,
 ) -> onnxruntime.InferenceSession:
-    """`onnx_roialign.session` without `optimize`, whose docstring tells the arguments, the result and the errors."""
+    """`onnx_roialign.session` without `optimize`; see there for arguments, result and errors."""
     if engine not in ENGINES:
         raise RoiAlignError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
     making = (sess_options, kwargs, providers, provider_options)
@@ -101,7 +101,7 @@ def session(
 
 
 def _kept(model: Model) -> str | os.PathLike[str] | bytes:
-    """A model that stays as it is, to make a session of it again."""
+    """Returns a model that the caller cannot change, from which the session can be made again."""
     return to_bytes(model) if isinstance(model, onnx.ModelProto) else model
 
 

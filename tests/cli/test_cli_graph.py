@@ -142,7 +142,7 @@ def test_convert_opset_writes_the_model_at_the_target(tmp_path):
 def test_convert_opset_says_what_would_change_unless_the_private_op_is_asked_for(tmp_path):
     refused = invoke("convert-opset", RIGHT, "--target", 11, "-o", tmp_path / "m.onnx")
     assert refused.exit_code == 2
-    assert "its answers would change by up to" in refused.stderr
+    assert "its results would change by up to" in refused.stderr
     assert not (tmp_path / "m.onnx").exists()
     assert invoke("convert-opset", RIGHT, "--target", 11, "--private-op", "-o", tmp_path / "m.onnx").exit_code == 0
     assert "onnx_roialign" in {node.domain for node in onnx.load(tmp_path / "m.onnx").graph.node}
@@ -349,7 +349,7 @@ def test_make_explicit_writes_the_model_and_says_whether_it_had_to_change(tmp_pa
 def test_convert_opset_names_the_option_and_not_the_argument(tmp_path):
     result = invoke("convert-opset", RIGHT, "--target", 11, "-o", tmp_path / "m.onnx")
     assert result.exit_code == 2
-    assert "pass --private-op to say it with onnx_roialign::AnyRoiAlign" in result.stderr
+    assert "pass --private-op to write it as onnx_roialign::AnyRoiAlign" in result.stderr
 
 
 # The model that is written

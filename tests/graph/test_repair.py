@@ -285,7 +285,7 @@ def test_what_cannot_be_known_is_left_as_it_is():
 
 
 def test_without_the_private_op_what_onnx_cannot_say_is_an_error():
-    with pytest.raises(RoiAlignError, match=r"to say .*adaptive='floor'.*, got opset 16 \(node 'pool'\)"):
+    with pytest.raises(RoiAlignError, match=r"to express .*adaptive='floor'.*, got opset 16 \(node 'pool'\)"):
         repair(model(16, sampling_ratio=0), "mindspore:roi_end_mode=0", private_op=False)
     with pytest.raises(RoiAlignError, match="opset must be at least 16, or the private op allowed"):
         repair(model(11), "torchvision:aligned=True", private_op=False, raise_opset=False)

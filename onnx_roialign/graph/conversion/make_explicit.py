@@ -1,4 +1,4 @@
-"""A pass: every RoiAlign says in its own attributes what it means, as an opset says it."""
+"""A pass that writes the meaning of every RoiAlign into its attributes, for a given opset."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _BFLOAT16_OPSET = 22
 
 
 class MakeExplicit(ir.passes.InPlacePass):
-    """Writes every RoiAlign for an opset, so that it means there what it means now.
+    """Writes every RoiAlign so that it has the same meaning in the target opset.
 
-    1. From opset 16 on it gets coordinate_transformation_mode; below, it must not have it, and means output_half_pixel.
-    2. A RoiAlign that the opset cannot say (half_pixel below 16, bfloat16 below 22) becomes the private op where that
-       is allowed, with the same inputs, else an error that says by how much its answers would change.
-    3. Without a target every node is written for the opset that it is in, and below 16, where no attribute says what it
-       means, it becomes the private op.
+    1. From opset 16 on, coordinate_transformation_mode is written. Below opset 16 the attribute does not exist, and
+       RoiAlign means output_half_pixel.
+    2. A RoiAlign that the target cannot express (half_pixel below 16, bfloat16 below 22) becomes the private operator
+       with the same inputs, if that is allowed; else the pass raises an error with the change of the results.
+    3. Without a target, every node is written for its own opset; below opset 16 it becomes the private operator.
 
     Args:
-        target: the opset that the nodes will be in.
-        known: element types, where known.
-        private: whether the private op may be used.
-        allow: how the caller is asked to allow it, for the error.
+        target: the opset to write for; None: the opset of each node.
+        known: known element types.
+        private: whether the private operator may be used.
+        allow: the option that allows it, for the message.
     """
 
     def __init__(self, target: int | None, known: Known, *, private: bool, allow: str = "private_op=True") -> None:
@@ -57,7 +57,7 @@ class MakeExplicit(ir.passes.InPlacePass):
         problem = next(iter(site.problems), None)
         if problem is not None:
             raise RoiAlignError(problem.message).in_node(site.name)
-        assert site.opset is not None  # or it would be a problem
+        assert site.opset is not None  # a missing opset is one of the problems
         target = site.opset if self._target is None else self._target
         if self._target is None and target < HALF_PIXEL_OPSET:
             as_private(site)
@@ -71,17 +71,17 @@ class MakeExplicit(ir.passes.InPlacePass):
         return _set_mode(site, target)
 
     def _refusal(self, site: Site, current: int, target: int) -> str | None:
-        """Why the target cannot say this node, and what would change; None where it can."""
+        """Returns why the target cannot express this node, and what would change; None if it can."""
         attributes, meaning = site.attributes, site.attributes.semantics
-        way_out = f"pass {self._allow} to say it with {private_op.DOMAIN}::{private_op.OP_TYPE}"
+        way_out = f"pass {self._allow} to write it as {private_op.DOMAIN}::{private_op.OP_TYPE}"
         if target < HALF_PIXEL_OPSET and meaning == PRESETS["onnx_half_pixel"]:
             legacy = PRESETS["onnx_output_half_pixel"]
             lost = largest_change(attributes, legacy)
             emulated = largest_change(attributes, replace(legacy, offset=meaning.offset))
             return (
                 f"opset must be at least {HALF_PIXEL_OPSET} for half_pixel, got target {target}: as "
-                f"output_half_pixel its answers would change by up to {lost:.2g} for features in [0, 1), and with half "
-                f"a pixel taken off the boxes before, those of RoIs under 1 x 1 pixel by up to {emulated:.2g}; "
+                f"output_half_pixel its results would change by up to {lost:.2g} for features in [0, 1), and with half "
+                f"a pixel subtracted from the boxes before, those of RoIs under 1 x 1 pixel by up to {emulated:.2g}; "
                 f"{way_out}"
             )
         if target < _BFLOAT16_OPSET <= current and self._is_bfloat16(site):

@@ -1,4 +1,4 @@
-"""convert_opset, make_explicit: a model at another opset or its own, in which every RoiAlign means what it meant."""
+"""convert_opset and make_explicit: write a model at another opset, or with explicit attributes, with equal results."""
 
 from __future__ import annotations
 
@@ -25,29 +25,28 @@ __all__ = ["convert_graph", "convert_opset", "converted", "inlined", "make_expli
 
 
 def convert_opset(model: Model, target: int, *, private_op: bool = False) -> onnx.ModelProto:
-    """The model at another opset, up or down; every RoiAlign answers what it answered.
+    """Returns the model at a higher or lower opset, in which every RoiAlign computes the same results.
 
-    The default of coordinate_transformation_mode is output_half_pixel below opset 16 and half_pixel from there on, so
-    it is written wherever the target has the attribute. Of the rest, what is the same in the target stays as it is, and
-    every other node is onnx's version converter's to convert. Documentation, metadata, annotations, training
-    information and sparse initializers are kept. Functions are kept too, and converted; those called are inlined only
-    where a node in them cannot be converted without knowing the types that it is called with, or where a RoiAlign in
-    them takes its attributes from the call.
+    The default of coordinate_transformation_mode is output_half_pixel below opset 16 and half_pixel from opset 16 on,
+    so the attribute is written wherever the target has it. Operators that are the same in the target are not changed;
+    onnx's version converter converts the others. Documentation, metadata, annotations, training information and sparse
+    initializers are kept. Functions are converted; a function is inlined only if a node in it cannot be converted
+    without the types of its inputs, or if a RoiAlign in it has an attribute that refers to the function's.
 
     Args:
-        model: path, bytes or ModelProto; it is not changed. External data stays where it is.
+        model: path, bytes or ModelProto; it is not changed. External data is neither read nor moved.
         target: version of ONNX's own operators, from 10 to the newest that the installed onnx knows.
-        private_op: whether a RoiAlign that the target cannot say becomes ``onnx_roialign::AnyRoiAlign``.
+        private_op: whether a RoiAlign that the target cannot express becomes ``onnx_roialign::AnyRoiAlign``.
 
     Raises:
-        RoiAlignError: no model, no such opset, a RoiAlign that the target cannot say (the text says what would change
-            and by how much), or another operator that cannot be converted.
+        RoiAlignError: the model cannot be read; the target is no such opset, or cannot express a RoiAlign (the message
+            says how much its results would change); or another operator cannot be converted.
     """
     return converted(model, target, private=private_op)
 
 
 def converted(model: Model, target: int, *, private: bool, allow: str = "private_op=True") -> onnx.ModelProto:
-    """`convert_opset`, with the words in which the caller is asked to allow the private op."""
+    """`convert_opset`; `allow` is the option that allows the private operator, for messages."""
     newest = onnx.defs.onnx_opset_version()
     if isinstance(target, bool) or not isinstance(target, int) or not FIRST_OPSET <= target <= newest:
         raise RoiAlignError(f"target must be an opset from {FIRST_OPSET} to {newest}, got {target!r}")
@@ -69,22 +68,22 @@ def converted(model: Model, target: int, *, private: bool, allow: str = "private
 
 
 def make_explicit(model: Model) -> onnx.ModelProto:
-    """The model with every RoiAlign's meaning in its node; one that has it already comes back as an equal copy.
+    """Returns the model with every RoiAlign's meaning written in its node; an equal copy if it already is.
 
-    A RoiAlign without coordinate_transformation_mode means another thing from opset 16 on than before, and a kernel
-    cannot see the opset. `onnx_roialign.session` and `register` tell it by a session config entry; where none can be
-    set (Triton, conversion to ORT format, some languages), a model made explicit needs
-    ``RegisterCustomOpsLibrary(library_path())`` and nothing else, and answers the same to the bit.
+    The meaning of a RoiAlign without coordinate_transformation_mode depends on the opset, which a kernel cannot see.
+    `onnx_roialign.session` and `register` set the opset as a session config entry. Where no entry can be set (Triton,
+    conversion to ORT format, some languages), the model returned here needs only
+    ``RegisterCustomOpsLibrary(library_path())``, and computes the same bits.
 
-    From opset 16 on the attribute is written. Below, which does not have it, the opset is raised to 16 as
-    `convert_opset` does; where the rest of the model cannot be raised, its RoiAligns become
-    ``onnx_roialign::AnyRoiAlign``, which carries its whole meaning.
+    From opset 16 on, the attribute is written. Lower opsets do not have it: the opset is raised to 16 as by
+    `convert_opset`, or, if the rest of the model cannot be converted, the RoiAligns become
+    ``onnx_roialign::AnyRoiAlign``, which has its whole meaning in its attributes.
 
     Args:
-        model: path, bytes or ModelProto; it is not changed. External data stays where it is.
+        model: path, bytes or ModelProto; it is not changed. External data is neither read nor moved.
 
     Raises:
-        RoiAlignError: no model, or a RoiAlign whose attributes are not valid.
+        RoiAlignError: the model cannot be read, or a RoiAlign has invalid attributes.
     """
     proto = sound(model)
     default_opset(proto.opset_import)  # refuses several

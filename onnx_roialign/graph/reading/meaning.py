@@ -1,4 +1,4 @@
-"""Comparing what a RoiAlign means with what it should, and saying a meaning in ONNX's own attributes."""
+"""Compares the meaning of a RoiAlign with the wanted one, and expresses a meaning in ONNX's own attributes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from onnx_roialign.graph.reading.sites import Shift, Site
 
 __all__ = ["OnnxForm", "differences", "express_in_onnx", "source_names", "without_the_sources_shift"]
 
-_CLOSE = 1e-5  # pixels: below what float32 can tell apart in coordinates of a hundred pixels
+_CLOSE = 1e-5  # pixels; below the precision of float32 for coordinates of a hundred pixels
 
 
 @dataclass(frozen=True, slots=True)
 class OnnxForm:
-    """A meaning in the words of ONNX's own RoiAlign.
+    """A meaning expressed with ONNX's RoiAlign and an addition before it.
 
     Attributes:
         mode: coordinate_transformation_mode.
@@ -31,17 +31,18 @@ class OnnxForm:
 
 
 def differences(attributes: Attributes, wanted: Semantics) -> tuple[str, ...]:
-    """The fields in which a node with these attributes answers otherwise than wanted."""
+    """Returns the fields in which a node with these attributes differs from the wanted meaning, with an effect."""
     has, wants = relevant(attributes), relevant(replace(attributes, semantics=wanted))
     names = (field.name for field in fields(Semantics))
     return tuple(name for name in names if not _equal(getattr(has, name), getattr(wants, name)))
 
 
 def without_the_sources_shift(site: Site, wanted: Semantics) -> Site:
-    """The site, its shift only where it can belong to the meaning.
+    """Returns the site without a shift of the boxes that is part of the source itself.
 
-    Boxes moved by half a pixel before a node that means what a source without an offset means: the source's own call
-    was on moved boxes (a common way round a runtime without half_pixel), and the exporter wrote what it saw.
+    If the node alone has the meaning of a source without an offset, a shift by half a pixel before it is not an
+    emulation by the exporter: the source already moved the boxes, a common workaround for frameworks without
+    half_pixel.
     """
     moved = site.shift.start != 0.0 and site.shift.start == site.shift.end
     if moved and wanted.offset == 0.0 and not set(differences(site.attributes, wanted)) - {"empty"}:
@@ -56,16 +57,16 @@ def _equal(a: object, b: object) -> bool:
 
 
 def express_in_onnx(attributes: Attributes, opset: int, *, exact: bool = False) -> OnnxForm | None:
-    """How ONNX's RoiAlign of an opset says these attributes with their semantics; None where it cannot.
+    """Returns how ONNX's RoiAlign of an opset expresses these attributes and their semantics; None if it cannot.
 
-    ONNX has two meanings, output_half_pixel (offset 0, at least 1 x 1) at every opset, and from opset 16 half_pixel
-    (offset 0.5, no minimum). Any other offset and end shift is the same RoI moved, so an addition before the node says
-    it, up to its rounding; a minimum size, an adaptive rule or a border cannot be said otherwise.
+    ONNX has two meanings: output_half_pixel (offset 0, minimum size 1 x 1) at every opset, and half_pixel (offset 0.5,
+    no minimum size) from opset 16 on. Another offset or end shift moves the RoI, which an addition before the node can
+    do, up to its rounding. ONNX cannot express another minimum size, adaptive rule or border.
 
     Args:
-        attributes: with the semantics to say.
+        attributes: attributes with the semantics to express.
         opset: version of ONNX's own operators.
-        exact: whether NaN in bins without samples, where ONNX answers 0, must be kept.
+        exact: whether the NaN of bins without samples must be kept, for which ONNX computes 0.
     """
     wanted = relevant(attributes)
     if not exact:
@@ -81,5 +82,5 @@ def express_in_onnx(attributes: Attributes, opset: int, *, exact: bool = False) 
 
 
 def source_names(meaning: Semantics) -> tuple[str, ...]:
-    """The presets that mean this."""
+    """Returns the names of the presets with this meaning."""
     return tuple(name for name, preset in PRESETS.items() if preset == meaning)

@@ -1,4 +1,4 @@
-"""A pass: inputs of another type than a RoiAlign takes become one that it takes, where that loses nothing."""
+"""A pass that casts inputs to a type that RoiAlign accepts, where the cast is lossless."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["FitInputs"]
 
 
 class FitInputs(ir.passes.InPlacePass):
-    """Makes the types of every RoiAlign's inputs fit, as `input_types.fit` says.
+    """Makes the types of every RoiAlign's inputs valid, by the rules of `input_types.fit`.
 
-    1. What has to be cast is cast by one Cast before the first node of a graph that reads it.
-    2. Where X is of 16 bits and the boxes are of another type, the node becomes the private op of the same meaning, as
-       boxes of X's type would be other boxes; without ``private``, this is an error.
+    1. A value that needs a cast gets one Cast before the first node of a graph that reads it.
+    2. If X has a 16-bit type and the boxes another type, the node becomes the private operator with the same meaning,
+       because a cast to X's type would move the boxes; without ``private``, this is an error.
 
     Args:
-        known: element types, where known.
-        private: whether the private op may be used.
+        known: known element types.
+        private: whether the private operator may be used.
     """
 
     def __init__(self, known: Known, *, private: bool) -> None:
@@ -33,16 +33,16 @@ class FitInputs(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Applies the rules; modified tells whether any node changed."""
-        found = [(site, fit(site, self._known)) for site in sites(model)]
-        wrong = [(site, one) for site, one in found if one.casts or one.private]
+        fits = [(site, fit(site, self._known)) for site in sites(model)]
+        wrong = [(site, change) for site, change in fits if change.casts or change.private]
         made: dict[tuple[ir.Graph | None, ir.Value, str], ir.Value] = {}
         names = Names(model) if wrong else None
-        for site, one in wrong:
-            if one.private:
+        for site, change in wrong:
+            if change.private:
                 self._make_private(site)
-            for name, dtype in one.casts.items():
+            for name, dtype in change.casts.items():
                 value = site.input(name)
-                assert value is not None  # or its type would not be known
+                assert value is not None  # its type is known
                 assert names is not None
                 key = (site.node.graph, value, dtype)
                 if key not in made:

@@ -1,4 +1,4 @@
-"""A pass: boxes that are rounded to a 16-bit type just before a RoiAlign go into it as they were."""
+"""A pass that removes the rounding of boxes to a 16-bit type before a RoiAlign."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ __all__ = ["KeepBoxesWide", "keeps_boxes_wide"]
 
 
 def keeps_boxes_wide(site: Site, narrow: Narrow, *, private: bool = True) -> bool:
-    """Whether the pass changes anything for a RoiAlign.
+    """Returns whether the pass changes the boxes of a RoiAlign.
 
     Args:
         site: the RoiAlign.
-        narrow: the ways of the model's boxes.
-        private: whether the private op may be used.
+        narrow: where the model rounds boxes to 16 bits.
+        private: whether the private operator may be used.
     """
     allowed = private or site.private or narrow.type(site.input("X")) == ir.DataType.FLOAT
     return allowed and site.readable and narrow.boxes(site).rounded and bool(narrow.coarse(site))
 
 
 class KeepBoxesWide(ir.passes.InPlacePass):
-    """Float16 converters round the boxes to whole pixels where images are large; RoiAlign lives on parts of pixels.
+    """Gives RoiAlign the boxes before a float16 converter rounded them, in large images to whole pixels.
 
-    1. From the boxes of a RoiAlign back through the nodes that only move elements (`narrow`), every Cast to a 16-bit
-       type from a wider one is left out: what it rounded is taken.
-    2. The nodes in between are written once more in float32, just before the RoiAlign and for it alone. What they read
-       of another type is cast to float32: exact for 16-bit types; from float64, the rounding that the op does itself.
-    3. Arithmetic in 16 bits stays as it is, and so do boxes without such a Cast, and of images so small that the type
-       is exact to 1/8 pixel.
-    4. A RoiAlign whose features are not float32 becomes onnx_roialign::AnyRoiAlign, since ONNX's own takes boxes of X's
-       type only; where ``private`` does not allow it, it stays as it is.
+    1. Between a RoiAlign and its boxes, through nodes that only move elements (`narrow`), every Cast from a wider type
+       to a 16-bit type is bypassed.
+    2. The nodes between are copied in float32 just before the RoiAlign, for it alone. Their other inputs are cast to
+       float32: that is exact for 16-bit types; for float64 it is the rounding that RoiAlign does itself.
+    3. Arithmetic in 16 bits is not changed, nor are boxes without such a Cast, nor boxes in images so small that the
+       type is exact to 1/8 pixel.
+    4. A RoiAlign whose features are not float32 becomes onnx_roialign::AnyRoiAlign, because ONNX's RoiAlign needs boxes
+       of X's type; without ``private`` it is not changed.
 
     Args:
-        known: types of the model's values. In functions there are none, and a Cast is taken to round.
-        private: whether the private op may be used.
+        known: types of the model's values. None are known in functions; there, every Cast counts as rounding.
+        private: whether the private operator may be used.
     """
 
     def __init__(self, known: Known, *, private: bool) -> None:
@@ -50,11 +50,11 @@ class KeepBoxesWide(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Applies the rules; modified tells whether any node changed."""
-        wrong = [one for one in sites(model) if keeps_boxes_wide(one, self._narrow, private=self._private)]
+        wrong = [site for site in sites(model) if keeps_boxes_wide(site, self._narrow, private=self._private)]
         if not wrong:
             return ir.passes.PassResult(model, False)
         names = Names(model)
-        wide = [_wide(site, self._narrow, names) for site in wrong]  # all of them before any of them changes the graph
+        wide = [_wide(site, self._narrow, names) for site in wrong]  # compute all before the graph changes
         for site, (nodes, boxes) in zip(wrong, wide, strict=True):
             node, before = site.node, site.input("rois")
             assert node.graph is not None

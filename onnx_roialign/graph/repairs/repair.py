@@ -1,4 +1,4 @@
-"""repair: a model whose RoiAligns answer what the framework call they came from answers."""
+"""repair: corrects the RoiAligns of a model so that they compute what the exported framework call computes."""
 
 from __future__ import annotations
 
@@ -34,28 +34,29 @@ def repair(
     private_op: bool = True,
     exact: bool = False,
 ) -> onnx.ModelProto:
-    """A model that answers what its source answers; a right one comes back as an equal copy.
+    """Returns a model that computes what its source computes; an equal copy if the model is right.
 
-    Mends what `validate` calls repairable: attributes, batch indices, what the node means, and the types of its inputs,
-    by a Cast where that loses nothing. It says the meaning with ONNX's own RoiAlign where that can say it: below opset
-    16, that has no half_pixel, so the model's opset is raised to 16 where the rest of the model can be converted. What
-    ONNX cannot say (a minimum size, 16-bit features with boxes of another type), it says with the private op
-    ``onnx_roialign::AnyRoiAlign``, which `onnx_roialign.session` and `onnx_roialign.reference_evaluator` run. Boxes
-    that are rounded to a 16-bit type just before they are read go in as they were. All that has no part in it,
-    documentation, metadata, annotations and functions among it, is kept.
+    Corrects what `validate` reports as repairable: attributes, batch indices, the meaning of the nodes, and the types
+    of their inputs, by a lossless Cast. The meaning is expressed with ONNX's RoiAlign where possible. Below opset 16
+    RoiAlign has no half_pixel, so the model's opset is raised to 16 if the rest of the model can be converted. A
+    meaning that ONNX cannot express (a minimum RoI size, 16-bit features with boxes of another type) is written as the
+    private operator ``onnx_roialign::AnyRoiAlign``, which `onnx_roialign.session` and
+    `onnx_roialign.reference_evaluator` run. Casts that round boxes to a 16-bit type before RoiAlign are removed.
+    Everything else is kept, including documentation, metadata, annotations and functions.
 
     Args:
-        model: path, bytes or ModelProto; it is not changed. External data stays where it is.
-        source: the framework call that the model came from, as `onnx_roialign.sources.parse` reads it.
-        counts: name of the value (of the model's graph) with the number of RoIs of each image, for batch indices that
-            are constant zeros; None: the graph input that is left for it, where one is.
-        raise_opset: whether the opset may be raised to 16, for half_pixel; otherwise the private op says it.
-        private_op: whether the private op may be used.
-        exact: whether NaN in bins without samples (Paddle, MindSpore: RoIs without area) must be kept, which needs the
-            private op; otherwise such bins answer 0, as everywhere in ONNX.
+        model: path, bytes or ModelProto; it is not changed. External data is neither read nor moved.
+        source: the framework call that the model was exported from, as `onnx_roialign.sources.parse` reads it.
+        counts: name of the value in the model's graph with the number of RoIs per image, for batch indices that are
+            constant zeros; None: the one graph input of integers that no node reads, if there is one.
+        raise_opset: whether the opset may be raised to 16 for half_pixel; if not, the private operator is used.
+        private_op: whether the private operator may be used.
+        exact: whether the NaN of bins without samples (Paddle, MindSpore: RoIs without area) must be kept, which needs
+            the private operator; if not, such bins have the value 0, as in ONNX.
 
     Raises:
-        RoiAlignError: no model, no such source or value, or a meaning that could only be said by what is not allowed.
+        RoiAlignError: the model cannot be read, the source or the value is unknown, or the meaning needs something that
+            is not allowed.
     """
     wanted = parse_source(source)
     original = sound(model)
@@ -85,19 +86,19 @@ def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _needs_half_pixel(model: ir.Model, wanted: Semantics, *, exact: bool) -> bool:
-    """Whether a node that is not right can be said from opset 16 on, and not before."""
+    """Returns whether a wrong node can be expressed in ONNX from opset 16 on, but not at its opset."""
     return any(
         not site.private
         and site.opset is not None
         and site.opset < HALF_PIXEL_OPSET
         and site.readable
         and not is_right(site, wanted, exact=exact)
-        and _sayable(site, wanted, exact)
+        and _needs_newer_opset(site, wanted, exact)
         for site in sites(model)
     )
 
 
-def _sayable(site: Site, wanted: Semantics, exact: bool) -> bool:
+def _needs_newer_opset(site: Site, wanted: Semantics, exact: bool) -> bool:
     attributes = replace(site.attributes, semantics=wanted)
     assert site.opset is not None
     return (

@@ -1,4 +1,4 @@
-"""A pass: every RoiAlign means what its source means, in ONNX's own words where they suffice."""
+"""A pass that gives every RoiAlign the meaning of its source, with ONNX's own RoiAlign where possible."""
 
 from __future__ import annotations
 
@@ -21,38 +21,37 @@ from onnx_roialign.ops import roi_align as private_op
 
 __all__ = ["StateMeaning", "is_right"]
 
-# Types in which the boxes can be moved by an addition: it is rounded to the type of the boxes, as RoiAlign's own
-# arithmetic is for these two, while it computes 16-bit boxes in float32.
+# Types of boxes to which the graph can add a shift. The addition is rounded to the type of the boxes, like RoiAlign's
+# own arithmetic for these two types; RoiAlign computes 16-bit boxes in float32.
 _MOVABLE = (ir.DataType.FLOAT, ir.DataType.DOUBLE)
 
 
 def is_right(site: Site, wanted: Semantics, *, exact: bool) -> bool:
-    """Whether a node answers what is wanted; NaN for 0 in bins without samples counts as right unless exact."""
+    """Returns whether a node has the wanted meaning; unless exact, NaN and 0 in bins without samples count as equal."""
     fields = differences(without_the_sources_shift(site, wanted).effective, wanted)
     return not fields or (not exact and fields == ("empty",))
 
 
 class StateMeaning(ir.passes.InPlacePass):
-    """Makes every RoiAlign answer what ``wanted`` means, together with the shift of the boxes before it.
+    """Gives every RoiAlign, together with the shift of the boxes before it, the meaning ``wanted``.
 
-    1. A node that answers that already is left as it is.
-    2. Where ONNX's RoiAlign of the model's opset can say it, coordinate_transformation_mode is written. A shift of the
-       boxes that emulated it is taken out; one that has become necessary, another offset or an end shift, is put in
-       front. That holds in real numbers: the addition is rounded once more, in the last bit of a coordinate, and so is
-       not used where the boxes are of a 16-bit type.
-    3. Where it cannot, or where it cannot read the boxes, the node becomes onnx_roialign::AnyRoiAlign, which says
-       everything by its attributes; without ``private``, this is an error.
-    4. The private op of quantized features says everything but NaN too, and stays that op.
+    1. A node that already has this meaning is not changed.
+    2. If ONNX's RoiAlign of the model's opset can express it, coordinate_transformation_mode is written. A shift of the
+       boxes that emulated it is removed; a shift that is necessary (another offset, an end shift) is inserted. The
+       addition rounds once more, in the last bit of a coordinate, and so is not used for 16-bit boxes.
+    3. If ONNX's RoiAlign cannot express it, or cannot read the boxes, the node becomes onnx_roialign::AnyRoiAlign with
+       the meaning in its attributes; without ``private``, this is an error.
+    4. The private operator of quantized features can express everything except NaN, and is kept.
 
-    Nodes whose attributes cannot be read (`validate` names them) are left as they are.
+    Nodes whose attributes cannot be read (`validate` reports them) are not changed.
 
     Args:
         wanted: the meaning.
-        known: element types, where known.
-        exact: whether NaN in bins without samples, where ONNX answers 0, must be kept.
-        private: whether the private op may be used.
-        always_private: whether it must be, for every node that is not right: so that the answer is the wanted one to
-            the last bit.
+        known: known element types.
+        exact: whether the NaN of bins without samples must be kept, for which ONNX computes 0.
+        private: whether the private operator may be used.
+        always_private: whether every wrong node becomes the private operator, so that the results are right to the
+            last bit.
     """
 
     def __init__(
@@ -85,7 +84,7 @@ class StateMeaning(ir.passes.InPlacePass):
                 write_private(site, self._wanted)
             else:
                 raise RoiAlignError(
-                    f"opset must be at least {HALF_PIXEL_OPSET}, or the private op allowed, to say "
+                    f"opset must be at least {HALF_PIXEL_OPSET}, or the private op allowed, to express "
                     f"{replace(site.attributes, semantics=self._wanted).semantics}, got opset {site.opset}"
                 ).in_node(site.name)
         if modified:

@@ -1,4 +1,4 @@
-"""A pass: attributes that ONNX does not have, or whose value it forbids, where what they should be is known."""
+"""A pass that removes or corrects attributes which ONNX does not have or whose values it forbids."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ __all__ = ["TidyAttributes"]
 
 
 class TidyAttributes(ir.passes.InPlacePass):
-    """Makes every RoiAlign one that runtimes load, and read alike.
+    """Corrects the attributes of every RoiAlign so that all runtimes load it and read it alike.
 
-    1. An attribute that RoiAlign does not have is removed: no runtime takes a meaning from it.
-    2. coordinate_transformation_mode is removed where it has no legal value, and below opset 16, which does not know
-       it. The source says what the node means (`StateMeaning`), not what the exporter tried to write.
+    1. An attribute that RoiAlign does not have is removed; no runtime gives it a meaning.
+    2. coordinate_transformation_mode is removed if its value is invalid, and below opset 16, which does not have it.
+       `StateMeaning` then writes the meaning of the source.
     3. A negative sampling_ratio becomes 0: frameworks write -1 for adaptive, ONNX writes 0.
-    4. A missing sampling_ratio is written as 0, its default: not every runtime has that default.
+    4. A missing sampling_ratio is written as 0, ONNX's default, because some runtimes have another default.
 
-    The private op and everything else are left as they are.
+    The private operators are not changed.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:

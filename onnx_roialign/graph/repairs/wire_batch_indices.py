@@ -1,4 +1,4 @@
-"""A pass: batch indices that are constant zeros are computed from the number of RoIs of each image."""
+"""A pass that computes batch indices from the number of RoIs per image, where they are constant zeros."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ __all__ = ["WireBatchIndices"]
 
 
 class WireBatchIndices(ir.passes.InPlacePass):
-    """Reads the RoI counts that an exporter left unread (Paddle's ``rois_num``).
+    """Uses the RoI counts that an exporter left unused (Paddle's ``rois_num``).
 
-    1. A RoiAlign whose batch indices are zero whatever the inputs are gets image i for counts[i] RoIs, in order.
-    2. The counts are the value named in ``counts``, or else the one integer vector among the graph's inputs that
-       nothing reads; where several could be meant, nothing changes.
-    3. Only operators that are the same from opset 9 on are used, so any opset that has RoiAlign has them. With n images
-       and k RoIs: the (n, k) table "j < counts[i]" is true counts[i] times in row i, and NonZero lists where, row by
-       row. Counts whose sum is not k make another number of indices than RoIs, which RoiAlign refuses.
-    4. What made the zeros, and is read by nothing else, is removed.
+    1. A RoiAlign whose batch indices are always zero gets index i for counts[i] RoIs, in order.
+    2. The counts are the value named in ``counts``, or the one integer vector among the graph's inputs that no node
+       reads; if there are several, nothing changes.
+    3. Only operators that are the same from opset 9 on are used, so every opset with RoiAlign has them. With n images
+       and k RoIs, the (n, k) table "j < counts[i]" is true counts[i] times in row i, and NonZero lists the positions
+       row by row. If the counts do not add up to k, RoiAlign refuses the number of indices.
+    4. Nodes that computed the zeros and that nothing else reads are removed.
 
-    Functions of the model are left as they are: a graph's input is not seen in them.
+    Functions of the model are not changed, because they cannot read an input of the graph.
 
     Args:
         counts: name of a value of the model's graph: integers, one per image.
-        known: shapes, where known: a batch of one image has no index but zero.
+        known: known shapes; a batch of one image needs no other index than zero.
     """
 
     def __init__(self, counts: str | None, known: Known) -> None:
@@ -60,7 +60,7 @@ class WireBatchIndices(ir.passes.InPlacePass):
 
 
 def _indices(site: Site, counts: ir.Value, names: Names) -> ir.Value:
-    """Inserts the nodes that make the indices before the RoiAlign, and answers their result."""
+    """Inserts the nodes that compute the indices before the RoiAlign; returns their result."""
     tape = ir.tape.Tape()
 
     def constant(numbers: list[int] | int) -> ir.Value:
