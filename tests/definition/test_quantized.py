@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 import session_models
-from front_doors import CALL_ENGINES, own_arguments
+from framework_calls import CALL_ENGINES, own_arguments
 from onnx import TensorProto
 from private_models import ENGINES, private_model, qlinear_node, run_model
 

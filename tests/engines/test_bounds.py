@@ -8,7 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import session_models
-from front_doors import CALL_ENGINES
+from framework_calls import CALL_ENGINES
 from onnx import TensorProto
 from private_models import private_model, qlinear_node
 

@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 import pytest
 import tolerances
-from front_doors import CALL_ENGINES
+from framework_calls import CALL_ENGINES
 from private_models import run_model
 from required_peers import imported
 

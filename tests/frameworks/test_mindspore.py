@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-import front_doors
+import framework_calls
 import golden
 import numpy as np
 import pytest
 import session_models
 import tolerances
-from front_doors import (
+from framework_calls import (
     CALL_ENGINES,
     PRIVATE,
     STANDARD,
@@ -41,8 +41,8 @@ def test_every_recorded_case_is_answered_as_mindspore_answered_it(engine):
     wrong = {}
     for case in cases:
         Y = operator_of(case)(case.X, five_columns(case), engine=engine)
-        if not front_doors.difference(case, Y) <= tolerances.FLOAT32:
-            wrong[case.name] = front_doors.difference(case, Y)
+        if not framework_calls.difference(case, Y) <= tolerances.FLOAT32:
+            wrong[case.name] = framework_calls.difference(case, Y)
     assert wrong == {}
 
 
@@ -56,10 +56,10 @@ def test_the_documented_example(engine):
 
 
 def test_the_signature_is_mindspores():
-    assert front_doors.own_arguments(mindspore.ROIAlign) == [
+    assert framework_calls.own_arguments(mindspore.ROIAlign) == [
         "pooled_height", "pooled_width", "spatial_scale", ("sample_num", 2), ("roi_end_mode", 1),
     ]  # fmt: skip
-    assert front_doors.own_arguments(mindspore.ROIAlign(1, 1, 1.0)) == ["features", "rois"]
+    assert framework_calls.own_arguments(mindspore.ROIAlign(1, 1, 1.0)) == ["features", "rois"]
 
 
 @pytest.mark.parametrize(

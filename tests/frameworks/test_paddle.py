@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-import front_doors
+import framework_calls
 import golden
 import numpy as np
 import pytest
 import session_models
 import tolerances
-from front_doors import (
+from framework_calls import (
     CALL_ENGINES,
     PRIVATE,
     STANDARD,
@@ -85,11 +85,11 @@ def test_a_scale_beyond_float32_is_refused(scale):
 
 
 def test_the_signatures_are_paddles():
-    assert front_doors.own_arguments(paddle.roi_align) == [
+    assert framework_calls.own_arguments(paddle.roi_align) == [
         "x", "boxes", "boxes_num", "output_size",
         ("spatial_scale", 1.0), ("sampling_ratio", -1), ("aligned", True), ("name", None),
     ]  # fmt: skip
-    assert front_doors.own_arguments(paddle.fluid_roi_align) == [
+    assert framework_calls.own_arguments(paddle.fluid_roi_align) == [
         "input", "rois", ("pooled_height", 1), ("pooled_width", 1),
         ("spatial_scale", 1.0), ("sampling_ratio", -1), ("rois_num", None), ("name", None),
     ]  # fmt: skip

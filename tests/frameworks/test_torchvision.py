@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-import front_doors
+import framework_calls
 import golden
 import numpy as np
 import pytest
 import session_models
 import tolerances
-from front_doors import (
+from framework_calls import (
     CALL_ENGINES,
     PRIVATE,
     STANDARD,
@@ -40,19 +40,19 @@ def test_every_recorded_case_is_answered_as_torchvision_answered_it(engine):
     wrong = {}
     for case in cases:
         Y = torchvision.roi_align(case.X, five_columns(case), *call_of(case), engine=engine)
-        if not front_doors.difference(case, Y) <= tolerances.FLOAT32:
-            wrong[case.name] = front_doors.difference(case, Y)
+        if not framework_calls.difference(case, Y) <= tolerances.FLOAT32:
+            wrong[case.name] = framework_calls.difference(case, Y)
     assert wrong == {}
 
 
 def test_the_signatures_are_torchvisions():
-    assert front_doors.own_arguments(torchvision.roi_align) == [
+    assert framework_calls.own_arguments(torchvision.roi_align) == [
         "input", "boxes", "output_size", ("spatial_scale", 1.0), ("sampling_ratio", -1), ("aligned", False),
     ]  # fmt: skip
-    assert front_doors.own_arguments(torchvision.RoIAlign) == [
+    assert framework_calls.own_arguments(torchvision.RoIAlign) == [
         "output_size", "spatial_scale", "sampling_ratio", ("aligned", False),
     ]  # fmt: skip
-    assert front_doors.own_arguments(torchvision.MultiScaleRoIAlign) == [
+    assert framework_calls.own_arguments(torchvision.MultiScaleRoIAlign) == [
         "featmap_names", "output_size", "sampling_ratio", ("canonical_scale", 224), ("canonical_level", 4),
     ]  # fmt: skip
 

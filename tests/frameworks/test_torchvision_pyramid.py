@@ -10,7 +10,7 @@ import exports
 import numpy as np
 import pytest
 import tolerances
-from front_doors import CALL_ENGINES, assert_model_answers, operators
+from framework_calls import CALL_ENGINES, assert_model_answers, operators
 from private_models import run_model
 from session_models import wrong_in_onnx_before
 

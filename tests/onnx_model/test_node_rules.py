@@ -1,4 +1,4 @@
-"""What is wrong with a RoiAlign node is said at every door before onnxruntime says it in its own words."""
+"""Every entry point reports what is wrong with a RoiAlign node, before onnxruntime reports it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def register(proto):
     onnx_roialign.register(quiet_options(), proto)
 
 
-DOORS = {"session, native": native, "session, reference": reference, "register": register}
+ENTRY_POINTS = {"session, native": native, "session, reference": reference, "register": register}
 # What a node says by itself, onnx.reference looks at too; types of values it does not know before the run.
-FORM_DOORS = DOORS | {"reference_evaluator": reference_evaluator}
+FORM_ENTRY_POINTS = ENTRY_POINTS | {"reference_evaluator": reference_evaluator}
 
 
-def refused(door, proto, message):
+def refused(entry_point, proto, message):
     with pytest.raises(RoiAlignError, match=message):
-        door(proto)
+        entry_point(proto)
 
 
 def declared(opset=16, **changes):
@@ -48,7 +48,7 @@ def declared(opset=16, **changes):
     return proto
 
 
-@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS.values(), ids=ENTRY_POINTS)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -70,12 +70,12 @@ def declared(opset=16, **changes):
         ),
     ],
 )
-def test_types_and_shapes_are_said_in_the_words_of_roi_align(changes, message, door):
-    refused(door, declared(**changes), rf"^{message} \(node 'pool'\)$")
+def test_types_and_shapes_are_said_in_the_words_of_roi_align(changes, message, entry_point):
+    refused(entry_point, declared(**changes), rf"^{message} \(node 'pool'\)$")
 
 
-@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
-def test_types_are_known_behind_other_nodes_private_ops_and_in_bodies(door):
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS.values(), ids=ENTRY_POINTS)
+def test_types_are_known_behind_other_nodes_private_ops_and_in_bodies(entry_point):
     first = helper.make_node("AnyRoiAlign", ["X", "rois", "batch_indices"], ["pooled"], "first", domain=DOMAIN)
     cast = helper.make_node("Cast", ["rois"], ["wide"], to=TensorProto.DOUBLE)
     inner = helper.make_node("RoiAlign", ["pooled", "wide", "batch_indices"], ["Z"], "inner")
@@ -84,10 +84,10 @@ def test_types_are_known_behind_other_nodes_private_ops_and_in_bodies(door):
     branch = helper.make_node("If", ["condition"], ["Y"], then_branch=bodies[0], else_branch=bodies[1])
     proto = make_model([first, cast, branch], 16, domains=(DOMAIN,))
     proto.graph.input.append(value("condition", TensorProto.BOOL, ()))
-    refused(door, proto, r"^rois must have X's type float32, got float64 \(node 'inner'\)$")
+    refused(entry_point, proto, r"^rois must have X's type float32, got float64 \(node 'inner'\)$")
 
 
-@pytest.mark.parametrize("door", FORM_DOORS.values(), ids=FORM_DOORS)
+@pytest.mark.parametrize("entry_point", FORM_ENTRY_POINTS.values(), ids=FORM_ENTRY_POINTS)
 @pytest.mark.parametrize(
     ("node", "message"),
     [
@@ -107,13 +107,13 @@ def test_types_are_known_behind_other_nodes_private_ops_and_in_bodies(door):
         ),
     ],
 )
-def test_inputs_and_outputs_are_counted(node, message, door):
+def test_inputs_and_outputs_are_counted(node, message, entry_point):
     op_type, domain, inputs, outputs = node
     proto = make_model([helper.make_node(op_type, inputs, outputs, "pool", domain=domain)], 16, domains=(DOMAIN,))
-    refused(door, proto, rf"^{message} \(node 'pool'\)$")
+    refused(entry_point, proto, rf"^{message} \(node 'pool'\)$")
 
 
-@pytest.mark.parametrize("door", FORM_DOORS.values(), ids=FORM_DOORS)
+@pytest.mark.parametrize("entry_point", FORM_ENTRY_POINTS.values(), ids=FORM_ENTRY_POINTS)
 @pytest.mark.parametrize(
     ("domain", "attribute", "message"),
     [
@@ -125,25 +125,29 @@ def test_inputs_and_outputs_are_counted(node, message, door):
         ("", {"sampling_ratio": [1]}, "sampling_ratio must be an integer, got a list of integers"),
     ],
 )
-def test_attributes_are_read_first(domain, attribute, message, door):
+def test_attributes_are_read_first(domain, attribute, message, entry_point):
     op_type = "AnyRoiAlign" if domain else "RoiAlign"
     inputs = ["X", "rois", "batch_indices"]
     node = helper.make_node(op_type, inputs, ["Y"], "pool", domain=domain, **attribute)
-    refused(door, make_model([node], 16, domains=(DOMAIN,)), rf"^{message} \(node 'pool'\)$")
+    refused(entry_point, make_model([node], 16, domains=(DOMAIN,)), rf"^{message} \(node 'pool'\)$")
 
 
-@pytest.mark.parametrize("door", FORM_DOORS.values(), ids=FORM_DOORS)
-def test_roialign_before_its_first_opset_is_refused(door):
-    refused(door, model(9), r"^opset must be at least 10 for RoiAlign, got 9 \(node 'pool'\)$")
+@pytest.mark.parametrize("entry_point", FORM_ENTRY_POINTS.values(), ids=FORM_ENTRY_POINTS)
+def test_roialign_before_its_first_opset_is_refused(entry_point):
+    refused(entry_point, model(9), r"^opset must be at least 10 for RoiAlign, got 9 \(node 'pool'\)$")
 
 
-@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
-def test_nodes_in_functions_are_read_too(door):
-    refused(door, with_function(16, 16, mode="median"), r"^mode must be 'avg' or 'max', got 'median' \(node 'inner'\)$")
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS.values(), ids=ENTRY_POINTS)
+def test_nodes_in_functions_are_read_too(entry_point):
+    refused(
+        entry_point,
+        with_function(16, 16, mode="median"),
+        r"^mode must be 'avg' or 'max', got 'median' \(node 'inner'\)$",
+    )
 
 
-@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
-def test_what_is_not_known_is_taken_for_right(door):
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS.values(), ids=ENTRY_POINTS)
+def test_what_is_not_known_is_taken_for_right(entry_point):
     """Behind an operator that onnx does not know, and where a value's type is not told."""
     hidden = helper.make_node("Mystery", ["rois"], ["hidden"], domain="com.microsoft")
     node_rules.check_nodes(
@@ -151,7 +155,7 @@ def test_what_is_not_known_is_taken_for_right(door):
             make_model([hidden, roi_align_node("X", "hidden", "batch_indices", "Y")], 16, domains=("com.microsoft",))
         )
     )
-    door(model(16))
+    entry_point(model(16))
 
 
 def private(rois_type):
@@ -162,11 +166,11 @@ def private(rois_type):
     return proto
 
 
-@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
-def test_the_private_op_takes_rois_of_another_float_type_only(door):
-    door(private(TensorProto.DOUBLE))
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS.values(), ids=ENTRY_POINTS)
+def test_the_private_op_takes_rois_of_another_float_type_only(entry_point):
+    entry_point(private(TensorProto.DOUBLE))
     message = r"^rois must be float32, float64, float16 or bfloat16, got int64 \(node 'pool'\)$"
-    refused(door, private(TensorProto.INT64), message)
+    refused(entry_point, private(TensorProto.INT64), message)
 
 
 def test_quantized_inputs_are_read_too():

@@ -1,4 +1,4 @@
-"""Rois of another float type than X: rounded once to the type that coordinates are computed in, through every door."""
+"""rois of another float type than X are rounded once to the coordinate type, by every entry point."""
 
 from __future__ import annotations
 

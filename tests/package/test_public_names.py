@@ -1,4 +1,4 @@
-"""What is documented stays importable under its name, wherever the house puts it."""
+"""What is documented stays importable under its name, in whatever module it is defined."""
 
 from __future__ import annotations
 

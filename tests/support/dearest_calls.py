@@ -1,4 +1,4 @@
-"""A program: what the most expensive calls cost that the rules at the door let pass, of each op and engine.
+"""A program: what the most expensive calls cost that the checks of inputs allow, of each op and engine.
 
     python tests/support/dearest_calls.py
 

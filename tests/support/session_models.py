@@ -86,7 +86,7 @@ def model(opset: int = 16, *, element_type: int = TensorProto.FLOAT, **attribute
 
 
 def cast_model(opset: int, element_type: int, **attributes: Any) -> onnx.ModelProto:
-    """One RoiAlign of a type that NumPy arrays cannot carry into onnxruntime: float32 at the door, cast inside."""
+    """One RoiAlign of a type that NumPy arrays cannot carry into onnxruntime: float32 at its boundary, cast inside."""
     nodes = [
         helper.make_node("Cast", ["X"], ["X_cast"], to=element_type),
         helper.make_node("Cast", ["rois"], ["rois_cast"], to=element_type),

@@ -1,7 +1,7 @@
-"""One truth at every door: a call, whatever it asks for, gets the same verdict from all six.
+"""Every entry point gives the same result or the same error for a call.
 
-The doors: roi_align() and session(), each with both engines, reference_evaluator(), and the C call. A verdict is an
-answer, or the text of the refusal without the node's name.
+The entry points are roi_align() and session(), each with both engines, reference_evaluator(), and the C call. A
+verdict is the result, or the message of the error without the node's name.
 """
 
 from __future__ import annotations
@@ -98,16 +98,16 @@ def spoilt(array):
     return [*retyped, array[None], array.reshape(-1)[:3], np.zeros((*array.shape[:-1], 5), array.dtype), array[:1]]
 
 
-# ---- the doors ----
+# ---- the entry points ----
 
 
 def through_roi_align(engine):
-    def door(arrays, attributes):
+    def entry_point(arrays, attributes):
         fields = {name: value for name, value in attributes.items() if name in Semantics.__dataclass_fields__}
         plain = {name: value for name, value in attributes.items() if name not in fields}
         return onnx_roialign.roi_align(*arrays.values(), **plain, semantics=Semantics(**fields), engine=engine)
 
-    return door
+    return entry_point
 
 
 def model_of(arrays, attributes, *, shapes):
@@ -125,11 +125,11 @@ def model_of(arrays, attributes, *, shapes):
 
 
 def through_session(engine, *, shapes):
-    def door(arrays, attributes):
+    def entry_point(arrays, attributes):
         model = model_of(arrays, attributes, shapes=shapes)
         return onnx_roialign.session(model, quiet_options(), engine=engine).run(None, arrays)[0]
 
-    return door
+    return entry_point
 
 
 def through_evaluator(arrays, attributes):
@@ -172,7 +172,7 @@ def through_c(arrays, attributes):
     return Y
 
 
-DOORS = {
+ENTRY_POINTS = {
     "roi_align, reference": through_roi_align("reference"),
     "roi_align, native": through_roi_align("native"),
     "session, native": through_session("native", shapes=False),
@@ -189,9 +189,9 @@ _PREFIX = re.compile(
 )
 
 
-def verdict(door, arrays, attributes):
+def verdict(entry_point, arrays, attributes):
     try:
-        return door(arrays, attributes)
+        return entry_point(arrays, attributes)
     except RoiAlignError as error:
         text = str(error)
     except Exception as error:
@@ -214,8 +214,8 @@ def assert_same(got, want, arrays, name):
 def test_six_doors_give_one_verdict(call):
     arrays, attributes = call
     want = None
-    for name, door in DOORS.items():
-        got = verdict(door, arrays, attributes)
+    for name, entry_point in ENTRY_POINTS.items():
+        got = verdict(entry_point, arrays, attributes)
         if got is None:
             continue
         want = got if want is None else want

@@ -1,4 +1,4 @@
-"""What the tests of all front doors share: recorded cases as calls, and models that must answer as their calls do."""
+"""Shared by the tests of frameworks/: recorded cases as calls, and models that must compute the calls' results."""
 
 from __future__ import annotations
 
@@ -66,6 +66,6 @@ def operators(model):
 
 
 def own_arguments(call):
-    """The arguments of a front door without `engine`: those of the framework, with their defaults."""
+    """The arguments of a framework call without `engine`: those of the framework, with their defaults."""
     parameters = [p for p in inspect.signature(call).parameters.values() if p.name != "engine"]
     return [p.name if p.default is p.empty else (p.name, p.default) for p in parameters]
