@@ -11,11 +11,10 @@ import exports
 import numpy as np
 import onnx
 import pytest
-from typer.testing import CliRunner
+from command_line import invoke
 
 import onnx_roialign
 from onnx_roialign.arrays import largest_difference
-from onnx_roialign.cli.main import app
 from onnx_roialign.engines import native
 from onnx_roialign.engines.native import active_isa, available_isas
 from onnx_roialign.onnx_model.inputs import check_inputs, declared_inputs, made_inputs
@@ -24,15 +23,6 @@ from onnx_roialign.sessions.installed import has_builtin_kernel, loads_opset
 MODEL = exports.MODELS / "torchvision_roi_align" / "torchscript_opset16_aligned_s2.onnx"
 MODEL_22 = exports.MODELS / "torchvision_roi_align" / "torchscript_opset22_aligned_s2.onnx"
 INPUTS = exports.MODELS / "torchvision_roi_align" / "io.npz"
-
-
-@pytest.fixture(autouse=True)
-def wide_terminal(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def roi_align_model(opset=16, x_dims=("N", 3, "H", "W"), rois_dims=("K", 4)):

@@ -10,10 +10,9 @@ import graph_models
 import numpy as np
 import onnx
 import pytest
+from command_line import invoke
 from tolerances import EXPORTS
-from typer.testing import CliRunner
 
-from onnx_roialign.cli.main import app
 from onnx_roialign.sessions.trial import try_engine
 
 TORCHVISION = exports.MODELS / "torchvision_roi_align"
@@ -23,15 +22,6 @@ PADDLE = exports.MODELS / "paddle_roi_align" / "paddle2onnx_opset11_aligned_s2.o
 DETECTOR = exports.MODELS / "detectors" / "mask_rcnn_tiny_torchscript_opset16.onnx"
 ALIGNED = ("--source", "torchvision:aligned=True")
 EXPLAIN = ("explain", "--roi", "-60,-30,30,40", "--feature", "20x30", "--scale", 0.25)
-
-
-@pytest.fixture(autouse=True)
-def wide_terminal(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def invoke_json(*arguments):

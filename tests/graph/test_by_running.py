@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import tolerances
-from exports import known_wrong, opset
+from exports import known_wrong
 from found import RUN_CODES, codes, run_codes, source_of
 from graph_models import BODIES, HALF, LEGACY, SCALE, model
 from onnx import TensorProto, helper
@@ -30,8 +30,8 @@ from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.graph import repair, validate
 from onnx_roialign.graph.findings.finding import CODES
 
-SMALL = tuple(name for name in exports.names() if name.startswith(("torchvision_roi", "paddle", "mindspore")))
-WHOLE = tuple(name for name in exports.names() if name.startswith(("detectors", "torchvision_multiscale")))
+SMALL = exports.small_names()
+WHOLE = exports.large_names()
 
 
 def only(findings, code):
@@ -60,7 +60,7 @@ def test_the_codes_that_need_data_are_codes():
 RIGHT = [
     name
     for name in (*SMALL, *WHOLE)
-    if not known_wrong(name) and opset(exports.load(name)) <= (21 if name in WHOLE else newest_opset())
+    if not known_wrong(name) and exports.load(name).opset() <= (21 if name in WHOLE else newest_opset())
 ]
 
 

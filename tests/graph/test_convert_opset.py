@@ -2,48 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
-import re
-
 import exports
 import graph_models
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
-import session_models
 from graph_models import BODIES, HALF, LEGACY, model
+from node_facts import opset_of, roi_aligns
 from onnx import TensorProto, helper, numpy_helper
-from session_models import FEEDS, make_model, newest_opset, roi_align_node
+from session_models import FEEDS, make_model, newest_opset, roi_align_node, run_all
 from tolerances import FLOAT32
 
-import onnx_roialign
 from onnx_roialign import RoiAlignError
 from onnx_roialign.arrays import largest_difference
 from onnx_roialign.graph import convert_opset
-from onnx_roialign.onnx_model.operators import schema_of
-from onnx_roialign.onnx_model.scopes import scopes
 from onnx_roialign.ops import roi_align as private_op
-from onnx_roialign.ops.nodes import is_private, is_roi_align
 
 OPSETS = (11, 15, 16, 22)
-SMALL = tuple(name for name in exports.names() if name.startswith(("torchvision_roi", "paddle", "mindspore")))
-LARGE = tuple(name for name in exports.names() if name.startswith(("detectors", "torchvision_multiscale")))
-
-
-def opset(made):
-    return next(entry.version for entry in made.opset_import if entry.domain == "")
-
-
-def run(made, feeds):
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    return onnx_roialign.session(made, options).run(None, feeds)
-
-
-def roi_aligns(made):
-    """Those of the functions too."""
-    return [node for scope in scopes(made) for node in scope.nodes if is_roi_align(node) or is_private(node)]
+SMALL = exports.small_names()
+LARGE = exports.large_names()
 
 
 def modes(made):
@@ -52,23 +29,23 @@ def modes(made):
 
 def same_answers(name, targets):
     export = exports.load(name)
-    loadable = opset(onnx.load_from_string(export.model)) <= newest_opset()
-    before = run(export.model, export.feeds()) if loadable else export.expected
+    loadable = opset_of(onnx.load_from_string(export.model)) <= newest_opset()
+    before = run_all(export.model, export.feeds()) if loadable else export.expected
     for target in targets:
         converted = convert_opset(export.model, target)
-        assert opset(converted) == target
+        assert opset_of(converted) == target
         assert [one.name for one in converted.graph.input] == list(export.feeds())
         onnx.checker.check_model(converted)
         if target > newest_opset():
             continue
-        for got, want in zip(run(converted, export.feeds()), before, strict=True):
+        for got, want in zip(run_all(converted, export.feeds()), before, strict=True):
             assert largest_difference(got, want) <= 1e-5
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_a_small_export_answers_the_same_at_every_opset_that_can_say_it(name):
     given = onnx.load_from_string(exports.load(name).model)
-    half = opset(given) >= 16 and modes(given) != {"output_half_pixel"}
+    half = opset_of(given) >= 16 and modes(given) != {"output_half_pixel"}
     targets = [target for target in OPSETS if target >= (16 if half else 11)]
     if not half and not name.startswith("mindspore"):  # whose Split has no way down to opset 10
         targets.append(10)
@@ -102,7 +79,7 @@ def test_bodies_and_functions_get_the_opset_or_are_refused(body, first, attribut
         assert {node.domain for node in roi_aligns(converted)} == {private_op.DOMAIN}
     else:
         converted = convert_opset(given, target)
-    assert opset(converted) == target
+    assert opset_of(converted) == target
     assert {entry.version for one in converted.functions for entry in one.opset_import if not entry.domain} <= {target}
 
 
@@ -113,7 +90,7 @@ def test_bodies_and_functions_mean_what_they_meant(body, first, attributes, targ
     given = BODIES[body](first, **attributes)
     converted = convert_opset(given, target, private_op=target < 16 and is_half(first, attributes))
     feeds = FEEDS | ({"which": np.array(True)} if body == "if" else {})
-    (got,), (want,) = run(converted, feeds), run(given, feeds)
+    (got,), (want,) = run_all(converted, feeds), run_all(given, feeds)
     assert largest_difference(got, want) <= FLOAT32
 
 
@@ -137,15 +114,7 @@ def test_the_error_says_by_how_much_the_answers_would_change():
 def test_what_an_opset_cannot_say_is_said_by_the_private_op_if_asked():
     converted = convert_opset(model(16), 11, private_op=True)
     assert {entry.domain: entry.version for entry in converted.opset_import} == {"": 11, private_op.DOMAIN: 1}
-    assert largest_difference(run(converted, FEEDS)[0], run(model(16), FEEDS)[0]) <= FLOAT32
-
-
-def test_bfloat16_needs_opset_22():
-    given = session_models.model(22, element_type=TensorProto.BFLOAT16, **LEGACY)
-    with pytest.raises(RoiAlignError, match="opset must be at least 22 for a RoiAlign of bfloat16, got target 16"):
-        convert_opset(given, 16)
-    converted = convert_opset(given, 16, private_op=True)
-    assert {node.domain for node in converted.graph.node} == {private_op.DOMAIN}
+    assert largest_difference(run_all(converted, FEEDS)[0], run_all(model(16), FEEDS)[0]) <= FLOAT32
 
 
 @pytest.mark.parametrize("target", [9, 1000, "16", True, 16.0])
@@ -160,21 +129,13 @@ def test_another_operator_that_cannot_be_converted_is_named():
         convert_opset(make_model(nodes, 21), 16)
 
 
-def test_an_operator_of_which_the_older_opset_lacks_the_type_is_not_taken_down():
-    nodes = [helper.make_node("Max", ["batch_indices", "batch_indices"], ["indices"])]
-    nodes.append(roi_align_node("X", "rois", "indices", "Y", **LEGACY))
-    assert opset(convert_opset(make_model(nodes, 16), 12)) == 12
-    with pytest.raises(RoiAlignError, match="Max"):  # of int64 only since opset 12
-        convert_opset(make_model(nodes, 16), 11)
-
-
 def test_a_loop_that_carries_nothing_is_not_taken_to_opset_10():
     given = graph_models.in_loop(16, **LEGACY)
     loop = given.graph.node[1]
     body = loop.attribute[0].g
     for part, index in ((loop.input, 2), (loop.output, 0), (body.input, 2), (body.output, 1), (body.node, 2)):
         del part[index]
-    assert opset(convert_opset(given, 11)) == 11
+    assert opset_of(convert_opset(given, 11)) == 11
     with pytest.raises(RoiAlignError, match="Loop"):
         convert_opset(given, 10)
 
@@ -187,9 +148,9 @@ def test_a_negative_index_is_not_taken_below_opset_11(index):
         roi_align_node("one", "rois", "batch_indices", "Y", **LEGACY),
     ]
     given = make_model(nodes, 16)
-    assert opset(convert_opset(given, 11)) == 11
+    assert opset_of(convert_opset(given, 11)) == 11
     if index == [0]:
-        assert largest_difference(run(convert_opset(given, 10), FEEDS)[0], run(given, FEEDS)[0]) <= FLOAT32
+        assert largest_difference(run_all(convert_opset(given, 10), FEEDS)[0], run_all(given, FEEDS)[0]) <= FLOAT32
     else:
         with pytest.raises(RoiAlignError, match="Gather"):
             convert_opset(given, 10)
@@ -210,7 +171,7 @@ def test_axes_become_an_attribute_again(op_type):
     nodes.insert(0, graph_models.constant("minus", [-1], np.int64))
     given = make_model(nodes, 16)
     for target in (10, 12, 13):
-        assert largest_difference(run(convert_opset(given, target), FEEDS)[0], run(given, FEEDS)[0]) <= FLOAT32
+        assert largest_difference(run_all(convert_opset(given, target), FEEDS)[0], run_all(given, FEEDS)[0]) <= FLOAT32
 
 
 def test_large_weights_metadata_and_names_come_through(tmp_path):
@@ -267,137 +228,3 @@ def test_onnxs_domain_may_be_written_out():
     converted = convert_opset(given, 16)
     assert [(entry.domain, entry.version) for entry in converted.opset_import] == [("ai.onnx", 16)]
     assert modes(converted) == {"output_half_pixel"}
-
-
-def in_function(opset_version, *nodes):
-    """A model whose function has these nodes, x in and y out, and whose main graph pools what it returns."""
-    imports = [helper.make_opsetid("", opset_version)]
-    function = helper.make_function("local", "Through", ["x"], ["y"], list(nodes), imports)
-    call = helper.make_node("Through", ["X"], ["through"], "call", domain="local")
-    pool = roi_align_node("through", "rois", "batch_indices", "Y", name="pool", **HALF)
-    return make_model([call, pool], opset_version, functions=(function,), domains=("local",))
-
-
-@pytest.mark.parametrize(
-    ("opset_version", "target", "names", "nodes"),
-    [
-        (
-            20,
-            12,
-            "Cast to bfloat16",
-            [
-                helper.make_node("Cast", ["x"], ["unread"], to=TensorProto.BFLOAT16),
-                helper.make_node("Identity", ["x"], ["y"]),
-            ],
-        ),
-        (
-            20,
-            18,
-            "ConstantOfShape to bfloat16",
-            [
-                helper.make_node("Shape", ["x"], ["s"]),
-                helper.make_node(
-                    "ConstantOfShape", ["s"], ["z"], value=helper.make_tensor("v", TensorProto.BFLOAT16, [1], [1.0])
-                ),
-                helper.make_node("Cast", ["z"], ["c"], to=TensorProto.FLOAT),
-                helper.make_node("Mul", ["x", "c"], ["y"]),
-            ],
-        ),
-    ],
-)
-def test_a_type_that_a_functions_node_gives_its_output_must_exist_there(opset_version, target, names, nodes):
-    given = in_function(opset_version, *nodes)
-    with pytest.raises(RoiAlignError, match=rf"model must be convertible to opset {target}, got {names}, which opset"):
-        convert_opset(given, target, private_op=True)
-    converted = convert_opset(given, target + 1 + (target == 18), private_op=True)
-    for got, want in zip(run(converted, FEEDS), run(given, FEEDS), strict=True):
-        np.testing.assert_array_equal(got, want)
-
-
-NOT_THERE = r"model must be convertible to opset {}, got {} of .*, which opset {} has not \(node 'newer(__1)?'\)"
-
-
-def gains():
-    """Of operators of one input and no attribute that must be there: (name, opset before, type that came after it)."""
-    names = sorted({one.name for one in onnx.defs.get_all_schemas() if one.domain == "" and not one.deprecated})
-    for name, before in itertools.product(names, range(10, 22)):
-        older, newer = schema_of(name, before), schema_of(name, before + 1)
-        if older is None or older.since_version == newer.since_version or (newer.min_input, newer.min_output) != (1, 1):
-            continue
-        first, result = newer.inputs[0], newer.outputs[0]
-        if first.type_str == result.type_str and not any(one.required for one in newer.attributes.values()):
-            yield from ((name, before, kind) for kind in sorted(set(first.types) - set(older.inputs[0].types)))
-
-
-def type_of(text):
-    outer, _, inner = text.removesuffix(")").partition("(")
-    if outer == "seq":
-        return helper.make_sequence_type_proto(type_of(inner))
-    if outer == "optional":
-        return helper.make_optional_type_proto(type_of(inner))
-    return helper.make_tensor_type_proto(TensorProto.DataType.Value(inner.upper()), (2, 3, 4, 4))
-
-
-def of_type(name, text, body, **attributes):
-    """One operator at opset 22, in the graph or in a function, whose own values have no types."""
-    node = helper.make_node(name, ["x"], ["y"], "newer", **attributes)
-    values = [helper.make_value_info(one, type_of(text)) for one in "xy"]
-    imports, nodes, functions = [helper.make_opsetid("", 22), helper.make_opsetid("local", 1)], [node], []
-    if body == "function":
-        functions.append(helper.make_function("local", "Through", ["x"], ["y"], [node], imports[:1]))
-        nodes = [helper.make_node("Through", ["x"], ["y"], "call", domain="local")]
-    graph = helper.make_graph(nodes, "graph", values[:1], values[1:])
-    return helper.make_model(graph, opset_imports=imports, functions=functions, ir_version=10)
-
-
-def refusal(given, target):
-    """Of whatever else an opset has not; empty where it is converted."""
-    try:
-        convert_opset(given, target)
-    except RoiAlignError as error:
-        return str(error)
-    return ""
-
-
-@pytest.mark.parametrize("body", ["graph", "function"])
-@pytest.mark.parametrize(
-    ("to", "name"), [(99, "99"), (-1, "-1"), (2**40, str(2**40)), (TensorProto.COMPLEX64, "complex64")]
-)
-def test_a_cast_to_what_is_no_type_is_refused_in_our_words(to, name, body):
-    given = of_type("Cast", "tensor(float)", body, to=to)
-    with pytest.raises(RoiAlignError, match=rf"convertible to opset 16, got Cast to {name}, which opset 16 has not"):
-        convert_opset(given, 16)
-
-
-@pytest.mark.parametrize("body", ["graph", "function"])
-def test_the_type_of_what_a_sequence_holds_may_be_stated(body):
-    nodes = [
-        helper.make_node("SequenceEmpty", [], ["none"], dtype=TensorProto.FLOAT),
-        helper.make_node("SequenceInsert", ["none", "X"], ["one"]),
-        helper.make_node("SequenceLength", ["one"], ["length"]),
-        helper.make_node("Cast", ["length"], ["factor"], to=TensorProto.FLOAT),
-        helper.make_node("Mul", ["X", "factor"], ["through"]),
-    ]
-    if body == "function":
-        nodes[-1].output[:] = ["y"]
-        for node in nodes:
-            node.input[:] = ["x" if name == "X" else name for name in node.input]
-        given = in_function(21, *nodes)
-    else:
-        given = make_model([*nodes, roi_align_node("through", "rois", "batch_indices", "Y", **HALF)], 21)
-    for got, want in zip(run(convert_opset(given, 16), FEEDS), run(given, FEEDS), strict=True):
-        np.testing.assert_array_equal(got, want)
-
-
-@pytest.mark.parametrize("body", ["graph", "function"])
-def test_a_type_that_an_operator_gained_later_is_refused_below_and_not_above(body):
-    seen = set()
-    for name, before, kind in gains():
-        with pytest.raises(RoiAlignError, match=NOT_THERE.format(before, name, before)):
-            convert_opset(of_type(name, kind, body), before)
-        assert not re.match(
-            NOT_THERE.format(before + 1, name, before + 1), refusal(of_type(name, kind, body), before + 1)
-        )
-        seen.add((name, kind))
-    assert len(seen) > 150
-    assert {("Relu", "tensor(int32)"), ("Identity", "seq(tensor(float))"), ("Softmax", "tensor(bfloat16)")} <= seen

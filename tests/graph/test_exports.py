@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from exports import KNOWN_WRONG, known_wrong, opset
+from exports import KNOWN_WRONG, known_wrong
 from session_models import newest_opset
 from tolerances import EXPORTS, FLOAT32, KNOWN_WRONG_BY
 
@@ -54,8 +54,8 @@ def test_the_table_of_wrong_files_names_real_files(pattern):
 @pytest.mark.parametrize("name", [name for name in RECORDED if not known_wrong(name)])
 def test_the_export_answers_what_its_framework_answered(name):
     export = exports.load(name)
-    if opset(export) > newest_opset():  # onnxruntime 1.20 at opset 22: it knows no operator of it, RoiAlign or not
-        with pytest.raises(RoiAlignError, match=f"model must be of opset .* got opset {opset(export)}: upgrade"):
+    if export.opset() > newest_opset():  # onnxruntime 1.20 at opset 22: it knows no operator of it, RoiAlign or not
+        with pytest.raises(RoiAlignError, match=f"model must be of opset .* got opset {export.opset()}: upgrade"):
             native_outputs(export)
         return
     outputs = native_outputs(export)

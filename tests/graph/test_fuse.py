@@ -8,8 +8,9 @@ import onnx
 import onnxruntime
 import pooler_exports
 import pytest
+from node_facts import opset_of
 from onnx import TensorProto, helper, numpy_helper
-from session_models import newest_opset, quiet_options
+from session_models import newest_opset, quiet_options, run_all
 from tolerances import FLOAT32, FUSED
 
 import onnx_roialign
@@ -32,16 +33,8 @@ POOLERS = {
 }
 
 
-def opset(model):
-    return next(entry.version for entry in model.opset_import if entry.domain == "")
-
-
 def private_ops(model):
     return [node.op_type for node in model.graph.node if node.domain == DOMAIN]
-
-
-def run(model, feeds, **options):
-    return onnx_roialign.session(model, quiet_options(), **options).run(None, feeds)
 
 
 def assert_same(got, want, bar):
@@ -66,15 +59,15 @@ def test_an_exported_pooler_becomes_one_op_with_the_frameworks_results(name):
     if not POOLERS[name]:
         assert fused.model == given
     for feeds, want in pooler_exports.cases(name):
-        if opset(given) > newest_opset():
+        if opset_of(given) > newest_opset():
             continue
         if name == "mmdeploy_3levels_ts11":  # below opset 16 RoIs are 1 x 1 at least, which mmdetection's are not
-            want = run(given, feeds)
+            want = run_all(given, feeds)
         bar = FUSED * max(np.abs(array).max(initial=0) for array in feeds.values() if array.ndim == 4)
         if POOLERS[name]:
-            assert_same(run(fused.model, feeds), want, bar)
+            assert_same(run_all(fused.model, feeds), want, bar)
             engine = "native" if name == "mmdeploy_3levels_ts11" else "builtin"  # ONNX cannot express its RoiAlign
-            assert_same(run(unfuse(fused.model), feeds, engine=engine), want, bar)
+            assert_same(run_all(unfuse(fused.model), feeds, engine=engine), want, bar)
 
 
 @pytest.mark.parametrize("name", PYRAMIDS)
@@ -85,14 +78,14 @@ def test_torchvisions_pooler_becomes_one_op_of_its_rule(name):
     scale, least = (96, 2) if "canonical96" in name else (224, 2)
     assert f"/ {scale}) + 1e-06), {least} to " in fused.report[0].text
     bar = FLOAT32 * max(np.abs(array).max() for array in export.inputs if array.ndim == 4)
-    assert_same(run(fused.model, export.feeds()), export.expected, bar)
-    assert_same(run(fused.model, export.feeds(), engine="reference"), export.expected, bar)
+    assert_same(run_all(fused.model, export.feeds()), export.expected, bar)
+    assert_same(run_all(fused.model, export.feeds(), engine="reference"), export.expected, bar)
 
 
 @pytest.mark.parametrize("name", DETECTORS)
 def test_a_detector_returns_the_same(name):
     export = exports.load(name)
-    if opset(onnx.load_from_string(export.model)) > newest_opset():
+    if opset_of(onnx.load_from_string(export.model)) > newest_opset():
         pytest.skip("the installed onnxruntime has no such opset")
     fused = fuse(export.model)
     parts = ["MultiScaleRoiAlign"] + (["MultiScaleRoiAlign", "PasteMasks"] if "mask" in name else [])
@@ -102,7 +95,7 @@ def test_a_detector_returns_the_same(name):
     assert list(fused.model.graph.input) == list(given.graph.input)
     assert [value.name for value in fused.model.graph.output] == [value.name for value in given.graph.output]
     assert len(given.graph.node) - len(fused.model.graph.node) > 200 * parts.count("MultiScaleRoiAlign")
-    assert_same(run(fused.model, export.feeds()), run(export.model, export.feeds()), 1e-5)
+    assert_same(run_all(fused.model, export.feeds()), run_all(export.model, export.feeds()), 1e-5)
     again = fuse(fused.model)
     assert (again.model, again.report) == (fused.model, ())
     assert private_ops(unfuse(fused.model)) == []
@@ -197,7 +190,7 @@ def test_two_levels_of_one_map_are_a_pooler():
     fused = fuse(given)
     assert private_ops(fused.model) == ["MultiScaleRoiAlign"]
     bar = FLOAT32 * np.abs(export.inputs[0]).max()
-    assert_same(run(fused.model, export.feeds()), run(given, export.feeds()), bar)
+    assert_same(run_all(fused.model, export.feeds()), run_all(given, export.feeds()), bar)
 
 
 def pasting_by(mode):
@@ -229,9 +222,9 @@ def test_levels_that_are_read_elsewhere_stay():
     fused = fuse(given)
     assert private_ops(fused.model) == ["MultiScaleRoiAlign"]
     feeds, (want, *_) = next(pooler_exports.cases("detectron2_3levels_1image_ts17"))
-    got, told = run(fused.model, feeds)
+    got, told = run_all(fused.model, feeds)
     np.testing.assert_allclose(got, want, rtol=0, atol=FUSED * np.abs(feeds["feat0"]).max())
-    np.testing.assert_array_equal(told, run(given, feeds)[1])
+    np.testing.assert_array_equal(told, run_all(given, feeds)[1])
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float16])
@@ -248,7 +241,7 @@ def test_a_pooler_of_another_type(dtype):
     corner = rng.uniform(0, 200, (40, 2))
     feeds = {name: rng.standard_normal(shape).astype(dtype) for name, shape in shapes.items()}
     feeds["boxes_0"] = np.hstack([corner, corner + rng.uniform(1, 240, (40, 2))]).astype(dtype)
-    (got,), (want,) = run(fused.model, feeds), run(given, feeds)
+    (got,), (want,) = run_all(fused.model, feeds), run_all(given, feeds)
     np.testing.assert_allclose(got, want, rtol=0, atol=2e-3 if dtype == np.float16 else 1e-12)
 
 

@@ -8,10 +8,10 @@ import re
 import numpy as np
 import onnx
 import pytest
+from node_facts import opset_of
 from right_models import FEEDS, RightModel
-from session_models import quiet_options
+from session_models import run_all
 
-import onnx_roialign
 from onnx_roialign import RoiAlignError
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.sources import parse
@@ -31,12 +31,8 @@ IN_THE_WAY = re.compile(
 )
 
 
-def run(model):
-    return onnx_roialign.session(model, quiet_options()).run(None, FEEDS)
-
-
 def assert_same_bits(before, model, what):
-    for one, other in zip(before, run(model), strict=True):
+    for one, other in zip(before, run_all(model, FEEDS), strict=True):
         np.testing.assert_array_equal(one, other, err_msg=what, strict=True)
 
 
@@ -50,15 +46,11 @@ def converted(model, target):
     try:
         made = convert_opset(model, target, private_op=True)
     except RoiAlignError as error:
-        if target < opset_of_any(model) and IN_THE_WAY.match(str(error)):
+        if target < opset_of(model) and IN_THE_WAY.match(str(error)):
             return None
         raise
-    assert opset_of_any(made) == target
+    assert opset_of(made) == target
     return made
-
-
-def opset_of_any(model):
-    return next(one.version for one in model.opset_import if one.domain in ("", "ai.onnx"))
 
 
 @pytest.mark.parametrize("batch", batches())
@@ -67,16 +59,16 @@ def test_another_opset_and_back_keep_the_bits(batch):
     for seed in range(batch * BATCH, (batch + 1) * BATCH):
         rng = random.Random(seed)
         given = RightModel(seed).proto
-        before = run(given)
-        for target in (rng.randint(opset_of_any(given), OPSETS[1]), rng.randint(OPSETS[0], opset_of_any(given))):
+        before = run_all(given, FEEDS)
+        for target in (rng.randint(opset_of(given), OPSETS[1]), rng.randint(OPSETS[0], opset_of(given))):
             made = converted(given, target)
             if made is None:
                 continue
             done += 1
-            what = f"seed {seed} from {opset_of_any(given)} to {target}"
+            what = f"seed {seed} from {opset_of(given)} to {target}"
             assert_same_bits(before, made, what)
             assert convert_opset(made, target) == made, what
-            back = converted(made, opset_of_any(given))
+            back = converted(made, opset_of(given))
             if back is not None:
                 assert_same_bits(before, back, f"{what} and back")
     assert done > 1.4 * BATCH  # of two each
@@ -88,7 +80,7 @@ def test_made_explicit_it_keeps_the_bits(batch):
         given = RightModel(seed).proto
         explicit = make_explicit(given)
         assert make_explicit(explicit) == explicit
-        assert_same_bits(run(given), explicit, f"seed {seed}")
+        assert_same_bits(run_all(given, FEEDS), explicit, f"seed {seed}")
 
 
 def stated(model, meaning):
@@ -115,7 +107,7 @@ def test_repaired_it_means_its_source_and_a_right_one_is_left_alone(batch):
         assert repair(repaired, source, exact=True) == repaired, what
         wrong = [one for one in validate(repaired, source) if one.repairable]
         assert wrong == [], what
-        answers = run(repaired)
-        for got, want in zip(answers, run(stated(given, parse(source))), strict=True):
+        answers = run_all(repaired, FEEDS)
+        for got, want in zip(answers, run_all(stated(given, parse(source)), FEEDS), strict=True):
             np.testing.assert_allclose(got, want, rtol=0, atol=2e-5, err_msg=what)
         assert_same_bits(answers, make_explicit(repaired), what)

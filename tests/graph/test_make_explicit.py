@@ -14,32 +14,22 @@ import onnxruntime
 import pytest
 from graph_models import BODIES, HALF, LEGACY, model
 from nested_models import NESTED, first_opset
+from node_facts import opset_of, roi_aligns
 from onnx import TensorProto, helper
-from session_models import FEEDS, bare_options, cast_model, newest_opset, quiet_options
+from session_models import FEEDS, bare_options, bare_session, cast_model, newest_opset, run_all
 
 import onnx_roialign
 from onnx_roialign import RoiAlignError
 from onnx_roialign.graph import make_explicit
-from onnx_roialign.onnx_model.scopes import scopes
 from onnx_roialign.ops import roi_align as private_op
-from onnx_roialign.ops.nodes import is_explicit, is_private, is_roi_align
+from onnx_roialign.ops.nodes import is_explicit, is_private
 
 NAMES = exports.names()
 
 
-def roi_aligns(made):
-    return [node for scope in scopes(made) for node in scope.nodes if is_roi_align(node) or is_private(node)]
-
-
-def opset(made):
-    return next(entry.version for entry in made.opset_import if entry.domain == "")
-
-
 def assert_bare_library_gives_the_same_bits(given, explicit, feeds):
     """The library and nothing else runs the explicit model, and gives what `session()` gives for the model itself."""
-    wanted = onnx_roialign.session(given, quiet_options()).run(None, feeds)
-    bare = onnxruntime.InferenceSession(explicit.SerializeToString(), bare_options(), ["CPUExecutionProvider"])
-    for got, want in zip(bare.run(None, feeds), wanted, strict=True):
+    for got, want in zip(bare_session(explicit).run(None, feeds), run_all(given, feeds), strict=True):
         np.testing.assert_array_equal(got, want, strict=True)
 
 
@@ -53,7 +43,7 @@ def test_every_export_runs_on_the_bare_library(name):
     if name.startswith("skeletons"):
         return  # they have no weights: no session loads them
     onnx.checker.check_model(explicit)
-    if opset(explicit) <= newest_opset():
+    if opset_of(explicit) <= newest_opset():
         assert_bare_library_gives_the_same_bits(given, explicit, export.feeds())
 
 
@@ -67,7 +57,7 @@ def test_bodies_and_functions_are_explicit_too(body, attributes, first):
         return
     given = BODIES[body](first, **attributes)
     explicit = make_explicit(given)
-    assert opset(explicit) == max(first, 16)
+    assert opset_of(explicit) == max(first, 16)
     assert all(is_explicit(node) for node in roi_aligns(explicit))
     feeds = FEEDS | ({"which": np.array(True)} if body == "if" else {})
     assert_bare_library_gives_the_same_bits(given, explicit, feeds)
@@ -87,7 +77,7 @@ def test_a_model_that_cannot_be_raised_gets_the_private_op(first, ratio, mode):
     given = model(first, sampling_ratio=ratio, mode=mode)
     given.graph.node.add(op_type="NoSuchOp", input=["X"], output=["Z"])
     explicit = make_explicit(given)
-    assert (opset(explicit), {node.domain for node in roi_aligns(explicit)}) == (first, {private_op.DOMAIN})
+    assert (opset_of(explicit), {node.domain for node in roi_aligns(explicit)}) == (first, {private_op.DOMAIN})
     for one in (given, explicit):
         del one.graph.node[-1]  # which no runtime knows
     assert_bare_library_gives_the_same_bits(given, explicit, FEEDS)

@@ -20,10 +20,10 @@ FLOAT, FLOAT16, BFLOAT16, DOUBLE, INT64 = (
     getattr(TensorProto, name) for name in ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "INT64")
 )
 SOURCE = "onnx:16"  # what the models here mean already
-RNG = np.random.default_rng(0)
+_rng = np.random.default_rng(0)
 FEEDS = {
-    "X": RNG.standard_normal((1, 2, 100, 100)).astype(np.float32),
-    "rois": (RNG.uniform(0, 790, (7, 2))[:, [0, 1, 0, 1]] + [0, 0, 7.3, 9.1]).astype(np.float32),
+    "X": _rng.standard_normal((1, 2, 100, 100)).astype(np.float32),
+    "rois": (_rng.uniform(0, 790, (7, 2))[:, [0, 1, 0, 1]] + [0, 0, 7.3, 9.1]).astype(np.float32),
     "batch_indices": np.zeros(7, np.int64),
     "which": np.array(True),
 }

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from found import run_codes
 from graph_models import LEGACY
-from nested_models import NESTED, first_opset, opset_of
-from session_models import FEEDS, SHAPE, quiet_options
+from nested_models import NESTED, first_opset
+from node_facts import opset_of
+from session_models import FEEDS, SHAPE, quiet_session
 
 import onnx_roialign
 from onnx_roialign.graph import convert_opset, make_explicit, repair, validate
@@ -17,12 +18,12 @@ from onnx_roialign.sessions.trial import try_engine
 INPUTS = {**FEEDS, "which": np.array(True)}
 
 
+def y_of(model, engine="native"):
+    return quiet_session(model, engine).run(["Y"], INPUTS)[0]
+
+
 def meant(preset):
     return onnx_roialign.roi_align(*FEEDS.values(), **SHAPE, semantics=preset, engine="reference")
-
-
-def run(model, engine="native"):
-    return onnx_roialign.session(model, quiet_options(), engine=engine).run(["Y"], INPUTS)[0]
 
 
 @pytest.mark.parametrize("form", NESTED)
@@ -55,7 +56,7 @@ def test_repair_makes_it_mean_its_source(form, source):
     assert repair(repaired, source) == repaired
     want = meant(onnx_roialign.sources.parse(source))
     for engine in ("native", "reference"):
-        np.testing.assert_allclose(run(repaired, engine), want, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(y_of(repaired, engine), want, rtol=0, atol=1e-5)
     assert run_codes(validate(repaired, source, inputs=INPUTS)) == []
 
 
@@ -69,7 +70,7 @@ def test_another_opset_answers_the_same_bits(form):
             converted = convert_opset(given, target)
             assert opset_of(converted) == target
             assert convert_opset(converted, target) == converted
-            np.testing.assert_array_equal(run(converted), run(given))
+            np.testing.assert_array_equal(y_of(converted), y_of(given))
 
 
 @pytest.mark.parametrize("form", NESTED)
@@ -80,4 +81,4 @@ def test_made_explicit_it_answers_the_same_bits(form):
         given = NESTED[form](first)
         explicit = make_explicit(given)
         assert make_explicit(explicit) == explicit != given
-        np.testing.assert_array_equal(run(explicit), run(given))
+        np.testing.assert_array_equal(y_of(explicit), y_of(given))

@@ -9,14 +9,14 @@ import graph_models
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime
 import pytest
 import session_models
 from exports import known_wrong
 from found import codes, source_of
 from graph_models import BODIES, HALF, LEGACY, SCALE, model
+from node_facts import opset_of
 from onnx import TensorProto, helper
-from session_models import BATCH_INDICES, DTYPES, FEEDS, ROIS, SHAPE, TYPES, X, newest_opset
+from session_models import BATCH_INDICES, DTYPES, FEEDS, ROIS, SHAPE, TYPES, X, newest_opset, run_all
 from tolerances import EXPORTS, FLOAT32
 
 import onnx_roialign
@@ -40,16 +40,6 @@ def domains(made):
     return {node.domain for node in made.graph.node if node.op_type in ("RoiAlign", private_op.OP_TYPE)}
 
 
-def opset(made):
-    return next(entry.version for entry in made.opset_import if entry.domain == "")
-
-
-def run(made, feeds, engine="native"):
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    return onnx_roialign.session(made, options, engine=engine).run(None, feeds)
-
-
 def meant(semantics, **attributes):
     """What the reference answers for session_models.FEEDS."""
     return reference.roi_align(
@@ -65,7 +55,7 @@ def test_a_wrong_export_answers_what_its_framework_answered_once_it_is_repaired(
     repaired = repair(export.model, source_of(name), **way)
     onnx.checker.check_model(repaired)
     assert set(codes(validate(repaired, source_of(name)))) <= {"empty-bins"}
-    (got,) = run(repaired, export.feeds(), engine)
+    (got,) = run_all(repaired, export.feeds(), engine=engine)
     assert largest_difference(got, export.expected[0]) <= EXPORTS
 
 
@@ -74,7 +64,7 @@ def test_a_wrong_export_becomes_standard_onnx_that_onnxruntime_runs_by_itself(na
     export = exports.load(name)
     repaired = repair(export.model, source_of(name), private_op=False)
     assert domains(repaired) == {""}
-    (got,) = run(repaired, export.feeds(), "builtin")
+    (got,) = run_all(repaired, export.feeds(), engine="builtin")
     assert largest_difference(got, export.expected[0]) <= EXPORTS
 
 
@@ -107,7 +97,7 @@ def test_batch_indices_follow_the_counts_whatever_they_are(counts, opset_):
     maps = np.random.default_rng(0).random((len(counts), 5, 9, 11), dtype=np.float32)
     repaired = repair(given, source)
     feeds = {"X": maps, "rois": ROIS, "counts": np.array(counts, np.int32)}
-    (got,) = run(repaired, feeds)
+    (got,) = run_all(repaired, feeds)
     indices = np.repeat(np.arange(len(counts)), counts)
     want = onnx_roialign.roi_align(
         maps, ROIS, indices, **SHAPE, semantics="onnx_half_pixel" if opset_ >= 16 else "onnx_output_half_pixel"
@@ -119,14 +109,14 @@ def test_batch_indices_follow_the_counts_whatever_they_are(counts, opset_):
 
 def test_no_rois_at_all_are_no_batch_indices():
     repaired = repair(graph_models.in_batches("B"), "detectron2")
-    (got,) = run(repaired, {"X": X, "rois": np.zeros((0, 4), np.float32), "counts": np.array([0, 0], np.int32)})
+    (got,) = run_all(repaired, {"X": X, "rois": np.zeros((0, 4), np.float32), "counts": np.array([0, 0], np.int32)})
     assert got.shape == (0, 5, 3, 2)
 
 
 def test_counts_that_do_not_add_up_to_the_rois_are_refused_and_not_guessed():
     repaired = repair(graph_models.in_batches("B"), "detectron2")
     with pytest.raises(Exception, match="rois and batch_indices must have the same count, got 4 and 3"):
-        run(repaired, {"X": X, "rois": ROIS, "counts": np.array([1, 2], np.int32)})
+        run_all(repaired, {"X": X, "rois": ROIS, "counts": np.array([1, 2], np.int32)})
 
 
 def test_what_made_the_zeros_is_removed_and_the_graphs_inputs_stay():
@@ -148,7 +138,7 @@ def test_two_vectors_that_nothing_reads_leave_it_to_the_caller():
     assert repair(given, "detectron2") == given
     repaired = repair(given, "detectron2", counts="counts")
     feeds = {"X": X, "rois": ROIS, "counts": np.array([1, 3], np.int32), "other": np.array([9])}
-    (got,) = run(repaired, feeds)
+    (got,) = run_all(repaired, feeds)
     want = onnx_roialign.roi_align(X, ROIS, np.array([0, 1, 1, 1]), **SHAPE)
     assert largest_difference(got, want) <= FLOAT32
     with pytest.raises(RoiAlignError, match="counts must be the name of a value of the model's graph, got 'nobody'"):
@@ -181,7 +171,10 @@ def test_any_model_can_be_made_to_mean_any_preset(opset_, preset, ratio, engine)
         except RoiAlignError:
             assert not private
             continue
-        assert largest_difference(run(repaired, FEEDS, engine)[0], meant(preset, sampling_ratio=ratio)) <= FLOAT32 * 4
+        assert (
+            largest_difference(run_all(repaired, FEEDS, engine=engine)[0], meant(preset, sampling_ratio=ratio))
+            <= FLOAT32 * 4
+        )
         assert codes(validate(repaired, preset)) == []
 
 
@@ -197,7 +190,7 @@ def test_any_emulation_can_be_made_to_mean_any_preset(preset):
         emulations += (graph_models.shifted(11, [0.5 / SCALE], op="Sub"),)
     for given in emulations:
         repaired = repair(given, preset, exact=True)
-        assert largest_difference(run(repaired, FEEDS)[0], meant(preset)) <= FLOAT32 * 4
+        assert largest_difference(run_all(repaired, FEEDS)[0], meant(preset)) <= FLOAT32 * 4
 
 
 def test_a_shift_that_emulated_is_taken_out():
@@ -218,7 +211,7 @@ def test_a_shift_that_is_the_models_own_stays():
     repaired = repair(given, "torchvision:aligned=True")
     assert [node.op_type for node in repaired.graph.node] == ["Constant", "Sub", "RoiAlign"]
     want = onnx_roialign.roi_align(X, ROIS - np.float32(7), BATCH_INDICES, **SHAPE, semantics="torchvision_aligned")
-    assert largest_difference(run(repaired, FEEDS)[0], want) <= FLOAT32
+    assert largest_difference(run_all(repaired, FEEDS)[0], want) <= FLOAT32
 
 
 @pytest.mark.parametrize("kind", ["float32", "float64", "float16", "bfloat16"])
@@ -233,7 +226,7 @@ def test_a_repaired_model_of_every_type_pools_the_boxes_that_its_source_pools(ki
     repaired = repair(session_models.model(16, element_type=TYPES[kind]), "mindspore:roi_end_mode=1")
     feeds = {"X": X.astype(DTYPES[kind]), "rois": ROIS.astype(DTYPES[kind]), "batch_indices": BATCH_INDICES}
     want = reference.roi_align(*feeds.values(), Attributes(**SHAPE, semantics=PRESETS["mindspore_1"]))
-    assert largest_difference(run(repaired, feeds)[0], want) <= (FLOAT32 * 4 if kind != "float16" else 2e-3)
+    assert largest_difference(run_all(repaired, feeds)[0], want) <= (FLOAT32 * 4 if kind != "float16" else 2e-3)
 
 
 def test_nan_in_empty_bins_is_kept_only_where_it_is_asked_for():
@@ -242,8 +235,8 @@ def test_nan_in_empty_bins_is_kept_only_where_it_is_asked_for():
     assert repair(given, "paddle") == given
     repaired = repair(given, "paddle", exact=True)
     assert domains(repaired) == {private_op.DOMAIN}
-    assert np.isnan(run(repaired, feeds)[0]).all()
-    assert (run(given, feeds)[0] == 0).all()
+    assert np.isnan(run_all(repaired, feeds)[0]).all()
+    assert (run_all(given, feeds)[0] == 0).all()
 
 
 @pytest.mark.parametrize("body", BODIES)
@@ -251,7 +244,7 @@ def test_bodies_and_functions_are_repaired(body):
     for opset_ in (15, 16):
         repaired = repair(BODIES[body](opset_), "mindspore:roi_end_mode=1")
         feeds = FEEDS | ({"which": np.array(True)} if body == "if" else {})
-        (got,) = run(repaired, feeds)
+        (got,) = run_all(repaired, feeds)
         want = meant("mindspore_1")
         got = got[0] if body in ("loop", "scan") else got
         assert largest_difference(got, want) <= FLOAT32 * 4
@@ -295,7 +288,7 @@ def test_a_model_that_cannot_be_raised_gets_the_private_op():
     given = model(11)
     given.graph.node.append(onnx.helper.make_node("NoSuchOp", ["X"], ["Z"]))
     repaired = repair(given, "torchvision:aligned=True")
-    assert (opset(repaired), domains(repaired)) == (11, {private_op.DOMAIN})
+    assert (opset_of(repaired), domains(repaired)) == (11, {private_op.DOMAIN})
 
 
 def test_external_data_stays_where_it_is(tmp_path):
@@ -323,7 +316,7 @@ def test_the_quantized_op_stays_that_op():
             feeds |= {"rois": rois, "batch_indices": FEEDS["batch_indices"]}
             meaning = dataclasses.replace(onnx_roialign.sources.parse(source), empty="zero")
             want = quantized.roi_align(*feeds.values(), Attributes(**SHAPE, semantics=meaning))
-            np.testing.assert_array_equal(run(repaired, feeds)[0], want)
+            np.testing.assert_array_equal(run_all(repaired, feeds)[0], want)
 
 
 def test_a_roi_align_with_a_body_loses_it():

@@ -10,18 +10,13 @@ import pytest
 from graph_models import constant
 from onnx import helper
 from right_models import FEEDS, RightModel
-from session_models import make_model, quiet_options, roi_align_node
+from session_models import make_model, roi_align_node, run_all
 
-import onnx_roialign
 from onnx_roialign.graph import make_explicit, validate
 from onnx_roialign.graph.reading.sites import sites
 from onnx_roialign.onnx_model.soundness import sound
 
 COUNT = 60
-
-
-def run(model):
-    return onnx_roialign.session(model, quiet_options()).run(None, FEEDS)
 
 
 @pytest.mark.parametrize("seed", range(COUNT))
@@ -33,14 +28,14 @@ def test_a_right_model_has_no_error_and_runs(seed):
     assert set(found) <= right.warnings, [str(finding) for finding in found.values()]
     assert (right.warnings - {"coarse-coordinates"}) <= set(found) | {"no-builtin-kernel"}
     assert len(list(sites(onnx_ir.from_proto(sound(right.proto))))) == right.pools
-    for answer in run(right.proto):
+    for answer in run_all(right.proto, FEEDS):
         assert np.isfinite(answer).all()
 
 
 @pytest.mark.parametrize("seed", range(0, COUNT, 4))
 def test_a_right_model_means_the_same_when_it_is_made_explicit(seed):
     right = RightModel(seed).proto
-    for before, after in zip(run(right), run(make_explicit(right)), strict=True):
+    for before, after in zip(run_all(right, FEEDS), run_all(make_explicit(right), FEEDS), strict=True):
         np.testing.assert_array_equal(before, after)
 
 

@@ -9,9 +9,10 @@ import exports
 import graph_models
 import onnx
 import pytest
-from exports import KNOWN_WRONG, known_wrong, opset
+from exports import KNOWN_WRONG, known_wrong
+from finding_cases import CASES
 from found import RUN_CODES, codes, source_of
-from graph_models import BODIES, CASES, HALF, LEGACY, model
+from graph_models import BODIES, HALF, LEGACY, model
 
 from onnx_roialign import PRESETS, RoiAlignError, Semantics
 from onnx_roialign.definition.sources import parse
@@ -21,7 +22,7 @@ from onnx_roialign.sessions.installed import has_builtin_kernel
 
 
 def case_ids():
-    return [f"{code}-{what}" for code, what, *_ in CASES]
+    return [f"{case.code}-{case.what}" for case in CASES]
 
 
 @pytest.mark.parametrize(("code", "what", "wrong", "right", "source"), CASES, ids=case_ids())
@@ -33,13 +34,13 @@ def test_what_is_wrong_is_found_and_its_twin_that_is_right_is_not(code, what, wr
 
 
 def test_every_code_has_a_case():
-    assert {code for code, *_ in CASES} == set(CODES) - RUN_CODES
+    assert {case.code for case in CASES} == set(CODES) - RUN_CODES
 
 
 @pytest.mark.parametrize("name", [name for name in exports.names() if not known_wrong(name)])
 def test_nothing_is_found_in_an_export_that_is_right(name):
     export = exports.load(name)
-    expected = set() if has_builtin_kernel(opset(export)) else {"no-builtin-kernel"}
+    expected = set() if has_builtin_kernel(export.opset()) else {"no-builtin-kernel"}
     if name.startswith("skeletons/"):
         expected.add("missing-weights")
     assert set(codes(validate(export.model))) == expected

@@ -11,14 +11,13 @@ import numpy as np
 import onnx
 import pytest
 import tolerances
+from command_line import invoke
 from onnx import TensorProto, helper
 from session_models import BATCH_INDICES, DTYPES, FEEDS, ROIS, SHAPE, TYPES, X, make_model, model, quiet_options
-from typer.testing import CliRunner
 
 import onnx_roialign
 from onnx_roialign import RoiAlignError
 from onnx_roialign.arrays import largest_difference
-from onnx_roialign.cli.main import app
 from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import PRESETS
@@ -32,10 +31,6 @@ from onnx_roialign.sessions.feeding import run_session
 @pytest.fixture(autouse=True)
 def wide_terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "400")
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def rows(result):

@@ -6,12 +6,11 @@ import os
 
 import onnx
 import pytest
+from command_line import invoke
 from session_models import make_model, roi_align_node
-from typer.testing import CliRunner
 
 import onnx_roialign
 from onnx_roialign import RoiAlignError
-from onnx_roialign.cli.main import app
 from onnx_roialign.errors import UnreadableModelError
 from onnx_roialign.graph import convert_opset, repair, validate
 from onnx_roialign.onnx_model.file import parse
@@ -113,9 +112,7 @@ def test_every_format_that_onnx_writes_is_read(ending, tmp_path):
 def test_a_command_exits_with_3_where_its_model_is_none(name, command, tmp_path):
     path = tmp_path / name if name == "none.onnx" else written(tmp_path, name)
     more = [argument.replace("{tmp}", str(tmp_path)) for argument in COMMANDS[command]]
-    result = CliRunner().invoke(
-        app, [command, *(more if command == "bench" else []), str(path), *(more * (command != "bench"))]
-    )
+    result = invoke(command, *((*more, path) if command == "bench" else (path, *more)))
     assert result.exit_code == 3, result.output
     assert result.stdout == ""
     assert result.stderr.startswith("onnx-roialign: model must be ")
@@ -154,7 +151,7 @@ def test_a_command_exits_with_1_where_its_model_is_broken(command, tmp_path):
     broken = make_model([roi_align_node("X", "nowhere", "batch_indices", "Y")], 16)
     onnx.save(broken, tmp_path / "broken.onnx")
     more = [argument.replace("{tmp}", str(tmp_path)) for argument in COMMANDS[command]]
-    result = CliRunner().invoke(app, [command, str(tmp_path / "broken.onnx"), *more])
+    result = invoke(command, tmp_path / "broken.onnx", *more)
     assert result.exit_code == 1, result.output
     assert "'nowhere', which" in result.output
     assert not (tmp_path / "out.onnx").exists()

@@ -2,49 +2,30 @@
 
 from __future__ import annotations
 
-import importlib
-import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
 import onnx
 import onnxruntime
-import onnxruntime_extensions
 import pytest
 from closeness import assert_close
-from onnx import TensorProto, helper
-from paths import SUPPORT
-from private_models import float_kinds, private_model, private_node
 from session_models import (
     BATCH_INDICES,
-    FEEDS,
+    GLOBAL_POOL,
     ROIS,
-    SHAPE,
-    TYPES,
     X,
-    branches,
     expected,
-    make_model,
     model,
     quiet_options,
-    roi_align_node,
+    quiet_session,
     run,
-    value,
-    with_function,
 )
 
 import onnx_roialign
 from onnx_roialign import NativeLibraryError, RoiAlignError
 from onnx_roialign.engines import native
 from onnx_roialign.onnx_model import file as model_file
-from onnx_roialign.sessions import python_op
 
 ENGINES = ("native", "reference", "builtin")
-
-
-def quiet_session(proto, engine="native", **kwargs):
-    return onnx_roialign.session(proto, quiet_options(), engine=engine, **kwargs)
 
 
 # ---- where the model comes from ----
@@ -165,75 +146,6 @@ def test_a_model_that_says_every_mode_tells_no_opset():
         onnxruntime.InferenceSession(model(11).SerializeToString(), options)
 
 
-# ---- graphs in graphs, functions, opsets ----
-
-
-@pytest.mark.parametrize("engine", ["native", "reference"])
-@pytest.mark.parametrize("opset", [11, 16])
-def test_nodes_in_the_bodies_of_if_are_run_too(opset, engine):
-    session = quiet_session(branches(opset), engine)
-    assert_close(run(session, FEEDS | {"condition": np.array(True)}), expected(16, "output_half_pixel"))
-    assert_close(run(session, FEEDS | {"condition": np.array(False)}), expected(opset))
-
-
-@pytest.mark.parametrize("engine", ["native", "reference"])
-@pytest.mark.parametrize(("opset", "function_opset"), [(11, 11), (16, 16), (11, 16), (16, 11)])
-def test_a_function_means_what_its_own_opset_says(opset, function_opset, engine):
-    assert_close(run(quiet_session(with_function(opset, function_opset), engine)), expected(function_opset))
-
-
-@pytest.mark.parametrize(("opset", "function_opset"), [(11, 16), (16, 11)])
-def test_opsets_that_disagree_on_nodes_without_the_mode_are_refused_where_the_model_stays_as_it_is(
-    opset, function_opset
-):
-    text = rf"got nodes without it at opsets {opset} and {function_opset}; write the attribute .* \(node 'inner'\)"
-    with pytest.raises(RoiAlignError, match=text):
-        onnx_roialign.register(quiet_options(), with_function(opset, function_opset, outer=True))
-
-
-def test_opsets_may_disagree_where_the_mode_is_written():
-    proto = with_function(11, 16, outer=True, coordinate_transformation_mode="half_pixel")
-    assert_close(run(quiet_session(proto)), expected(16))
-
-
-@pytest.mark.parametrize("engine", ["native", "reference"])
-def test_a_session_keeps_both_meanings_where_opsets_disagree(engine):
-    proto = with_function(11, 16, outer=True)
-    proto.graph.output.append(value("Z", TensorProto.FLOAT))
-    inner, outer = quiet_session(proto, engine).run(None, FEEDS)
-    assert_close(inner, expected(16))
-    assert_close(outer, expected(11))
-
-
-def test_a_function_attribute_reaches_the_reference():
-    node = roi_align_node("x", "r", "b", "y", name="inner")
-    referring = onnx.AttributeProto(name="mode", type=onnx.AttributeProto.STRING, ref_attr_name="how")
-    node.attribute.append(referring)
-    imports = [helper.make_opsetid("", 16)]
-    function = helper.make_function("local", "Pool", ["x", "r", "b"], ["y"], [node], imports, ["how"])
-    call = helper.make_node("Pool", ["X", "rois", "batch_indices"], ["Y"], domain="local", how="max")
-    proto = make_model([call], 16, functions=(function,), domains=("local",))
-    for engine in ("native", "reference"):
-        assert_close(run(quiet_session(proto, engine)), expected(16, mode="max"))
-
-
-@pytest.mark.parametrize("engine", ["native", "reference"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_type_behind_an_operator_that_onnx_does_not_know_is_found(dtype, engine):
-    def hidden(name):
-        opened = helper.make_node("ExpandDims", [name, "axis"], [f"{name}_5d"], domain="com.microsoft")
-        return [opened, helper.make_node("Squeeze", [f"{name}_5d", "axes"], [f"{name}_hidden"])]
-
-    pool = roi_align_node("X_hidden", "rois_hidden", "batch_indices", "pooled")
-    nodes = [*hidden("X"), *hidden("rois"), pool, helper.make_node("Cast", ["pooled"], ["Y"], to=TensorProto.FLOAT)]
-    outputs = (("Y", TensorProto.FLOAT),)
-    proto = make_model(nodes, 16, element_type=TYPES[dtype], outputs=outputs, domains=("com.microsoft",))
-    proto.graph.initializer.append(helper.make_tensor("axis", TensorProto.INT32, [], [0]))
-    proto.graph.initializer.append(helper.make_tensor("axes", TensorProto.INT64, [1], [0]))
-    feeds = {"X": X.astype(dtype), "rois": ROIS.astype(dtype), "batch_indices": BATCH_INDICES}
-    assert_close(run(quiet_session(proto, engine), feeds), expected(16, dtype=dtype).astype(np.float32))
-
-
 # ---- engines side by side ----
 
 
@@ -278,12 +190,6 @@ def test_the_work_is_cut_for_the_threads_of_the_session(call):
     key = "onnx_roialign.threads"
     assert one.get_session_config_entry(key) == "1"
     assert int(default.get_session_config_entry(key)) >= 1
-
-
-# onnxruntime 1.20 has no such option in Python.
-GLOBAL_POOL = pytest.mark.skipif(
-    not hasattr(onnxruntime.SessionOptions, "use_per_session_threads"), reason="this onnxruntime has no global pool"
-)
 
 
 @GLOBAL_POOL
@@ -375,94 +281,3 @@ def test_a_library_that_does_not_load_says_so(monkeypatch, tmp_path):
             native.active_isa()
     finally:
         native._library.cache_clear()
-
-
-# ---- the Python op ----
-
-
-def test_options_with_onnxruntime_extensions_already_are_refused_by_the_reference():
-    quiet_session(model(16), "reference")  # declares the ops: nothing that was registered later lacks them
-    taken = quiet_options()
-    taken.register_custom_ops_library(onnxruntime_extensions.get_library_path())
-    with pytest.raises(
-        RoiAlignError,
-        match=r"sess_options must load a model, got options that load none \(.*Conflicting.*\); engine 'reference' "
-        "registers onnxruntime-extensions' library itself: pass options without it",
-    ):
-        onnx_roialign.session(model(16), taken, engine="reference")
-
-
-@GLOBAL_POOL
-def test_options_for_a_global_thread_pool_that_is_not_there_are_not_blamed_on_a_library():
-    pooled = quiet_options()
-    pooled.use_per_session_threads = False
-    with pytest.raises(RoiAlignError, match=r"options that load none \(.*per session threadpools.*\)$"):
-        onnx_roialign.session(model(16), pooled, engine="reference")
-
-
-def test_a_second_import_takes_over_the_declared_ops():
-    before = quiet_session(model(16), "reference")
-    again = importlib.reload(python_op)
-    after = quiet_session(model(16), "reference")
-    assert again is python_op
-    for session in (before, after):
-        assert_close(run(session), expected(16))
-
-
-def test_declaring_the_ops_leaves_the_users_own_python_ops_alone():
-    program = """
-import numpy as np, onnxruntime, onnxruntime_extensions as ortx
-from onnx import helper
-from session_models import FEEDS, model, quiet_options
-@ortx.onnx_op(op_type="Twice", inputs=[ortx.PyCustomOpDef.dt_float], outputs=[ortx.PyCustomOpDef.dt_float])
-def twice(x): return 2 * x
-node = helper.make_node("Twice", ["X"], ["Y"], domain="ai.onnx.contrib")
-graph = helper.make_graph([node], "g", *([helper.make_tensor_value_info(n, 1, [None])] for n in "XY"))
-imports = [helper.make_opsetid("", 16), helper.make_opsetid("ai.onnx.contrib", 1)]
-proto = helper.make_model(graph, opset_imports=imports, ir_version=8)
-options = quiet_options()
-options.register_custom_ops_library(ortx.get_library_path())
-users = onnxruntime.InferenceSession(proto.SerializeToString(), options)
-import onnx_roialign
-for _ in range(3):
-    onnx_roialign.session(model(16), quiet_options(), engine="reference").run(None, FEEDS)
-    users = [users, onnxruntime.InferenceSession(proto.SerializeToString(), options)][_ % 2]
-    print(users.run(None, {"X": np.ones(2, np.float32)})[0].tolist())
-"""
-    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=SUPPORT)
-    assert done.stdout.split("\n")[:3] == ["[2.0, 2.0]"] * 3
-
-
-def test_the_reference_does_not_run_asynchronously():
-    with pytest.raises(RoiAlignError, match=r"engine 'reference' must be run with run\(\), got run_async\(\)"):
-        quiet_session(model(16), "reference").run_async(["Y"], FEEDS, print, None)
-
-
-def test_an_error_of_the_reference_survives_the_nodes_behind_it():
-    nodes = [roi_align_node("X", "rois", "batch_indices", "pooled"), helper.make_node("Add", ["pooled", "X"], ["Y"])]
-    with pytest.raises(RoiAlignError, match=r"batch_indices must be in \[0, 2\), got 9 at row 0 \(node 'pool'\)"):
-        run(quiet_session(make_model(nodes, 16), "reference"), FEEDS | {"batch_indices": np.array([9, 0, 0, 0])})
-
-
-def test_a_reference_node_whose_inputs_are_constants_fails_at_session_creation_with_its_own_error():
-    proto = model(16)
-    del proto.graph.input[:]
-    for name, array in (FEEDS | {"batch_indices": np.array([9, 0, 0, 0])}).items():
-        proto.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
-    with pytest.raises(RoiAlignError, match=r"batch_indices must be in \[0, 2\), got 9 at row 0 \(node 'pool'\)"):
-        run(quiet_session(proto, "reference"), {})
-
-
-@pytest.mark.parametrize(("X", "rois", "name"), [("BFLOAT16", "FLOAT", "X"), ("FLOAT", "BFLOAT16", "rois")])
-def test_the_reference_refuses_a_type_that_the_opset_cannot_cast(X, rois, name):
-    def made(opset):
-        kinds = {**float_kinds(TensorProto.DataType.Value(X)), "rois": TensorProto.DataType.Value(rois)}
-        return private_model([private_node(**SHAPE)], kinds, opset=opset)
-
-    text = (
-        rf"{name} must be of a type that opset 12 can cast on engine 'reference', got bfloat16; engine 'native' takes"
-    )
-    with pytest.raises(RoiAlignError, match=rf"{text} it \(node 'pool'\)"):
-        quiet_session(made(12), "reference")
-    quiet_session(made(12), "native")
-    quiet_session(made(13), "reference")

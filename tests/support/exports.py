@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from node_facts import opset_of
 from numpy.typing import NDArray
 from paths import DATA, ROOT
 
@@ -55,6 +56,10 @@ class Export:
     inputs: tuple[Array, ...]
     expected: tuple[Array, ...]
 
+    def opset(self) -> int:
+        """The version of ONNX's own operators that the file imports."""
+        return opset_of(onnx.load_from_string(self.model))
+
     def feeds(self) -> dict[str, Array]:
         graph = onnx.load_from_string(self.model).graph
         initialized = {tensor.name for tensor in graph.initializer}
@@ -69,6 +74,16 @@ def archived() -> dict[str, bytes]:
 
 
 @cache
+def small_names() -> tuple[str, ...]:
+    """Of the exports that are one RoIAlign and little else."""
+    return tuple(name for name in names() if name.startswith(("torchvision_roi", "paddle", "mindspore")))
+
+
+def large_names() -> tuple[str, ...]:
+    """Of the whole detectors and the poolers of several maps."""
+    return tuple(name for name in names() if name.startswith(("detectors", "torchvision_multiscale")))
+
+
 def names() -> tuple[str, ...]:
     """Every export as folder/file.onnx."""
     on_disk = {path.relative_to(MODELS).as_posix() for path in MODELS.rglob("*.onnx")}
@@ -162,7 +177,3 @@ KNOWN_WRONG = MappingProxyType(
 
 def known_wrong(name):
     return any(fnmatch(name, pattern) for pattern in KNOWN_WRONG)
-
-
-def opset(export):
-    return next(entry.version for entry in onnx.load_from_string(export.model).opset_import if entry.domain == "")

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import exports
+import finding_cases
 import graph_models
 import onnx
 from google.protobuf.descriptor import FieldDescriptor
@@ -23,7 +24,7 @@ LARGEST_BASE = 60_000  # bytes of an export that is mutated too
 @cache
 def bases() -> tuple[onnx.ModelProto, ...]:
     """What is damaged: the graph tests' models, right and wrong, bodies and functions, and the smaller exports."""
-    made = [make() for _, _, wrong, right, _ in graph_models.CASES for make in (wrong, right)]
+    made = [make() for case in finding_cases.CASES for make in (case.wrong, case.right)]
     made += [body(opset) for body in graph_models.BODIES.values() for opset in (11, 16, 22)]
     models = (exports.load(name).model for name in exports.names())
     made += [onnx.load_model_from_string(data) for data in models if len(data) < LARGEST_BASE]

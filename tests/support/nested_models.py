@@ -8,7 +8,6 @@ from __future__ import annotations
 from types import MappingProxyType
 
 import numpy as np
-import onnx
 from graph_models import constant
 from onnx import TensorProto, helper, numpy_helper
 from session_models import make_model, roi_align_node, value
@@ -166,7 +165,3 @@ FIRST_OPSET = MappingProxyType({"SequenceMap": 17, "Optional": 18})
 
 def first_opset(name: str) -> int:
     return FIRST_OPSET.get(name, 11)
-
-
-def opset_of(model: onnx.ModelProto) -> int:
-    return next(entry.version for entry in model.opset_import if not entry.domain)

@@ -50,6 +50,16 @@ def bare_options(opset: int | None = None) -> onnxruntime.SessionOptions:
     return options
 
 
+def bare_session(proto: onnx.ModelProto, opset: int | None = None) -> onnxruntime.InferenceSession:
+    """A session on the bare library, as from C++; the opset is what the config entry says."""
+    return onnxruntime.InferenceSession(proto.SerializeToString(), bare_options(opset), ["CPUExecutionProvider"])
+
+
+def quiet_session(proto: Any, engine: str = "native", **kwargs: Any) -> onnxruntime.InferenceSession:
+    """onnx_roialign.session() without onnxruntime's log."""
+    return onnx_roialign.session(proto, quiet_options(), engine=engine, **kwargs)
+
+
 def roi_align_node(*names: str, name: str = "pool", **attributes: Any) -> onnx.NodeProto:
     inputs = names or ("X", "rois", "batch_indices", "Y")
     return helper.make_node("RoiAlign", inputs[:3], inputs[3:], name=name, **{**SHAPE, **attributes})
@@ -108,9 +118,24 @@ def run(session: onnxruntime.InferenceSession, feeds: dict[str, np.ndarray] | No
     return session.run(None, FEEDS if feeds is None else feeds)[0]
 
 
+# onnxruntime 1.20 has no such option in Python.
+GLOBAL_POOL = pytest.mark.skipif(
+    not hasattr(onnxruntime.SessionOptions, "use_per_session_threads"), reason="this onnxruntime has no global pool"
+)
+
+
+def run_all(model: Any, feeds: dict[str, Any], **arguments: Any) -> list[Any]:
+    """Every output of a model in a session of ours."""
+    return quiet_session(model, **arguments).run(None, feeds)
+
+
 def newest_opset() -> int:
     """The newest opset that this onnxruntime loads, of those that onnx knows."""
     return max(filter(loads_opset, range(21, onnx.defs.onnx_opset_version() + 1)))
+
+
+# What every session test runs at.
+OPSETS = tuple(sorted({10, 11, 12, 13, 15, 16, 18, 20, 21, newest_opset()}))
 
 
 def wrong_in_onnx_before(version: tuple[int, int], what: str) -> pytest.MarkDecorator:

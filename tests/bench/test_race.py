@@ -1,0 +1,130 @@
+"""A race: it checks before it times, takes turns, and reports what did not run. No time is looked at."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import numpy as np
+import pytest
+from races import ISA, fake_engine, fake_times, race, small
+from required_peers import REQUIRED
+
+from onnx_roialign.bench import peers, scratch
+from onnx_roialign.bench import race as bench
+from onnx_roialign.bench.workloads import DTYPES, WORKLOADS, converted
+from onnx_roialign.definition import reference
+from onnx_roialign.engines import native
+
+
+def test_every_round_runs_everyone_once_in_changing_order():
+    ran, rounds = [], []
+    runs = {i: lambda i=i: (time.sleep(0.0012), ran.append(i)) for i in range(4)}
+    times = bench.times_in_turns(runs, repeat=6, after_round=lambda: rounds.append(len(ran)))
+    first = rounds[0] - 4
+    turns = [tuple(ran[begin : begin + 4]) for begin in range(first, len(ran), 4)]
+    assert len(rounds) == len(turns) == 6
+    assert all(sorted(turn) == [0, 1, 2, 3] for turn in turns)
+    assert len(set(turns)) > 1
+    assert all(one.samples == 6 and one.q1 <= one.median <= one.q3 for one in times.values())
+
+
+def test_settling_waits_for_threads_that_still_run(monkeypatch):
+    clock = itertools.accumulate([0.0, 2e-3, 0.0, 2e-3, 0.0, 1e-5, 0.0])  # busy, busy, asleep
+    naps = []
+    monkeypatch.setattr(bench.time, "process_time", lambda: next(clock))
+    monkeypatch.setattr(bench.time, "sleep", naps.append)
+    bench.settle()
+    assert len(naps) == 3
+
+
+def test_a_race_stops_when_its_time_is_over_but_not_before_3_samples():
+    times = bench.times_in_turns({0: lambda: time.sleep(0.0012)}, repeat=1000, seconds=0.0)
+    assert times[0].samples == 3
+
+
+def test_a_wrong_engine_is_reported_and_not_timed():
+    def answer(*arguments):
+        wrong = reference.roi_align(*arguments)
+        wrong[-1, -1, -1, -1] += 0.01
+        return wrong
+
+    ran = []
+    finished = race(small(sampling_ratio=2), [fake_engine("wrong", answer=answer, ran=ran), fake_engine("right")])
+    wrong, right = finished.results
+    assert ran == [("wrong", 1)]
+    assert wrong.times is None
+    assert wrong.refusal.startswith("wrong: off by")
+    assert wrong.difference > 1e-4
+    assert (right.refusal, right.difference, right.times.samples) == (None, 0.0, 2)
+
+
+def test_an_engine_that_leaves_its_output_unwritten_is_wrong():
+    unwritten = race(small(sampling_ratio=1), [fake_engine(answer=lambda X, *_: np.full((5, 3, 2, 3), np.nan))])
+    assert "wrong: off by inf" in unwritten.results[0].refusal
+
+
+def test_an_engine_that_raises_is_reported_and_the_others_run():
+    def answer(*_):
+        raise RuntimeError("no such\nkernel")
+
+    failed, right = race(small(sampling_ratio=1), [fake_engine(answer=answer), fake_engine()]).results
+    assert (failed.refusal, failed.times) == ("does not run: no such kernel", None)
+    assert right.times is not None
+
+
+def test_the_ratio_is_that_of_the_medians_and_none_where_a_side_has_no_time(monkeypatch):
+    fake_times(monkeypatch, 2.0, 5.0)
+    finished = race(small(sampling_ratio=1), [fake_engine("ours", isa=ISA), fake_engine("onnxruntime")])
+    assert finished.faster(finished.results[0], "onnxruntime") == 2.5
+    assert finished.faster(finished.results[0], "paddle") is None
+
+
+def test_more_threads_are_timed_in_turns_with_one_where_an_engine_can_have_both():
+    ran = []
+    engines = [fake_engine(name, ran=ran, own_threads=name == "own") for name in ("own", "global")]
+    own, other = race(small(sampling_ratio=1), engines, threads=3, repeat=4).results
+    assert set(ran) == {("own", 3), ("own", 1), ("global", 3)}
+    assert own.times.samples == own.alone.samples == 4
+    assert own.speed_up == own.alone.median / own.times.median
+    assert (other.times.samples, other.alone, other.speed_up) == (4, None, None)
+
+
+def test_on_one_thread_nothing_is_timed_twice():
+    (result,) = race(small(sampling_ratio=1), [fake_engine(own_threads=True)]).results
+    assert (result.alone, result.speed_up) == (None, None)
+
+
+@pytest.mark.parametrize("mode", ["avg", "max"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_our_kernel_and_onnxruntime_are_right_on_every_type(dtype, mode):
+    engines, _ = peers.find_engines(("onnxruntime",), native.available_isas(), mode)
+    finished = race(converted(small(sampling_ratio=2), dtype, mode), engines, repeat=1)
+    assert [result.refusal for result in finished.results] == [None] * len(engines)
+    names = {result.engine.name for result in finished.results}
+    direct = {"direct corners", "direct samples"} if mode == "max" else set()
+    assert names == {"ours", "onnxruntime", *direct}
+
+
+def test_every_peer_is_right_or_is_missing_or_says_what_it_lacks():
+    engines, missing = peers.find_engines(peers.PEERS, (), "avg")
+    assert {engine.name for engine in engines} | set(missing) == set(peers.PEERS)
+    assert {name: missing[name] for name in REQUIRED if name in missing} == {}
+    for result in race(WORKLOADS["small_call"](), engines, repeat=1).results:
+        assert result.refusal is None, (result.engine.name, result.refusal)
+
+
+def test_a_session_is_made_with_the_instruction_set_that_was_asked_for():
+    engines, _ = peers.find_engines((), ("mmx",), "avg")
+    refusal = race(small(sampling_ratio=1), engines).results[0].refusal
+    assert refusal.startswith("does not run: ")
+    assert "onnx_roialign.isa must be one of " in refusal
+    assert refusal.endswith("got 'mmx'")
+
+
+def test_the_scratch_memory_of_a_run_is_its_peak():
+    def run():
+        np.ones(64 << 20, np.uint8)
+
+    assert 60 << 20 < scratch.peak_bytes(run) < 70 << 20
+    assert 0 <= scratch.scratch_bytes("small_call", "float32", "avg", ISA, 1) < 32 << 20

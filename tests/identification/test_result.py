@@ -1,0 +1,37 @@
+"""The result of identify: what is handed out, and what a hidden field is given."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from identified import ALIGNED, meaning
+
+import onnx_roialign
+from onnx_roialign import PRESETS, Semantics
+from onnx_roialign.definition import reference
+from onnx_roialign.identification.live import identify
+from onnx_roialign.identification.result import FIELDS, Evidence, conclude
+
+
+def test_what_is_hidden_is_given_no_value_that_is_ruled_out():
+    left = [replace(ALIGNED, end_shift=shift, border=border) for shift in (1.0, 0.5) for border in FIELDS["border"]]
+    found = conclude([Evidence("offset", "decided", 0.5, "", (), (), "", (0.5,))], left)
+    assert found.semantics == replace(ALIGNED, end_shift=1.0)
+
+
+def test_all_of_it_goes_into_json_and_nan_as_a_string():
+    for found in (identify(meaning(PRESETS["mindspore_0"])), identify(lambda *_: None)):
+        answer = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+        assert set(answer) == {"fits", "semantics", "names", "hidden", "evidence"}
+        keys = {"subject", "verdict", "value", "probe", "expected", "seen", "reason", "fitting"}
+        assert all(set(one) == keys for one in answer["evidence"])
+    empty = next(
+        one for one in identify(meaning(PRESETS["mindspore_0"])).as_dict()["evidence"] if one["value"] == "nan"
+    )
+    assert empty["seen"][-1] == "nan"
+
+
+def test_it_is_a_public_name():
+    assert onnx_roialign.identify is identify
+    assert identify(reference.roi_align).semantics == Semantics()

@@ -1,0 +1,31 @@
+"""RoIAligns of a known meaning for identify, and what its result says of a subject."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from onnx_roialign import PRESETS
+from onnx_roialign.definition import reference
+from onnx_roialign.identification.result import FIELDS
+
+LEGACY, ALIGNED = PRESETS["torchvision_legacy"], PRESETS["torchvision_aligned"]
+
+
+def meaning(semantics):
+    """A RoIAlign that means this."""
+    return lambda X, rois, indices, attributes: reference.roi_align(
+        X, rois, indices, replace(attributes, semantics=semantics)
+    )
+
+
+def evidence(found, subject):
+    return next(one for one in found.evidence if one.subject == subject)
+
+
+def presets_like(semantics, hidden):
+    seen = [field for field in FIELDS if field not in hidden]
+    return tuple(
+        name
+        for name, preset in PRESETS.items()
+        if all(getattr(preset, field) == getattr(semantics, field) for field in seen)
+    )

@@ -1,0 +1,49 @@
+"""Small races for the tests of bench: engines that are no runtimes, and times that are given instead of taken."""
+
+from __future__ import annotations
+
+from onnx_roialign.bench import race as bench
+from onnx_roialign.bench.peers import Engine, Prepared
+from onnx_roialign.bench.workloads import random_workload
+from onnx_roialign.definition import reference
+from onnx_roialign.engines import native
+
+ISA = native.available_isas()[0]
+
+
+BYTES_PER_SECOND = 2e10
+
+
+def small(**changes):
+    return random_workload("small", **{"shape": (2, 3, 9, 12), "num_rois": 5, "size": (2, 3), "seed": 4, **changes})
+
+
+def fake_engine(name="fake", *, isa=None, answer=reference.roi_align, ran=None, own_threads=False):
+    """An engine that answers `answer(X, rois, batch_indices, attributes)`, and appends (name, threads) to `ran`."""
+
+    def prepare(workload, threads):
+        outputs = []
+
+        def run():
+            if ran is not None:
+                ran.append((name, threads))
+            outputs[:] = [answer(call.X, call.rois, call.batch_indices, call.attributes) for call in workload.calls]
+
+        return Prepared(run, lambda: outputs)
+
+    return Engine(name, isa, "corners", prepare, own_threads)
+
+
+def fake_times(monkeypatch, *medians):
+    """Every engine is given its milliseconds, by its place, instead of being timed."""
+
+    def times_in_turns(runs, *, repeat, **_):
+        return {(i, n): bench.Times(medians[i], medians[i], medians[i], repeat) for i, n in runs}
+
+    monkeypatch.setattr(bench, "times_in_turns", times_in_turns)
+
+
+def race(workload, engines, **arguments):
+    return bench.race(
+        workload, engines, **{"threads": 1, "repeat": 2, "bandwidth": lambda _: BYTES_PER_SECOND, **arguments}
+    )
