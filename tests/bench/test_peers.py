@@ -8,9 +8,10 @@ import numpy as np
 import onnxruntime
 import pytest
 import tolerances
-from onnx import TensorProto, helper
+from onnx import helper
 from required_peers import imported, skip_without
 
+from models import make_model, roi_align_node
 from onnx_roialign import PRESETS, identify
 from onnx_roialign.arrays import OTHER_ORDER
 from onnx_roialign.bench.peers import find_engines
@@ -129,15 +130,10 @@ def test_openvino_takes_an_omitted_sampling_ratio_for_1(ov):
     """The finding sampling-ratio-omitted says so."""
 
     def answer(**attributes):
-        node = helper.make_node("RoiAlign", ["X", "rois", "i"], ["Y"], output_height=2, output_width=2, **attributes)
-        inputs = [
-            helper.make_tensor_value_info("X", TensorProto.FLOAT, X.shape),
-            helper.make_tensor_value_info("rois", TensorProto.FLOAT, rois.shape),
-            helper.make_tensor_value_info("i", TensorProto.INT64, [1]),
-        ]
-        Y = helper.make_tensor_value_info("Y", TensorProto.FLOAT, [1, 1, 2, 2])
-        graph = helper.make_graph([node], "g", inputs, [Y])
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 16)], ir_version=8)
+        node = helper.make_node(
+            "RoiAlign", ["X", "rois", "batch_indices"], ["Y"], output_height=2, output_width=2, **attributes
+        )
+        model = make_model([node], 16, shapes=(X.shape, rois.shape, [1]))
         core = ov.Core()
         compiled = core.compile_model(core.read_model(model.SerializeToString()), "CPU", FULL_PRECISION)
         return np.array(compiled([X, rois, np.zeros(1, np.int64)])[0])
@@ -166,17 +162,13 @@ def builtin_answer(opsets):
     """ONNX Runtime's kernel on a RoiAlign without the mode, and what it means at each of these opsets."""
     X = np.random.default_rng(20261206).standard_normal((1, 1, 12, 12)).astype(np.float32)
     rois, images = np.float32([[1, 1, 10, 9]]), np.zeros(1, np.int64)
-    node = helper.make_node("RoiAlign", ["X", "rois", "i"], ["Y"], output_height=2, output_width=2, sampling_ratio=2)
-    kinds = ("X", TensorProto.FLOAT, X.shape), ("rois", TensorProto.FLOAT, [1, 4]), ("i", TensorProto.INT64, [1])
-    Y = helper.make_tensor_value_info("Y", TensorProto.FLOAT, [1, 1, 2, 2])
-    graph = helper.make_graph([node], "g", [helper.make_tensor_value_info(*kind) for kind in kinds], [Y])
-    imports = [helper.make_opsetid("", opset) for opset in opsets]
-    session = onnxruntime.InferenceSession(
-        helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString()
-    )
+    proto = make_model([roi_align_node(output_height=2, spatial_scale=1.0)], 16, shapes=(X.shape, [1, 4], [1]))
+    del proto.opset_import[:]
+    proto.opset_import.extend(helper.make_opsetid("", opset) for opset in opsets)
+    session = onnxruntime.InferenceSession(proto.SerializeToString())
     meanings = [Attributes(2, 2, 2, semantics=from_onnx(opset, None)) for opset in opsets]
     wants = [reference.roi_align(X, rois, images, attributes) for attributes in meanings]
-    return session.run(None, {"X": X, "rois": rois, "i": images})[0], wants
+    return session.run(None, {"X": X, "rois": rois, "batch_indices": images})[0], wants
 
 
 @pytest.mark.parametrize("opsets", [(16, 11), (11, 16)])

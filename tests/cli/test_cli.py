@@ -14,6 +14,7 @@ import pytest
 from command_line import invoke
 
 import onnx_roialign
+from models import make_model, roi_align_node
 from onnx_roialign.arrays import largest_difference
 from onnx_roialign.engines import native
 from onnx_roialign.engines.native import active_isa, available_isas
@@ -26,21 +27,8 @@ INPUTS = exports.MODELS / "torchvision_roi_align" / "io.npz"
 
 
 def roi_align_model(opset=16, x_dims=("N", 3, "H", "W"), rois_dims=("K", 4)):
-    helper, tensor = onnx.helper, onnx.TensorProto
-    node = helper.make_node(
-        "RoiAlign", ["X", "rois", "batch_indices"], ["Y"], spatial_scale=0.25, output_height=2, output_width=2
-    )
-    graph = helper.make_graph(
-        [node],
-        "g",
-        [
-            helper.make_tensor_value_info("X", tensor.FLOAT, x_dims),
-            helper.make_tensor_value_info("rois", tensor.FLOAT, rois_dims),
-            helper.make_tensor_value_info("batch_indices", tensor.INT64, ["K"]),
-        ],
-        [helper.make_tensor_value_info("Y", tensor.FLOAT, None)],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    node = roi_align_node(spatial_scale=0.25, output_height=2, sampling_ratio=0)
+    return make_model([node], opset, shapes=(x_dims, rois_dims, ["K"]))
 
 
 def test_run_prints_a_row_per_engine_with_time_and_difference():

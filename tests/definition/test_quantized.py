@@ -8,12 +8,13 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-import session_models
 from framework_calls import CALL_ENGINES, own_arguments
 from onnx import TensorProto
-from private_models import ENGINES, private_model, qlinear_node, run_model
+from private_runs import ENGINES, run_model
+from quiet import bare_options, quiet_options
 
 import onnx_roialign
+from models import private_model, qlinear_node
 from onnx_roialign import PRESETS, RoiAlignError, Semantics
 from onnx_roialign.definition import quantized
 from onnx_roialign.definition.attributes import Attributes
@@ -260,7 +261,7 @@ def test_a_fields_value_shows_in_the_answer():
 
 def test_the_bare_library_runs_it():
     model = qlinear_model(**private_op.attributes_of(attributes_of(PRESETS["torchvision_legacy"])))
-    options = session_models.bare_options()
+    options = bare_options()
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
     feeds = feeds_of()
     want = quantized.roi_align(*feeds.values(), attributes_of(PRESETS["torchvision_legacy"]))
@@ -269,7 +270,7 @@ def test_the_bare_library_runs_it():
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_number_of_threads_does_not_change_the_answer(threads):
-    options = session_models.quiet_options()
+    options = quiet_options()
     options.intra_op_num_threads = threads
     attributes, feeds = attributes_of(PRESETS["torchvision_legacy"]), feeds_of()
     model = qlinear_model(**private_op.attributes_of(attributes))
@@ -288,7 +289,7 @@ def test_the_number_of_threads_does_not_change_the_answer(threads):
 )
 def test_a_bad_attribute_is_refused_when_the_session_is_created(engine, attributes, text):
     with pytest.raises(Exception, match=re.escape(text)):
-        onnx_roialign.session(qlinear_model(**attributes), session_models.quiet_options(), engine=engine)
+        onnx_roialign.session(qlinear_model(**attributes), quiet_options(), engine=engine)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -322,7 +323,7 @@ def test_scale_and_zero_point_may_be_vectors_of_one(engine):
 def test_types_and_shapes_are_inferred():
     shapes = {"X": ["N", 7, "H", "W"], "x_scale": [], "x_zero_point": [], "rois": ["K", 4], "batch_indices": ["K"]}
     model = qlinear_model("int8", shapes=shapes, output_height=3)
-    assert onnx_roialign.session(model, session_models.quiet_options()).get_outputs()[0].shape == ["K", 7, 3, 1]
+    assert onnx_roialign.session(model, quiet_options()).get_outputs()[0].shape == ["K", 7, 3, 1]
     model.graph.output[0].type.Clear()
     with known_to_onnx():
         found = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph.output[0].type.tensor_type

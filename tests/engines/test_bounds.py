@@ -7,12 +7,12 @@ import tracemalloc
 
 import numpy as np
 import pytest
-import session_models
 from framework_calls import CALL_ENGINES
 from onnx import TensorProto
-from private_models import private_model, qlinear_node
+from quiet import quiet_options
 
 import onnx_roialign
+from models import private_model, qlinear_node
 from onnx_roialign import PRESETS, RoiAlignError, Semantics
 from onnx_roialign.definition import quantized, reference
 from onnx_roialign.definition.attributes import Attributes
@@ -109,7 +109,7 @@ def test_a_quantized_grid_finer_than_32_is_refused(engine):
     kinds |= {"rois": TensorProto.FLOAT, "batch_indices": TensorProto.INT64}
     model = private_model([qlinear_node(sampling_ratio=33)], kinds)
     with pytest.raises(RoiAlignError, match=re.escape(f"{TOO_FINE} (node 'pool')")):
-        onnx_roialign.session(model, session_models.quiet_options(), engine=engine)
+        onnx_roialign.session(model, quiet_options(), engine=engine)
 
 
 def test_a_grid_of_more_samples_along_an_axis_than_2_20_is_refused(public_roi_align):

@@ -17,7 +17,7 @@ import onnx
 import pytest
 import tolerances
 from framework_calls import CALL_ENGINES
-from private_models import run_model
+from private_runs import run_model
 from required_peers import imported
 
 from onnx_roialign import PRESETS, RoiAlignError, identify

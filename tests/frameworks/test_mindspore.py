@@ -8,7 +8,6 @@ import framework_calls
 import golden
 import numpy as np
 import pytest
-import session_models
 import tolerances
 from framework_calls import (
     CALL_ENGINES,
@@ -20,6 +19,7 @@ from framework_calls import (
     operators,
     size,
 )
+from installed_versions import newest_opset
 
 from onnx_roialign import RoiAlignError
 from onnx_roialign.frameworks import mindspore
@@ -146,7 +146,7 @@ def test_a_call_written_as_a_model_answers_as_mindspore_answered(case):
     assert_model_answers(model, {"features": case.X, "rois": five_columns(case)}, case.Y)
 
 
-@pytest.mark.parametrize("opset", [10, 11, 16, session_models.newest_opset()])
+@pytest.mark.parametrize("opset", [10, 11, 16, newest_opset()])
 @pytest.mark.parametrize("mode", [0, 1])
 def test_a_model_of_every_opset(opset, mode):
     pooler = mindspore.ROIAlign(3, 2, 0.5, 2, mode)

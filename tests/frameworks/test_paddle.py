@@ -8,7 +8,6 @@ import framework_calls
 import golden
 import numpy as np
 import pytest
-import session_models
 import tolerances
 from framework_calls import (
     CALL_ENGINES,
@@ -20,7 +19,8 @@ from framework_calls import (
     operators,
     size,
 )
-from private_models import run_model
+from installed_versions import newest_opset
+from private_runs import run_model
 
 from onnx_roialign import RoiAlignError
 from onnx_roialign.frameworks import paddle
@@ -211,7 +211,7 @@ def test_a_call_written_as_a_model_answers_as_the_call(case):
 
 @pytest.mark.parametrize(
     ("opset", "is_aligned", "operator"),
-    [(10, False, STANDARD), (11, True, PRIVATE), (16, True, STANDARD), (session_models.newest_opset(), True, STANDARD)],
+    [(10, False, STANDARD), (11, True, PRIVATE), (16, True, STANDARD), (newest_opset(), True, STANDARD)],
 )
 def test_a_model_is_onnxs_own_where_its_opset_can_say_it(opset, is_aligned, operator):
     model = paddle.roi_align.to_onnx((3, 2), 0.5, 2, is_aligned, opset=opset)

@@ -8,7 +8,6 @@ import framework_calls
 import golden
 import numpy as np
 import pytest
-import session_models
 import tolerances
 from framework_calls import (
     CALL_ENGINES,
@@ -20,6 +19,7 @@ from framework_calls import (
     operators,
     size,
 )
+from installed_versions import newest_opset
 
 from onnx_roialign import RoiAlignError, roi_align
 from onnx_roialign.frameworks import torchvision
@@ -157,7 +157,7 @@ def test_a_call_written_as_a_model_answers_as_torchvision_answered(case):
         (15, True, PRIVATE),
         (16, True, STANDARD),
         (16, False, STANDARD),
-        (session_models.newest_opset(), True, STANDARD),
+        (newest_opset(), True, STANDARD),
     ],
 )
 def test_a_model_is_onnxs_own_where_its_opset_can_say_it(opset, aligned, operator):

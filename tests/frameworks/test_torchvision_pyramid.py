@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import tolerances
 from framework_calls import CALL_ENGINES, assert_model_answers, operators
-from private_models import run_model
-from session_models import wrong_in_onnx_before
+from installed_versions import wrong_in_onnx_before
+from private_runs import run_model
 
 from onnx_roialign import RoiAlignError
 from onnx_roialign.definition.pyramid import LevelMapper, box_areas

@@ -8,22 +8,15 @@ import numpy as np
 import onnx
 import pytest
 import tolerances
+from calls import BATCH_INDICES, FEEDS, ROIS, X
 from exports import known_wrong
 from found import RUN_CODES, codes, run_codes, source_of
-from graph_models import BODIES, HALF, LEGACY, SCALE, model
+from graph_models import BODIES, HALF, LEGACY, SCALE
+from installed_versions import newest_opset
 from onnx import TensorProto, helper
-from session_models import (
-    BATCH_INDICES,
-    FEEDS,
-    ROIS,
-    SHAPE,
-    X,
-    make_model,
-    newest_opset,
-    roi_align_node,
-)
 
 import onnx_roialign
+from models import SHAPE, make_model, model, roi_align_node
 from onnx_roialign import PRESETS, RoiAlignError
 from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes

@@ -7,10 +7,12 @@ import onnxruntime
 import pytest
 from graph_models import constant
 from onnx import TensorProto, helper
-from session_models import loads_opset, quiet_options, value
+from quiet import quiet_options
 
+from models import value
 from onnx_roialign import RoiAlignError
 from onnx_roialign.graph import convert_opset
+from onnx_roialign.sessions.installed import loads_opset
 
 X = np.random.default_rng(0).standard_normal((1, 2, 5, 7)).astype(np.float32)
 TARGETS = (10, 11, 12, 13, 16, 18, 19, 21, 22)

@@ -7,12 +7,15 @@ import graph_models
 import numpy as np
 import onnx
 import pytest
-from graph_models import BODIES, HALF, LEGACY, model
+from calls import FEEDS
+from graph_models import BODIES, HALF, LEGACY
+from installed_versions import newest_opset
 from node_facts import opset_of, roi_aligns
 from onnx import TensorProto, helper, numpy_helper
-from session_models import FEEDS, make_model, newest_opset, roi_align_node, run_all
+from quiet import run_all
 from tolerances import FLOAT32
 
+from models import make_model, model, roi_align_node
 from onnx_roialign import RoiAlignError
 from onnx_roialign.arrays import largest_difference
 from onnx_roialign.graph import convert_opset

@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 from exports import KNOWN_WRONG, known_wrong
-from session_models import newest_opset
+from installed_versions import newest_opset
 from tolerances import EXPORTS, FLOAT32, KNOWN_WRONG_BY
 
 import onnx_roialign

@@ -7,14 +7,15 @@ import itertools
 import graph_models
 import numpy as np
 import pytest
+from calls import FEEDS
 from found import codes
 from graph_models import BODIES, qlinear, shaped, shifted
 from onnx import TensorProto, helper
-from private_models import private_node
-from session_models import DTYPES, FEEDS, SHAPE, TYPES, make_model, quiet_options, roi_align_node
+from quiet import quiet_options
 from tolerances import FLOAT32
 
 import onnx_roialign
+from models import DTYPES, SHAPE, TYPES, make_model, private_node, roi_align_node
 from onnx_roialign import RoiAlignError, reference_evaluator
 from onnx_roialign.graph import repair, validate
 from onnx_roialign.ops import roi_align as private_op

@@ -8,9 +8,10 @@ import onnx
 import onnxruntime
 import pooler_exports
 import pytest
+from installed_versions import newest_opset
 from node_facts import opset_of
 from onnx import TensorProto, helper, numpy_helper
-from session_models import newest_opset, quiet_options, run_all
+from quiet import quiet_options, run_all
 from tolerances import FLOAT32, FUSED
 
 import onnx_roialign

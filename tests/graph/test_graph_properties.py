@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 import pytest
 from node_facts import opset_of
+from quiet import run_all
 from right_models import FEEDS, RightModel
-from session_models import run_all
 
 from onnx_roialign import RoiAlignError
 from onnx_roialign.definition.attributes import Attributes

@@ -7,11 +7,13 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from calls import FEEDS
 from graph_models import constant
 from onnx import TensorProto, helper, numpy_helper
-from session_models import FEEDS, make_model, quiet_options, roi_align_node, value
+from quiet import quiet_options
 
 import onnx_roialign
+from models import make_model, roi_align_node, value
 from onnx_roialign import RoiAlignError
 from onnx_roialign.graph import convert_opset, make_explicit, repair, validate
 from onnx_roialign.graph.writing.restore import read, restored

@@ -12,13 +12,16 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from graph_models import BODIES, HALF, LEGACY, model
+from calls import FEEDS
+from graph_models import BODIES, HALF, LEGACY
+from installed_versions import newest_opset
 from nested_models import NESTED, first_opset
 from node_facts import opset_of, roi_aligns
 from onnx import TensorProto, helper
-from session_models import FEEDS, bare_options, bare_session, cast_model, newest_opset, run_all
+from quiet import bare_options, bare_session, run_all
 
 import onnx_roialign
+from models import cast_model, model
 from onnx_roialign import RoiAlignError
 from onnx_roialign.graph import make_explicit
 from onnx_roialign.ops import roi_align as private_op

@@ -10,9 +10,10 @@ from graph_models import constant
 from onnx import TensorProto, helper
 from onnxruntime.transformers import float16
 from onnxruntime.transformers.onnx_model import OnnxModel
-from session_models import make_model, quiet_options, roi_align_node, value
+from quiet import quiet_options
 
 import onnx_roialign
+from models import make_model, model_of, roi_align_node, value
 from onnx_roialign.graph import known_to_onnx, repair, validate
 from onnx_roialign.ops import roi_align as private_op
 
@@ -37,8 +38,7 @@ def graph_model(nodes, inputs=(), *, side=100, opset=16):
     """Maps of 1/8 of an image of 8 * side pixels, boxes, and Y."""
     shape = (1, 2, side, side)
     given = [value("X", FLOAT, shape), value("rois", FLOAT, (7, 4)), value("batch_indices", INT64, (7,)), *inputs]
-    graph = helper.make_graph(nodes, "graph", given, [value("Y", FLOAT, (7, 2, 3, 2))])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    return model_of(nodes, given, [value("Y", FLOAT, (7, 2, 3, 2))], opset)
 
 
 def pool(boxes, output="pooled", features="features", **attributes):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from calls import FEEDS
 from found import run_codes
 from graph_models import LEGACY
 from nested_models import NESTED, first_opset
 from node_facts import opset_of
-from session_models import FEEDS, SHAPE, quiet_session
+from quiet import quiet_session
 
 import onnx_roialign
+from models import SHAPE
 from onnx_roialign.graph import convert_opset, make_explicit, repair, validate
 from onnx_roialign.sessions.session import ENGINES
 from onnx_roialign.sessions.trial import try_engine

@@ -9,6 +9,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
+from models import model
 from onnx_roialign.graph import convert_opset, make_explicit, repair
 from onnx_roialign.graph.conversion import opset
 from onnx_roialign.onnx_model.scopes import default_opset
@@ -16,9 +17,9 @@ from onnx_roialign.onnx_model.scopes import default_opset
 INT32 = onnx.TensorProto.INT32
 
 REPAIRS = {
-    "nothing to mend": (graph_models.model(16, **graph_models.HALF), "torchvision:aligned=True"),
-    "opset raised": (graph_models.model(11), "torchvision:aligned=True"),
-    "private op": (graph_models.model(16), "torchvision"),
+    "nothing to mend": (model(16, **graph_models.HALF), "torchvision:aligned=True"),
+    "opset raised": (model(11), "torchvision:aligned=True"),
+    "private op": (model(16), "torchvision"),
     "batch indices": (graph_models.in_batches(2, opset=11), "paddle:aligned=True"),
     "inputs of other types": (
         graph_models.shaped(*graph_models.RIGHT_SHAPES, indices=onnx.TensorProto.INT32),
@@ -63,7 +64,7 @@ def test_a_model_that_cannot_be_raised_is_begun_again(conversions, monkeypatch):
         raise opset.RoiAlignError("no way")
 
     monkeypatch.setattr(opset.ConvertNodes, "call", refuse)
-    repaired = repair(graph_models.model(11), "torchvision:aligned=True")
+    repaired = repair(model(11), "torchvision:aligned=True")
     assert conversions == {"in": 2, "out": 1}
     assert [node.op_type for node in repaired.graph.node] == ["AnyRoiAlign"]
     assert default_opset(repaired.opset_import) == 11
@@ -71,11 +72,11 @@ def test_a_model_that_cannot_be_raised_is_begun_again(conversions, monkeypatch):
 
 @pytest.mark.parametrize("target", [11, 22])
 def test_convert_opset_converts_once(conversions, target):
-    convert_opset(graph_models.model(16), target, private_op=True)
+    convert_opset(model(16), target, private_op=True)
     assert conversions == {"in": 1, "out": 1}
 
 
 @pytest.mark.parametrize("given", [11, 16])
 def test_make_explicit_converts_once(conversions, given):
-    assert make_explicit(graph_models.model(given)).graph.node[0].attribute
+    assert make_explicit(model(given)).graph.node[0].attribute
     assert conversions == {"in": 1, "out": 1}

@@ -10,16 +10,19 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-import session_models
+from calls import BATCH_INDICES, FEEDS, ROIS, X
 from exports import known_wrong
 from found import codes, source_of
-from graph_models import BODIES, HALF, LEGACY, SCALE, model
+from graph_models import BODIES, HALF, LEGACY, SCALE
+from installed_versions import newest_opset
 from node_facts import opset_of
 from onnx import TensorProto, helper
-from session_models import BATCH_INDICES, DTYPES, FEEDS, ROIS, SHAPE, TYPES, X, newest_opset, run_all
+from quiet import run_all
 from tolerances import EXPORTS, FLOAT32
 
+import models
 import onnx_roialign
+from models import DTYPES, SHAPE, TYPES, model
 from onnx_roialign import RoiAlignError
 from onnx_roialign.arrays import largest_difference
 from onnx_roialign.definition import quantized, reference
@@ -41,7 +44,7 @@ def domains(made):
 
 
 def meant(semantics, **attributes):
-    """What the reference answers for session_models.FEEDS."""
+    """What the reference answers for FEEDS."""
     return reference.roi_align(
         X, ROIS, BATCH_INDICES, Attributes(**{**SHAPE, **attributes}, semantics=resolve(semantics))
     )
@@ -216,14 +219,14 @@ def test_a_shift_that_is_the_models_own_stays():
 
 @pytest.mark.parametrize("kind", ["float32", "float64", "float16", "bfloat16"])
 def test_boxes_of_16_bit_are_not_moved_by_an_addition_that_would_round_them(kind):
-    repaired = repair(session_models.model(16, element_type=TYPES[kind]), "mindspore:roi_end_mode=1")
+    repaired = repair(models.model(16, element_type=TYPES[kind]), "mindspore:roi_end_mode=1")
     assert domains(repaired) == ({""} if kind in ("float32", "float64") else {private_op.DOMAIN})
 
 
 # NumPy arrays of bfloat16 do not enter onnxruntime; tests/ops/test_private_op.py runs the op in it.
 @pytest.mark.parametrize("kind", ["float32", "float64", "float16"])
 def test_a_repaired_model_of_every_type_pools_the_boxes_that_its_source_pools(kind):
-    repaired = repair(session_models.model(16, element_type=TYPES[kind]), "mindspore:roi_end_mode=1")
+    repaired = repair(models.model(16, element_type=TYPES[kind]), "mindspore:roi_end_mode=1")
     feeds = {"X": X.astype(DTYPES[kind]), "rois": ROIS.astype(DTYPES[kind]), "batch_indices": BATCH_INDICES}
     want = reference.roi_align(*feeds.values(), Attributes(**SHAPE, semantics=PRESETS["mindspore_1"]))
     assert largest_difference(run_all(repaired, feeds)[0], want) <= (FLOAT32 * 4 if kind != "float16" else 2e-3)
@@ -323,7 +326,7 @@ def test_a_roi_align_with_a_body_loses_it():
     """A Loop that was made a RoiAlign: its body goes as an attribute, and with it a graph that types were read of."""
     given = model(16)
     body = helper.make_graph(
-        [helper.make_node("Identity", ["X"], ["inner"])], "body", [], [session_models.value("inner", TensorProto.FLOAT)]
+        [helper.make_node("Identity", ["X"], ["inner"])], "body", [], [models.value("inner", TensorProto.FLOAT)]
     )
     given.graph.node[0].attribute.append(helper.make_attribute("body", body))
     repaired = repair(given, "torchvision")

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from graph_models import constant
 from onnx import helper
+from quiet import run_all
 from right_models import FEEDS, RightModel
-from session_models import make_model, roi_align_node, run_all
 
+from models import make_model, roi_align_node
 from onnx_roialign.graph import make_explicit, validate
 from onnx_roialign.graph.reading.sites import sites
 from onnx_roialign.onnx_model.soundness import sound

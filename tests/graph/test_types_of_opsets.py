@@ -8,12 +8,13 @@ import re
 import numpy as np
 import onnx
 import pytest
-import session_models
+from calls import FEEDS
 from graph_models import HALF, LEGACY
 from node_facts import opset_of
 from onnx import TensorProto, helper
-from session_models import FEEDS, make_model, roi_align_node, run_all
+from quiet import run_all
 
+from models import make_model, model, roi_align_node
 from onnx_roialign import RoiAlignError
 from onnx_roialign.graph import convert_opset
 from onnx_roialign.onnx_model.operators import schema_of
@@ -21,7 +22,7 @@ from onnx_roialign.ops import roi_align as private_op
 
 
 def test_bfloat16_needs_opset_22():
-    given = session_models.model(22, element_type=TensorProto.BFLOAT16, **LEGACY)
+    given = model(22, element_type=TensorProto.BFLOAT16, **LEGACY)
     with pytest.raises(RoiAlignError, match="opset must be at least 22 for a RoiAlign of bfloat16, got target 16"):
         convert_opset(given, 16)
     converted = convert_opset(given, 16, private_op=True)

@@ -12,8 +12,9 @@ import pytest
 from exports import KNOWN_WRONG, known_wrong
 from finding_cases import CASES
 from found import RUN_CODES, codes, source_of
-from graph_models import BODIES, HALF, LEGACY, model
+from graph_models import BODIES, HALF, LEGACY
 
+from models import model
 from onnx_roialign import PRESETS, RoiAlignError, Semantics
 from onnx_roialign.definition.sources import parse
 from onnx_roialign.graph import Finding, validate

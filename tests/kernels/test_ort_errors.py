@@ -6,21 +6,13 @@ import re
 
 import numpy as np
 import pytest
+from calls import BATCH_INDICES, FEEDS, ROIS, X, expected
 from closeness import assert_close
 from onnx import TensorProto, helper
-from session_models import (
-    BATCH_INDICES,
-    FEEDS,
-    ROIS,
-    X,
-    bare_session,
-    expected,
-    model,
-    quiet_session,
-    run,
-)
+from quiet import bare_session, quiet_session, run
 
 import onnx_roialign
+from models import model
 from onnx_roialign import RoiAlignError
 from onnx_roialign.definition.attributes import Attributes
 

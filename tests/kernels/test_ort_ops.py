@@ -7,27 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import tolerances
+from calls import BATCH_INDICES, FEEDS, ROIS, X, expected
 from closeness import assert_close
+from installed_versions import OPSETS
 from onnx import TensorProto, helper
-from session_models import (
-    BATCH_INDICES,
-    DTYPES,
-    FEEDS,
-    OPSETS,
-    ROIS,
-    TYPES,
-    X,
-    cast_model,
-    expected,
-    make_model,
-    model,
-    quiet_options,
-    quiet_session,
-    roi_align_node,
-    run,
-)
+from quiet import quiet_options, quiet_session, run
 
 import onnx_roialign
+from models import DTYPES, TYPES, cast_model, make_model, model, roi_align_node
 
 ENGINES = ("native", "reference")
 

@@ -13,22 +13,14 @@ import numpy as np
 import onnxruntime
 import pytest
 import tolerances
+from calls import FEEDS, expected
 from closeness import assert_close
+from installed_versions import OPSETS, newest_opset
 from paths import SUPPORT
-from session_models import (
-    FEEDS,
-    OPSETS,
-    bare_options,
-    bare_session,
-    expected,
-    model,
-    newest_opset,
-    quiet_options,
-    quiet_session,
-    run,
-)
+from quiet import bare_options, bare_session, quiet_options, quiet_session, run
 
 import onnx_roialign
+from models import model
 from onnx_roialign import RoiAlignError, errors
 from onnx_roialign.engines import native
 
@@ -154,7 +146,8 @@ def test_a_runtime_without_the_functions_that_the_library_needs_is_refused_by_na
 def test_many_options_and_failed_sessions_do_not_hold_memory():
     program = """
 import resource, onnxruntime
-from session_models import bare_options, model
+from models import model
+from quiet import bare_options
 def grown(work, times):
     for _ in range(50): work()
     before = resident()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+from calls import FEEDS
 from onnx import TensorProto, helper
-from session_models import FEEDS, branches, make_model, model, quiet_options, roi_align_node, with_function
+from quiet import quiet_options
+from scoped_models import branches, with_function
 
 import onnx_roialign
+from models import make_model, model, roi_align_node
 from onnx_roialign.onnx_model import file, scopes
 from onnx_roialign.onnx_model.facts import OpsetConflictError, read_facts
 

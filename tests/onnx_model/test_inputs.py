@@ -11,11 +11,13 @@ import numpy as np
 import onnx
 import pytest
 import tolerances
+from calls import BATCH_INDICES, FEEDS, ROIS, X
 from command_line import invoke
 from onnx import TensorProto, helper
-from session_models import BATCH_INDICES, DTYPES, FEEDS, ROIS, SHAPE, TYPES, X, make_model, model, quiet_options
+from quiet import quiet_options
 
 import onnx_roialign
+from models import DTYPES, SHAPE, TYPES, make_model, model
 from onnx_roialign import RoiAlignError
 from onnx_roialign.arrays import largest_difference
 from onnx_roialign.definition import reference

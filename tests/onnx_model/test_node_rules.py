@@ -6,9 +6,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from session_models import make_model, model, quiet_options, roi_align_node, value, with_function
+from quiet import quiet_options
+from scoped_models import with_function
 
 import onnx_roialign
+from models import make_model, model, roi_align_node, value
 from onnx_roialign import RoiAlignError, reference_evaluator
 from onnx_roialign.onnx_model import node_rules, tensor_data
 from onnx_roialign.onnx_model.facts import read_facts

@@ -7,9 +7,9 @@ import os
 import onnx
 import pytest
 from command_line import invoke
-from session_models import make_model, roi_align_node
 
 import onnx_roialign
+from models import make_model, roi_align_node
 from onnx_roialign import RoiAlignError
 from onnx_roialign.errors import UnreadableModelError
 from onnx_roialign.graph import convert_opset, repair, validate

@@ -10,15 +10,11 @@ import pytest
 import tolerances
 from onnx import TensorProto, helper
 
+from models import make_model
 from onnx_roialign import RoiAlign, RoiAlignError, reference_evaluator, roi_align
 
 NEWEST = onnx.defs.onnx_opset_version()
-TYPES = {
-    np.float32: TensorProto.FLOAT,
-    np.float64: TensorProto.DOUBLE,
-    np.float16: TensorProto.FLOAT16,
-    ml_dtypes.bfloat16: TensorProto.BFLOAT16,
-}
+TYPES = (np.float32, np.float64, np.float16, ml_dtypes.bfloat16)
 
 
 def inputs(dtype=np.float32):
@@ -33,21 +29,11 @@ def node(**attributes):
     return helper.make_node("RoiAlign", names, ["Y"], "pool", output_height=2, output_width=2, **attributes)
 
 
-def model_of(nodes, opset, dtype=np.float32, functions=(), extra_inputs=(), domains=()):
-    element = TYPES[dtype]
-    graph = helper.make_graph(
-        nodes,
-        "graph",
-        [
-            helper.make_tensor_value_info("X", element, [None] * 4),
-            helper.make_tensor_value_info("rois", element, [None, 4]),
-            helper.make_tensor_value_info("batch_indices", TensorProto.INT64, [None]),
-            *extra_inputs,
-        ],
-        [helper.make_tensor_value_info("Y", element, None)],
-    )
-    opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(domain, 1) for domain in domains)]
-    return helper.make_model(graph, opset_imports=opsets, functions=functions, ir_version=9)
+def model_of(nodes, opset, dtype=np.float32, extra_inputs=(), **arguments):
+    element_type = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    proto = make_model(nodes, opset, element_type=element_type, shapes=([None] * 4, [None, 4], [None]), **arguments)
+    proto.graph.input.extend(extra_inputs)
+    return proto
 
 
 def expected(coordinates, feeds, **attributes):

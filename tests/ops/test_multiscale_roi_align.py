@@ -7,9 +7,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper
-from op_models import RUNS, native, one_node
+from private_runs import RUNS, native
+from quiet import bare_options
 from tolerances import FLOAT32, FLOAT64
 
+from models import model_for
 from onnx_roialign import PRESETS, RoiAlignError
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.pyramid import LevelRule, Pyramid, multiscale_roi_align
@@ -37,7 +39,7 @@ def pyramid_of(levels, rule=None, **attributes):
 def model_of(pyramid, feeds, **options):
     maps = [name for name in feeds if name.startswith("X")]
     node = op.make_node("rois", "batch_indices", maps, "Y", pyramid, name="pool", **options)
-    return one_node(node, feeds, ("K", feeds["X0"].shape[1], *SIZE))
+    return model_for(node, feeds, ("K", feeds["X0"].shape[1], *SIZE))
 
 
 def by_levels(pyramid, feeds, level):
@@ -206,7 +208,6 @@ def test_a_bad_attribute_is_named(run, change, match):
 def test_the_library_alone_says_the_same():
     """Without the checks that session() makes of a model."""
     import onnxruntime
-    from session_models import bare_options
 
     feeds = drawn(2, count=2)
     model = model_of(pyramid_of(2), feeds)

@@ -7,9 +7,10 @@ import onnx
 import onnxruntime
 import pooler_exports
 import pytest
-from op_models import RUNS, one_node
-from session_models import quiet_options
+from private_runs import RUNS
+from quiet import quiet_options
 
+from models import model_for
 from onnx_roialign.definition.masks import paste_masks
 from onnx_roialign.ops import paste_masks as op
 from onnx_roialign.ops.schema import known_to_onnx
@@ -19,7 +20,7 @@ EXPORT = "paste_masks_ts11"
 
 
 def model_of(feeds):
-    return one_node(op.make_node("masks", "boxes", "height", "width", "Y", name="paste"), feeds, ("N", 1, "h", "w"))
+    return model_for(op.make_node("masks", "boxes", "height", "width", "Y", name="paste"), feeds, ("N", 1, "h", "w"))
 
 
 def drawn(count, height, width, dtype=np.float32, side=14, seed=0, boxes_dtype=np.float32):

@@ -11,11 +11,12 @@ import numpy as np
 import onnx
 import pytest
 import tolerances
+from calls import FEEDS
 from onnx import TensorProto, helper
-from private_models import ENGINES, private_model, private_node, run_model
-from session_models import DTYPES, FEEDS, SHAPE, TYPES, make_model, roi_align_node
+from private_runs import ENGINES, run_model
 
 import onnx_roialign
+from models import DTYPES, SHAPE, TYPES, make_model, private_model, private_node, roi_align_node
 from onnx_roialign import PRESETS, RoiAlignError
 from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes

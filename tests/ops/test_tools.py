@@ -15,9 +15,10 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantiz
 from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
 from onnxruntime.transformers import float16
 from onnxruntime.transformers.onnx_model import OnnxModel
-from session_models import make_model, quiet_options, roi_align_node, value
+from quiet import quiet_options
 
 import onnx_roialign
+from models import make_model, roi_align_node, value
 from onnx_roialign.frameworks import mindspore, torchvision
 from onnx_roialign.graph import convert_opset, known_to_onnx, make_explicit, repair
 from onnx_roialign.onnx_model.value_info import add_value_info

@@ -10,9 +10,10 @@ from collections.abc import Iterable
 
 import onnx
 import pytest
-import session_models
 
+import models
 import onnx_roialign
+from models import cast_model
 from onnx_roialign import extras
 from onnx_roialign.sessions import installed, options
 
@@ -135,7 +136,7 @@ def test_what_needs_a_package_says_how_to_install_it(package, code, message):
     ],
 )
 def test_a_command_says_in_one_line_what_it_needs(package, arguments, message, tmp_path):
-    onnx.save(session_models.model(16), tmp_path / "model.onnx")
+    onnx.save(models.model(16), tmp_path / "model.onnx")
     words = ["onnx-roialign", *(word.format(tmp=tmp_path) for word in arguments)]
     code = f"import runpy; sys.argv = {words!r}; runpy.run_module('onnx_roialign', run_name='__main__')"
     done = run_without([package], code)
@@ -175,7 +176,7 @@ def test_what_the_installed_onnxruntime_has_is_asked_of_it():
 
 def test_an_opset_that_onnxruntime_does_not_know_is_named_with_the_newest_that_it_does():
     newest = max(filter(installed.loads_opset, range(16, onnx.defs.onnx_opset_version() + 1)))
-    model = session_models.cast_model(16, onnx.TensorProto.FLOAT16)
+    model = cast_model(16, onnx.TensorProto.FLOAT16)
     model.opset_import[0].version = 1000
     message = (
         rf"model must be of opset {newest} at most for onnxruntime \d\S+, got opset 1000: upgrade onnxruntime, "

@@ -4,7 +4,8 @@ import subprocess
 import sys
 
 import pytest
-import session_models
+
+import models
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
@@ -25,7 +26,7 @@ print(onnx_roialign.roi_align(X, rois, np.zeros(1, np.int64)).item(), Y.max())
 def test_a_frozen_app_runs_a_model_on_the_compiled_library(tmp_path):
     (tmp_path / "app.py").write_text(APP)
     model = tmp_path / "model.onnx"
-    model.write_bytes(session_models.model(16).SerializeToString())
+    model.write_bytes(models.model(16).SerializeToString())
     # Not from the checkout, whose package has no library in it.
     command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--onedir", "--log-level=ERROR", "app.py"]
     built = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

@@ -14,7 +14,7 @@ import tolerances
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
-from session_models import quiet_options
+from quiet import quiet_options
 
 import onnx_roialign
 from onnx_roialign import RoiAlignError

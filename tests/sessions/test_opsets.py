@@ -5,26 +5,14 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+from calls import BATCH_INDICES, FEEDS, ROIS, X, expected
 from closeness import assert_close
 from onnx import TensorProto, helper
-from session_models import (
-    BATCH_INDICES,
-    FEEDS,
-    ROIS,
-    TYPES,
-    X,
-    branches,
-    expected,
-    make_model,
-    quiet_options,
-    quiet_session,
-    roi_align_node,
-    run,
-    value,
-    with_function,
-)
+from quiet import quiet_options, quiet_session, run
+from scoped_models import branches, with_function
 
 import onnx_roialign
+from models import TYPES, make_model, roi_align_node, value
 from onnx_roialign import RoiAlignError
 
 

@@ -13,9 +13,11 @@ import onnxruntime
 import pytest
 import tolerances
 from onnx import TensorProto, helper
-from session_models import branches, quiet_options, value, with_function
+from quiet import quiet_options
+from scoped_models import branches, with_function
 
 import onnx_roialign
+from models import model_of, value
 from onnx_roialign import RoiAlignError
 
 CPU = "CPUExecutionProvider"
@@ -51,18 +53,10 @@ def detector(opset, element_type=TensorProto.FLOAT, **attributes):
         helper.make_node("MatMul", ["flat", "M"], ["Y"], name="matmul"),
     ]
     dtype = helper.tensor_dtype_to_np_dtype(element_type)
-    graph = helper.make_graph(
-        nodes,
-        "detector",
-        [
-            value("X", element_type, ("N", 3, "H", "W")),
-            value("rois", element_type, ("R", 4)),
-            value("batch_indices", TensorProto.INT64, ("R",)),
-        ],
-        [value("Y", element_type, ("R", 5))],
-        [onnx.numpy_helper.from_array(array.astype(dtype), name) for name, array in WEIGHTS.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    weights = [onnx.numpy_helper.from_array(array.astype(dtype), name) for name, array in WEIGHTS.items()]
+    inputs = [value("X", element_type, ("N", 3, "H", "W")), value("rois", element_type, ("R", 4))]
+    inputs.append(value("batch_indices", TensorProto.INT64, ("R",)))
+    return model_of(nodes, inputs, [value("Y", element_type, ("R", 5))], opset, weights=weights)
 
 
 def lone(opset):

@@ -10,24 +10,15 @@ import numpy as np
 import onnx
 import onnxruntime_extensions
 import pytest
+from calls import FEEDS, expected
 from closeness import assert_close
+from installed_versions import GLOBAL_POOL
 from onnx import TensorProto, helper
 from paths import SUPPORT
-from private_models import float_kinds, private_model, private_node
-from session_models import (
-    FEEDS,
-    GLOBAL_POOL,
-    SHAPE,
-    expected,
-    make_model,
-    model,
-    quiet_options,
-    quiet_session,
-    roi_align_node,
-    run,
-)
+from quiet import quiet_options, quiet_session, run
 
 import onnx_roialign
+from models import SHAPE, float_kinds, make_model, model, private_model, private_node, roi_align_node
 from onnx_roialign import RoiAlignError
 from onnx_roialign.sessions import python_op
 
@@ -65,7 +56,9 @@ def test_declaring_the_ops_leaves_the_users_own_python_ops_alone():
     program = """
 import numpy as np, onnxruntime, onnxruntime_extensions as ortx
 from onnx import helper
-from session_models import FEEDS, model, quiet_options
+from calls import FEEDS
+from models import model
+from quiet import quiet_options
 @ortx.onnx_op(op_type="Twice", inputs=[ortx.PyCustomOpDef.dt_float], outputs=[ortx.PyCustomOpDef.dt_float])
 def twice(x): return 2 * x
 node = helper.make_node("Twice", ["X"], ["Y"], domain="ai.onnx.contrib")

@@ -7,20 +7,13 @@ from pathlib import Path
 import onnx
 import onnxruntime
 import pytest
+from calls import BATCH_INDICES, ROIS, X, expected
 from closeness import assert_close
-from session_models import (
-    BATCH_INDICES,
-    GLOBAL_POOL,
-    ROIS,
-    X,
-    expected,
-    model,
-    quiet_options,
-    quiet_session,
-    run,
-)
+from installed_versions import GLOBAL_POOL
+from quiet import quiet_options, quiet_session, run
 
 import onnx_roialign
+from models import model
 from onnx_roialign import NativeLibraryError, RoiAlignError
 from onnx_roialign.engines import native
 from onnx_roialign.onnx_model import file as model_file

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import tolerances
-from session_models import X
+from calls import X
 
 
 def assert_close(got, want):

@@ -18,7 +18,6 @@ from graph_models import (
     float_ratio,
     in_batches,
     in_function,
-    model,
     network,
     outputs,
     private,
@@ -29,8 +28,8 @@ from graph_models import (
     without,
 )
 from onnx import TensorProto, helper
-from session_models import make_model, roi_align_node, value
 
+from models import make_model, model, roi_align_node, value
 from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.sessions.installed import has_builtin_kernel
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 import tolerances
-from private_models import ENGINES, run_model
+from private_runs import ENGINES, run_model
 
 from onnx_roialign.ops import roi_align as private_op
 

@@ -9,20 +9,14 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from session_models import make_model, roi_align_node, value
 
+from models import SHAPE, make_model, model, model_of, qlinear_node, roi_align_node, value
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import Semantics, resolve
 from onnx_roialign.ops import roi_align as private_op
-from onnx_roialign.ops.table import QLINEAR_ROI_ALIGN
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
-SCALE = 0.5  # session_models.SHAPE's
-
-
-def model(opset: int = 16, **attributes: Any) -> onnx.ModelProto:
-    """One RoiAlign between the graph's inputs and its output."""
-    return make_model([roi_align_node(**attributes)], opset)
+SCALE = SHAPE["spatial_scale"]
 
 
 def without(name: str, opset: int = 16, **attributes: Any) -> onnx.ModelProto:
@@ -72,8 +66,7 @@ def in_batches(images: Any, *, counts: str | None = "counts", read: bool = False
     if read:
         nodes.append(helper.make_node("Identity", [counts], ["copy"]))
         outputs.append(value("copy", TensorProto.INT32))
-    graph = helper.make_graph(nodes, "graph", inputs, outputs)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    return model_of(nodes, inputs, outputs, opset)
 
 
 def network(scale: float, *, dtype: Any = np.float32, side: int = 64, resized: bool = False) -> onnx.ModelProto:
@@ -97,8 +90,7 @@ def network(scale: float, *, dtype: Any = np.float32, side: int = 64, resized: b
     ]
     inputs = [value("image", kind, (1, 3, side, side)), value("rois", kind, ("K", 4))]
     inputs.append(value("batch_indices", INT64, ("K",)))
-    graph = helper.make_graph(nodes, "graph", inputs, [value("Y", kind)], initializer=weights)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 16)], ir_version=8)
+    return model_of(nodes, inputs, [value("Y", kind)], weights=weights)
 
 
 def in_if(opset: int = 16, **attributes: Any) -> onnx.ModelProto:
@@ -201,19 +193,10 @@ def outputs(*names: str) -> onnx.ModelProto:
 def qlinear(rois: int = FLOAT, **attributes: Any) -> onnx.ModelProto:
     """The private op of quantized features, between the graph's inputs and its output."""
     uint8 = TensorProto.UINT8
-    node = helper.make_node(
-        private_op.QLINEAR_OP_TYPE,
-        [*QLINEAR_ROI_ALIGN.input_names],
-        ["Y"],
-        name="pool",
-        domain=private_op.DOMAIN,
-        **{"output_height": 3, "output_width": 2, "sampling_ratio": 2, "spatial_scale": SCALE, **attributes},
-    )
+    node = qlinear_node(**{**SHAPE, **attributes})
     inputs = [value("X", uint8, (2, 5, 9, 11)), value("x_scale", FLOAT, ()), value("x_zero_point", uint8, ())]
     inputs += [value("rois", rois, ("K", 4)), value("batch_indices", INT64, ("K",))]
-    graph = helper.make_graph([node], "graph", inputs, [value("Y", uint8)])
-    opsets = [helper.make_opsetid("", 16), helper.make_opsetid(private_op.DOMAIN, 1)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    return model_of([node], inputs, [value("Y", uint8)], domains=(private_op.DOMAIN,))
 
 
 def shaped(*shapes: Any, indices: int = INT64, rois: int = FLOAT) -> onnx.ModelProto:

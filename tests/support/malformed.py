@@ -18,8 +18,9 @@ import onnxruntime
 from alike import assert_alike
 from malformed_calls import draw_call, expected, make_call, pick
 from malformed_models import float_session, qlinear_session
-from session_models import model, quiet_options
+from quiet import quiet_options
 
+from models import model
 from onnx_roialign.engines import native
 
 SEED = 20261127

@@ -14,9 +14,9 @@ import numpy as np
 import onnxruntime
 from malformed_calls import UGLY_COORDINATES, UGLY_FEATURES, UGLY_FLOATS, UGLY_INDICES, UGLY_INT64, pick
 from onnx import AttributeProto, TensorProto, helper
-from private_models import private_model, qlinear_node
-from session_models import DTYPES, TYPES, quiet_options, roi_align_node
+from quiet import quiet_options
 
+from models import DTYPES, TYPES, private_model, qlinear_node, roi_align_node
 from onnx_roialign import RoiAlignError
 from onnx_roialign.definition import quantized, reference
 from onnx_roialign.definition.attributes import Attributes

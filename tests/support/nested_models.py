@@ -10,7 +10,8 @@ from types import MappingProxyType
 import numpy as np
 from graph_models import constant
 from onnx import TensorProto, helper, numpy_helper
-from session_models import make_model, roi_align_node, value
+
+from models import make_model, roi_align_node, value
 
 FLOAT, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
 

@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 from graph_models import constant
 from onnx import TensorProto, helper
-from session_models import value
 
+from models import value
 from onnx_roialign.ops import roi_align as private_op
 from onnx_roialign.sessions.installed import has_builtin_kernel
 
