@@ -51,8 +51,9 @@ struct View {
   bool may_overrun;  // a full vector load that passes the last column stays inside X
 };
 
-// `seen` is a sum that becomes infinite or NaN where some touched feature is. The mean adds its bins to it, which are
-// then infinite or NaN too; a maximum may hide such a feature, so there the features themselves are added.
+// `seen` is a sum that becomes infinite or NaN where some touched feature is. For columns and points the mean adds its
+// bins to it, which are then infinite or NaN too; a maximum may hide such a feature, so there the features themselves
+// are added. A tile adds each pixel that it turns.
 
 // Does the first step: sweeps R vectors of columns down the taps of B rows of bins. Several rows at a time hide the
 // latency of each row's chain of multiply-adds: four took fpn_box_7x7_s2 from 26.9 to 25.6 ms on AVX-512.

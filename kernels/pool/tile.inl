@@ -28,6 +28,21 @@ class Tile {
 
   size_t turned() const { return next_; }
 
+  // Whether the RoI touches an infinite or NaN feature: true also where finite ones have a sum that is not. Its pixels
+  // are only looked at where such a feature has been turned. Adding each turned pixel once is cheaper than adding what
+  // each RoI takes, or its bins.
+  bool is_special(const RoiPlan<S>& plan) const {
+    if (V::all_finite(seen_)) return false;
+    auto seen = V::zero();
+    for (int32_t t = 0; t < plan.rows.tap_count; ++t) {
+      const S* const from = row(plan.rows.taps[t].position) + plan.window.first * V::kLanes;
+      for (int32_t k = 0; k < plan.touched_count; ++k) {
+        seen = V::add(seen, V::load(from + int64_t{plan.touched[k]} * V::kLanes));
+      }
+    }
+    return !V::all_finite(seen);
+  }
+
   // Returns a row of the tile. A RoI's rows lie in one round of the tile or in the next, so a comparison finds the row:
   // a division for each row took 4 % of fpn_box_7x7_s2.
   const S* row(int32_t row) const {
@@ -44,6 +59,7 @@ class Tile {
       const bool whole = from + i <= last_whole_;
       if (whole && channels_ == V::kLanes) {
         V::transpose(from + i, plane_, to + i * V::kLanes, V::kLanes);
+        see(to + i * V::kLanes);
         continue;
       }
       alignas(64) S square[V::kLanes * V::kLanes];
@@ -53,7 +69,16 @@ class Tile {
         V::store(square + l * V::kLanes, whole ? V::load(row) : V::load_first(row, left));
       }
       V::transpose(square, V::kLanes, to + i * V::kLanes, V::kLanes);
+      see(to + i * V::kLanes);
     }
+  }
+
+  // Adds a turned square to seen_.
+  void see(const S* square) {
+    typename V::Reg sums[2] = {V::zero(), V::zero()};
+    each<V::kLanes>([&](auto c)
+                        ROIALIGN_INLINE { sums[c % 2] = V::add(sums[c % 2], V::load(square + c * V::kLanes)); });
+    seen_ = V::add(seen_, V::add(sums[0], sums[1]));
   }
 
   S* row_at(int32_t slot) const {
@@ -68,7 +93,8 @@ class Tile {
   const int channels_;
   S* const storage_;
   size_t next_ = 0;
-  int32_t base_ = 0;  // the row of the map at the tile's beginning in the round in which the RoI begins
+  typename V::Reg seen_ = V::zero();  // the sum of all turned pixels
+  int32_t base_ = 0;                  // the row of the map at the tile's beginning in the round in which the RoI begins
 };
 
 // Writes the bins of a RoI, a few lines at a time while the next RoI is pooled.
@@ -109,7 +135,7 @@ class TileWriter {
 // Sweeps one row of bins, or by the rule over samples its sample for this round, down to one row of pixels.
 template <class V, class Rule, class T>
 inline void tile_down(const RoiPlan<typename V::Scalar>& plan, const Tile<V, T>& tile, const Bin& row, int32_t round,
-                      typename V::Scalar* swept, typename V::Reg& seen) {
+                      typename V::Scalar* swept) {
   using S = typename V::Scalar;
   const RoundTaps<S> of_round = taps_of_round<Rule>(plan, row, round);
   const Tap<S>* taps = of_round.taps;
@@ -125,22 +151,14 @@ inline void tile_down(const RoiPlan<typename V::Scalar>& plan, const Tile<V, T>&
     });
     const int32_t* const touched = plan.touched;
     const int32_t touched_count = plan.touched_count;
-    auto total = seen;
     for (int32_t k = 0; k < touched_count; ++k) {
       const int64_t from = int64_t{touched[k]} * V::kLanes;
       S* const to = swept + (listed ? k * V::kLanes : from);
       typename V::Reg sum = Rule::start();
       if constexpr (!decltype(first)::value) sum = V::load(to);
-      auto features = V::zero();
-      each<kTaps>([&](auto t) ROIALIGN_INLINE {
-        const auto value = V::load(rows[t] + from);
-        sum = Rule::step(sum, weights[t], value);
-        if constexpr (Rule::kMax) features = V::add(features, value);
-      });
+      each<kTaps>([&](auto t) ROIALIGN_INLINE { sum = Rule::step(sum, weights[t], V::load(rows[t] + from)); });
       V::store(to, sum);
-      if constexpr (Rule::kMax) total = V::add(total, features);
     }
-    seen = total;
     taps += kTaps;
     count -= kTaps;
   };
@@ -167,10 +185,8 @@ inline void tile_down(const RoiPlan<typename V::Scalar>& plan, const Tile<V, T>&
 // Takes B rows of bins across. pooled holds the result of earlier rounds.
 template <class V, class Rule, int B>
 inline ROIALIGN_INLINE void tile_across(const RoiPlan<typename V::Scalar>& plan, int64_t width, bool first_round,
-                                        const typename V::Scalar* swept, int64_t stride, typename V::Scalar* pooled,
-                                        typename V::Reg& seen) {
+                                        const typename V::Scalar* swept, int64_t stride, typename V::Scalar* pooled) {
   using S = typename V::Scalar;
-  auto total = seen;
   for (int64_t q = 0; q < width; ++q) {
     const Bin& column = plan.columns.bins[q];
     const Tap<S>* taps = plan.columns.taps + column.first_tap;
@@ -194,14 +210,8 @@ inline ROIALIGN_INLINE void tile_across(const RoiPlan<typename V::Scalar>& plan,
         each<B>([&](auto b) ROIALIGN_INLINE { bins[b] = Rule::step(bins[b], weight, V::load(from + b * stride)); });
       }
     }
-    auto sum = V::zero();
-    each<B>([&](auto b) ROIALIGN_INLINE {
-      V::store(to + b * width * V::kLanes, bins[b]);
-      if constexpr (!Rule::kMax) sum = V::add(sum, bins[b]);
-    });
-    if constexpr (!Rule::kMax) total = V::add(total, sum);
+    each<B>([&](auto b) ROIALIGN_INLINE { V::store(to + b * width * V::kLanes, bins[b]); });
   }
-  seen = total;
 }
 
 // Finishes the max: no bin is less than least_of(). Where a row of bins has no sample inside the map, its swept row is
@@ -227,7 +237,7 @@ inline void tile_finish_max(const PoolTask<typename V::Scalar>& task, const RoiP
 template <class V, class Rule, class T, class Step>
 inline void pool_from_tile(const PoolTask<typename V::Scalar>& task, const RoiPlan<typename V::Scalar>& plan,
                            const Tile<V, T>& tile, int64_t first, int64_t last, typename V::Scalar* swept,
-                           typename V::Scalar* pooled, typename V::Reg& seen, const Step& step) {
+                           typename V::Scalar* pooled, const Step& step) {
   const int64_t width = task.output_width;
   const int64_t stride = int64_t{plan.window.columns} * V::kLanes;
   for (int64_t p = first; p < last; p += kTileRows) {
@@ -235,14 +245,14 @@ inline void pool_from_tile(const PoolTask<typename V::Scalar>& task, const RoiPl
     const int32_t rounds = rounds_of<Rule>(plan.rows.bins + p, rows);
     for (int32_t round = 0; round < rounds; ++round) {
       for (int b = 0; b < rows; ++b) {
-        tile_down<V, Rule>(plan, tile, plan.rows.bins[p + b], round, swept + b * stride, seen);
+        tile_down<V, Rule>(plan, tile, plan.rows.bins[p + b], round, swept + b * stride);
         step();
       }
       typename V::Scalar* const to = pooled + (p - first) * width * V::kLanes;
-      if (rows == 4) tile_across<V, Rule, 4>(plan, width, round == 0, swept, stride, to, seen);
-      if (rows == 3) tile_across<V, Rule, 3>(plan, width, round == 0, swept, stride, to, seen);
-      if (rows == 2) tile_across<V, Rule, 2>(plan, width, round == 0, swept, stride, to, seen);
-      if (rows == 1) tile_across<V, Rule, 1>(plan, width, round == 0, swept, stride, to, seen);
+      if (rows == 4) tile_across<V, Rule, 4>(plan, width, round == 0, swept, stride, to);
+      if (rows == 3) tile_across<V, Rule, 3>(plan, width, round == 0, swept, stride, to);
+      if (rows == 2) tile_across<V, Rule, 2>(plan, width, round == 0, swept, stride, to);
+      if (rows == 1) tile_across<V, Rule, 1>(plan, width, round == 0, swept, stride, to);
     }
   }
   if constexpr (Rule::kMax) tile_finish_max<V>(task, plan, first, last, pooled);
@@ -310,13 +320,12 @@ __attribute__((noinline)) void pool_tiled(const PoolTask<typename V::Scalar>& ta
         ahead.step(turned_before + tile.turned());
         writer.step(lines_per_step);
       };
-      auto seen = V::zero();
+      if (tile.is_special(plan)) task.special[r] = true;
       for (int64_t p = 0; p < height; p += part) {
         const int64_t end = p + part < height ? p + part : height;
-        pool_from_tile<V, Rule>(task, plan, tile, p, end, swept, pooled, seen, step);
+        pool_from_tile<V, Rule>(task, plan, tile, p, end, swept, pooled, step);
         turn_back<V>(pooled, (end - p) * width, bins, channels, lines + p * width);
       }
-      if (!V::all_finite(seen)) task.special[r] = true;
       writer.finish();
       writer.start(lines, target_of<T>(task, plan, first).bins, channels * bins);
       std::swap(lines, other_lines);
