@@ -25,14 +25,14 @@ _SECONDS = 300
 
 
 def run_apart(
-    models: Sequence[onnx.ModelProto], feeds: Sequence[Mapping[str, Array]], outputs: Sequence[str]
+    models: Sequence[onnx.ModelProto], feeds: Sequence[Mapping[str, Array]], outputs: Sequence[Sequence[str]]
 ) -> list[list[Outcome]]:
     """Runs each model on each feed, RoiAligns on the compiled library, all in one process that is no other's.
 
     Args:
         models: each takes every feed.
         feeds: array by name.
-        outputs: the output of each model that is wanted.
+        outputs: of each model, those that are wanted.
 
     Returns:
         Of each model, in the order of the feeds, the outputs of its runs.
@@ -40,7 +40,9 @@ def run_apart(
     Raises:
         RoiAlignError: the process ended before it was done.
     """
-    task = pickle.dumps(([model.SerializeToString() for model in models], list(feeds), list(outputs)))
+    task = pickle.dumps(
+        ([model.SerializeToString() for model in models], list(feeds), [list(names) for names in outputs])
+    )
     try:
         done = subprocess.run([sys.executable, "-m", __name__], input=task, capture_output=True, timeout=_SECONDS)
     except subprocess.TimeoutExpired:
@@ -52,7 +54,7 @@ def run_apart(
     return result
 
 
-def _run(model: bytes, feeds: Sequence[Mapping[str, Array]], output: str) -> list[Outcome]:
+def _run(model: bytes, feeds: Sequence[Mapping[str, Array]], outputs: list[str]) -> list[Outcome]:
     try:
         running = session(model, quiet_options())
     except Exception as error:  # whatever onnxruntime raises, it does not load
@@ -60,7 +62,7 @@ def _run(model: bytes, feeds: Sequence[Mapping[str, Array]], output: str) -> lis
 
     def outcome(feed: Mapping[str, Array]) -> Outcome:
         try:
-            return run_session(running, feed, [output])
+            return run_session(running, feed, outputs)
         except Exception as error:
             return f"does not run: {one_line(error)}"
 
@@ -69,7 +71,7 @@ def _run(model: bytes, feeds: Sequence[Mapping[str, Array]], output: str) -> lis
 
 def _serve() -> None:
     models, feeds, outputs = pickle.load(sys.stdin.buffer)
-    results = [_run(model, feeds, output) for model, output in zip(models, outputs, strict=True)]
+    results = [_run(model, feeds, names) for model, names in zip(models, outputs, strict=True)]
     pickle.dump(results, sys.stdout.buffer)
 
 

@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.graph.fusion.region import moved_from, nearest, through
-from onnx_roialign.graph.reading.values import constant
-from onnx_roialign.ops.nodes import is_private, is_roi_align, read_attributes
+from onnx_roialign.graph.fusion.merges import Merge, Part, merges
+from onnx_roialign.graph.fusion.region import boxes_from, moved_from, nearest
+from onnx_roialign.graph.fusion.rows import Taken, compared, taken
+from onnx_roialign.graph.reading.value_types import Known
+from onnx_roialign.graph.reading.values import Values
+from onnx_roialign.ops.nodes import read_attributes
 
-__all__ = ["Chain", "Level", "Pooler", "further", "poolers"]
+__all__ = ["Level", "Pooler", "further", "poolers"]
 
-_SCATTERS = ("ScatterElements", "Scatter", "ScatterND")
-_AROUND_INDEX = ("Cast", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze")
-_AROUND_POOLED = ("Cast", "Identity", "Reshape")
-_BY_COLUMN = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 _CLOSE = 1e-4  # of shifts of boxes in pixels of the map
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """Nodes that take columns of a table's rows: from the table, whose rows were gathered, to a RoiAlign's input.
-
-    Attributes:
-        table: the rows of all RoIs.
-        rows: which of them, a value.
-        nodes: from the table to the input, each with the output that goes on, and reading the one before by its first
-            input.
-        shift: what was added to all of it.
-    """
-
-    table: ir.Value
-    rows: ir.Value
-    nodes: tuple[tuple[ir.Node, int], ...]
-    shift: float
+_OFFSETS = (0.0, 0.5, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +29,8 @@ class Level:
     Attributes:
         node: the RoiAlign.
         attributes: what it means, the shift of its boxes included.
-        rois: how its boxes were taken.
-        batch_indices: how its indices were.
+        rois: how its boxes are taken.
+        batch_indices: how its indices are.
         mask: which RoIs it takes, a value.
         levels: what the mask compares; None where it is no comparison for equality with a number.
         number: that it compares with.
@@ -58,8 +38,8 @@ class Level:
 
     node: ir.Node
     attributes: Attributes
-    rois: Chain
-    batch_indices: Chain
+    rois: Taken
+    batch_indices: Taken
     mask: ir.Value
     levels: ir.Value | None
     number: int
@@ -80,55 +60,55 @@ class Pooler:
         levels: in the order of their numbers.
         end: the merged output.
         boxes: what levels and RoIs are both taken from: one tensor per image, or one of all.
+        width: how many columns these have; the last four are the corners.
+        given: what the model is given in the place of levels that are computed; None where they are computed.
+        rows: the node that cuts rows off at the end; None where there is none.
+        multiplied: whether the rows of other levels are multiplied by 0.
+        in_order: whether rows are joined level by level and then put in order, so that those of no level are lost.
     """
 
     levels: tuple[Level, ...]
     end: ir.Value
     boxes: tuple[ir.Value, ...]
+    width: int
+    given: ir.Value | None
+    rows: ir.Node | None
+    multiplied: bool
+    in_order: bool
 
 
-def poolers(graph: ir.Graph, opset: int) -> Iterator[Pooler | tuple[ir.Value, str]]:
+def poolers(graph: ir.Graph, opset: int, known: Known) -> Iterator[Pooler | tuple[ir.Value, str]]:
     """Every pooler of a graph; of what looks like one and is none, its output and the reason."""
-    for end, nodes in _chains(graph):
-        found = _pooler(end, nodes, opset)
-        yield found if isinstance(found, Pooler) else (end, found)
+    pending = merges(graph)[::-1]
+    seen = set()
+    while pending:
+        merge = pending.pop()
+        if merge.end in seen:
+            continue
+        seen.add(merge.end)
+        found = _pooler(merge, opset, known)
+        if isinstance(found, Pooler):
+            yield found
+        elif merge.inner:
+            pending += merge.inner[::-1]  # two poolers that are added up
+        else:
+            yield merge.end, found
 
 
-def further(pooler: Pooler, values: Sequence[ir.Value]) -> bool:
+def further(pooler: Pooler, values: Sequence[ir.Value], known: Known) -> bool:
     """Whether the pooler's boxes are the rows of these values, and its levels told by them alone."""
-    within = moved_from(pooler.levels[0].rois.table)
+    first = pooler.levels[0].rois
+    within = boxes_from(first.value, first.steps, known)
     return all(value in within for value in values) and not any(
         nearest(level.mask, values)[1] for level in pooler.levels
     )
 
 
-def _chains(graph: ir.Graph) -> Iterator[tuple[ir.Value, list[ir.Node]]]:
-    """The last of scatters that each take the one before, and the RoiAligns that they scatter: two at least."""
-    scattered = {}
-    for node in graph:
-        if node.op_type in _SCATTERS and node.domain == "" and len(node.inputs) == 3 and node.inputs[2] is not None:
-            pooled = through(node.inputs[2], lambda one: one.op_type in _AROUND_POOLED).producer()
-            if pooled is not None and (is_roi_align(pooled) or is_private(pooled)):
-                scattered[node] = pooled
-    for node in scattered:
-        if any(user in scattered and place == 0 for user, place in node.outputs[0].uses()):
-            continue
-        nodes, at = [], node
-        while at in scattered:
-            nodes.append(scattered[at])
-            before = at.inputs[0]
-            producer = None if before is None else before.producer()
-            if producer is None:
-                break
-            at = producer
-        if len(nodes) > 1:
-            yield node.outputs[0], nodes[::-1]
-
-
-def _pooler(end: ir.Value, nodes: Sequence[ir.Node], opset: int) -> Pooler | str:
+def _pooler(merge: Merge, opset: int, known: Known) -> Pooler | str:
+    values = Values()
     levels = []
-    for node in nodes:
-        level = _level(node, opset)
+    for part in merge.parts:
+        level = _level(part, opset, values)
         if isinstance(level, str):
             return level
         levels.append(level)
@@ -136,93 +116,69 @@ def _pooler(end: ir.Value, nodes: Sequence[ir.Node], opset: int) -> Pooler | str
     for level in levels[1:]:
         if replace(level.attributes, spatial_scale=1.0) != replace(first.attributes, spatial_scale=1.0):
             return "its levels differ in more than their scale"
-        if level.rois.table is not first.rois.table or level.batch_indices.table is not first.batch_indices.table:
+        if (level.rois.tables, level.batch_indices.tables) != (first.rois.tables, first.batch_indices.tables):
             return "its levels take boxes of different tensors"
     if all(level.levels is first.levels is not None for level in levels):
         levels.sort(key=lambda level: level.number)
-    within = moved_from(first.rois.table)
+    within = boxes_from(first.rois.value, first.rois.steps, known)
     boxes: dict[ir.Value, None] = {}
-    for level in levels:
+    given = _given(levels, within)
+    for level in levels if given is None else ():
         hit, missed = nearest(level.mask, within)
         if missed or not hit:
             return "its levels are those of other boxes than are pooled"
         boxes |= dict.fromkeys(hit)
-    return Pooler(tuple(levels), end, tuple(boxes))
+    if given is not None:
+        boxes = {one: None for one in first.rois.tables if one in within}
+    width = _width(next(iter(boxes)), within, known) if boxes else 4
+    multiplied = any(part.multiplied for part in merge.parts)
+    return Pooler(tuple(levels), merge.end, tuple(boxes), width, given, merge.rows, multiplied, merge.in_order)
 
 
-def _level(node: ir.Node, opset: int) -> Level | str:
-    if len(node.inputs) != 3 or any(one is None for one in node.inputs):
+def _given(levels: Sequence[Level], within: Mapping[ir.Value, object]) -> ir.Value | None:
+    """The input of the model that all masks compare with a number."""
+    value = levels[0].levels
+    if value is None or any(level.levels is not value for level in levels):
+        return None
+    hit, missed = nearest(value, within)
+    return missed[0] if not hit and len(missed) == 1 and missed[0] in moved_from(value) else None
+
+
+def _width(boxes: ir.Value, within: Mapping[ir.Value, int | None], known: Known) -> int:
+    shape = known.shape(boxes)
+    if shape is not None and len(shape) == 2 and isinstance(shape[1], int):
+        return shape[1]
+    return (within.get(boxes) or 0) + 4
+
+
+def _level(part: Part, opset: int, values: Values) -> Level | str:
+    node = part.node
+    if len(node.inputs) != 3:
+        return "a RoiAlign has not three inputs"
+    _, boxes, images = node.inputs
+    if node.inputs[0] is None or boxes is None or images is None:
         return "a RoiAlign has not three inputs"
     try:
         attributes = read_attributes(ir.to_proto(node), opset)
     except RoiAlignError as error:
         return str(error)
-    rois, batch_indices = _chain(node.inputs[1]), _chain(node.inputs[2])
-    if rois is None or batch_indices is None:
-        return "the boxes of a level are not rows of one tensor"
-    masks = [_mask(chain.rows) for chain in (rois, batch_indices)]
-    if masks[0] is None or masks[0] is not masks[1]:
-        return "the rows of a level are not those that a mask tells"
-    offset = attributes.semantics.offset - rois.shift * attributes.spatial_scale
-    for exact in (0.0, 0.5, 1.0):
-        if abs(offset - exact) < _CLOSE:
-            offset = exact
-    meant = replace(attributes, semantics=replace(attributes.semantics, offset=offset))
-    return Level(node, meant, rois, batch_indices, masks[0], *_compared(masks[0]))
+    offset = _offset(boxes, attributes, values)
+    rois, batch_indices = (taken(one, shifted=offset is not None) for one in (boxes, images))
+    masks = (*rois.masks, *batch_indices.masks, *part.masks)
+    if not masks:
+        return "a level pools every box, and no mask tells which are its own"
+    if len({compared(mask) or mask for mask in masks}) > 1:
+        return "the rows of a level are not those that one mask tells"
+    if offset is not None:
+        attributes = replace(attributes, semantics=replace(attributes.semantics, offset=offset))
+    return Level(node, attributes, rois, batch_indices, masks[0], *(compared(masks[0]) or (None, 0)))
 
 
-def _chain(value: ir.Value | None) -> Chain | None:
-    nodes: list[tuple[ir.Node, int]] = []
-    shift = 0.0
-    while value is not None:
-        node = value.producer()
-        if node is None or node.domain != "":
-            return None
-        inputs = node.inputs
-        if node.op_type in ("Gather", "GatherND") and _axis(node) == 0 and constant(inputs[1]) is None:
-            table, rows = inputs[:2]
-            if table is None or rows is None:
-                return None
-            return Chain(table, rows, tuple(nodes[::-1]), shift)
-        if node.op_type in ("Add", "Sub"):
-            number = _one_number(inputs[1])
-            if number is None:
-                return None
-            shift += number if node.op_type == "Add" else -number
-        elif node.op_type in ("Gather", "Slice", "Split", *_BY_COLUMN):
-            nodes.append((node, node.outputs.index(value)))
-        else:
-            return None
-        value = inputs[0]
-    return None
-
-
-def _axis(node: ir.Node) -> int:
-    attribute = node.attributes.get("axis")
-    return 0 if attribute is None or attribute.is_ref() else attribute.as_int()
-
-
-def _one_number(value: ir.Value | None) -> float | None:
-    numbers = constant(value)
-    if numbers is None or numbers.size == 0 or numbers.dtype.kind != "f" or np.ptp(numbers):
+def _offset(boxes: ir.Value, attributes: Attributes, values: Values) -> float | None:
+    """The offset that a RoiAlign and a shift of its boxes mean together; None where they are not shifted."""
+    columns = [values.column(boxes, index) for index in range(4)]
+    shift = columns[0].shift
+    if shift == 0 or any(abs(one.shift - shift) > _CLOSE * abs(shift) for one in columns):
         return None
-    return float(numbers.flat[0])
-
-
-def _mask(rows: ir.Value) -> ir.Value | None:
-    """What NonZero was asked of, to find the rows."""
-    node = through(rows, lambda one: one.op_type in _AROUND_INDEX).producer()
-    if node is None or node.op_type != "NonZero" or node.inputs[0] is None:
-        return None
-    return through(node.inputs[0], lambda one: one.op_type in ("Cast", "Identity"))
-
-
-def _compared(mask: ir.Value) -> tuple[ir.Value | None, int]:
-    node = mask.producer()
-    if node is None or node.op_type != "Equal":
-        return None, 0
-    for value, other in (tuple(node.inputs), tuple(node.inputs)[::-1]):
-        number: Any = constant(other)
-        if number is not None and number.size == 1 and value is not None and float(number.flat[0]).is_integer():
-            return value, int(number.flat[0])
-    return None, 0
+    offset = attributes.semantics.offset - shift * attributes.spatial_scale
+    return next((exact for exact in _OFFSETS if abs(offset - exact) < _CLOSE), None)

@@ -157,10 +157,10 @@ class Values:
             start = 0
             for position, one in enumerate(node.inputs):
                 width = None if one is None else self._width(one)
+                if position == len(node.inputs) - 1 or (width is not None and index < start + width):
+                    return _from(node, position, index - start)  # the last has all columns that are left
                 if width is None:
                     return None
-                if index < start + width:
-                    return _from(node, position, index - start)
                 start += width
         return None
 

@@ -1,0 +1,231 @@
+"""A pooler written as MultiScaleRoiAlign, where that is proved to return the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from onnx_roialign.arrays import Array
+from onnx_roialign.definition.pyramid import LevelRule, Pyramid
+from onnx_roialign.graph.fusion.boxes import (
+    Boxes,
+    boxes_that_tell,
+    features,
+    one_of_each_level,
+    pool_of_boxes,
+    split_rows,
+)
+from onnx_roialign.graph.fusion.pooler import Pooler, further
+from onnx_roialign.graph.fusion.region import Region, moved_from, region_of
+from onnx_roialign.graph.fusion.rewriting import FusedPart, Rewriting, refused
+from onnx_roialign.graph.fusion.rows import Taken, whole
+from onnx_roialign.graph.fusion.rule import Levels, fit_rule
+from onnx_roialign.ops import multiscale_roi_align
+
+__all__ = ["write_pooler"]
+
+_SEED = 20261127
+_OP = multiscale_roi_align.OP_TYPE
+_FINITE = "features are assumed to be finite: where one is not, the old part returned NaN in rows of other levels too"
+_NO_ROW = "a box of negative area gets a row of zeros, where the old part left its row out and moved up all that follow"
+
+
+def write_pooler(pooler: Pooler, writing: Rewriting) -> FusedPart:
+    """Fuses one pooler, or says why not."""
+    maps = tuple(dict.fromkeys(level.features for level in pooler.levels))
+    given = () if pooler.given is None else (pooler.given,)
+    others = tuple(Region((*maps, *pooler.boxes, *given), [pooler.end]).others)
+    images: tuple[ir.Value, ...] = ()
+    if others and not given and further(pooler, others, writing.known):  # the boxes are joined, and their number read
+        pooler = replace(pooler, boxes=others)
+    elif set(others) <= _moved_from(pooler.levels[0].batch_indices):
+        images = others
+    region = region_of((*maps, *pooler.boxes, *given, *images), pooler.end)
+    if isinstance(region, str):
+        return refused(_OP, pooler.end, region)
+    levels = Levels(pooler, writing.known, writing.opset, writing.weights)
+    rule = None
+    if not given:
+        pooler, rule = fit_rule(pooler, levels, writing.known.type(pooler.boxes[0]))
+    reasons: list[str] = []
+    rows = _baked_rows(pooler, writing)
+    for attempt in dict.fromkeys((rule, None)):
+        nodes = _nodes(pooler, attempt, writing)
+        if nodes is None:
+            continue
+        feeds = _Feeds(pooler, images, writing, attempt, rows, levels)
+        proof = writing.prove(region, nodes, [*feeds.ordinary()])
+        if proof.wrong is not None and proof.mended is not None:
+            proof = writing.prove(region, nodes, [*feeds.ordinary()], [*feeds.least()])
+        if proof.wrong is None:
+            return writing.replace(_OP, pooler.end, nodes, "; ".join(_texts(pooler, attempt, rows, proof.mended)))
+        reasons.append(proof.wrong)
+    return refused(_OP, pooler.end, reasons[0] if reasons else "its levels have no rule")
+
+
+def _moved_from(taken: Taken) -> set[ir.Value]:
+    return {value for table in taken.tables for value in moved_from(table)}
+
+
+def _texts(pooler: Pooler, rule: LevelRule | None, rows: int | None, mended: str | None) -> Iterator[str]:
+    yield "levels are an input" if rule is None else _rule_text(rule)
+    if rows is not None:
+        yield f"it returned {rows} rows whatever boxes came in, and returns one for each box now"
+    if mended is not None:
+        yield f"it runs where the old part {mended}"
+    if pooler.in_order:
+        yield _NO_ROW
+    if pooler.multiplied:
+        yield _FINITE
+
+
+def _rule_text(rule: LevelRule) -> str:
+    formula = replace(rule, level_areas=()).smallest_areas(np.float32)
+    if rule.level_areas and not np.allclose(formula, rule.level_areas, rtol=1e-4):
+        return f"levels begin at areas of {', '.join(f'{area:.9g}' for area in rule.level_areas)}"
+    epsilon = f" + {rule.log_epsilon:.3g}" if rule.log_epsilon else ""
+    after = f" + {rule.floor_epsilon:.3g}" if rule.floor_epsilon else ""
+    return (
+        f"level = floor({rule.canonical_level} + log2(sqrt(area) / {rule.canonical_scale:g}{epsilon}){after}), "
+        f"{rule.min_level} to {rule.max_level}"
+    )
+
+
+# The new nodes
+
+
+def _nodes(pooler: Pooler, rule: LevelRule | None, writing: Rewriting) -> list[ir.Node] | None:
+    nodes: list[ir.Node] = []
+    levels = None
+    if rule is None:
+        pooler = replace(pooler, levels=tuple(sorted(pooler.levels, key=lambda level: level.number)))
+        numbers = [level.number for level in pooler.levels]
+        if pooler.levels[0].levels is None or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+            return None
+        levels = _counted_from(pooler.levels[0].levels, numbers[0], nodes, writing)
+    first = pooler.levels[0]
+    inputs = [whole(taken, nodes, writing.named) for taken in (first.rois, first.batch_indices)]
+    inputs = [_cut(value, pooler, nodes, writing) for value in inputs]
+    if levels is not None:
+        levels = _cut(levels, pooler, nodes, writing)
+    scales = tuple(level.attributes.spatial_scale for level in pooler.levels)
+    pyramid = Pyramid(scales, rule or LevelRule(), replace(first.attributes, spatial_scale=1.0))
+    proto = multiscale_roi_align.make_node(
+        "rois", "batch_indices", ["X"] * len(scales), "Y", pyramid, levels="levels" if levels is not None else ""
+    )
+    maps = [level.features for level in pooler.levels]
+    nodes.append(writing.node(proto, [*inputs, levels, *maps], pooler.end.name or "pooled"))
+    return nodes
+
+
+def _cut(value: ir.Value, pooler: Pooler, nodes: list[ir.Node], writing: Rewriting) -> ir.Value:
+    """The rows that are left at the end."""
+    if pooler.rows is None:
+        return value
+    cut = ir.Node("", "Slice", [value, *pooler.rows.inputs[1:]], num_outputs=1)
+    nodes.append(writing.named(cut, f"{value.name}/rows"))
+    return cut.outputs[0]
+
+
+def _counted_from(levels: ir.Value, first: int, nodes: list[ir.Node], writing: Rewriting) -> ir.Value:
+    if writing.known.type(levels) != ir.DataType.INT64.value:
+        cast = ir.node("Cast", [levels], {"to": ir.DataType.INT64.value})
+        nodes.append(writing.named(cast, f"{levels.name}/int64"))
+        levels = cast.outputs[0]
+    if first == 0:
+        return levels
+    less = ir.node("Sub", [levels, writing.constant(first, f"{levels.name}/first", nodes)])
+    nodes.append(writing.named(less, f"{levels.name}/from_0"))
+    return less.outputs[0]
+
+
+# What both are run on
+
+
+def _baked_rows(pooler: Pooler, writing: Rewriting) -> int | None:
+    """How many rows the part returns whatever boxes come in: an exporter may write those of its example."""
+    shape = writing.known.shape(pooler.end)
+    if shape is None or not isinstance(shape[0], int):
+        return None
+    return None if all(count is not None for count in _counts(pooler, writing)) else shape[0]
+
+
+def _counts(pooler: Pooler, writing: Rewriting) -> list[int | None]:
+    shapes = [writing.known.shape(one) for one in pooler.boxes]
+    return [shape[0] if shape is not None and isinstance(shape[0], int) else None for shape in shapes]
+
+
+class _Feeds:
+    """Inputs of both parts, by name."""
+
+    def __init__(
+        self,
+        pooler: Pooler,
+        images: Sequence[ir.Value],
+        writing: Rewriting,
+        rule: LevelRule | None,
+        rows: int | None,
+        levels: Levels,
+    ) -> None:
+        self._pooler, self._images, self._writing, self._rows = pooler, images, writing, rows
+        self._counts = _counts(pooler, writing)
+        self._rng = np.random.default_rng(_SEED)
+        self._draw = Boxes(_SEED, writing.dtype(pooler.boxes[0]))
+        areas = [] if rule is None else rule.smallest_areas(np.float64).tolist()
+        self._pool = pool_of_boxes(self._draw, areas)
+        self._levels = levels
+        if pooler.in_order and (found := levels.of_boxes(self._pool)) is not None:
+            self._pool = self._pool[found < len(pooler.levels)]
+        self._fixed = rows is not None or any(count is not None for count in self._counts)
+        self._has_index = pooler.width > 4 or bool(images)
+        self._maps = self._features()
+
+    def ordinary(self) -> Iterator[Mapping[str, Array]]:
+        """Boxes of every kind; no RoI and one."""
+        images = len(self._counts)
+        drawn = (
+            split_rows(self._pool, self._counts, self._rows)
+            if self._fixed
+            else boxes_that_tell(self._draw, self._pool, images)
+        )
+        return map(self._feed, drawn)
+
+    def least(self) -> Iterator[Mapping[str, Array]]:
+        """One RoI on each level: all that a part runs on of which the exporter's example had one on a level."""
+        found = None if self._fixed or self._pooler.given is not None else self._levels.of_boxes(self._pool)
+        if found is None:
+            return
+        none = [self._pool[:0]] * (len(self._counts) - 1)
+        for boxes in one_of_each_level(self._pool, found, len(self._pooler.levels)):
+            yield self._feed([boxes, *none])
+
+    def _features(self) -> dict[str, Array]:
+        known = self._writing.known
+        count = 2 if self._has_index else len(self._counts)
+        maps = [level.features for level in self._pooler.levels]
+        kind = known.type(maps[0]) or onnx.TensorProto.FLOAT
+        return {one.name or "": features(known.shape(one), i, count, kind, _SEED) for i, one in enumerate(maps)}
+
+    def _feed(self, boxes: Sequence[Array]) -> Mapping[str, Array]:
+        pooler = self._pooler
+        count = sum(len(rows) for rows in boxes)
+        real_images = len(next(iter(self._maps.values())))
+        given = [
+            np.hstack([self._rng.integers(0, real_images, (len(rows), pooler.width - 4)).astype(rows.dtype), rows])
+            for rows in boxes
+        ]
+        feed: dict[str, Any] = self._maps | {
+            value.name or "": rows for value, rows in zip(pooler.boxes, given, strict=True)
+        }
+        numbers = [level.number for level in pooler.levels]
+        for value, least, most in (
+            *((one, 0, real_images - 1) for one in self._images),
+            *(() if pooler.given is None else ((pooler.given, min(numbers) - 1, max(numbers) + 1),)),
+        ):
+            feed[value.name or ""] = self._rng.integers(least, most + 1, count).astype(self._writing.dtype(value))
+        return feed
