@@ -1,23 +1,35 @@
-"""The demo's picture: detections on the image, and where RoiAlign samples the feature map for one of them."""
+"""The demo's picture: what is found on the scene, where one RoI is sampled, and how long a run takes on each engine."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
 
 from onnx_roialign.arrays import Array
-from onnx_roialign.pictures.style import CHOSEN, INK, OTHERS, QUIET, SAMPLES, save, title
+from onnx_roialign.pictures.style import CHOSEN, INK, INSTRUCTION_SETS, OTHERS, PEER, QUIET, SAMPLES, save, title
 
-__all__ = ["Detections", "SampledRoi", "draw"]
+__all__ = ["WAYS", "Bar", "Detections", "SampledRoi", "draw"]
 
-_MARGIN = 1.1  # feature-map pixels shown around the RoI
+_SIZE = (13.0, 8.1)  # inches
+_MARGIN = 2.1  # feature-map pixels shown around the RoI
+_PALETTE = (OTHERS, SAMPLES, CHOSEN)  # of the classes, in the order of their labels
+_ROOM_FOR_LABEL = 70  # pixels of the image: from this width on, a label stands inside its box
+# How the model can be run: what its bar is called, and its colour.
+WAYS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "builtin": ("ONNX Runtime", PEER),
+        "native": ("onnx_roialign", INSTRUCTION_SETS["baseline"]),
+        "optimized": ("optimized", INSTRUCTION_SETS["avx512"]),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +39,20 @@ class Detections:
     Attributes:
         image: (3, H, W) in [0, 1].
         boxes: (K, 4) x1, y1, x2, y2 in pixels of the image.
+        labels: (K,) index into `classes`, from 1 on.
         scores: (K,).
         masks: (K, 1, H, W) in [0, 1].
+        classes: names, that of the background first.
+        summary: a line about all of it.
     """
 
     image: Array
     boxes: Array
+    labels: Array
     scores: Array
     masks: Array
+    classes: tuple[str, ...]
+    summary: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,90 +60,147 @@ class SampledRoi:
     """Where RoiAlign samples for one RoI, in pixels of the feature map (pixel i has its centre at i).
 
     Attributes:
+        index: of the detection whose RoI it is.
         feature: (h, w) the channel that is shown.
         channel: which one that is.
+        level: of how many `levels`, from 0 on.
+        levels: of the pyramid.
         x: positions along x, ascending; samples lie at every (y, x).
         y: positions along y.
         bins: (output_height, output_width).
         spatial_scale: feature-map pixels per image pixel.
+        mask: (H, W) of the detection, in [0, 1], in pixels of the image.
     """
 
+    index: int
     feature: Array
     channel: int
+    level: int
+    levels: int
     x: Array
     y: Array
     bins: tuple[int, int]
     spatial_scale: float
+    mask: Array
 
 
-def draw(path: Path, detections: Detections, sampled: SampledRoi) -> None:
-    """Writes the picture as a PNG: the image with its boxes on the left, the samples of the first box on the right."""
-    layout = ConstrainedLayoutEngine(w_pad=0.16, h_pad=0.14)
-    figure = Figure(figsize=(13.0, 6.5), dpi=150, facecolor="white", layout=layout)
-    left, right = figure.subplots(1, 2, width_ratios=(1.52, 1.0))
-    _draw_image(left, detections)
-    _draw_samples(right, sampled)
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """The time of a whole run.
+
+    Attributes:
+        opset: of the model.
+        way: "builtin", "native" or "optimized".
+        milliseconds: None where the model does not load.
+        note: what stands beside the bar.
+    """
+
+    opset: int
+    way: str
+    milliseconds: float | None
+    note: str
+
+
+def draw(path: Path, detections: Detections, sampled: SampledRoi, bars: Sequence[Bar]) -> None:
+    """Writes the picture as a PNG: detections and one RoI's samples above, a panel of bars for each opset below."""
+    figure = Figure(figsize=_SIZE, dpi=150, facecolor="white")
+    _draw_image(_panel(figure, 0.65, 2.65, 6.4, 4.8), detections, sampled.index)
+    _draw_samples(_panel(figure, 7.95, 2.65, 4.8, 4.8), sampled, detections)
+    longest = max((bar.milliseconds for bar in bars if bar.milliseconds is not None), default=1.0)
+    for left, opset in zip((1.7, 7.95), sorted({bar.opset for bar in bars}), strict=True):
+        axes = _panel(figure, left, 0.4, 4.8, 1.1)
+        _draw_bars(axes, opset, [bar for bar in bars if bar.opset == opset], longest)
     save(figure, path)
 
 
-def _draw_image(axes: Axes, detections: Detections) -> None:
-    _, height, width = detections.image.shape
-    pale = 0.72 + 0.28 * detections.image.transpose(1, 2, 0)  # the image is noise: faded, the boxes can be seen
+def _panel(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Axes at a place given in inches."""
+    return figure.add_axes((left / _SIZE[0], bottom / _SIZE[1], width / _SIZE[0], height / _SIZE[1]))
+
+
+def _draw_image(axes: Axes, found: Detections, chosen: int) -> None:
+    _, height, width = found.image.shape
     frame = (0, width, height, 0)
-    axes.imshow(pale, extent=frame, interpolation="nearest")
-    for index in reversed(range(len(detections.boxes))):  # the first one last, on top
-        box, score = detections.boxes[index], detections.scores[index]
-        colour = CHOSEN if index == 0 else OTHERS
-        mask = detections.masks[index, 0] >= 0.5
-        tint = np.zeros((height, width, 4))
-        tint[mask] = (*_rgb(colour), 0.4)
-        axes.imshow(tint, extent=frame, interpolation="nearest")
+    axes.imshow(found.image.transpose(1, 2, 0), extent=frame, interpolation="nearest")
+    x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
+    for index, (box, label) in enumerate(zip(found.boxes, found.labels, strict=True)):
+        colour = _PALETTE[label - 1]
+        for line, line_width in (("white", 3.0), (colour, 1.5)):
+            axes.contour(x, y, found.masks[index, 0], [0.5], colors=[line], linewidths=line_width)
         x1, y1, x2, y2 = box
-        line_width = 2.6 if index == 0 else 1.4
-        axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=line_width))
-        label = axes.annotate(
-            f"{score:.3f}", (x1, y1), xytext=(0, 3), textcoords="offset points", fontsize=8, color=colour, weight="bold"
+        solid = index == chosen
+        axes.add_patch(
+            Rectangle(
+                (x1, y1),
+                x2 - x1,
+                y2 - y1,
+                fill=False,
+                edgecolor=colour if solid else "white",
+                linewidth=2.6 if solid else 0.9,
+                linestyle="-" if solid else (0, (3, 2)),
+            )
         )
-        label.set_path_effects([Stroke(linewidth=2.2, foreground="white"), Normal()])
+        _label(axes, f"{found.classes[label]} {found.scores[index]:.2f}", box, colour)
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
-    title(axes, "Mask R-CNN's detections", "random weights, random image: boxes with scores, masks tinted")
+    title(axes, "Mask R-CNN's detections", found.summary)
     axes.set_xlabel("image x, pixels", color=QUIET)
     axes.set_ylabel("image y, pixels", color=QUIET)
 
 
-def _rgb(colour: str) -> tuple[float, float, float]:
-    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    return red, green, blue
+def _label(axes: Axes, text: str, box: Array, colour: str) -> None:
+    """Inside a box that has room for it, else above it, or below it at the image's upper edge."""
+    x1, y1, x2, y2 = box
+    if x2 - x1 >= _ROOM_FOR_LABEL:
+        place, offset, vertical = ((x1 + x2) / 2, (y1 + y2) / 2), 0, "center"
+    elif y1 > 0.04 * axes.get_ylim()[0]:
+        place, offset, vertical = ((x1 + x2) / 2, y1), 2, "bottom"
+    else:
+        place, offset, vertical = ((x1 + x2) / 2, y2), -2, "top"
+    written = axes.annotate(
+        text,
+        place,
+        xytext=(0, offset),
+        textcoords="offset points",
+        ha="center",
+        va=vertical,
+        fontsize=8,
+        weight="bold",
+        color=colour,
+    )
+    written.set_path_effects([Stroke(linewidth=2.4, foreground="white"), Normal()])
 
 
-def _draw_samples(axes: Axes, sampled: SampledRoi) -> None:
+def _draw_samples(axes: Axes, sampled: SampledRoi, found: Detections) -> None:
+    colour = _PALETTE[found.labels[sampled.index] - 1]
     x_edges, y_edges = _edges(sampled.x, sampled.bins[1]), _edges(sampled.y, sampled.bins[0])
-    shown = axes.imshow(sampled.feature, cmap="Greys", interpolation="nearest", alpha=0.65)
+    axes.imshow(sampled.feature, cmap="Greys", interpolation="nearest", alpha=0.8)
     for edge in x_edges:
-        axes.plot([edge, edge], y_edges[[0, -1]], color=CHOSEN, linewidth=0.7, alpha=0.8)
+        axes.plot([edge, edge], y_edges[[0, -1]], color=colour, linewidth=0.6, alpha=0.6)
     for edge in y_edges:
-        axes.plot(x_edges[[0, -1]], [edge, edge], color=CHOSEN, linewidth=0.7, alpha=0.8)
+        axes.plot(x_edges[[0, -1]], [edge, edge], color=colour, linewidth=0.6, alpha=0.6)
     corner = (x_edges[0], y_edges[0])
     extent = (x_edges[-1] - x_edges[0], y_edges[-1] - y_edges[0])
-    axes.add_patch(Rectangle(corner, *extent, fill=False, edgecolor=CHOSEN, linewidth=2.6))
+    axes.add_patch(Rectangle(corner, *extent, fill=False, edgecolor=colour, linewidth=2.6))
+    at_y, at_x = ((np.arange(length) + 0.5) * sampled.spatial_scale - 0.5 for length in sampled.mask.shape)
+    axes.contour(at_x, at_y, sampled.mask, [0.5], colors=[colour], linewidths=2.2)
     x, y = np.meshgrid(sampled.x, sampled.y)
-    axes.scatter(x, y, s=8, color=SAMPLES, edgecolors=INK, linewidths=0.3, zorder=3)
+    axes.scatter(x, y, s=9, color=SAMPLES, edgecolors=INK, linewidths=0.3, zorder=3)
     height, width = sampled.feature.shape
     axes.set_xlim(max(x_edges[0] - _MARGIN, -0.5), min(x_edges[-1] + _MARGIN, width - 0.5))
     axes.set_ylim(min(y_edges[-1] + _MARGIN, height - 0.5), max(y_edges[0] - _MARGIN, -0.5))
     rows, columns = sampled.bins
+    name = found.classes[found.labels[sampled.index]]
     title(
         axes,
-        "Where RoiAlign samples the red box",
-        f"{rows} x {columns} bins, {sampled.y.size // rows} x {sampled.x.size // columns} samples each",
+        "Where RoiAlign samples the map",
+        f"the framed {name}: {rows} x {columns} bins, {sampled.y.size // rows} x {sampled.x.size // columns} samples "
+        f"each, level {sampled.level + 1} of {sampled.levels}",
     )
-    axes.set_xlabel("feature map x, pixels", color=QUIET)
-    axes.set_ylabel("feature map y, pixels", color=QUIET)
-    bar = axes.figure.colorbar(shown, ax=axes, shrink=0.75, pad=0.02)
-    bar.set_label(f"channel {sampled.channel}, {1 / sampled.spatial_scale:g} image pixels per pixel", color=QUIET)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(colors=QUIET, labelsize=8.5)
+    axes.set_xlabel(
+        f"feature map x ({1 / sampled.spatial_scale:g} image pixels each); channel {sampled.channel}", color=QUIET
+    )
+    axes.set_ylabel("feature map y", color=QUIET)
 
 
 def _edges(positions: Array, bins: int) -> Array:
@@ -133,3 +208,25 @@ def _edges(positions: Array, bins: int) -> Array:
     step = (positions[-1] - positions[0]) / (positions.size - 1)
     edges: Array = np.linspace(positions[0] - step / 2, positions[-1] + step / 2, bins + 1)
     return edges
+
+
+def _draw_bars(axes: Axes, opset: int, bars: Sequence[Bar], longest: float) -> None:
+    for place, bar in enumerate(bars):
+        _, colour = WAYS[bar.way]
+        length = bar.milliseconds or 0.0
+        axes.barh(place, length, height=0.66, color=colour)
+        axes.annotate(
+            bar.note,
+            (length, place),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=10,
+            color=CHOSEN if bar.milliseconds is None else INK,
+            weight="bold" if bar.way == "optimized" else "normal",
+        )
+    axes.set_yticks(range(len(bars)), [WAYS[bar.way][0] for bar in bars], fontsize=10, color=INK)
+    axes.set_ylim(len(bars) - 0.5, -0.5)
+    axes.set_xlim(0, 1.3 * longest)
+    title(axes, f"Opset {opset}, end to end", "milliseconds, median of runs in turns; shorter is faster")
+    axes.tick_params(axis="y", length=0, labelsize=10, labelcolor=INK)

@@ -43,7 +43,9 @@ INSTRUCTION_SETS: Mapping[str, str] = MappingProxyType(
 def title(axes: Axes, heading: str, below: str) -> None:
     """Gives a panel its heading, a quieter line below it, and quiet ticks without a frame."""
     axes.set_title(heading, loc="left", fontsize=14, weight="bold", color=INK, pad=24)
-    axes.text(0, 1.02, below, transform=axes.transAxes, fontsize=10, color=QUIET)
+    axes.annotate(
+        below, (0, 1), xycoords="axes fraction", xytext=(0, 7), textcoords="offset points", fontsize=10, color=QUIET
+    )
     axes.set_anchor("N")  # panels begin at one height
     axes.tick_params(colors=QUIET, labelsize=8.5)
     for spine in axes.spines.values():

@@ -19,11 +19,11 @@ import tolerances
 from framework_calls import CALL_ENGINES
 from private_runs import run_model
 from required_peers import imported
+from torch_rand import torch_rand
 
 from onnx_roialign import PRESETS, RoiAlignError, identify
 from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes
-from onnx_roialign.demo.torch_rand import torch_rand
 from onnx_roialign.frameworks import mindspore, paddle, torchvision
 from onnx_roialign.graph import repair, validate
 from onnx_roialign.sources import parse

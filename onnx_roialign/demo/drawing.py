@@ -1,0 +1,143 @@
+"""What the demo draws: the detections, one RoI's samples on the feature map of its level, and the times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from onnx_roialign.arrays import Array
+from onnx_roialign.bench.report import milliseconds
+from onnx_roialign.definition.geometry import axis_samples, roi_axes
+from onnx_roialign.definition.pyramid import Pyramid
+from onnx_roialign.demo.runs import BASELINE, Run, times_faster
+from onnx_roialign.demo.scene import CLASSES, Scene, summary
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.ops import multiscale_roi_align
+from onnx_roialign.ops.nodes import read_any
+from onnx_roialign.pictures.demo import WAYS, Bar, Detections, SampledRoi, draw
+from onnx_roialign.sessions.trial import try_engine
+
+__all__ = ["MaskPooler", "draw_demo", "run_mask_pooler", "sampled_roi"]
+
+_SHOWN = "triangle"  # half of its box is background, so the eye can tell the two apart on the feature map
+
+
+@dataclass(frozen=True, slots=True)
+class MaskPooler:
+    """What a model's mask pooler got and returned in one run.
+
+    Attributes:
+        pyramid: its attributes.
+        rois: (K, 4) the boxes of the detections, in pixels of the image.
+        features: one (1, C, h, w) map per level.
+        pooled: (K, C, output_height, output_width).
+        outputs: the model's own, by name.
+    """
+
+    pyramid: Pyramid
+    rois: Array
+    features: tuple[Array, ...]
+    pooled: Array
+    outputs: Mapping[str, Array]
+
+    def side(self, index: int) -> float:
+        """The longer side of one RoI in pixels of its level's map."""
+        x1, y1, x2, y2 = self.rois[index]
+        return float(max(x2 - x1, y2 - y1)) * self.pyramid.spatial_scales[self.level(index)]
+
+    def level(self, index: int) -> int:
+        """Of one RoI, from 0 on."""
+        return int(self.pyramid.rule.levels(self.rois[index : index + 1])[0])
+
+
+def draw_demo(path: Path, scene: Scene, model: onnx.ModelProto, runs: Sequence[Run]) -> None:
+    """Runs the model on the scene and draws the detections, the samples of one of them, and the times of all runs.
+
+    Args:
+        path: the picture's.
+        scene: what the model is run on.
+        model: after `fuse`.
+        runs: for the bars.
+
+    Raises:
+        RoiAlignError: the model does not run.
+    """
+    pooler = run_mask_pooler(model, scene.image)
+    boxes, labels, scores, masks = (pooler.outputs[name] for name in ("boxes", "labels", "scores", "masks"))
+    detections = Detections(scene.image, boxes, labels, scores, masks, CLASSES, summary(scene, pooler.outputs))
+    shown = [int(i) for i in np.flatnonzero(labels == CLASSES.index(_SHOWN))]
+    sampled = sampled_roi(pooler, max(shown, key=pooler.side, default=0))
+    draw(path, detections, sampled, [_bar(run) for run in runs if run.way in WAYS])
+
+
+def _bar(run: Run) -> Bar:
+    if run.times is None:
+        return Bar(run.opset, run.way, None, "does not load")
+    ratio = "" if run.way == BASELINE else f"   {times_faster(run.faster)}"
+    return Bar(run.opset, run.way, run.times.median, milliseconds(run.times.median) + ratio)
+
+
+def run_mask_pooler(model: onnx.ModelProto, image: Array) -> MaskPooler:
+    """Runs a model after `fuse` and returns what its mask pooler, the one of more bins, got and returned.
+
+    Raises:
+        RoiAlignError: the model does not run.
+    """
+    poolers = [node for node in model.graph.node if node.op_type == multiscale_roi_align.OP_TYPE]
+    pyramid, node = max(((read_any(one, None), one) for one in poolers), key=lambda pair: _bins(pair[0]))
+    rois, _, _, *features = node.input
+    tapped = onnx.ModelProto()
+    tapped.CopyFrom(model)
+    tapped.graph.output.extend(onnx.ValueInfoProto(name=name) for name in (rois, *features, *node.output))
+    trial = try_engine(tapped, {"image": image}, "native")
+    if trial.refusal is not None:
+        raise RoiAlignError(f"the picture must have a run to show, got none: {trial.refusal}")
+    got = trial.outputs
+    return MaskPooler(pyramid, got[rois], tuple(got[name] for name in features), got[node.output[0]], got)
+
+
+def _bins(pyramid: Pyramid) -> int:
+    return pyramid.attributes.output_height * pyramid.attributes.output_width
+
+
+def sampled_roi(pooler: MaskPooler, index: int) -> SampledRoi:
+    """Where one detection's RoI is sampled, on the channel that shows best what its mask takes in."""
+    level = pooler.level(index)
+    attributes, features = pooler.pyramid.at(level), pooler.features[level][0]
+    axes = roi_axes(pooler.rois[index : index + 1], features.shape[1:], attributes)
+    y, x = (axis_samples(axis).position for axis in axes)
+    mask = pooler.outputs["masks"][index, 0]
+    inside = _on_map(mask, attributes.spatial_scale) >= 0.5
+    rows, columns = (slice(max(int(at[0]) - 1, 0), int(at[-1]) + 3) for at in (y, x))
+    channel = _clearest(features[:, rows, columns], inside[rows, columns])
+    return SampledRoi(
+        index=index,
+        feature=features[channel],
+        channel=channel,
+        level=level,
+        levels=len(pooler.features),
+        x=x,
+        y=y,
+        bins=(attributes.output_height, attributes.output_width),
+        spatial_scale=attributes.spatial_scale,
+        mask=mask,
+    )
+
+
+def _on_map(mask: Array, spatial_scale: float) -> Array:
+    """A mask of the image at the resolution of a feature map: the mean of the pixels that each of its pixels covers."""
+    side = round(1 / spatial_scale)
+    height, width = (length // side for length in mask.shape)
+    mean: Array = mask[: height * side, : width * side].reshape(height, side, width, side).mean((1, 3))
+    return mean
+
+
+def _clearest(features: Array, inside: Array) -> int:
+    """The channel whose values inside and outside differ most, for their spread."""
+    one, other = features[:, inside], features[:, ~inside]
+    spread = one.std(1) + other.std(1) + np.float32(1e-6)
+    return int(np.argmax(np.abs(one.mean(1) - other.mean(1)) / spread))
