@@ -18,7 +18,7 @@ from onnx_roialign.definition.call import Call
 from onnx_roialign.definition.element_types import FLOATS
 from onnx_roialign.definition.semantics import PRESETS
 
-__all__ = ["DTYPES", "WORKLOADS", "Workload", "converted", "is_half_pixel", "random_workload"]
+__all__ = ["DTYPES", "NAMES_EXPLAINED", "WORKLOADS", "Workload", "converted", "is_half_pixel", "random_workload"]
 
 # float64 last: detectors seldom have it.
 _BY_NEED = sorted(FLOATS, key=lambda one: one.bits == 64)
@@ -126,6 +126,13 @@ WORKLOADS: Mapping[str, Callable[[], Workload]] = MappingProxyType(
         "small_call": lambda: _one_roi("small_call", 256, 14, 7, 2),
         "one_value": lambda: _one_roi("one_value", 1, 7, 1, 1),
     }
+)
+
+# What the names say, for tables and pictures.
+NAMES_EXPLAINED = (
+    "fpn: 4 levels of a feature pyramid, 256 channels, 1000 boxes (mask: 100). c4: one map, 1024 channels, 300 boxes. "
+    "small_call: 1 box, 256 channels, 7x7. one_value: 1 box, 1 channel, 1 bin. 7x7, 14x14: bins. s2: 2 x 2 samples per "
+    "bin; adaptive: about one per pixel of the map."
 )
 
 

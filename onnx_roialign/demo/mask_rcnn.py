@@ -107,14 +107,14 @@ def _table(runs: Sequence[Run], expected: Mapping[str, Array]) -> Table:
     for header in (*expected, "RoiAlign", "end to end", "faster"):
         table.add_column(header, justify="right", no_wrap=True)
     for run in runs:
-        trial = run.trial
-        if trial.refusal is not None or run.times is None or trial.roi_align_milliseconds is None:
+        if run.trial.refusal is not None:
             table.add_row(str(run.opset), run.way, "[red]no[/]", *["-"] * (len(expected) + 3))
             continue
-        got = _as_recorded(trial.outputs)
+        got = _as_recorded(run.trial.outputs)
         differences = (f"{difference(got[name], want):.2g}" for name, want in expected.items())
-        times = (milliseconds(trial.roi_align_milliseconds), milliseconds(run.times.median), times_faster(run.faster))
-        table.add_row(str(run.opset), run.way, "[green]yes[/]", *differences, *times)
+        times = (run.trial.roi_align_milliseconds, None if run.times is None else run.times.median)
+        cells = ("-" if time is None else milliseconds(time) for time in times)
+        table.add_row(str(run.opset), run.way, "[green]yes[/]", *differences, *cells, times_faster(run.faster))
     return table
 
 

@@ -27,7 +27,7 @@ __all__ = [
 
 CLASSES = ("background", "disc", "square", "triangle")  # by label
 # The demo's scene; the detector was trained on others, with seeds from 1,000,000 on.
-_SEED, HEIGHT, WIDTH, SHAPES = 0, 480, 640, 24
+_SEED, HEIGHT, WIDTH, SHAPES = 13, 480, 640, 24
 MASK_STEP = 4  # PyTorch's masks are recorded at every fourth row and column: all pixels would take more than 1 MB
 GOOD = 0.7  # IoU of masks from which on a shape counts as found
 SIZES = (16, 160)  # smallest and largest diameter of a disc, or side of a square or triangle, in pixels
@@ -182,7 +182,8 @@ def found(scene: Scene, labels: Array, masks: Array) -> tuple[Array, Array]:
         (N,) of each detection with the shapes.
     """
     inside = masks[:, 0] >= 0.5
-    truth, own = (one.reshape(len(one), -1).astype(np.float32) for one in (scene.masks, inside))
+    pixels = math.prod(scene.masks.shape[1:])
+    truth, own = (one.reshape(len(one), pixels).astype(np.float32) for one in (scene.masks, inside))
     both = truth @ own.T
     either = truth.sum(1)[:, None] + own.sum(1) - both
     iou = both / np.maximum(either, 1) * (scene.labels[:, None] == labels)
@@ -199,5 +200,5 @@ def summary(scene: Scene, outputs: Mapping[str, Array]) -> str:
     shapes, detections = found(scene, outputs["labels"], outputs["masks"])
     hits = shapes[shapes >= GOOD]
     between = f" (IoU {hits.min():.2f} to {hits.max():.2f})" if len(hits) else ""
-    wrong = int(np.count_nonzero(detections < GOOD))
-    return f"{len(hits)} of {len(shapes)} shapes found with their class and mask{between}; {wrong} other detections"
+    others = int(np.count_nonzero(detections < GOOD)) or "no"
+    return f"{len(hits)} of {len(shapes)} shapes found with their class and mask{between}; {others} other detections"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,15 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from onnx_roialign.bench.race import Race, Result
 from onnx_roialign.bench.report import milliseconds
+from onnx_roialign.bench.workloads import NAMES_EXPLAINED
 from onnx_roialign.pictures.style import CHOSEN, INK, INSTRUCTION_SETS, PEER, QUIET
 
 __all__ = ["draw_races"]
 
 _COLUMNS = 2
+_LABEL_GAP, _LABEL_LETTER = 0.03, 0.02  # parts of a panel's width: before a bar's label, and for each of its letters
+_LINE = 0.135  # inches, of the caption
+_CAPTION_WIDTH = 115  # letters per column of panels
 
 
 def draw_races(path: Path, races: Sequence[Race], machine: Mapping[str, Any], baseline: str = "onnxruntime") -> None:
@@ -33,45 +38,41 @@ def draw_races(path: Path, races: Sequence[Race], machine: Mapping[str, Any], ba
     columns = min(_COLUMNS, len(races))
     rows = math.ceil(len(races) / columns)
     bars = max(len(race.results) for race in races)
+    caption = _caption(machine, baseline, _CAPTION_WIDTH * columns)
+    below = _LINE * (caption.count("\n") + 2)
+    height = rows * (1.05 + 0.34 * bars) + 0.6 + below
     figure = Figure(
-        figsize=(6.6 * columns, rows * (1.05 + 0.34 * bars) + 1.0),
+        figsize=(6.6 * columns, height),
         dpi=150,
         facecolor="white",
-        layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, rect=(0, 0.35 / (rows * 3), 1, 1 - 0.35 / (rows * 3))),
+        layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, rect=(0, below / height, 1, 1 - below / height)),
     )
     canvas = FigureCanvasAgg(figure)  # no window system, no global state
-    figure.suptitle(
-        "RoiAlign on a CPU: milliseconds, median of runs in turns; shorter is faster",
-        x=0.01,
-        ha="left",
-        fontsize=14,
-        weight="bold",
-        color=INK,
-    )
+    figure.suptitle("RoiAlign on a CPU: milliseconds", x=0.01, ha="left", fontsize=14, weight="bold", color=INK)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, race in zip(panels, races, strict=False):
         _draw_race(axes, race, baseline)
     for axes in panels[len(races) :]:
         axes.set_visible(False)
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    figure.text(
-        0.01,
-        0.005,
-        f"{machine['cpu']}, {machine['cores']} cores. {versions}.\nx: times faster than {baseline}. Red line: the "
-        "floor, every touched feature read once and the output written once at this machine's copy speed.",
-        fontsize=7.5,
-        color=QUIET,
-        va="bottom",
-    )
+    figure.text(0.01, 0.06 / height, caption, fontsize=7.5, color=QUIET, va="bottom")
     canvas.print_figure(path, format="png")
+
+
+def _caption(machine: Mapping[str, Any], baseline: str, width: int) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    paragraphs = (
+        f"Medians of runs in turns, with quartiles; shorter is faster. x: times faster than {baseline}. Red line: the "
+        "floor, every touched feature read once and the output written once at this machine's copy speed.",
+        NAMES_EXPLAINED,
+        f"{machine['cpu']}, {machine['cores']} cores. {versions}.",
+    )
+    return "\n".join(textwrap.fill(paragraph, width) for paragraph in paragraphs)
 
 
 def _draw_race(axes: Axes, race: Race, baseline: str) -> None:
     shown = [result for result in race.results if result.times is not None]
-    # Peers above, slowest first, then ours, widest instruction set last: the eye walks down to the shortest bar.
     shown.sort(key=lambda result: -_median(result))
-    shown = [r for r in shown if r.engine.isa is None] + [r for r in reversed(race.results) if _is_shown_ours(r)]
-    longest = max((result.times.q3 for result in shown if result.times is not None), default=1.0)
+    limit = race.floor_ms
     for place, result in enumerate(shown):
         ours = result.engine.isa is not None
         median, times = _median(result), result.times
@@ -82,9 +83,11 @@ def _draw_race(axes: Axes, race: Race, baseline: str) -> None:
         label = milliseconds(median)
         if ours and ratio is not None:
             label += f"   {ratio:.1f}x" if ratio >= 1.95 else f"   {ratio:.2f}x"
+        end = max(median, times.q3 if times else median)
+        limit = max(limit, end / (1 - _LABEL_GAP - _LABEL_LETTER * len(label)))
         axes.annotate(
             label,
-            (max(median, times.q3 if times else median), place),
+            (end, place),
             xytext=(5, 0),
             textcoords="offset points",
             va="center",
@@ -95,7 +98,7 @@ def _draw_race(axes: Axes, race: Race, baseline: str) -> None:
     axes.axvline(race.floor_ms, color=CHOSEN, linewidth=1.2, linestyle=(0, (4, 2)), zorder=3)
     axes.set_yticks(range(len(shown)), [result.engine.label for result in shown], fontsize=9.5, color=INK)
     axes.invert_yaxis()
-    axes.set_xlim(0, 1.18 * max(longest, race.floor_ms))
+    axes.set_xlim(0, limit)
     threads = f"{race.threads} thread{'s' if race.threads > 1 else ''}"
     axes.set_title(f"{race.workload}", loc="left", fontsize=11.5, weight="bold", color=INK)
     axes.set_title(f"{race.dtype}, {race.mode}, {threads}", loc="right", fontsize=9, color=QUIET)
@@ -104,10 +107,6 @@ def _draw_race(axes: Axes, race: Race, baseline: str) -> None:
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(PEER)
-
-
-def _is_shown_ours(result: Result) -> bool:
-    return result.engine.isa is not None and result.times is not None
 
 
 def _median(result: Result) -> float:

@@ -197,6 +197,7 @@ def _draw_samples(axes: Axes, sampled: SampledRoi, found: Detections) -> None:
         f"the framed {name}: {rows} x {columns} bins, {sampled.y.size // rows} x {sampled.x.size // columns} samples "
         f"each, level {sampled.level + 1} of {sampled.levels}",
     )
+    axes.set_anchor("NW")
     axes.set_xlabel(
         f"feature map x ({1 / sampled.spatial_scale:g} image pixels each); channel {sampled.channel}", color=QUIET
     )

@@ -1,4 +1,4 @@
-"""The picture of an explanation: both meanings' bins and samples on the feature grid, where answers differ, numbers."""
+"""The picture of an explanation: both meanings' bins and samples on the feature grid, where results differ, numbers."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ _CLOSEST = 6.0  # points (1/72 inch) between two drawn samples: any closer, and 
 _GRID_LINES = 48  # feature pixels in view up to which each is outlined
 _PALE = 0.45
 _ONE_HUNDREDTH = 0.01  # differences that are all below it are written in a smaller unit
+_LEGEND_WIDTH, _HEADER_WIDTH = 42, 28  # characters of a name that fit into a line
 _MEANING_WIDTH = 38  # characters that fit into a column of the numbers
 _NUMBERED_BINS = 8  # bins per side up to which each gets its number
 
@@ -39,7 +40,7 @@ def draw_explanation(path: Path, shown: Explanation, names: tuple[str, str]) -> 
     """
     figure = Figure(figsize=(12.5, 9.6), dpi=150, facecolor="white")
     left = figure.add_axes((0.06, 0.34, 0.55, 0.57))
-    right = figure.add_axes((0.70, 0.56, 0.27, 0.35))
+    right = figure.add_axes((0.70, 0.56, 0.235, 0.35))
     below = figure.add_axes((0.06, 0.02, 0.91, 0.25))
     entries = _draw_map(left, shown, names)
     _draw_differences(right, shown)
@@ -143,13 +144,20 @@ def _legend(shown: Explanation, names: tuple[str, str], strides: Sequence[int]) 
     ):
         note = "has no samples" if not plan.samples else f"1 in {stride} drawn along each axis" if stride > 1 else ""
         style: Literal["full", "none"] = "full" if solid else "none"
-        entries.append(_mark("o", colour, f"{name}: {note}" if note else name, style))
+        label = _in_lines(name, _LEGEND_WIDTH) + (f"\n{note}" if note else "")
+        entries.append(_mark("o", colour, label, style))
         if plan.dropped:
             drawn = not (plan.x.kept.all() and plan.y.kept.all())
             entries.append(_mark("x" if solid else "+", colour, "dropped" if drawn else "dropped: too many to draw"))
     entries.append(_mark("s", INK, "where the RoI starts"))
     entries.append(Line2D([], [], color=QUIET, linestyle=(0, (4, 3)), label="samples beyond are dropped"))
     return entries
+
+
+def _in_lines(name: str, width: int) -> str:
+    """A name that is too long for a line is broken behind the framework's."""
+    lines = [name] if len(name) <= width else name.replace(":", ":\n", 1).split("\n")
+    return "\n".join(textwrap.fill(line, width) for line in lines)
 
 
 def _mark(marker: str, colour: str, label: str, style: Literal["full", "none"] = "full") -> Line2D:
@@ -162,19 +170,28 @@ def _draw_differences(axes: Axes, shown: Explanation) -> None:
     gap = np.where(one_is_nan, np.nan, np.abs(np.nan_to_num(first) - np.nan_to_num(second)))
     top = max(float(np.nanmax(gap)) if not one_is_nan.all() else 0.0, 1e-3)
     axes.set_facecolor(UNKNOWN)
-    axes.imshow(gap, cmap="Purples", vmin=0, vmax=1.3 * top, interpolation="nearest")
+    shades = axes.imshow(gap, cmap="Purples", vmin=0, vmax=1.3 * top, interpolation="nearest")
     rows, columns = gap.shape
     axes.add_patch(Rectangle((-0.5, -0.5), columns, rows, fill=False, edgecolor=LINE, linewidth=1))
     unit = 1.0 if top >= _ONE_HUNDREDTH else 10.0 ** math.floor(math.log10(top))
-    if max(rows, columns) <= _NUMBERED_BINS:
+    numbered = max(rows, columns) <= _NUMBERED_BINS
+    scale = "" if unit == 1 or not (numbered and gap.any()) else f", in units of {unit:g}"
+    if not gap.any():
+        axes.text(
+            (columns - 1) / 2, (rows - 1) / 2, "no difference", ha="center", va="center", fontsize=12, style="italic"
+        )
+    elif numbered:
         for p, q in np.ndindex(rows, columns):
-            text = "one NaN" if one_is_nan[p, q] else f"{gap[p, q] / unit:.2f}"
+            text = "one\nNaN" if one_is_nan[p, q] else f"{gap[p, q] / unit:.2f}"
             dark = not one_is_nan[p, q] and gap[p, q] > 0.75 * top
-            axes.text(q, p, text, ha="center", va="center", fontsize=7.5, color="white" if dark else INK)
+            axes.text(q, p, text, ha="center", va="center", fontsize=8.5, color="white" if dark else INK)
+    elif not one_is_nan.all():
+        bar = axes.figure.colorbar(shades, cax=axes.inset_axes((1.04, 0, 0.04, 1)))
+        bar.outline.set_visible(False)
+        bar.ax.tick_params(colors=QUIET, labelsize=8.5)
     axes.set_xticks(np.unique(np.linspace(0, columns - 1, min(columns, 8)).astype(int)))
     axes.set_yticks(np.unique(np.linspace(0, rows - 1, min(rows, 8)).astype(int)))
-    scale = "" if unit == 1 else f", in units of {unit:g}"
-    title(axes, "How far the answers differ", f"per bin, mode {shown.attributes.mode}{scale}; the map is {shown.noise}")
+    title(axes, "How far the results differ", f"mode {shown.attributes.mode}{scale}, on a map of noise")
     axes.set_xlabel("bin along x" + ("; yellow: only one is NaN" if one_is_nan.any() else ""), color=QUIET)
     axes.set_ylabel("bin along y", color=QUIET)
 
@@ -184,7 +201,8 @@ def _write_numbers(axes: Axes, shown: Explanation, names: tuple[str, str]) -> No
     axes.set_xlim(0, 1)
     columns = (0.0, 0.26, 0.55, 0.84)
     for at, text, colour in zip(columns[1:], (*names, "second less first"), (CHOSEN, OTHERS, QUIET), strict=True):
-        axes.text(at, -0.2, text, fontsize=11, weight="bold", color=colour, va="center")
+        lines = _in_lines(text, _HEADER_WIDTH)
+        axes.text(at, 0.1, lines, fontsize=11, weight="bold", color=colour, va="bottom")
     axes.plot([0, 1], [0.35, 0.35], color=LINE, linewidth=1)
     row = 1.0
     for cells in _rows(shown):
