@@ -85,9 +85,13 @@ def run_mask_pooler(model: onnx.ModelProto, image: Array) -> MaskPooler:
     """Runs a model after `fuse` and returns what its mask pooler, the one of more bins, got and returned.
 
     Raises:
-        RoiAlignError: the model does not run.
+        RoiAlignError: the model has no fused pooler, or does not run.
     """
     poolers = [node for node in model.graph.node if node.op_type == multiscale_roi_align.OP_TYPE]
+    if not poolers:
+        raise RoiAlignError(
+            f"the picture's model must have a {multiscale_roi_align.OP_TYPE}, got none: fuse left it as it was"
+        )
     pyramid, node = max(((read_any(one, None), one) for one in poolers), key=lambda pair: _bins(pair[0]))
     rois, _, _, *features = node.input
     tapped = onnx.ModelProto()

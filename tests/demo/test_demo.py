@@ -202,6 +202,11 @@ def test_a_package_without_its_models_says_so(monkeypatch, tmp_path):
         demo.run_demo(tmp_path, Console(quiet=True))
 
 
+def test_a_model_that_was_not_fused_is_no_model_for_the_picture():
+    with pytest.raises(demo.RoiAlignError, match="model must have a MultiScaleRoiAlign, got none: fuse left it"):
+        drawing.run_mask_pooler(demo.mask_rcnn(16), made_scene().image)
+
+
 def test_an_engine_that_fails_is_a_row_and_not_an_exception():
     trial = try_engine(demo.mask_rcnn(16), {"image": np.zeros((1, 3, 64, 64), np.float32)}, "builtin")
     assert trial.refusal is not None
