@@ -15,6 +15,7 @@
 #include "guard.h"
 #include "isa/cpu_features.h"
 #include "isa/dispatch.h"
+#include "pool/pyramid.h"
 #include "problem.h"
 
 namespace roialign {
@@ -101,20 +102,23 @@ size_t size_of(ElementType type) {
   return type == ElementType::kFloat32 ? sizeof(float) : sizeof(uint16_t);
 }
 
-void require_pointer(const char* name, const void* pointer, bool has_elements, size_t alignment) {
+void require_pointer(const std::string& name, const void* pointer, bool has_elements, size_t alignment) {
   if (!has_elements) return;
-  if (pointer == nullptr) throw std::invalid_argument(std::string(name) + " must not be null, got null");
+  if (pointer == nullptr) throw std::invalid_argument(name + " must not be null, got null");
   const size_t beyond = reinterpret_cast<uintptr_t>(pointer) % alignment;
   if (beyond == 0) return;
-  throw std::invalid_argument(std::string(name) + " must be aligned to " + std::to_string(alignment) +
-                              " bytes, got an address of " + std::to_string(beyond) + " more");
+  throw std::invalid_argument(name + " must be aligned to " + std::to_string(alignment) + " bytes, got an address of " +
+                              std::to_string(beyond) + " more");
 }
 
-// Refuses null and misaligned pointers; check_sizes() must have passed.
+void require_map(const std::string& name, const Arrays& arrays) {
+  require_pointer(name, arrays.X, arrays.N > 0 && arrays.C > 0 && arrays.H > 0 && arrays.W > 0, size_of(arrays.type));
+}
+
+// Refuses null and misaligned pointers of what all maps share; check_sizes() must have passed.
 void require_pointers(const Arrays& arrays) {
   const size_t size = size_of(arrays.type);
   const bool has_rois = arrays.num_rois > 0;
-  require_pointer("X", arrays.X, arrays.N > 0 && arrays.C > 0 && arrays.H > 0 && arrays.W > 0, size);
   require_pointer("rois", arrays.rois, has_rois, size_of(arrays.rois_type));
   require_pointer("batch_indices", arrays.batch_indices, has_rois, sizeof(int64_t));
   require_pointer("Y", arrays.Y, has_rois && arrays.C > 0, size);
@@ -156,20 +160,60 @@ void run_on_threads(void* context, void (*task)(void* user, size_t i), size_t co
   work();
 }
 
-void call(onnx_roialign_args& given) {
-  const onnx_roialign_args args = completed(given);
+int threads_of(const onnx_roialign_args& args) {
+  return args.threads == 0 ? std::min(usable_cores(), static_cast<int>(kMaxThreads)) : args.threads;
+}
+
+// Returns the instruction set that ran, as does call_levels().
+const Isa& call_one_map(const onnx_roialign_args& args) {
   const Attributes attributes = attributes_of(args);
   const Arrays arrays = arrays_of(args);
   require_none(check_attributes(attributes));
   require_none(check_threads(args.threads));
   require_none(check_types(attributes, arrays.type, arrays.rois_type));
   require_none(check_sizes(attributes, arrays));
+  require_map("X", arrays);
   require_pointers(arrays);
   require_none(check_values(attributes, arrays));
   const Isa& isa = choose_isa(args.isa, "isa");
-  int threads = args.threads == 0 ? std::min(usable_cores(), static_cast<int>(kMaxThreads)) : args.threads;
+  int threads = threads_of(args);
   roi_align(attributes, arrays, isa, Workers{run_on_threads, &threads, threads});
-  given.ran = isa_name(isa);
+  return isa;
+}
+
+const Isa& call_levels(const onnx_roialign_args& args) {
+  if (args.num_features < 1 || args.num_features > kMaxLevels) {
+    throw std::invalid_argument("num_features must be in [1, " + std::to_string(kMaxLevels) + "], got " +
+                                std::to_string(args.num_features));
+  }
+  Pyramid pyramid{attributes_of(args), {}, {}};
+  std::vector<Map> maps;
+  for (const onnx_roialign_map* map = args.features; map != args.features + args.num_features; ++map) {
+    maps.push_back({map->X, map->H, map->W});
+    pyramid.spatial_scales.push_back(map->spatial_scale);
+  }
+  const Arrays arrays = arrays_of(args);
+  require_none(check_level_attributes(pyramid));
+  require_none(check_threads(args.threads));
+  require_none(check_level_types(pyramid, arrays.type, arrays.rois_type));
+  require_none(check_level_sizes(pyramid, arrays, maps));
+  for (size_t level = 0; level < maps.size(); ++level) {
+    require_map("features[" + std::to_string(level) + "]", maps[level].among(arrays));
+  }
+  require_pointers(arrays);
+  require_pointer("levels", args.levels, arrays.num_rois > 0, sizeof(int64_t));
+  require_none(check_level_values(pyramid, arrays));
+  const Isa& isa = choose_isa(args.isa, "isa");
+  int threads = threads_of(args);
+  if (arrays.num_rois > 0 && arrays.C > 0) {
+    pool_pyramid(pyramid, arrays, maps, args.levels, {}, isa, Workers{run_on_threads, &threads, threads});
+  }
+  return isa;
+}
+
+void call(onnx_roialign_args& given) {
+  const onnx_roialign_args args = completed(given);
+  given.ran = isa_name(args.features == nullptr ? call_one_map(args) : call_levels(args));
 }
 
 // Builds no string, as memory may have run out.

@@ -42,6 +42,13 @@ enum onnx_roialign_status {
   ONNX_ROIALIGN_FAILED = 3            /* memory ran out */
 };
 
+/* One map of several, of the N, C and type of the call. */
+typedef struct onnx_roialign_map {
+  const void* X; /* (N, C, H, W), contiguous */
+  int64_t H, W;
+  double spatial_scale; /* pixels of this map per pixel of the image, finite and > 0 */
+} onnx_roialign_map;
+
 /* One call. Set struct_size, let onnx_roialign_defaults fill the rest, then set the arrays, their sizes and whatever
  * else differs. A pointer may be null where its array has no elements, and must be aligned to its element type.
  *
@@ -84,6 +91,12 @@ typedef struct onnx_roialign_args {
   /* More of Semantics. */
   double start_shift; /* added to x1 and y1 before scaling; default 0 */
   double max_start;   /* mode max: what the maximum starts from; -INFINITY: from the bin's first sample (default) */
+
+  /* Several maps, the levels of a feature pyramid. X, H, W and spatial_scale are not read then. */
+  const onnx_roialign_map* features; /* num_features of them; NULL (default): the one map X */
+  int64_t num_features;              /* 1 to 16 where features is not NULL */
+  const int64_t* levels; /* (num_rois,) index of the map that each RoI is pooled from; any other number: its row of Y
+                          * is 0 */
 } onnx_roialign_args;
 
 /* Fills *args with the defaults: X, rois, batch_indices and Y become null, and all sizes 0. struct_size must be set
@@ -94,7 +107,8 @@ ONNX_ROIALIGN_API int onnx_roialign_defaults(onnx_roialign_args* args);
 /* Computes Y. Returns an enum onnx_roialign_status. Where it is not OK, message holds one line (cut to message_size,
  * always terminated), and Y is untouched or partly written; otherwise message is empty. The checks run in this order:
  * struct_size; fields that are 0 or 1; the numbers of Semantics, then ONNX's attributes, in the order above; threads;
- * type, and the numbers in the type of coordinates; sizes; pointers; batch_indices; coordinates; isa.
+ * type, and the numbers in the type of coordinates; sizes; pointers; batch_indices; coordinates; isa. Of several maps,
+ * each check is made of all before the next; messages call them features[0], features[1] ...
  * Any number of threads may call at once, each with its own args; never throws. $ONNX_ROIALIGN_ISA is read once, by the
  * first call that needs it. */
 ONNX_ROIALIGN_API int onnx_roialign_call(onnx_roialign_args* args, char* message, size_t message_size);

@@ -30,7 +30,8 @@ struct Kernel {
 };
 
 Pyramid read_pyramid(const AttributeReader& reader) {
-  Pyramid pyramid{read_private_attributes(reader), reader.reals("spatial_scales"), {}};
+  const std::vector<float> scales = reader.reals("spatial_scales");
+  Pyramid pyramid{read_private_attributes(reader), {scales.begin(), scales.end()}, {}};
   LevelRule& rule = pyramid.rule;
   rule.min_level = reader.integer("min_level", 2);
   rule.max_level = reader.integer("max_level", 5);
@@ -51,9 +52,7 @@ OrtStatus* ROIALIGN_ORT_CALL create_kernel(const OrtCustomOp* op, const OrtApi* 
     const AttributeReader reader(*api, info);
     const auto type = static_cast<ElementType>(self->type), rois_type = static_cast<ElementType>(self->rois_type);
     Pyramid pyramid = read_pyramid(reader);
-    for (size_t level = 0; level < pyramid.spatial_scales.size(); ++level) {
-      require_none(check_types(pyramid.at(level), type, rois_type), reader.node());
-    }
+    require_none(check_level_types(pyramid, type, rois_type), reader.node());
     std::vector<double> areas = smallest_areas(pyramid.rule, rois_type);
     const Isa* const isa = self->settings.isa == nullptr ? &choose_isa(nullptr, "") : self->settings.isa;
     *out = new Kernel{self->runtime,    type,          rois_type, std::move(pyramid),
@@ -62,12 +61,6 @@ OrtStatus* ROIALIGN_ORT_CALL create_kernel(const OrtCustomOp* op, const OrtApi* 
 }
 
 void ROIALIGN_ORT_CALL destroy_kernel(void* kernel) { delete static_cast<Kernel*>(kernel); }
-
-// What a check of one RoiAlign's inputs says of X is said of the level's map.
-void require_none_of(size_t level, std::string problem, const std::string& node) {
-  if (problem.compare(0, 2, "X ") == 0) problem = "features[" + std::to_string(level) + "]" + problem.substr(1);
-  require_none(problem, node);
-}
 
 std::vector<Tensor> read_features(const Kernel& kernel, const OrtKernelContext* context, const Tensor& rois,
                                   const Tensor& batch_indices) {
@@ -83,7 +76,7 @@ std::vector<Tensor> read_features(const Kernel& kernel, const OrtKernelContext* 
   for (size_t level = 0; level < levels; ++level) {
     features.push_back(read_input(kernel.runtime, context, kFeatures + level));
     const Dimensions& shape = features.back().shape;
-    require_none_of(level, check_shapes(features.back(), rois, batch_indices), kernel.node);
+    require_none(of_level(level, check_shapes(features.back(), rois, batch_indices)), kernel.node);
     if (shape[0] != features[0].shape[0] || shape[1] != features[0].shape[1]) {
       require_none("features[" + std::to_string(level) + "] must have the N and C of features[0], got shape " +
                        shape_text(shape),
@@ -124,14 +117,9 @@ OrtStatus* ROIALIGN_ORT_CALL compute(void* self, OrtKernelContext* context) {
                   0,
                   rois.shape[0]};
     std::vector<Map> maps;
-    for (size_t level = 0; level < features.size(); ++level) {
-      const Dimensions& shape = features[level].shape;
-      maps.push_back({features[level].data, shape[2], shape[3]});
-      arrays.H = shape[2];
-      arrays.W = shape[3];
-      require_none_of(level, check_sizes(pyramid.at(level), arrays), kernel.node);
-      require_none_of(level, check_values(pyramid.at(level), arrays), kernel.node);
-    }
+    for (const Tensor& map : features) maps.push_back({map.data, map.shape[2], map.shape[3]});
+    require_none(check_level_sizes(pyramid, arrays, maps), kernel.node);
+    require_none(check_level_values(pyramid, arrays), kernel.node);
     arrays.Y = make_output(api, context, pooled_shape(pyramid.attributes, arrays));
     if (arrays.num_rois == 0 || arrays.C == 0) return;
     SessionPool pool{api, context};

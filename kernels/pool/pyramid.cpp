@@ -16,6 +16,8 @@
 namespace roialign {
 namespace {
 
+constexpr int64_t kFarthestLevel = 1024;  // of the root of an area of float64: 512 at most, -537 at least
+
 // The number that a float attribute was written for: the nearest one of seven digits.
 double decimal(double value) {
   char text[32];
@@ -73,9 +75,9 @@ double smallest_area(const LevelRule& rule, int64_t level) {
 
 template <class C>
 std::vector<double> areas_by_formula(const LevelRule& rule) {
-  std::vector<double> areas = {0};
-  for (int64_t level = 1; level <= rule.max_level - rule.min_level; ++level) {
-    areas.push_back(smallest_area<C>(rule, level));
+  std::vector<double> areas;
+  for (int64_t level = 0; level <= rule.max_level - rule.min_level; ++level) {
+    areas.push_back(level == 0 ? 0 : smallest_area<C>(rule, level));
   }
   return areas;
 }
@@ -125,8 +127,15 @@ std::string check_pyramid(const Pyramid& pyramid) {
   if (levels < 1 || levels > kMaxLevels) {
     return "spatial_scales must be 1 to " + std::to_string(kMaxLevels) + " numbers, got " + std::to_string(levels);
   }
-  if (rule.max_level < rule.min_level || rule.max_level - rule.min_level >= kMaxLevels) {
-    return "max_level must be in [min_level, min_level + " + std::to_string(kMaxLevels - 1) + "], got " +
+  for (const auto& [name, level] : {std::pair{"min_level", rule.min_level},
+                                    {"max_level", rule.max_level},
+                                    {"canonical_level", rule.canonical_level}}) {
+    if (level >= -kFarthestLevel && level <= kFarthestLevel) continue;
+    const std::string most = std::to_string(kFarthestLevel);
+    return std::string(name) + " must be in [-" + most + ", " + most + "], got " + std::to_string(level);
+  }
+  if (rule.max_level - rule.min_level >= kMaxLevels) {
+    return "max_level must be at most " + std::to_string(kMaxLevels - 1) + " above min_level, got " +
            std::to_string(rule.max_level) + " where min_level is " + std::to_string(rule.min_level);
   }
   if (!(std::isfinite(rule.canonical_scale) && rule.canonical_scale > 0)) {
@@ -136,16 +145,49 @@ std::string check_pyramid(const Pyramid& pyramid) {
        {std::pair{"log_epsilon", rule.log_epsilon}, {"floor_epsilon", rule.floor_epsilon}}) {
     if (!(value >= 0 && value < 1)) return std::string(name) + " must be in [0, 1), got " + shown(value);
   }
-  for (size_t i = 1; i < rule.level_areas.size(); ++i) {
-    if (rule.level_areas[i - 1] <= rule.level_areas[i]) continue;
+  for (size_t i = 0; i < rule.level_areas.size(); ++i) {
+    const float before = i == 0 ? -std::numeric_limits<float>::infinity() : rule.level_areas[i - 1];
+    if (before <= rule.level_areas[i]) continue;
     return "level_areas must be ascending, got " + shown(static_cast<double>(rule.level_areas[i])) + " at " +
            std::to_string(i);
   }
-  for (size_t level = 0; level < pyramid.spatial_scales.size(); ++level) {
-    std::string error = check_attributes(pyramid.at(level));
-    if (!error.empty()) return error;
+  return check_level_attributes(pyramid);
+}
+
+std::string check_level_attributes(const Pyramid& pyramid) {
+  std::string error;
+  for (size_t level = 0; level < pyramid.spatial_scales.size() && error.empty(); ++level) {
+    error = check_attributes(pyramid.at(level));
   }
-  return {};
+  return error;
+}
+
+std::string of_level(size_t level, const std::string& problem) {
+  return problem.compare(0, 2, "X ") == 0 ? "features[" + std::to_string(level) + "]" + problem.substr(1) : problem;
+}
+
+std::string check_level_types(const Pyramid& pyramid, ElementType type, ElementType rois_type) {
+  std::string error;
+  for (size_t level = 0; level < pyramid.spatial_scales.size() && error.empty(); ++level) {
+    error = of_level(level, check_types(pyramid.at(level), type, rois_type));
+  }
+  return error;
+}
+
+std::string check_level_sizes(const Pyramid& pyramid, const Arrays& arrays, const std::vector<Map>& maps) {
+  std::string error;
+  for (size_t level = 0; level < maps.size() && error.empty(); ++level) {
+    error = of_level(level, check_sizes(pyramid.at(level), maps[level].among(arrays)));
+  }
+  return error;
+}
+
+std::string check_level_values(const Pyramid& pyramid, const Arrays& arrays) {
+  std::string error;
+  for (size_t level = 0; level < pyramid.spatial_scales.size() && error.empty(); ++level) {
+    error = of_level(level, check_values(pyramid.at(level), arrays));
+  }
+  return error;
 }
 
 std::vector<double> smallest_areas(const LevelRule& rule, ElementType rois_type) {
@@ -162,10 +204,7 @@ void pool_pyramid(const Pyramid& pyramid, const Arrays& arrays, const std::vecto
     std::memset(static_cast<char*>(arrays.Y) + static_cast<size_t>(row) * bytes, 0, bytes);
   }
   for (size_t level = 0; level < maps.size(); ++level) {
-    Arrays own = arrays;
-    own.X = maps[level].X;
-    own.H = maps[level].H;
-    own.W = maps[level].W;
+    Arrays own = maps[level].among(arrays);
     own.rows = rows[level].data();
     own.num_rois = static_cast<int64_t>(rows[level].size());
     roi_align(pyramid.at(level), own, isa, workers);

@@ -24,7 +24,7 @@ struct LevelRule {
 // What all levels have in common, and the scale of each.
 struct Pyramid {
   Attributes attributes;
-  std::vector<float> spatial_scales;
+  std::vector<double> spatial_scales;
   LevelRule rule;
 
   Attributes at(size_t level) const {
@@ -38,17 +38,35 @@ struct Pyramid {
 struct Map {
   const void* X;
   int64_t H, W;
+
+  Arrays among(Arrays all) const {
+    all.X = X;
+    all.H = H;
+    all.W = W;
+    return all;
+  }
 };
 
 // Each returns an empty text, or "<input> <rule>, got <value>"; pyramid.py makes the same checks in the same order and
 // words.
 std::string check_pyramid(const Pyramid& pyramid);
 
+// Each runs a check of one RoiAlign for every level; what it says of X is said of that level's map.
+//
+// arrays: of every map but X, H and W.
+std::string check_level_attributes(const Pyramid& pyramid);
+std::string check_level_types(const Pyramid& pyramid, ElementType type, ElementType rois_type);
+std::string check_level_sizes(const Pyramid& pyramid, const Arrays& arrays, const std::vector<Map>& maps);
+std::string check_level_values(const Pyramid& pyramid, const Arrays& arrays);
+
+// What a check says of X, said of a level's map.
+std::string of_level(size_t level, const std::string& problem);
+
 // The smallest area of each level, in the type that areas are computed in: of rois, where they are float64, else float.
 std::vector<double> smallest_areas(const LevelRule& rule, ElementType rois_type);
 
 // Computes arrays.Y, (num_rois, C, output_height, output_width), 0 for a RoI without a level. The checks of each
-// level's call must have passed.
+// level must have passed.
 //
 // arrays: of every map but X, H and W.
 // levels: of each RoI; null: areas decide, the smallest of each level ascending.

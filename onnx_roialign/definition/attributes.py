@@ -24,6 +24,8 @@ __all__ = [
     "PLAIN",
     "Attributes",
     "check_threads",
+    "integer",
+    "positive",
 ]
 
 # The limits of kernels/checks.cpp, which has the reasons.
@@ -59,12 +61,12 @@ class Attributes:
 
     def __post_init__(self) -> None:
         for name in ("output_height", "output_width"):
-            object.__setattr__(self, name, value := _integer(name, getattr(self, name)))
+            object.__setattr__(self, name, value := integer(name, getattr(self, name)))
             if value < 1:
                 raise RoiAlignError(f"{name} must be at least 1, got {shown(value)}")
             if value > MAX_OUTPUT_SIZE:
                 raise RoiAlignError(f"{name} must be at most {MAX_OUTPUT_SIZE}, got {shown(value)}")
-        object.__setattr__(self, "sampling_ratio", ratio := _integer("sampling_ratio", self.sampling_ratio))
+        object.__setattr__(self, "sampling_ratio", ratio := integer("sampling_ratio", self.sampling_ratio))
         if not 0 <= ratio <= MAX_SAMPLING_RATIO:
             raise RoiAlignError(f"sampling_ratio must be in [0, {MAX_SAMPLING_RATIO}], got {shown(ratio)}")
         if (bins := max(self.output_height, self.output_width)) * ratio > MAX_SAMPLES:
@@ -72,7 +74,7 @@ class Attributes:
                 f"sampling_ratio must leave at most {MAX_SAMPLES} samples along an axis, "
                 f"got {ratio} in each of {bins} bins"
             )
-        object.__setattr__(self, "spatial_scale", _scale(self.spatial_scale))
+        object.__setattr__(self, "spatial_scale", positive("spatial_scale", self.spatial_scale))
         if not (isinstance(self.mode, str) and self.mode in ("avg", "max")):
             raise RoiAlignError(f"mode must be 'avg' or 'max', got {shown(self.mode)}")
         if not isinstance(self.semantics, Semantics):
@@ -105,22 +107,32 @@ class Attributes:
 PLAIN = tuple(attribute.name for attribute in fields(Attributes) if attribute.name != "semantics")
 
 
-def _integer(name: str, value: object) -> int:
+def integer(name: str, value: object) -> int:
+    """Returns value as an int.
+
+    Raises:
+        RoiAlignError: it is not an integer.
+    """
     try:
         return int(operator.index(value))  # type: ignore[arg-type]
     except TypeError:
         raise RoiAlignError(f"{name} must be an integer, got {_kind(value)}") from None
 
 
-def _scale(value: object) -> float:
+def positive(name: str, value: object) -> float:
+    """Returns value as a float.
+
+    Raises:
+        RoiAlignError: it is not a number, not finite or not > 0.
+    """
     if not isinstance(value, numbers.Real):
-        raise RoiAlignError(f"spatial_scale must be a number, got {_kind(value)}")
+        raise RoiAlignError(f"{name} must be a number, got {_kind(value)}")
     try:
-        if math.isfinite(scale := float(value)) and scale > 0:
-            return scale
+        if math.isfinite(number := float(value)) and number > 0:
+            return number
     except OverflowError:  # an integer or a fraction beyond float64
         pass
-    raise RoiAlignError(f"spatial_scale must be finite and > 0, got {shown(value)}")
+    raise RoiAlignError(f"{name} must be finite and > 0, got {shown(value)}")
 
 
 def _kind(value: object) -> str:
@@ -134,7 +146,7 @@ def check_threads(threads: object) -> int:
     Raises:
         RoiAlignError: threads is neither None (which means 0) nor an integer in [0, MAX_THREADS].
     """
-    number = 0 if threads is None else _integer("threads", threads)
+    number = 0 if threads is None else integer("threads", threads)
     if not 0 <= number <= MAX_THREADS:
         raise RoiAlignError(f"threads must be in [0, {MAX_THREADS}], got {shown(number)}")
     return number

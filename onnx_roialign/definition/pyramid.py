@@ -9,11 +9,13 @@ whose area lies on a boundary goes to the coarser level:
     mmdetection    floor(log2(sqrt(A) / finest_scale + 1e-6))          k0 = 0, s0 = finest_scale
 
 A RoI of negative or NaN area (one of its sides turned round) has no level, and its row of the output is 0; so has one
-whose level is beyond the last map.
+whose level is beyond the last map. Between a first level and a coarsest one that is finer (maps from coarse to fine) no
+level lies: torchvision clamps every level to the coarsest, which is below the first, and every row is 0.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,25 +26,27 @@ import numpy.typing as npt
 
 from onnx_roialign.arrays import Array
 from onnx_roialign.definition import reference
-from onnx_roialign.definition.attributes import Attributes
-from onnx_roialign.definition.checks import Given, check_signature, check_values, enough_memory
+from onnx_roialign.definition.attributes import Attributes, integer, positive
+from onnx_roialign.definition.checks import Given, check_signature, check_sizes, check_values, new_output
 from onnx_roialign.definition.element_types import TYPES, coordinate_type
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.errors import RoiAlignError, shown
 
 __all__ = [
     "MAX_LEVELS",
-    "LevelMapper",
     "LevelRule",
     "Pyramid",
     "box_areas",
+    "check_call",
+    "check_call_values",
+    "check_count",
     "check_features",
-    "check_inputs",
     "decimal",
     "multiscale_roi_align",
     "nearest_scale",
 ]
 
 MAX_LEVELS = 16
+_FARTHEST_LEVEL = 1024  # of the root of an area of float64: 512 at most, -537 at least
 _NO_AREA = math.inf
 
 
@@ -51,8 +55,8 @@ class LevelRule:
     """Which level a RoI belongs to.
 
     Attributes:
-        min_level: the level of the first map, k_min.
-        max_level: the coarsest level, k_max.
+        min_level: the level of the first map, k_min; it and the other levels are in [-1024, 1024].
+        max_level: the coarsest level, k_max, at most 15 above min_level; below it: no RoI has a level.
         canonical_scale: s0, the side in pixels of the image of a RoI of the canonical level; finite and > 0.
         canonical_level: k0.
         log_epsilon: added before the logarithm.
@@ -69,26 +73,26 @@ class LevelRule:
     level_areas: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 0 <= self.max_level - self.min_level < MAX_LEVELS:
+        for name in ("min_level", "max_level", "canonical_level"):
+            object.__setattr__(self, name, level := integer(name, getattr(self, name)))
+            if not -_FARTHEST_LEVEL <= level <= _FARTHEST_LEVEL:
+                raise RoiAlignError(f"{name} must be in [{-_FARTHEST_LEVEL}, {_FARTHEST_LEVEL}], got {shown(level)}")
+        if self.max_level - self.min_level >= MAX_LEVELS:
             raise RoiAlignError(
-                f"max_level must be in [min_level, min_level + {MAX_LEVELS - 1}], "
+                f"max_level must be at most {MAX_LEVELS - 1} above min_level, "
                 f"got {self.max_level} where min_level is {self.min_level}"
             )
-        if not (math.isfinite(self.canonical_scale) and self.canonical_scale > 0):
-            raise RoiAlignError(f"canonical_scale must be finite and > 0, got {self.canonical_scale:.9g}")
+        object.__setattr__(self, "canonical_scale", positive("canonical_scale", self.canonical_scale))
         for name in ("log_epsilon", "floor_epsilon"):
             if not 0 <= getattr(self, name) < 1:
-                raise RoiAlignError(f"{name} must be in [0, 1), got {getattr(self, name):.9g}")
-        if any(not one <= other for one, other in zip(self.level_areas, self.level_areas[1:], strict=False)):
-            raise RoiAlignError(f"level_areas must be ascending, got {list(self.level_areas)}")
+                raise RoiAlignError(f"{name} must be in [0, 1), got {shown(getattr(self, name))}")
+        for i, (before, area) in enumerate(zip((-math.inf, *self.level_areas), self.level_areas, strict=False)):
+            if not before <= area:
+                raise RoiAlignError(f"level_areas must be ascending, got {shown(area)} at {i}")
 
     def smallest_areas(self, dtype: npt.DTypeLike) -> Array:
         """The smallest area of each level from min_level on, in a float type; infinite for a level that no area has."""
-        real = np.dtype(dtype).type
-        if self.level_areas:
-            return np.array(self.level_areas, dtype)
-        last = self.max_level - self.min_level
-        return np.array([self._smallest(level, real) if level else 0 for level in range(last + 1)], dtype)
+        return np.array(self.level_areas or _areas_by_formula(self, np.dtype(dtype).name), dtype)
 
     def _smallest(self, level: int, real: Any) -> Any:
         """By bisection: bit patterns of floats from 0 up are in the order of the floats."""
@@ -98,11 +102,12 @@ class LevelRule:
             return np.array(pattern, bits).view(real)[()]
 
         low, high = 0, int(np.array(np.finfo(real).max).view(bits))
-        if self._level(area(high), real) < level:
-            return real(_NO_AREA)
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (low, middle) if self._level(area(middle), real) >= level else (middle + 1, high)
+        with np.errstate(all="ignore"):  # a canonical_scale near the ends of float32
+            if self._level(area(high), real) < level:
+                return real(_NO_AREA)
+            while low < high:
+                middle = (low + high) // 2
+                low, high = (low, middle) if self._level(area(middle), real) >= level else (middle + 1, high)
         return area(low)
 
     def _level(self, area: Any, real: Any) -> int:
@@ -111,7 +116,7 @@ class LevelRule:
         if not ratio > 0:
             return 0
         exponent = real(self.canonical_level) + real(math.log2(ratio)) + real(decimal(self.floor_epsilon))
-        return int(min(max(math.floor(exponent), self.min_level), self.max_level)) - self.min_level
+        return int(min(max(np.floor(exponent), self.min_level), self.max_level)) - self.min_level
 
     def levels(self, rois: Array) -> Array:
         """The level of each RoI, (num_rois,), int64, counted from 0 at min_level; -1 for one without a level.
@@ -122,6 +127,13 @@ class LevelRule:
         areas = box_areas(rois)
         level = np.searchsorted(self.smallest_areas(areas.dtype), areas, side="right") - 1
         return np.where(np.isnan(areas), -1, level)
+
+
+@functools.lru_cache(maxsize=64)  # bisection takes 0.4 ms
+def _areas_by_formula(rule: LevelRule, dtype: str) -> tuple[float, ...]:
+    real = np.dtype(dtype).type
+    levels = range(rule.max_level - rule.min_level + 1)
+    return tuple(float(rule._smallest(level, real)) if level else 0.0 for level in levels)
 
 
 def decimal(value: float) -> float:
@@ -179,31 +191,40 @@ def multiscale_roi_align(
     Raises:
         RoiAlignError: an input is not as described; the text says which and why.
     """
-    given = None if levels is None else Given.of(levels)
-    check_inputs(Given.of(rois), Given.of(batch_indices), [Given.of(X) for X in features], pyramid, given)
-    for i, X in enumerate(features):
-        _named(i, check_values, X, rois, batch_indices, pyramid.at(i))
+    check_call(rois, batch_indices, features, pyramid, levels)
+    check_call_values(rois, batch_indices, features, pyramid)
+    Y = new_output(features[0], len(rois), pyramid.attributes)
     own_levels = pyramid.rule.levels(rois) if levels is None else levels
-    size = pyramid.attributes.output_height, pyramid.attributes.output_width
-    channels = features[0].shape[1]
-    with enough_memory(f"rois must leave an output that fits into memory, got {len(rois)} rois of {channels} channels"):
-        Y = np.zeros((len(rois), channels, *size), features[0].dtype)
+    Y[(own_levels < 0) | (own_levels >= len(features))] = 0
     for level, X in enumerate(features):
         own = np.flatnonzero(own_levels == level)
         Y[own] = reference.roi_align(X, rois[own], batch_indices[own], pyramid.at(level))
     return Y
 
 
-def check_inputs(
-    rois: Given, batch_indices: Given, features: Sequence[Given], pyramid: Pyramid, levels: Given | None
+def check_call(
+    rois: Array, batch_indices: Array, features: Sequence[Array], pyramid: Pyramid, levels: Array | None
 ) -> None:
-    """Checks what is known of the types and shapes of one call, and that there is a map for each scale.
+    """Checks the types, shapes and sizes of arrays, not the values of rois and batch_indices.
 
     Raises:
         RoiAlignError: the text names the input, the rule and what was given.
     """
+    given = None if levels is None else Given.of(levels)
     check_count(pyramid, len(features))
-    check_features(rois, batch_indices, levels, *features)
+    check_features(Given.of(rois), Given.of(batch_indices), given, *map(Given.of, features))
+    for i, X in enumerate(features):
+        _named(i, check_sizes, X, len(rois), pyramid.at(i))
+
+
+def check_call_values(rois: Array, batch_indices: Array, features: Sequence[Array], pyramid: Pyramid) -> None:
+    """Checks the values of rois and batch_indices that passed `check_call`, for the map of every level.
+
+    Raises:
+        RoiAlignError: the text names the input, the rule, the value and its position.
+    """
+    for i, X in enumerate(features):
+        _named(i, check_values, X, rois, batch_indices, pyramid.at(i))
 
 
 def check_count(pyramid: Pyramid, maps: int) -> None:
@@ -253,53 +274,6 @@ def _named(level: int, check: Callable[..., None], *values: Any, **options: Any)
         raise (error.about(f"features[{level}]") if error.subject == "X" else error) from None
 
 
-@dataclass(frozen=True, slots=True)
-class LevelMapper:
-    """Equation 1: which level a box belongs to.
-
-    Attributes:
-        k_min: the finest level.
-        k_max: the coarsest level.
-        canonical_scale: the side, in pixels of the image, of a box that belongs to canonical_level.
-        canonical_level: k0.
-        eps: added before the floor.
-    """
-
-    k_min: int
-    k_max: int
-    canonical_scale: int = 224
-    canonical_level: int = 4
-    eps: float = 1e-6
-
-    def __call__(self, area: Array) -> Array:
-        """Levels of boxes of these areas, float32 or float64, counted from 0 at k_min; -1 for a negative area."""
-        real = area.dtype.type
-        with np.errstate(divide="ignore", invalid="ignore"):
-            level = np.log2(np.sqrt(area) / real(self.canonical_scale))
-        target = np.floor((real(self.canonical_level) + level) + real(self.eps))
-        target = np.minimum(np.maximum(target, real(self.k_min)), real(self.k_max))
-        return np.where(np.isnan(level), -1, np.nan_to_num(target).astype(np.int64) - self.k_min)
-
-    def below(self, index: int, dtype: np.dtype[Any]) -> float:
-        """The largest area that has a level under this one, so that the others are greater; -1 where there is none."""
-        bits = np.int32 if dtype == np.float32 else np.int64
-
-        def area(pattern: int) -> Array:
-            return np.asarray([pattern], bits).view(dtype)
-
-        # Bit patterns of floats from 0 up are in the order of the floats.
-        low, high = -1, int(np.asarray(np.finfo(dtype).max).view(bits))
-        while low < high:
-            middle = (low + high + 1) // 2
-            if self(area(middle))[0] < index:
-                low = middle
-            else:
-                high = middle - 1
-        return -1.0 if low < 0 else float(area(low)[0])
-
-
 def nearest_scale(size: int, original: int) -> float:
-    """The nearest power of two to size / original."""
-    if size < 1 or original < 1:
-        raise RoiAlignError(f"feature maps and images must be at least 1 pixel high, got {size} and {original}")
+    """The nearest power of two to size / original, both at least 1, in float32."""
     return float(2.0 ** np.rint(np.log2(np.float32(size / original))))

@@ -12,7 +12,7 @@ from onnx_roialign.definition.checks import enough_memory, place
 from onnx_roialign.definition.element_types import TYPES, coordinate_type
 from onnx_roialign.errors import RoiAlignError, one_line
 
-__all__ = ["as_arrays"]
+__all__ = ["array_of", "as_arrays"]
 
 
 def as_arrays(X: npt.ArrayLike, rois: npt.ArrayLike, batch_indices: npt.ArrayLike) -> tuple[Array, Array, Array]:
@@ -26,14 +26,19 @@ def as_arrays(X: npt.ArrayLike, rois: npt.ArrayLike, batch_indices: npt.ArrayLik
         RoiAlignError: NumPy makes no array of it, or a number in rois or batch_indices is too large.
     """
     features, boxes, indices = (
-        _array(name, given) for name, given in (("X", X), ("rois", rois), ("batch_indices", batch_indices))
+        array_of(name, given) for name, given in (("X", X), ("rois", rois), ("batch_indices", batch_indices))
     )
     if not hasattr(rois, "dtype"):
         boxes = _rounded(boxes, features.dtype)
     return features, boxes, _int64(indices, listed=not hasattr(batch_indices, "dtype"))
 
 
-def _array(name: str, given: npt.ArrayLike) -> Array:
+def array_of(name: str, given: npt.ArrayLike) -> Array:
+    """Returns one input as an array in the machine's byte order.
+
+    Raises:
+        RoiAlignError: NumPy makes no array of it.
+    """
     with enough_memory(f"{name} must fit into memory, got more than there is"):
         try:
             array = np.asarray(given)

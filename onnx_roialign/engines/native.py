@@ -9,6 +9,7 @@ import itertools
 import math
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -18,10 +19,11 @@ from onnx_roialign.arrays import Array
 from onnx_roialign.definition.attributes import Attributes, check_threads
 from onnx_roialign.definition.checks import Given, check_signature, check_sizes, check_values, enough_memory, new_output
 from onnx_roialign.definition.element_types import TYPES, element_type
+from onnx_roialign.definition.pyramid import Pyramid, check_call, check_call_values
 from onnx_roialign.definition.semantics import CHOICES, NUMBERS
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError, shown
 
-__all__ = ["active_isa", "available_isas", "library_path", "roi_align"]
+__all__ = ["active_isa", "available_isas", "library_path", "multiscale_roi_align", "roi_align"]
 
 _OK, _INVALID_ARGUMENT = 0, 1
 _MESSAGE_SIZE = 512
@@ -30,6 +32,17 @@ _MESSAGE_SIZE = 512
 _FLAGS = MappingProxyType(
     {"adaptive": "adaptive_floor", "empty": "empty_nan", "max_rule": "max_samples", "border": "border_exclusive"}
 )
+
+
+class _Map(ctypes.Structure):
+    """onnx_roialign_map of kernels/c/onnx_roialign.h, member for member."""
+
+    _fields_ = (
+        ("X", ctypes.c_void_p),
+        ("H", ctypes.c_int64),
+        ("W", ctypes.c_int64),
+        ("spatial_scale", ctypes.c_double),
+    )
 
 
 class _Arguments(ctypes.Structure):
@@ -53,6 +66,9 @@ class _Arguments(ctypes.Structure):
         ("isa", ctypes.c_char_p),
         ("ran", ctypes.c_char_p),
         *((name, ctypes.c_double) for name in ("start_shift", "max_start")),
+        ("features", ctypes.POINTER(_Map)),
+        ("num_features", ctypes.c_int64),
+        ("levels", ctypes.c_void_p),
     )
 
 
@@ -132,33 +148,68 @@ def roi_align(
         RoiAlignError: an input is invalid; the message names it.
         NativeLibraryError: the library is missing or lacks the instruction set.
     """
-    arguments = _arguments(attributes)
-    arguments.threads = check_threads(threads)
-    arguments.isa = None if isa is None else _name(isa)
+    arguments = _arguments(attributes, threads, isa)
     # Types and shapes are checked here, before memory is allocated. The library checks the values of all arrays, with
     # the same messages.
     check_signature(*map(Given.of, (X, rois, batch_indices)), rois_types=TYPES)
     check_sizes(X, len(rois), attributes)
-    with enough_memory("X, rois and batch_indices must fit into memory, got arrays that are copied and do not"):
-        X, rois, batch_indices = (
-            np.require(array, requirements=("C_CONTIGUOUS", "ALIGNED")) for array in (X, rois, batch_indices)
-        )
+    X, rois, batch_indices = _contiguous(X, rois, batch_indices)
     try:
         Y = new_output(X, len(rois), attributes)
     except RoiAlignError:
         check_values(X, rois, batch_indices, attributes)  # a wrong value is reported first, as by the reference
         raise
+    arguments.X = X.ctypes.data
+    arguments.H, arguments.W = X.shape[2:]
+    return _pooled(arguments, X, rois, batch_indices, Y)
+
+
+def multiscale_roi_align(
+    rois: Array,
+    batch_indices: Array,
+    features: Sequence[Array],
+    pyramid: Pyramid,
+    levels: Array | None = None,
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> Array:
+    """Pools every RoI from the map of its level with the compiled library, all levels in one call.
+
+    Arguments, result and errors are those of `definition.pyramid.multiscale_roi_align`; threads and isa are those of
+    `roi_align`.
+    """
+    arguments = _arguments(pyramid.attributes, threads, isa)
+    check_call(rois, batch_indices, features, pyramid, levels)
+    own_levels = pyramid.rule.levels(rois) if levels is None else levels
+    rois, batch_indices, own_levels, *maps = _contiguous(rois, batch_indices, own_levels, *features)
+    try:
+        Y = new_output(maps[0], len(rois), pyramid.attributes)
+    except RoiAlignError:
+        check_call_values(rois, batch_indices, features, pyramid)  # as above
+        raise
+    given = [_Map(X.ctypes.data, *X.shape[2:], scale) for X, scale in zip(maps, pyramid.spatial_scales, strict=True)]
+    arguments.features, arguments.num_features = (_Map * len(given))(*given), len(given)
+    arguments.levels = own_levels.ctypes.data
+    return _pooled(arguments, maps[0], rois, batch_indices, Y)
+
+
+def _contiguous(*arrays: Array) -> list[Array]:
+    with enough_memory("X, rois and batch_indices must fit into memory, got arrays that are copied and do not"):
+        return [np.require(array, requirements=("C_CONTIGUOUS", "ALIGNED")) for array in arrays]
+
+
+def _pooled(arguments: _Arguments, X: Array, rois: Array, batch_indices: Array, Y: Array) -> Array:
+    """Calls the library; X is the map, or the first of several."""
     arguments.type, arguments.rois_type = (element_type(array.dtype).number for array in (X, rois))
-    arguments.X, arguments.rois, arguments.batch_indices, arguments.Y = (
-        array.ctypes.data for array in (X, rois, batch_indices, Y)
-    )
-    arguments.N, arguments.C, arguments.H, arguments.W = X.shape
+    arguments.rois, arguments.batch_indices, arguments.Y = (array.ctypes.data for array in (rois, batch_indices, Y))
+    arguments.N, arguments.C = X.shape[:2]
     arguments.num_rois = len(rois)
     _call(arguments).check()
     return Y
 
 
-def _arguments(attributes: Attributes) -> _Arguments:
+def _arguments(attributes: Attributes, threads: int | None = None, isa: str | None = None) -> _Arguments:
     arguments = _Arguments(struct_size=ctypes.sizeof(_Arguments))
     _library().onnx_roialign_defaults(ctypes.byref(arguments))
     plain = attributes.plain()
@@ -170,6 +221,8 @@ def _arguments(attributes: Attributes) -> _Arguments:
         setattr(arguments, name, -math.inf if number is None else number)
     for name, (_, second) in CHOICES.items():
         setattr(arguments, _FLAGS[name], getattr(attributes.semantics, name) == second)
+    arguments.threads = check_threads(threads)
+    arguments.isa = None if isa is None else _name(isa)
     return arguments
 
 

@@ -6,6 +6,6 @@ compiled library, "reference" the NumPy implementation. ``to_onnx`` writes a cal
 
 from __future__ import annotations
 
-from onnx_roialign.frameworks import mindspore, paddle, torchvision
+from onnx_roialign.frameworks import detectron2, mindspore, mmdet, paddle, torchvision
 
-__all__ = ["mindspore", "paddle", "torchvision"]
+__all__ = ["detectron2", "mindspore", "mmdet", "paddle", "torchvision"]

@@ -12,11 +12,16 @@ import numpy.typing as npt
 import onnx
 
 from onnx_roialign.arrays import Array
-from onnx_roialign.definition.attributes import Attributes
-from onnx_roialign.engines.by_name import Engine, engine_named
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.definition.attributes import Attributes, positive
+from onnx_roialign.definition.checks import choice
+from onnx_roialign.definition.pyramid import MAX_LEVELS, Pyramid
+from onnx_roialign.engines.by_name import Engine, engine_named, multiscale_engine_named
+from onnx_roialign.engines.caller_arrays import array_of
+from onnx_roialign.errors import RoiAlignError, shown
+from onnx_roialign.onnx_model.writer import GraphWriter
 
 __all__ = [
+    "TORCH_TYPES",
     "Array",
     "Engine",
     "FrameworkCall",
@@ -24,12 +29,18 @@ __all__ = [
     "features_of",
     "framework_call",
     "join_images",
+    "maps_of",
     "onnx_sampling_ratio",
     "pair",
     "pool",
+    "pool_levels",
+    "positives",
     "split_images",
+    "write_levels",
 ]
 
+# The types of the maps of torchvision's operator, on which the poolers of other libraries rest.
+TORCH_TYPES = ("float32", "float64", "float16")
 
 Call = ParamSpec("Call")
 Write = ParamSpec("Write")
@@ -47,6 +58,9 @@ class FrameworkCall(Generic[Call, Write]):
         """Runs the framework's call."""
         return self._call(*args, **kwargs)
 
+    def __reduce__(self) -> str:
+        return f"{self._call.__qualname__}"  # pickle finds it by this name in its module, like any function
+
     def __repr__(self) -> str:
         return f"<function {self._call.__module__}.{self._call.__qualname__} with to_onnx>"
 
@@ -63,6 +77,48 @@ def pool(X: Array, rois: Array, batch_indices: Array, attributes: Attributes, en
     return engine_named(engine)(X, rois, batch_indices, attributes)
 
 
+def pool_levels(
+    rois: Array,
+    batch_indices: Array,
+    features: Sequence[Array],
+    pyramid: Pyramid,
+    engine: Engine,
+    levels: Array | None = None,
+) -> Array:
+    """Computes MultiScaleRoiAlign on the named engine; of one map, the RoiAlign of every RoI, as all frameworks do."""
+    if len(features) == 1:
+        return pool(features[0], rois, batch_indices, pyramid.at(0), engine)
+    return multiscale_engine_named(engine)(rois, batch_indices, features, pyramid, levels)
+
+
+def write_levels(
+    graph: GraphWriter,
+    rois: str,
+    batch_indices: str,
+    features: Sequence[str],
+    pyramid: Pyramid,
+    *,
+    levels: str = "",
+    same_type: bool = True,
+) -> onnx.ModelProto:
+    """Returns the model of what `pool_levels` computes.
+
+    Args:
+        graph: has the inputs.
+        rois: name of a value, as are those that follow.
+        batch_indices: likewise.
+        features: likewise, one for each map.
+        pyramid: everything else.
+        levels: empty: the pyramid's rule tells them.
+        same_type: whether rois have the type of the maps.
+    """
+    if len(features) == 1:
+        graph.roi_align(features[0], rois, batch_indices, "output", pyramid.at(0), same_type=same_type)
+    else:
+        graph.multiscale_roi_align(rois, batch_indices, features, "output", pyramid, levels=levels)
+    return graph.model("output", ("K", "C", pyramid.attributes.output_height, pyramid.attributes.output_width))
+
+
 def pair(output_size: int | Iterable[int]) -> tuple[int, int]:
     """Returns (height, width) from one integer or from a pair.
 
@@ -76,6 +132,20 @@ def pair(output_size: int | Iterable[int]) -> tuple[int, int]:
     elif hasattr(output_size, "__index__"):
         return output_size, output_size
     raise RoiAlignError(f"output_size must be an integer or a pair (height, width), got {output_size!r}")
+
+
+def positives(name: str, values: Iterable[float]) -> tuple[float, ...]:
+    """Returns one number for each map of a pyramid.
+
+    Raises:
+        RoiAlignError: there are none or too many, or one is not finite and > 0.
+    """
+    if not isinstance(values, Iterable):
+        raise RoiAlignError(f"{name} must be 1 to {MAX_LEVELS} numbers, got {shown(values)}")
+    numbers = tuple(positive(f"{name}[{i}]", value) for i, value in enumerate(values))
+    if not 1 <= len(numbers) <= MAX_LEVELS:
+        raise RoiAlignError(f"{name} must be 1 to {MAX_LEVELS} numbers, got {len(numbers)}")
+    return numbers
 
 
 def onnx_sampling_ratio(sampling_ratio: int) -> int:
@@ -96,12 +166,33 @@ def features_of(name: str, value: npt.ArrayLike, types: tuple[str, ...]) -> Arra
     Raises:
         RoiAlignError: the rank is not 4, or the type is another one.
     """
-    array = np.asarray(value)
+    array = array_of(name, value)
     if array.ndim != 4:
         raise RoiAlignError(f"{name} must have rank 4 (N, C, H, W), got shape {array.shape}")
     if array.dtype.name not in types:
         raise RoiAlignError(f"{name} must be {' or '.join(types)}, got {array.dtype}")
     return array
+
+
+def maps_of(name: str, values: Sequence[npt.ArrayLike], types: tuple[str, ...]) -> list[Array]:
+    """Returns the maps of a feature pyramid as arrays (N, C, H, W) of one of these types.
+
+    Args:
+        name: name of the argument, for messages.
+        values: at least one.
+        types: names of the types that they may have.
+
+    Raises:
+        RoiAlignError: a map has another rank, or the maps differ in N, C or type.
+    """
+    maps = [array_of(f"{name}[{i}]", value) for i, value in enumerate(values)]
+    if any(one.ndim != 4 or one.shape[:2] != maps[0].shape[:2] for one in maps):
+        shapes = [one.shape for one in maps]
+        raise RoiAlignError(f"{name} must have maps (N, C, H, W) of one N and one C, got shapes {shapes}")
+    if any(one.dtype != maps[0].dtype or one.dtype.name not in types for one in maps):
+        given = ", ".join(str(one.dtype) for one in maps)
+        raise RoiAlignError(f"{name} must have maps of one type, {choice(types)}, got {given}")
+    return maps
 
 
 def boxes_of(name: str, value: Any, columns: str, dtype: np.dtype[Any], owner: str) -> Array:
@@ -117,7 +208,7 @@ def boxes_of(name: str, value: Any, columns: str, dtype: np.dtype[Any], owner: s
     Raises:
         RoiAlignError: the shape or the type is another one.
     """
-    array = np.asarray(value)
+    array = array_of(name, value)
     if array.ndim != 2 or array.shape[1] != int(columns[-2]):
         raise RoiAlignError(f"{name} must have shape {columns}, got shape {array.shape}")
     if array.dtype != dtype:
@@ -130,13 +221,15 @@ def join_images(boxes: Sequence[npt.ArrayLike], dtype: np.dtype[Any], owner: str
     """Concatenates one (L, 4) matrix of rows x1, y1, x2, y2 per image; returns (K, 4) rois and (K,) batch_indices.
 
     Args:
-        boxes: one matrix per image, at least one.
+        boxes: one matrix per image.
         dtype: type of the feature maps, which the boxes must have too.
         owner: name of the feature maps, for messages.
 
     Raises:
-        RoiAlignError: a matrix has another shape or type.
+        RoiAlignError: there is no matrix, or one has another shape or type.
     """
+    if not (isinstance(boxes, Iterable) and len(boxes)):
+        raise RoiAlignError(f"boxes must be one (L, 4) matrix per image, got {shown(boxes)}")
     images = [boxes_of(f"boxes[{i}]", image, "(L, 4)", dtype, owner) for i, image in enumerate(boxes)]
     return np.concatenate(images), np.repeat(np.arange(len(images)), [len(image) for image in images])
 

@@ -27,6 +27,7 @@ from onnx_roialign.engines.by_name import check_engine
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
 from onnx_roialign.frameworks.common import (
+    TORCH_TYPES,
     Array,
     Engine,
     boxes_of,
@@ -38,7 +39,7 @@ from onnx_roialign.frameworks.common import (
     pool,
     split_images,
 )
-from onnx_roialign.frameworks.torchvision_pyramid import TYPES, MultiScaleRoIAlign
+from onnx_roialign.frameworks.torchvision_pyramid import MultiScaleRoIAlign
 from onnx_roialign.onnx_model.writer import GraphWriter
 
 __all__ = ["MultiScaleRoIAlign", "RoIAlign", "roi_align", "roi_align_quantized"]
@@ -95,7 +96,7 @@ def _to_onnx(
         RoiAlignError: an argument is invalid.
     """
     attributes = _attributes(output_size, spatial_scale, sampling_ratio, aligned)
-    graph = GraphWriter(opset, dtype, TYPES)
+    graph = GraphWriter(opset, dtype, TORCH_TYPES)
     X = graph.input("input", ("N", "C", "H", "W"))
     if images is None:
         batch_indices, rois = graph.indices_and_boxes(graph.input("boxes", ("K", 5)))
@@ -137,7 +138,7 @@ def roi_align(
         RoiAlignError: an argument is invalid; the message names it.
         NativeLibraryError: engine is "native" and there is no compiled library.
     """
-    X = features_of("input", input, TYPES)
+    X = features_of("input", input, TORCH_TYPES)
     attributes = _attributes(output_size, spatial_scale, sampling_ratio, aligned)
     return pool(X, *_rois(boxes, X.dtype), attributes, engine)
 

@@ -11,9 +11,11 @@ import onnx
 from onnx import helper, numpy_helper
 
 from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.pyramid import Pyramid
 from onnx_roialign.definition.semantics import FIRST_OPSET
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.onnx_model.value_info import add_value_info
+from onnx_roialign.ops import multiscale_roi_align as multiscale_op
 from onnx_roialign.ops import roi_align as private_op
 from onnx_roialign.ops.nodes import make_roi_align
 
@@ -70,11 +72,32 @@ class GraphWriter:
         self._nodes.append(helper.make_node(op_type, list(inputs), [self._new(output)], name=output, **attributes))
         return output
 
-    def roi_align(self, X: str, rois: str, batch_indices: str, output: str, attributes: Attributes) -> str:
-        """ONNX's RoiAlign where it can say the attributes at this opset, else the private op."""
-        node = make_roi_align((X, rois, batch_indices), self._new(output), attributes, self.opset, name=output)
+    def roi_align(
+        self, X: str, rois: str, batch_indices: str, output: str, attributes: Attributes, *, same_type: bool = True
+    ) -> str:
+        """ONNX's RoiAlign where it can say the attributes at this opset, of rois of X's type, else the private op."""
+        inputs = X, rois, batch_indices
+        node = make_roi_align(inputs, self._new(output), attributes, self.opset, name=output, same_type=same_type)
         self._private |= node.domain == private_op.DOMAIN
         self._nodes.append(node)
+        return output
+
+    def multiscale_roi_align(
+        self,
+        rois: str,
+        batch_indices: str,
+        features: Sequence[str],
+        output: str,
+        pyramid: Pyramid,
+        *,
+        levels: str = "",
+    ) -> str:
+        """The private op for several maps; levels are those of the pyramid's rule unless they are given."""
+        self._private = True
+        made = multiscale_op.make_node(
+            rois, batch_indices, features, self._new(output), pyramid, levels=levels, name=output
+        )
+        self._nodes.append(made)
         return output
 
     def qlinear_roi_align(self, inputs: Sequence[str], output: str, attributes: Attributes) -> str:
@@ -154,6 +177,6 @@ class GraphWriter:
 
     def _new(self, name: str) -> str:
         if name in self._names:
-            raise ValueError(f"a value of the graph is called {name!r} already")
+            raise RoiAlignError(f"the names of inputs must be of no other value of the model, got {name!r}")
         self._names.add(name)
         return name

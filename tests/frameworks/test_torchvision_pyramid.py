@@ -10,12 +10,13 @@ import exports
 import numpy as np
 import pytest
 import tolerances
-from framework_calls import CALL_ENGINES, assert_model_answers, operators
+from boundaries import neighbours
+from framework_calls import CALL_ENGINES, assert_model_answers, assert_unfused_model_answers
 from installed_versions import wrong_in_onnx_before
 from private_runs import run_model
 
 from onnx_roialign import RoiAlignError
-from onnx_roialign.definition.pyramid import LevelMapper, box_areas
+from onnx_roialign.definition.pyramid import LevelRule
 from onnx_roialign.frameworks import torchvision
 from onnx_roialign.frameworks.torchvision import MultiScaleRoIAlign, roi_align
 
@@ -52,10 +53,11 @@ def test_a_pooler_written_as_a_model_answers_as_torchvision_answered(variant, op
     pooler, (maps, boxes, image_shapes), want = recorded(variant)
     shapes = {name: x.shape for name, x in maps.items()}
     model = pooler.to_onnx(opset, feature_shapes=shapes, image_shapes=image_shapes)
-    assert {domain for domain, _ in operators(model)} == {""}
-    assert sum(node.op_type == "RoiAlign" for node in model.graph.node) == len(maps)
+    assert [node.op_type for node in model.graph.node if node.domain] == ["MultiScaleRoiAlign"]
     assert pooler.scales is None
-    assert_model_answers(model, {**maps, **{f"boxes_{i}": own for i, own in enumerate(boxes)}}, want)
+    feeds = {**maps, **{f"boxes_{i}": own for i, own in enumerate(boxes)}}
+    assert_model_answers(model, feeds, want)
+    assert_unfused_model_answers(model, feeds, want)
 
 
 def pyramid(sizes, channels=5, images=1, dtype=np.float32):
@@ -76,7 +78,7 @@ def test_the_documented_example():
     output = pooler(maps, [boxes], [(512, 512)])
     assert output.shape == (6, 5, 3, 3)
     assert pooler.scales == [1 / 8, 1 / 32]
-    assert (pooler.map_levels.k_min, pooler.map_levels.k_max) == (3, 5)
+    assert (pooler.map_levels.min_level, pooler.map_levels.max_level) == (3, 5)
     del maps["feat2"]
     assert np.array_equal(pooler(maps, [boxes], [(512, 512)]), output)
 
@@ -85,62 +87,22 @@ def square(side, at=0.0):
     return [at, at, at + side, at + side]
 
 
-@pytest.mark.parametrize("canonical", [(224, 4), (96, 3), (160, 2), (100, 4), (7, 1)])
-def test_boxes_whose_area_lies_on_a_boundary_go_to_the_coarser_level(canonical):
-    scale, level = canonical
-    mapper = LevelMapper(0, 12, scale, level)
-    for k in range(1, 9):
-        side = scale * 2.0 ** (k - level)
-        # torchvision's 1e-6 carries what is just below, too.
-        boxes = np.float32([square(side), square(side * (1 - 1e-5)), square(side * (1 - 2e-7))])
-        assert mapper(box_areas(boxes)).tolist() == [k, k - 1, k], (k, side)
-
-
-def test_levels_stop_at_the_ends_of_the_pyramid_and_a_box_without_area_is_of_the_finest():
-    mapper = LevelMapper(2, 5)
-    sides = np.float32([0, 1, 111, 112, 224, 448, 1e6, np.inf])
-    assert mapper(sides * sides).tolist() == [0, 0, 0, 1, 2, 3, 3, 3]
-    assert mapper(np.float32([-0.0, -1e-45, -5, np.nan])).tolist() == [0, -1, -1, -1]
-
-
-def steps(first, count):
-    """Neighbouring floats around first."""
-    around = [first]
-    for _ in range(count):
-        around = [
-            np.nextafter(around[0], first.dtype.type(0)),
-            *around,
-            np.nextafter(around[-1], first.dtype.type(np.inf)),
-        ]
-    return np.asarray(around)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("canonical", [(224, 4), (96, 3), (100, 1)])
-def test_below_is_the_last_area_of_the_levels_before(dtype, canonical):
-    mapper = LevelMapper(1, 5, *canonical)
-    for index in range(1, 5):
-        below = dtype(mapper.below(index, np.dtype(dtype)))
-        near = steps(below, 200)
-        assert np.array_equal(mapper(near), np.where(near > below, index, index - 1))
-
-
 def test_a_model_sends_every_area_around_a_boundary_to_the_calls_level():
-    mapper = LevelMapper(2, 4)
+    rule = LevelRule(2, 4)
     boxes = np.float32([[0, 0, 0, 9], [0, 0, -1e-30, 1e-15], [3, 0, 1, 5], [0, 5, 4, 1]])
-    for index in (1, 2):
-        below = np.float32(mapper.below(index, np.dtype(np.float32)))
-        areas = steps(below, 5)
+    for least in rule.smallest_areas(np.float32)[1:]:
+        areas = neighbours(least, 5)
         boxes = np.concatenate([boxes, np.column_stack([0 * areas, 0 * areas, areas / 256, 0 * areas + 256])])
-    assert sorted(set(mapper(box_areas(boxes)).tolist())) == [-1, 0, 1, 2]
+    assert sorted(set(rule.levels(boxes).tolist())) == [-1, 0, 1, 2]
     maps = pyramid([64, 32, 16], channels=1)
     for i, features in enumerate(maps.values()):
-        features[:] = i + 1  # so that the answer is the level
+        features[:] = i + 1  # so that the result is the level
     pooler = MultiScaleRoIAlign(list(maps), 1, 1)
     want = pooler(maps, [boxes], [(256, 256)])
-    assert (want.ravel() - 1).tolist() == mapper(box_areas(boxes)).tolist()
+    assert (want.ravel() - 1).tolist() == rule.levels(boxes).tolist()
     model = pooler.to_onnx(feature_shapes={name: x.shape for name, x in maps.items()}, image_shapes=[(256, 256)])
     assert_model_answers(model, {**maps, "boxes_0": boxes}, want)
+    assert_unfused_model_answers(model, {**maps, "boxes_0": boxes}, want)
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
@@ -181,6 +143,7 @@ def test_boxes_that_no_map_is_for_answer_zeros_in_the_call_and_in_the_model(size
     shapes = {name: x.shape for name, x in maps.items()}
     model = MultiScaleRoIAlign(list(maps), 2, 2).to_onnx(feature_shapes=shapes, image_shapes=[(256, 256)])
     assert_model_answers(model, {**maps, "boxes_0": boxes}, Y)
+    assert_unfused_model_answers(model, {**maps, "boxes_0": boxes}, Y)
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
@@ -262,18 +225,23 @@ MAPS = pyramid([64, 32])
 BOXES = [np.float32([square(50)])]
 BAD = [
     ({"x": {"other": MAPS["feat0"]}}, "x must have a feature map of ['feat0', 'feat1'], got ['other']"),
-    ({"x": {"feat0": MAPS["feat0"][0]}}, "x must have maps (N, C, H, W) of the same number of channels, got"),
-    ({"x": {**MAPS, "feat1": MAPS["feat1"][:, :2]}}, "x must have maps (N, C, H, W) of the same number of channels"),
+    ({"x": [MAPS["feat0"]]}, "x must be a mapping with the names of maps, got [array("),
+    ({"x": {"feat0": MAPS["feat0"][0]}}, "x must have maps (N, C, H, W) of one N and one C, got shapes [(5, 64, 64)]"),
+    ({"x": {**MAPS, "feat1": MAPS["feat1"][:, :2]}}, "x must have maps (N, C, H, W) of one N and one C, got shapes"),
+    ({"x": {**MAPS, "feat1": [[1], [2, 3]]}}, "x[1] must be an array, got what NumPy makes none of"),
     (
         {"x": {**MAPS, "feat1": MAPS["feat1"].astype("f8")}},
-        "x must have maps of one type, float32 or float64 or float16",
+        "x must have maps of one type, float32, float64 or float16, got float32, float64",
     ),
-    ({"boxes": []}, "boxes must be one (L, 4) matrix per image, got none"),
+    ({"x": {**MAPS, "feat1": MAPS["feat1"][:, :, :, :0]}}, "features[1] must have H and W of at least 1, got shape"),
+    ({"boxes": []}, "boxes must be one (L, 4) matrix per image, got []"),
+    ({"boxes": None}, "boxes must be one (L, 4) matrix per image, got None"),
     ({"boxes": [np.zeros((2, 5), np.float32)]}, "boxes[0] must have shape (L, 4), got shape (2, 5)"),
     ({"boxes": [BOXES[0].astype("f8")]}, "boxes[0] must have the feature maps' type float32, got float64"),
     ({"boxes": BOXES * 2}, "batch_indices must be in [0, 1), got 1"),
-    ({"image_shapes": []}, "feature maps and image_shapes must be at least one, got 2 and 0"),
-    ({"image_shapes": [(0, 5)]}, "feature maps and images must be at least 1 pixel high, got 64 and 0"),
+    ({"image_shapes": []}, "image_shapes must be one (height, width) for each image, got none"),
+    ({"image_shapes": [(0, 5)]}, "image_shapes[0] must end with a height in [1, 2147483647] and a width, got (0, 5)"),
+    ({"image_shapes": [256]}, "image_shapes[0] must end with a height in [1, 2147483647] and a width, got 256"),
     ({"engine": "torch"}, "engine must be 'native' or 'reference', got 'torch'"),
 ]
 
@@ -289,7 +257,15 @@ def test_an_argument_that_cannot_be_is_named(arguments, text):
 def test_a_pooler_that_cannot_be_is_refused():
     with pytest.raises(RoiAlignError, match=re.escape("output_size must be an integer or a pair (height, width), got")):
         MultiScaleRoIAlign(["feat0"], (1, 2, 3), 2)
+    with pytest.raises(RoiAlignError, match="canonical_scale must be finite and > 0, got 0"):
+        MultiScaleRoIAlign(["feat0"], 1, 2, canonical_scale=0)
+    with pytest.raises(RoiAlignError, match="canonical_level must be an integer, got a float"):
+        MultiScaleRoIAlign(["feat0"], 1, 2, canonical_level=4.5)
     with pytest.raises(RoiAlignError, match="output_height must be at least 1, got 0"):
         MultiScaleRoIAlign(["feat0"], 0, 2)
     with pytest.raises(RoiAlignError, match=re.escape("opset must be in [11, ")):
         MultiScaleRoIAlign(["a"], 1, 2).to_onnx(10, feature_shapes={"a": (8, 8)}, image_shapes=[(8, 8)])
+    with pytest.raises(RoiAlignError, match="the names of inputs must be of no other value of the model, got 'rois'"):
+        MultiScaleRoIAlign(["rois"], 1, 2).to_onnx(feature_shapes={"rois": (8, 8)}, image_shapes=[(8, 8)])
+    with pytest.raises(RoiAlignError, match=re.escape("feature_shapes['a'] must end with a height in [1, ")):
+        MultiScaleRoIAlign(["a"], 1, 2).to_onnx(feature_shapes={"a": (8,)}, image_shapes=[(8, 8)])

@@ -187,6 +187,50 @@ static void check_flags_and_numbers(void) {
   check_answered(&args, 2.5F);
 }
 
+/* Three RoIs, of the second map, the first and none. */
+static void check_several_maps(void) {
+  static const float boxes[12] = {0, 0, 4, 4, 0, 0, 2, 2, 0, 0, 2, 2};
+  static const int64_t images[3] = {0, 0, 0}, levels[3] = {1, 0, 7};
+  static const float coarse[4] = {10, 20, 30, 40};
+  const onnx_roialign_map good[2] = {{X, 2, 2, 1}, {coarse, 2, 2, 0.5}};
+  onnx_roialign_map maps[2];
+  float three[3] = {-1, -1, -1};
+  onnx_roialign_args args = good_call();
+  memcpy(maps, good, sizeof maps);
+  CHECK(args.features == NULL && args.num_features == 0 && args.levels == NULL);
+  args.X = NULL;
+  args.H = args.W = -1;
+  args.spatial_scale = NAN;
+  args.rois = boxes;
+  args.batch_indices = images;
+  args.num_rois = 3;
+  args.Y = three;
+  args.features = maps;
+  args.num_features = 2;
+  args.levels = levels;
+  CHECK(onnx_roialign_call(&args, message, sizeof message) == ONNX_ROIALIGN_OK);
+  CHECK(three[0] == 25 && three[1] == 2.5F && three[2] == 0);
+  args.num_features = 0;
+  check_refused(&args, ONNX_ROIALIGN_INVALID_ARGUMENT, "num_features must be in [1, 16], got 0");
+  args.num_features = 17;
+  check_refused(&args, ONNX_ROIALIGN_INVALID_ARGUMENT, "num_features must be in [1, 16], got 17");
+  args.num_features = 2;
+  maps[1].X = NULL;
+  check_refused(&args, ONNX_ROIALIGN_INVALID_ARGUMENT, "features[1] must not be null, got null");
+  maps[1] = good[1];
+  maps[1].W = 0;
+  check_refused(&args, ONNX_ROIALIGN_INVALID_ARGUMENT,
+                "features[1] must have H and W of at least 1, got shape (1, 1, 2, 0)");
+  maps[1] = good[1];
+  maps[1].spatial_scale = 0;
+  check_refused(&args, ONNX_ROIALIGN_INVALID_ARGUMENT, "spatial_scale must be finite and > 0, got 0");
+  maps[1] = good[1];
+  args.levels = NULL;
+  check_refused(&args, ONNX_ROIALIGN_INVALID_ARGUMENT, "levels must not be null, got null");
+  args.num_rois = 0;
+  CHECK(onnx_roialign_call(&args, message, sizeof message) == ONNX_ROIALIGN_OK);
+}
+
 int main(int count, char** arguments) {
   CHECK(count == 2);
   CHECK(strcmp(onnx_roialign_version(), arguments[1]) == 0);
@@ -195,6 +239,7 @@ int main(int count, char** arguments) {
   check_pointers();
   check_instruction_sets();
   check_flags_and_numbers();
+  check_several_maps();
   puts("every promise is kept");
   return 0;
 }

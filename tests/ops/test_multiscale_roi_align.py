@@ -119,7 +119,8 @@ RULES = {
     "detectron2": LevelRule(2, 5, log_epsilon=1e-8, floor_epsilon=0),
     "mmdetection": LevelRule(0, 3, canonical_scale=56, canonical_level=0, log_epsilon=1e-6, floor_epsilon=0),
     "areas": LevelRule(0, 3, level_areas=(0.0, 100.0, 1000.0, 40000.0)),
-    "coarse to fine": LevelRule(5, 5),
+    "two maps of one stride": LevelRule(5, 5),
+    "coarse to fine": LevelRule(5, 2),
 }
 
 
@@ -183,10 +184,14 @@ def test_a_bad_input_is_named(run, change, match):
 ATTRIBUTES = [
     ({"spatial_scales": [0.5]}, r"features must be one map for each of 1 spatial_scales, got 2"),
     ({"spatial_scales": [0.5, -1.0]}, "spatial_scale must be finite and > 0, got -1"),
-    ({"min_level": 4, "max_level": 3}, r"max_level must be in \[min_level, min_level \+ 15\], got 3"),
+    ({"min_level": 4, "max_level": 20}, "max_level must be at most 15 above min_level, got 20 where min_level is 4"),
+    ({"min_level": -1025}, r"min_level must be in \[-1024, 1024\], got -1025"),
+    ({"max_level": 2**63 - 1}, r"max_level must be in \[-1024, 1024\], got 9223372036854775807"),
+    ({"canonical_level": 1025}, r"canonical_level must be in \[-1024, 1024\], got 1025"),
     ({"canonical_scale": 0.0}, "canonical_scale must be finite and > 0, got 0"),
     ({"log_epsilon": 2.0}, r"log_epsilon must be in \[0, 1\), got 2"),
-    ({"level_areas": [4.0, 2.0]}, "level_areas must be ascending, got"),
+    ({"level_areas": [4.0, 2.0]}, "level_areas must be ascending, got 2 at 1"),
+    ({"level_areas": [np.nan]}, "level_areas must be ascending, got nan at 0"),
     ({"output_height": 0}, "output_height must be at least 1, got 0"),
     ({"min_level": 1.5}, "min_level must be an integer, got a float"),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pickle
 import pkgutil
 import subprocess
 import sys
@@ -20,7 +21,9 @@ PUBLIC = {
     "onnx_roialign.graph": (
         "Finding Fused FusedPart convert_opset fuse known_to_onnx make_explicit register_schemas repair unfuse validate"
     ),
-    "onnx_roialign.frameworks": "mindspore paddle torchvision",
+    "onnx_roialign.frameworks": "detectron2 mindspore mmdet paddle torchvision",
+    "onnx_roialign.frameworks.detectron2": "ROIPooler",
+    "onnx_roialign.frameworks.mmdet": "SingleRoIExtractor",
     "onnx_roialign.frameworks.torchvision": "MultiScaleRoIAlign RoIAlign roi_align roi_align_quantized",
     "onnx_roialign.frameworks.paddle": "LoDTensor fluid_roi_align roi_align",
     "onnx_roialign.frameworks.mindspore": "ROIAlign",
@@ -34,6 +37,13 @@ def test_every_documented_name_is_importable_and_listed(module):
     for name in found.__all__:
         assert getattr(found, name) is not None
         assert name in dir(found)
+
+
+@pytest.mark.parametrize("module", [name for name in PUBLIC if name.startswith("onnx_roialign.frameworks.")])
+def test_every_call_of_a_framework_pickles(module):
+    for name in PUBLIC[module].split():
+        one = getattr(importlib.import_module(module), name)
+        assert pickle.loads(pickle.dumps(one)) is one
 
 
 @pytest.mark.parametrize("name", ["frameworks", "graph", "native", "sources"])

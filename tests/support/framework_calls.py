@@ -9,8 +9,12 @@ import numpy as np
 import onnx
 import pytest
 import tolerances
+from onnx.reference import ReferenceEvaluator
 from private_runs import ENGINES, run_model
+from quiet import quiet_session
 
+from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET
+from onnx_roialign.graph import unfuse
 from onnx_roialign.ops import roi_align as private_op
 
 CALL_ENGINES = ("native", "reference")
@@ -55,6 +59,21 @@ def assert_model_answers(model, feeds, want):
         assert Y.shape == want.shape, engine
         scale = max(np.abs(value).max(initial=0) for value in feeds.values() if value.ndim == 4)
         np.testing.assert_allclose(Y, want, rtol=0, atol=tolerances.FLOAT32 * scale, err_msg=engine)
+
+
+def assert_unfused_model_answers(model, feeds, want):
+    """In ONNX's own operators, as onnxruntime's own kernels and, from opset 16 on, onnx.reference run them.
+
+    onnx.reference gives a RoiAlign of an opset before 16 the meaning of opset 16.
+    """
+    plain = unfuse(model)
+    assert {domain for domain, _ in operators(plain)} == {""}
+    onnx.checker.check_model(plain, full_check=True)
+    runs = {"builtin": quiet_session(plain, "builtin")}
+    if next(one.version for one in plain.opset_import if not one.domain) >= HALF_PIXEL_OPSET:
+        runs["onnx.reference"] = ReferenceEvaluator(plain)
+    for name, one in runs.items():
+        np.testing.assert_allclose(one.run(None, feeds)[0], want, rtol=0, atol=tolerances.EXPORTS, err_msg=name)
 
 
 STANDARD = ("", "RoiAlign")
