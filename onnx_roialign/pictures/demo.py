@@ -140,15 +140,15 @@ def _draw_image(axes: Axes, found: Detections, chosen: int) -> None:
                 linestyle="-" if solid else (0, (3, 2)),
             )
         )
-        _label(axes, f"{found.classes[label]} {found.scores[index]:.2f}", box, colour)
+        _label(axes, f"{found.classes[label]} {found.scores[index]:.2f}", box)
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
     title(axes, "Mask R-CNN's detections", found.summary)
-    axes.set_xlabel("image x, pixels", color=QUIET)
+    axes.set_xlabel("image x, pixels (line: mask, dashed: box)", color=QUIET)
     axes.set_ylabel("image y, pixels", color=QUIET)
 
 
-def _label(axes: Axes, text: str, box: Array, colour: str) -> None:
+def _label(axes: Axes, text: str, box: Array) -> None:
     """Inside a box that has room for it, else above it, or below it at the image's upper edge."""
     x1, y1, x2, y2 = box
     if x2 - x1 >= _ROOM_FOR_LABEL:
@@ -166,7 +166,7 @@ def _label(axes: Axes, text: str, box: Array, colour: str) -> None:
         va=vertical,
         fontsize=8,
         weight="bold",
-        color=colour,
+        color=INK,
     )
     written.set_path_effects([Stroke(linewidth=2.4, foreground="white"), Normal()])
 

@@ -25,7 +25,7 @@ _CLOSEST = 6.0  # points (1/72 inch) between two drawn samples: any closer, and 
 _GRID_LINES = 48  # feature pixels in view up to which each is outlined
 _PALE = 0.45
 _ONE_HUNDREDTH = 0.01  # differences that are all below it are written in a smaller unit
-_LEGEND_WIDTH, _HEADER_WIDTH = 42, 28  # characters of a name that fit into a line
+_LEGEND_WIDTH, _HEADER_WIDTH = 42, 31  # characters of a name that fit into a line
 _MEANING_WIDTH = 38  # characters that fit into a column of the numbers
 _NUMBERED_BINS = 8  # bins per side up to which each gets its number
 
@@ -191,8 +191,9 @@ def _draw_differences(axes: Axes, shown: Explanation) -> None:
         bar.ax.tick_params(colors=QUIET, labelsize=8.5)
     axes.set_xticks(np.unique(np.linspace(0, columns - 1, min(columns, 8)).astype(int)))
     axes.set_yticks(np.unique(np.linspace(0, rows - 1, min(rows, 8)).astype(int)))
-    title(axes, "How far the results differ", f"mode {shown.attributes.mode}{scale}, on a map of noise")
-    axes.set_xlabel("bin along x" + ("; yellow: only one is NaN" if one_is_nan.any() else ""), color=QUIET)
+    title(axes, "How far the results differ", f"per bin, mode {shown.attributes.mode}{scale}")
+    yellow = "; yellow: only one is NaN" if one_is_nan.any() else ""
+    axes.set_xlabel(f"bin along x{yellow}\nthe map is {shown.noise}", color=QUIET)
     axes.set_ylabel("bin along y", color=QUIET)
 
 

@@ -9,6 +9,7 @@ import naive
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from onnx_roialign import PRESETS, RoiAlignError
@@ -203,6 +204,45 @@ def test_bins_that_are_nan_on_one_side_are_yellow(tmp_path):
     assert count(other, YELLOW) == 0
 
 
+def test_bins_too_many_for_numbers_have_a_colour_bar(tmp_path):
+    """Right of the bins: from white at the bottom to the darkest purple at the top."""
+
+    def bar(bins):
+        _, side, _ = picture(tmp_path, BOXES["inside"], bins=bins, ratio=2)
+        height, width, _ = side.shape
+        return side[:, int(0.835 * width) : int(0.85 * width)], height
+
+    strip, height = bar((30, 30))
+    dark = np.nonzero(np.all(np.abs(strip - (63, 0, 125)) < 12, axis=2))[0]
+    assert dark.size > 20
+    assert dark.max() < 0.2 * height
+    few, _ = bar((3, 4))
+    assert np.all(few > 250)
+
+
+def test_results_that_are_equal_are_said_to_be(tmp_path, monkeypatch):
+    written, text = [], Axes.text
+    monkeypatch.setattr(
+        Axes, "text", lambda *arguments, **more: written.append(arguments[3]) or text(*arguments, **more)
+    )
+    draw_explanation(tmp_path / "a.png", explained(BOXES["off"], ratio=2), NAMES)
+    assert "no difference" in written
+    assert "0.00" not in written
+
+
+def test_a_long_name_is_broken_and_its_note_stands_below(tmp_path, monkeypatch):
+    labels, legend = [], Figure.legend
+    monkeypatch.setattr(
+        Figure,
+        "legend",
+        lambda self, **more: labels.extend(one.get_label() for one in more["handles"]) or legend(self, **more),
+    )
+    names = "openvino:aligned_mode=half_pixel_for_nn and more", NAMES[1]
+    draw_explanation(tmp_path / "a.png", explained(BOXES["inside"], bins=(60, 60), ratio=2), names)
+    assert labels[0].startswith("openvino:\naligned_mode=half_pixel_for_nn and more\n1 in ")
+    assert labels[1].startswith(f"{NAMES[1]}\n1 in ")
+
+
 @pytest.mark.parametrize(
     ("names", "mode", "low"), [(("openvino_half_pixel", "mindspore_1"), "max", -1), (NAMES, "avg", 0)]
 )
@@ -211,13 +251,16 @@ def test_the_picture_says_in_which_fields_the_meanings_differ(tmp_path, monkeypa
     monkeypatch.setattr(
         Axes, "text", lambda *arguments, **more: written.append(arguments[3]) or text(*arguments, **more)
     )
+    labels, label = [], Axes.set_xlabel
+    monkeypatch.setattr(
+        Axes, "set_xlabel", lambda *arguments, **more: labels.append(arguments[1]) or label(*arguments, **more)
+    )
     shown = explained(BOXES["inside"], names=names, mode=mode)
     draw_explanation(tmp_path / "a.png", shown, names)
     at = written.index("meaning, where it differs")
     for i, column in enumerate(written[at + 1 : at + 3]):
         assert " ".join(column.split()) == ", ".join(f"{field}={pair[i]}" for field, pair in shown.fields.items())
-    (below,) = (text for text in written if text.startswith(f"per bin, mode {mode}"))
-    assert below.endswith(f"; the map is noise in [{low}, {low + 1})")
+    assert f"bin along x\nthe map is noise in [{low}, {low + 1})" in labels
 
 
 def test_the_picture_of_two_names_of_one_meaning_tells_of_no_field(tmp_path, monkeypatch):
