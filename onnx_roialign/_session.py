@@ -61,8 +61,10 @@ def session(
         proto = parse(model)
         if has_external_data(proto):
             raise RoiAlignError(
-                "optimize must be False for a model whose data lies in other files, got True; write the optimized "
-                "model beside them (onnx-roialign optimize MODEL -o OUT), and open that"
+                "optimize",
+                "unsupported",
+                "must be False for a model whose data lies in other files, got True; write the optimized "
+                "model beside them (onnx-roialign optimize MODEL -o OUT), and open that",
             )
         model = fuse(proto).model
     return sessions.session(

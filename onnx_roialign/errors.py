@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import numbers
 from collections.abc import Iterator
+from typing import Literal
 
 __all__ = [
+    "Code",
     "MissingPackageError",
     "ModelError",
     "NativeLibraryError",
@@ -21,28 +23,53 @@ __all__ = [
 _MOST = 64
 
 
+# The kind of rule that was broken. Which input broke it is the subject, whose names are not a fixed set: an input of a
+# model and a feature map of a pyramid have names of their own.
+Code = Literal[
+    "type",  # of Python, or of the elements
+    "shape",  # rank, sizes, or counts that must be equal
+    "range",  # a number outside its limits, or not finite
+    "choice",  # none of the permitted values or names
+    "missing",  # an argument, input, attribute or object that must be there
+    "conflict",  # two arguments, or two opsets, that exclude each other
+    "size",  # more than can be addressed, or than memory holds
+    "file",  # a file that cannot be read or written
+    "form",  # a text or a file of another format
+    "broken",  # a model that breaks one of ONNX's rules
+    "unsupported",  # a request that the opset, the engine or the runtime cannot fulfil
+    "failed",  # a model that does not run
+]
+
+
 class RoiAlignError(ValueError):
     """An input, an attribute or a model is invalid; the message names it, the rule and the value.
 
     Attributes:
+        subject: the input, attribute or option that breaks the rule, as the message names it; empty if the message
+            begins with none.
+        code: the kind of rule, one of `Code`; stable across versions, unlike the message.
         rule: the message without the node.
         node: name of the node in the model; None if the error is not about a node.
-        subject: name of the one input or attribute that breaks the rule; empty if there is not exactly one.
     """
 
-    def __init__(self, rule: str = "", *, node: str | None = None, subject: str = "") -> None:
-        super().__init__(rule if node is None else f"{rule} (node {node!r})")
-        self.rule = rule
-        self.node = node
+    def __init__(self, subject: str, code: Code, rule: str, *, node: str | None = None) -> None:
+        super().__init__(subject, code, rule)  # args, from which pickle and in_node() create the error again
         self.subject = subject
+        self.code: Code = code
+        self.rule = f"{subject} {rule}" if subject else rule
+        self.node = node
+
+    def __str__(self) -> str:
+        return self.rule if self.node is None else f"{self.rule} (node {self.node!r})"
 
     def in_node(self, name: str) -> RoiAlignError:
         """Returns the same error with the name of the node in the model."""
-        return type(self)(self.rule, node=name, subject=self.subject)
+        return type(self)(*self.args, node=name)
 
     def about(self, name: str) -> RoiAlignError:
-        """Returns the same error with another name for its subject, with which its message begins."""
-        return type(self)(name + self.rule.removeprefix(self.subject), subject=name)
+        """Returns the same error with another name for its subject."""
+        _, code, rule = self.args
+        return type(self)(name, code, rule, node=self.node)
 
 
 class ModelError(RoiAlignError):
@@ -76,7 +103,9 @@ def last_guard(done: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = one_line(error)[:200]
-        raise ModelError(f"model must be one that can be {done}, got {type(error).__name__}: {reason}") from error
+        raise ModelError(
+            "model", "broken", f"must be one that can be {done}, got {type(error).__name__}: {reason}"
+        ) from error
 
 
 def one_line(error: BaseException) -> str:

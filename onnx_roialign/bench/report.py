@@ -116,7 +116,9 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
     try:
         path.write_text(json.dumps({"schema": SCHEMA, **document}, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     except OSError as error:
-        raise RoiAlignError(f"--json must be a file to write to, got {str(path)!r} ({error.strerror})") from error
+        raise RoiAlignError(
+            "--json", "file", f"must be a file to write to, got {str(path)!r} ({error.strerror})"
+        ) from error
 
 
 def machine_line(machine: Mapping[str, Any]) -> str:

@@ -119,9 +119,9 @@ def _check_together(**given: Any) -> None:
         if given[option.removeprefix("--")]:
             for other in others:
                 if given[other.removeprefix("--")] is not None:
-                    raise RoiAlignError(f"{other} must not be given together with {option}")
+                    raise RoiAlignError(other, "conflict", f"must not be given together with {option}")
     if given["inputs"] is not None and given["model"] is None:
-        raise RoiAlignError("--inputs must be given together with --model")
+        raise RoiAlignError("--inputs", "missing", "must be given together with --model")
 
 
 def _check_writable(path: Path | None, option: str) -> None:
@@ -130,7 +130,9 @@ def _check_writable(path: Path | None, option: str) -> None:
     try:
         path.open("ab").close()
     except OSError as error:
-        raise RoiAlignError(f"{option} must be a file to write to, got {str(path)!r} ({error.strerror})") from error
+        raise RoiAlignError(
+            option, "file", f"must be a file to write to, got {str(path)!r} ({error.strerror})"
+        ) from error
 
 
 def _chosen(option: str, text: str | None, choices: Sequence[str]) -> tuple[str, ...]:
@@ -140,7 +142,7 @@ def _chosen(option: str, text: str | None, choices: Sequence[str]) -> tuple[str,
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
         if name not in choices:
-            raise RoiAlignError(f"{option} must be of {', '.join(choices)}, got {name!r}")
+            raise RoiAlignError(option, "choice", f"must be of {', '.join(choices)}, got {name!r}")
     return names
 
 
@@ -148,7 +150,7 @@ def _thread_counts(text: str) -> tuple[int, ...]:
     counts = []
     for word in text.split(","):
         if not (word.strip().isdecimal() and 1 <= int(word) <= _MOST_THREADS):
-            raise RoiAlignError(f"--threads must be whole numbers of at least 1, got {word.strip()!r}")
+            raise RoiAlignError("--threads", "range", f"must be whole numbers of at least 1, got {word.strip()!r}")
         counts.append(int(word))
     return tuple(dict.fromkeys(counts))
 

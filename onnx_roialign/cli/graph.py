@@ -252,7 +252,7 @@ def _check_place(model: onnx.ModelProto, path: Path, output: Path) -> None:
     """Refuses another folder for a model with external data, whose paths are relative to the model."""
     if has_external_data(model) and output.resolve().parent != path.resolve().parent:
         raise RoiAlignError(
-            f"--output must be in the folder of MODEL, which has external data there, got {str(output)!r}"
+            "--output", "file", f"must be in the folder of MODEL, which has external data there, got {str(output)!r}"
         )
 
 
@@ -261,11 +261,15 @@ def _save(model: onnx.ModelProto, output: Path) -> None:
     kind = format_of(str(output))
     data = to_bytes(model) if kind == "protobuf" else _as_text(model, kind)
     if data is None:
-        raise RoiAlignError(f"--output must end in .onnx for this model, which {kind} cannot hold, got {str(output)!r}")
+        raise RoiAlignError(
+            "--output", "form", f"must end in .onnx for this model, which {kind} cannot hold, got {str(output)!r}"
+        )
     try:
         output.write_bytes(data)
     except OSError as error:
-        raise RoiAlignError(f"--output must be a file to write, got {str(output)!r} ({error.strerror})") from error
+        raise RoiAlignError(
+            "--output", "file", f"must be a file to write, got {str(output)!r} ({error.strerror})"
+        ) from error
 
 
 def _as_text(model: onnx.ModelProto, kind: str) -> bytes | None:

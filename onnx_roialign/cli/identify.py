@@ -92,7 +92,9 @@ def identify(
 def _subject(subject: str, engine: str | None, node: str | None) -> tuple[Subject, ProbedNode | None, str | None]:
     if re.fullmatch(r"[\w.]+:\w+", subject) and not Path(subject).exists():
         if engine is not None or node is not None:
-            raise RoiAlignError(f"--engine and --node must be given with a model, got the function {subject!r}")
+            raise RoiAlignError(
+                "--engine and --node", "missing", f"must be given with a model, got the function {subject!r}"
+            )
         return _function(subject), None, None
     from onnx_roialign.identification.node import find_node
     from onnx_roialign.onnx_model.soundness import sound
@@ -111,11 +113,11 @@ def _function(subject: str) -> Callable[..., Any]:
         function = getattr(importlib.import_module(module), name)
     except Exception as error:  # importing a module may raise anything
         reason = f"{type(error).__name__}: {one_line(error)}"
-        raise RoiAlignError(f"MODULE:FUNCTION must be importable, got {subject!r} ({reason})") from error
+        raise RoiAlignError("MODULE:FUNCTION", "missing", f"must be importable, got {subject!r} ({reason})") from error
     finally:
         sys.path.remove("")
     if not callable(function):
-        raise RoiAlignError(f"MODULE:FUNCTION must be callable, got {subject!r}")
+        raise RoiAlignError("MODULE:FUNCTION", "type", f"must be callable, got {subject!r}")
     return function  # type: ignore[no-any-return]
 
 
@@ -188,12 +190,14 @@ def explain(
     rows, columns = _size("--output", output, _MOST_BINS)
     attributes = Attributes(rows, columns, sampling_ratio, scale, mode, parse(semantics))
     if picture.suffix.lower() != ".png" or not picture.resolve().parent.is_dir():
-        raise RoiAlignError(f"-o must be a .png file in a folder that exists, got {str(picture)!r}")
+        raise RoiAlignError("-o", "file", f"must be a .png file in a folder that exists, got {str(picture)!r}")
     shown = compute(box, (height, width), attributes, parse(versus))
     try:
         draw_explanation(picture, shown, (semantics, versus))
     except OSError as error:
-        raise RoiAlignError(f"-o must be a file to write, got {str(picture)!r} ({error.strerror})") from error
+        raise RoiAlignError(
+            "-o", "file", f"must be a file to write, got {str(picture)!r} ({error.strerror})"
+        ) from error
     if as_json:
         write_json(_explained(shown, (semantics, versus), picture))
     else:
@@ -205,7 +209,7 @@ def _box(text: str) -> tuple[float, float, float, float]:
     try:
         x1, y1, x2, y2 = (float(part) for part in text.split(","))
     except ValueError:
-        raise RoiAlignError(f"--roi must be x1,y1,x2,y2, got {text!r}") from None
+        raise RoiAlignError("--roi", "form", f"must be x1,y1,x2,y2, got {text!r}") from None
     return x1, y1, x2, y2
 
 
@@ -213,7 +217,7 @@ def _size(option: str, text: str, most: int) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,9})x(\d{1,9})", text.lower())
     sizes = (int(match[1]), int(match[2])) if match else (0, 0)
     if not all(1 <= size <= most for size in sizes):
-        raise RoiAlignError(f"{option} must be HxW, each in [1, {most}], got {text!r}")
+        raise RoiAlignError(option, "form", f"must be HxW, each in [1, {most}], got {text!r}")
     return sizes
 
 

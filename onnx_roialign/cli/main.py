@@ -114,7 +114,7 @@ def run(
 def _chosen_engines(names: Sequence[str] | None) -> tuple[str, ...]:
     for name in names or ():
         if name not in ENGINES:
-            raise RoiAlignError(f"--engine must be one of {', '.join(ENGINES)}, got {name!r}")
+            raise RoiAlignError("--engine", "choice", f"must be one of {', '.join(ENGINES)}, got {name!r}")
     return tuple(dict.fromkeys(names or ENGINES))
 
 
@@ -195,7 +195,7 @@ def demo(
     from onnx_roialign.demo.mask_rcnn import run_demo
 
     if output.exists() and not output.is_dir():
-        raise RoiAlignError(f"--output must be a folder, got {str(output)!r}")
+        raise RoiAlignError("--output", "file", f"must be a folder, got {str(output)!r}")
     library_path()  # raises before anything runs if there is no library
     run_demo(output, Console())
     return 0

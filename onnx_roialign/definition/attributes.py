@@ -63,22 +63,23 @@ class Attributes:
         for name in ("output_height", "output_width"):
             object.__setattr__(self, name, value := integer(name, getattr(self, name)))
             if value < 1:
-                raise RoiAlignError(f"{name} must be at least 1, got {shown(value)}")
+                raise RoiAlignError(name, "range", f"must be at least 1, got {shown(value)}")
             if value > MAX_OUTPUT_SIZE:
-                raise RoiAlignError(f"{name} must be at most {MAX_OUTPUT_SIZE}, got {shown(value)}")
+                raise RoiAlignError(name, "range", f"must be at most {MAX_OUTPUT_SIZE}, got {shown(value)}")
         object.__setattr__(self, "sampling_ratio", ratio := integer("sampling_ratio", self.sampling_ratio))
         if not 0 <= ratio <= MAX_SAMPLING_RATIO:
-            raise RoiAlignError(f"sampling_ratio must be in [0, {MAX_SAMPLING_RATIO}], got {shown(ratio)}")
+            raise RoiAlignError("sampling_ratio", "range", f"must be in [0, {MAX_SAMPLING_RATIO}], got {shown(ratio)}")
         if (bins := max(self.output_height, self.output_width)) * ratio > MAX_SAMPLES:
             raise RoiAlignError(
-                f"sampling_ratio must leave at most {MAX_SAMPLES} samples along an axis, "
-                f"got {ratio} in each of {bins} bins"
+                "sampling_ratio",
+                "range",
+                f"must leave at most {MAX_SAMPLES} samples along an axis, got {ratio} in each of {bins} bins",
             )
         object.__setattr__(self, "spatial_scale", positive("spatial_scale", self.spatial_scale))
         if not (isinstance(self.mode, str) and self.mode in ("avg", "max")):
-            raise RoiAlignError(f"mode must be 'avg' or 'max', got {shown(self.mode)}")
+            raise RoiAlignError("mode", "choice", f"must be 'avg' or 'max', got {shown(self.mode)}")
         if not isinstance(self.semantics, Semantics):
-            raise RoiAlignError(f"semantics must be a Semantics, got {_kind(self.semantics)}")
+            raise RoiAlignError("semantics", "type", f"must be a Semantics, got {_kind(self.semantics)}")
 
     def plain(self) -> dict[str, Any]:
         """Returns the attributes that ONNX's RoiAlign has too, by name: all except the semantics."""
@@ -95,11 +96,11 @@ class Attributes:
             for name in NUMBERS:
                 value = getattr(self.semantics, name)
                 if value is not None and not np.isfinite(real(value)):
-                    raise RoiAlignError(f"{name} must be finite in {np.dtype(real)}, got {shown(value)}")
+                    raise RoiAlignError(name, "range", f"must be finite in {np.dtype(real)}, got {shown(value)}")
             scale = real(self.spatial_scale)
         if not (np.isfinite(scale) and scale > 0):
             raise RoiAlignError(
-                f"spatial_scale must be finite and > 0 in {np.dtype(real)}, got {shown(self.spatial_scale)}"
+                "spatial_scale", "range", f"must be finite and > 0 in {np.dtype(real)}, got {shown(self.spatial_scale)}"
             )
 
 
@@ -116,7 +117,7 @@ def integer(name: str, value: object) -> int:
     try:
         return int(operator.index(value))  # type: ignore[arg-type]
     except TypeError:
-        raise RoiAlignError(f"{name} must be an integer, got {_kind(value)}") from None
+        raise RoiAlignError(name, "type", f"must be an integer, got {_kind(value)}") from None
 
 
 def positive(name: str, value: object) -> float:
@@ -126,13 +127,13 @@ def positive(name: str, value: object) -> float:
         RoiAlignError: it is not a number, not finite or not > 0.
     """
     if not isinstance(value, numbers.Real):
-        raise RoiAlignError(f"{name} must be a number, got {_kind(value)}")
+        raise RoiAlignError(name, "type", f"must be a number, got {_kind(value)}")
     try:
         if math.isfinite(number := float(value)) and number > 0:
             return number
     except OverflowError:  # an integer or a fraction beyond float64
         pass
-    raise RoiAlignError(f"{name} must be finite and > 0, got {shown(value)}")
+    raise RoiAlignError(name, "range", f"must be finite and > 0, got {shown(value)}")
 
 
 def _kind(value: object) -> str:
@@ -148,5 +149,5 @@ def check_threads(threads: object) -> int:
     """
     number = 0 if threads is None else integer("threads", threads)
     if not 0 <= number <= MAX_THREADS:
-        raise RoiAlignError(f"threads must be in [0, {MAX_THREADS}], got {shown(number)}")
+        raise RoiAlignError("threads", "range", f"must be in [0, {MAX_THREADS}], got {shown(number)}")
     return number

@@ -99,25 +99,28 @@ def check_signature(
         RoiAlignError: an input is invalid; the message names it, the rule and the value.
     """
     if X.shape is not None and len(X.shape) != 4:
-        raise RoiAlignError(f"X must have rank 4 (N, C, H, W), got shape {X.shape_text()}", subject="X")
+        raise RoiAlignError("X", "shape", f"must have rank 4 (N, C, H, W), got shape {X.shape_text()}")
     if X.dtype is not None and X.dtype not in types:
-        raise RoiAlignError(f"X must be {choice(types)}, got {X.dtype}", subject="X")
+        raise RoiAlignError("X", "type", f"must be {choice(types)}, got {X.dtype}")
     if rois.shape is not None and (len(rois.shape) != 2 or (isinstance(rois.shape[1], int) and rois.shape[1] != 4)):
-        raise RoiAlignError(f"rois must have shape (num_rois, 4), got shape {rois.shape_text()}", subject="rois")
+        raise RoiAlignError("rois", "shape", f"must have shape (num_rois, 4), got shape {rois.shape_text()}")
     if rois.dtype is not None and rois.dtype not in (rois_types or (X.dtype or rois.dtype,)):
         wanted = f"be {choice(rois_types)}" if rois_types else f"have X's type {X.dtype}"
-        raise RoiAlignError(f"rois must {wanted}, got {rois.dtype}", subject="rois")
+        raise RoiAlignError("rois", "type", f"must {wanted}, got {rois.dtype}")
     if batch_indices.shape is not None and len(batch_indices.shape) != 1:
         raise RoiAlignError(
-            f"batch_indices must have shape (num_rois,), got shape {batch_indices.shape_text()}",
-            subject="batch_indices",
+            "batch_indices",
+            "shape",
+            f"must have shape (num_rois,), got shape {batch_indices.shape_text()}",
         )
     if batch_indices.dtype not in (None, "int64"):
-        raise RoiAlignError(f"batch_indices must be int64, got {batch_indices.dtype}", subject="batch_indices")
+        raise RoiAlignError("batch_indices", "type", f"must be int64, got {batch_indices.dtype}")
     if rois.shape is not None and batch_indices.shape is not None:
         counts = rois.shape[0], batch_indices.shape[0]
         if isinstance(counts[0], int) and isinstance(counts[1], int) and counts[0] != counts[1]:
-            raise RoiAlignError(f"rois and batch_indices must have the same count, got {counts[0]} and {counts[1]}")
+            raise RoiAlignError(
+                "rois and batch_indices", "shape", f"must have the same count, got {counts[0]} and {counts[1]}"
+            )
 
 
 def check_scalar(name: str, value: Given) -> None:
@@ -127,7 +130,7 @@ def check_scalar(name: str, value: Given) -> None:
         RoiAlignError: the known shape is neither () nor (1,).
     """
     if value.shape is not None and (len(value.shape) > 1 or any(isinstance(n, int) and n != 1 for n in value.shape)):
-        raise RoiAlignError(f"{name} must be a scalar, got shape {value.shape_text()}", subject=name)
+        raise RoiAlignError(name, "shape", f"must be a scalar, got shape {value.shape_text()}")
 
 
 def choice(names: tuple[str, ...]) -> str:
@@ -146,7 +149,9 @@ def check_values(X: Array, rois: Array, batch_indices: Array, attributes: Attrib
     wrong = np.flatnonzero((batch_indices < 0) | (batch_indices >= images))
     if wrong.size:
         row = wrong[0]
-        raise RoiAlignError(f"batch_indices must be in [0, {images}), got {batch_indices[row]} at row {row}")
+        raise RoiAlignError(
+            "batch_indices", "range", f"must be in [0, {images}), got {batch_indices[row]} at row {row}"
+        )
     with np.errstate(over="ignore"):  # a float64 too large for float32 is reported below
         corners = rois.astype(coordinate_type(X.dtype))
     _check_coordinates(corners, attributes)
@@ -161,15 +166,15 @@ def check_sizes(X: Array, num_rois: int, attributes: Attributes) -> None:
     attributes.check_in(X.dtype)
     shape = images, channels, height, width = X.shape
     if not _addressable(images, channels, height, width):
-        raise RoiAlignError(f"X must have sizes whose product can be addressed, got shape {shape}", subject="X")
+        raise RoiAlignError("X", "size", f"must have sizes whose product can be addressed, got shape {shape}")
     if max(height, width) > MAX_MAP_SIZE:
-        raise RoiAlignError(f"X must have H and W of at most {MAX_MAP_SIZE}, got shape {shape}", subject="X")
+        raise RoiAlignError("X", "range", f"must have H and W of at most {MAX_MAP_SIZE}, got shape {shape}")
     if not _addressable(num_rois, channels, attributes.output_height, attributes.output_width):
         raise RoiAlignError(
-            f"rois must leave an output that can be addressed, got {num_rois} rois of {channels} channels"
+            "rois", "size", f"must leave an output that can be addressed, got {num_rois} rois of {channels} channels"
         )
     if (height == 0 or width == 0) and images * channels * num_rois > 0:
-        raise RoiAlignError(f"X must have H and W of at least 1, got shape {shape}", subject="X")
+        raise RoiAlignError("X", "range", f"must have H and W of at least 1, got shape {shape}")
 
 
 def _addressable(*sizes: int) -> bool:
@@ -192,9 +197,9 @@ def _check_coordinates(corners: Array, attributes: Attributes) -> None:
         return
     row = int(wrong[0])
     if not given[row].all():
-        raise RoiAlignError(f"rois must be finite, got {place(corners, row, int(given[row].argmin()))}")
+        raise RoiAlignError("rois", "range", f"must be finite, got {place(corners, row, int(given[row].argmin()))}")
     where = place(corners, row, int(scaled[row].argmin()))
-    raise RoiAlignError(f"rois must stay finite when scaled by {attributes.spatial_scale:.9g}, got {where}")
+    raise RoiAlignError("rois", "range", f"must stay finite when scaled by {attributes.spatial_scale:.9g}, got {where}")
 
 
 def place(rois: Array, row: int, column: int) -> str:
@@ -209,15 +214,15 @@ def new_output(X: Array, num_rois: int, attributes: Attributes) -> Array:
         RoiAlignError: there is not enough memory.
     """
     with enough_memory(
-        f"rois must leave an output that fits into memory, got {num_rois} rois of {X.shape[1]} channels"
+        "rois", f"must leave an output that fits into memory, got {num_rois} rois of {X.shape[1]} channels"
     ):
         return np.empty((num_rois, X.shape[1], attributes.output_height, attributes.output_width), X.dtype)
 
 
 @contextlib.contextmanager
-def enough_memory(problem: str) -> Iterator[None]:
-    """Context manager that turns a MemoryError into RoiAlignError(problem)."""
+def enough_memory(subject: str, rule: str) -> Iterator[None]:
+    """Context manager that turns a MemoryError into a RoiAlignError with this subject and rule."""
     try:
         yield
     except MemoryError:
-        raise RoiAlignError(problem) from None
+        raise RoiAlignError(subject, "size", rule) from None

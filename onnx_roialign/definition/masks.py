@@ -54,12 +54,12 @@ def paste_masks(masks: Array, boxes: Array, height: int, width: int) -> Array:
     height, width = _size("height", height), _size("width", width)
     images = f"{len(masks)} images of {height} x {width} pixels"
     if len(masks) * height * width > _MAX_ELEMENTS:
-        raise RoiAlignError(f"masks must leave an output that can be addressed, got {images}")
+        raise RoiAlignError("masks", "size", f"must leave an output that can be addressed, got {images}")
     real = coordinate_type(masks.dtype)
     with np.errstate(over="ignore"):
         corners = boxes.astype(real)
     _check_boxes(corners)
-    with enough_memory(f"masks must leave an output that fits into memory, got {images}"):
+    with enough_memory("masks", f"must leave an output that fits into memory, got {images}"):
         pasted = np.zeros((len(masks), 1, height, width), masks.dtype)
     side = masks.shape[3]
     for mask, box, image in zip(masks[:, 0], enlarged(corners, side), pasted[:, 0], strict=True):
@@ -108,13 +108,15 @@ def check_signature(masks: Given, boxes: Given, height: Given, width: Given) -> 
         RoiAlignError: the text names the input, the rule and what was given.
     """
     if masks.shape is not None and not _are_masks(masks.shape):
-        raise RoiAlignError(f"masks must have shape (N, 1, M, M), got shape {masks.shape_text()}")
+        raise RoiAlignError("masks", "shape", f"must have shape (N, 1, M, M), got shape {masks.shape_text()}")
     if boxes.shape is not None and (len(boxes.shape) != 2 or (isinstance(boxes.shape[1], int) and boxes.shape[1] != 4)):
-        raise RoiAlignError(f"boxes must have shape (N, 4), got shape {boxes.shape_text()}")
+        raise RoiAlignError("boxes", "shape", f"must have shape (N, 4), got shape {boxes.shape_text()}")
     if masks.shape is not None and boxes.shape is not None:
         counts = masks.shape[0], boxes.shape[0]
         if isinstance(counts[0], int) and isinstance(counts[1], int) and counts[0] != counts[1]:
-            raise RoiAlignError(f"masks and boxes must have the same count, got {counts[0]} and {counts[1]}")
+            raise RoiAlignError(
+                "masks and boxes", "shape", f"must have the same count, got {counts[0]} and {counts[1]}"
+            )
     for name, given, types in (
         ("masks", masks, TYPES),
         ("boxes", boxes, TYPES),
@@ -122,12 +124,12 @@ def check_signature(masks: Given, boxes: Given, height: Given, width: Given) -> 
         ("width", width, ("int64",)),
     ):
         if given.dtype is not None and given.dtype not in types:
-            raise RoiAlignError(f"{name} must be {choice(types)}, got {given.dtype}")
+            raise RoiAlignError(name, "type", f"must be {choice(types)}, got {given.dtype}")
     for name, given in (("height", height), ("width", width)):
         check_scalar(name, given)
     for size in () if masks.shape is None else masks.shape[3:]:
         if isinstance(size, int) and not 1 <= size <= MAX_MASK_SIZE:
-            raise RoiAlignError(f"masks must have M in [1, {MAX_MASK_SIZE}], got {size}")
+            raise RoiAlignError("masks", "range", f"must have M in [1, {MAX_MASK_SIZE}], got {size}")
 
 
 def _are_masks(shape: tuple[int | str | None, ...]) -> bool:
@@ -140,9 +142,9 @@ def _size(name: str, value: object) -> int:
     try:
         size = int(operator.index(value))  # type: ignore[arg-type]
     except TypeError:
-        raise RoiAlignError(f"{name} must be an integer, got {shown(value)}") from None
+        raise RoiAlignError(name, "type", f"must be an integer, got {shown(value)}") from None
     if not 0 <= size <= MAX_IMAGE_SIZE:
-        raise RoiAlignError(f"{name} must be in [0, {MAX_IMAGE_SIZE}], got {size}")
+        raise RoiAlignError(name, "range", f"must be in [0, {MAX_IMAGE_SIZE}], got {size}")
     return size
 
 
@@ -152,4 +154,4 @@ def _check_boxes(corners: Array) -> None:
     if wrong.size:
         row = int(wrong[0])
         where = place(corners, row, int(within[row].argmin()))
-        raise RoiAlignError(f"boxes must be finite and at most {MAX_COORDINATE:.0f} from zero, got {where}")
+        raise RoiAlignError("boxes", "range", f"must be finite and at most {MAX_COORDINATE:.0f} from zero, got {where}")

@@ -76,19 +76,23 @@ class LevelRule:
         for name in ("min_level", "max_level", "canonical_level"):
             object.__setattr__(self, name, level := integer(name, getattr(self, name)))
             if not -_FARTHEST_LEVEL <= level <= _FARTHEST_LEVEL:
-                raise RoiAlignError(f"{name} must be in [{-_FARTHEST_LEVEL}, {_FARTHEST_LEVEL}], got {shown(level)}")
+                raise RoiAlignError(
+                    name, "range", f"must be in [{-_FARTHEST_LEVEL}, {_FARTHEST_LEVEL}], got {shown(level)}"
+                )
         if self.max_level - self.min_level >= MAX_LEVELS:
             raise RoiAlignError(
-                f"max_level must be at most {MAX_LEVELS - 1} above min_level, "
-                f"got {self.max_level} where min_level is {self.min_level}"
+                "max_level",
+                "range",
+                f"must be at most {MAX_LEVELS - 1} above min_level, "
+                f"got {self.max_level} where min_level is {self.min_level}",
             )
         object.__setattr__(self, "canonical_scale", positive("canonical_scale", self.canonical_scale))
         for name in ("log_epsilon", "floor_epsilon"):
             if not 0 <= getattr(self, name) < 1:
-                raise RoiAlignError(f"{name} must be in [0, 1), got {shown(getattr(self, name))}")
+                raise RoiAlignError(name, "range", f"must be in [0, 1), got {shown(getattr(self, name))}")
         for i, (before, area) in enumerate(zip((-math.inf, *self.level_areas), self.level_areas, strict=False)):
             if not before <= area:
-                raise RoiAlignError(f"level_areas must be ascending, got {shown(area)} at {i}")
+                raise RoiAlignError("level_areas", "range", f"must be ascending, got {shown(area)} at {i}")
 
     def smallest_areas(self, dtype: npt.DTypeLike) -> Array:
         """The smallest area of each level from min_level on, in a float type; infinite for a level that no area has."""
@@ -164,7 +168,9 @@ class Pyramid:
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.spatial_scales) <= MAX_LEVELS:
-            raise RoiAlignError(f"spatial_scales must be 1 to {MAX_LEVELS} numbers, got {len(self.spatial_scales)}")
+            raise RoiAlignError(
+                "spatial_scales", "range", f"must be 1 to {MAX_LEVELS} numbers, got {len(self.spatial_scales)}"
+            )
         for scale in self.spatial_scales:
             replace(self.attributes, spatial_scale=scale)
 
@@ -235,7 +241,7 @@ def check_count(pyramid: Pyramid, maps: int) -> None:
     """
     if maps != len(pyramid.spatial_scales):
         raise RoiAlignError(
-            f"features must be one map for each of {len(pyramid.spatial_scales)} spatial_scales, got {maps}"
+            "features", "shape", f"must be one map for each of {len(pyramid.spatial_scales)} spatial_scales, got {maps}"
         )
 
 
@@ -249,17 +255,21 @@ def check_features(rois: Given, batch_indices: Given, levels: Given | None, *fea
         _named(i, check_signature, X, rois, batch_indices, rois_types=TYPES)
         first = features[0]
         if X.dtype is not None and first.dtype not in (None, X.dtype):
-            raise RoiAlignError(f"features[{i}] must have the type {first.dtype} of features[0], got {X.dtype}")
+            raise RoiAlignError(
+                f"features[{i}]", "type", f"must have the type {first.dtype} of features[0], got {X.dtype}"
+            )
         if X.shape is not None and first.shape is not None and _differ(X.shape[:2], first.shape[:2]):
-            raise RoiAlignError(f"features[{i}] must have the N and C of features[0], got shape {X.shape_text()}")
+            raise RoiAlignError(
+                f"features[{i}]", "shape", f"must have the N and C of features[0], got shape {X.shape_text()}"
+            )
     if levels is None:
         return
     if levels.dtype not in (None, "int64"):
-        raise RoiAlignError(f"levels must be int64, got {levels.dtype}")
+        raise RoiAlignError("levels", "type", f"must be int64, got {levels.dtype}")
     if levels.shape is not None and (
         len(levels.shape) != 1 or (rois.shape is not None and _differ(levels.shape, rois.shape[:1]))
     ):
-        raise RoiAlignError(f"levels must have shape (num_rois,), got shape {levels.shape_text()}")
+        raise RoiAlignError("levels", "shape", f"must have shape (num_rois,), got shape {levels.shape_text()}")
 
 
 def _differ(one: Sequence[int | str | None], other: Sequence[int | str | None]) -> bool:

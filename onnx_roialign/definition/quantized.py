@@ -49,13 +49,16 @@ def check_attributes(attributes: Attributes) -> None:
         RoiAlignError: mode "max", which torchvision does not have, NaN for an empty bin, or a sampling_ratio above 32.
     """
     if attributes.mode != "avg":
-        raise RoiAlignError(f"mode must be 'avg', got {attributes.mode!r}")
+        raise RoiAlignError("mode", "choice", f"must be 'avg', got {attributes.mode!r}")
     if attributes.semantics.empty != "zero":
-        raise RoiAlignError(f"empty must be 'zero' where the answer is quantized, got {attributes.semantics.empty!r}")
+        raise RoiAlignError(
+            "empty", "choice", f"must be 'zero' where the answer is quantized, got {attributes.semantics.empty!r}"
+        )
     if attributes.sampling_ratio > MAX_SAMPLING_RATIO:
         raise RoiAlignError(
-            f"sampling_ratio must be at most {MAX_SAMPLING_RATIO} where the answer is quantized, "
-            f"got {attributes.sampling_ratio}"
+            "sampling_ratio",
+            "range",
+            f"must be at most {MAX_SAMPLING_RATIO} where the answer is quantized, got {attributes.sampling_ratio}",
         )
 
 
@@ -115,7 +118,7 @@ def check(
     scale = np.float32(x_scale.item())
     with np.errstate(all="ignore"):
         if not (scale > 0 and math.isfinite(scale) and math.isfinite(np.float32(1) / scale)):
-            raise RoiAlignError(f"x_scale must be finite and > 0, and so must 1 / x_scale, got {scale:.9g}")
+            raise RoiAlignError("x_scale", "range", f"must be finite and > 0, and so must 1 / x_scale, got {scale:.9g}")
     check_values(X, rois, batch_indices, attributes)
     return scale, np.float32(x_zero_point.item())
 
@@ -130,7 +133,7 @@ def check_signature(X: Given, x_scale: Given, x_zero_point: Given, rois: Given, 
     for name, value, dtype in (("x_scale", x_scale, "float32"), ("x_zero_point", x_zero_point, X.dtype)):
         checks.check_scalar(name, value)
         if value.dtype is not None and value.dtype != (dtype or value.dtype):
-            raise RoiAlignError(f"{name} must be {dtype}, got {value.dtype}", subject=name)
+            raise RoiAlignError(name, "type", f"must be {dtype}, got {value.dtype}")
 
 
 def _divisor(ranges: Ranges) -> float:

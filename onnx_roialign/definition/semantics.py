@@ -58,7 +58,7 @@ class Semantics:
         for name, choices in CHOICES.items():
             value = getattr(self, name)
             if not (isinstance(value, str) and value in choices):
-                raise RoiAlignError(f"{name} must be {choices[0]!r} or {choices[1]!r}, got {shown(value)}")
+                raise RoiAlignError(name, "choice", f"must be {choices[0]!r} or {choices[1]!r}, got {shown(value)}")
 
 
 def _finite(name: str, value: object) -> float:
@@ -67,7 +67,7 @@ def _finite(name: str, value: object) -> float:
             return number
     except OverflowError:  # an integer or a fraction beyond float64
         pass
-    raise RoiAlignError(f"{name} must be a finite number, got {shown(value)}")
+    raise RoiAlignError(name, "range", f"must be a finite number, got {shown(value)}")
 
 
 # The fields that are texts, with their possible values, the default first; all fields; the fields that are numbers.
@@ -130,7 +130,9 @@ def resolve(semantics: Semantics | str) -> Semantics:
         return semantics
     preset = PRESETS.get(semantics) if isinstance(semantics, str) else None
     if preset is None:
-        raise RoiAlignError(f"semantics must be a Semantics or one of {', '.join(PRESETS)}, got {shown(semantics)}")
+        raise RoiAlignError(
+            "semantics", "choice", f"must be a Semantics or one of {', '.join(PRESETS)}, got {shown(semantics)}"
+        )
     return preset
 
 
@@ -145,12 +147,13 @@ def from_onnx(opset: int, coordinate_transformation_mode: str | None) -> Semanti
         RoiAlignError: the opset is older than RoiAlign, or ONNX does not have the mode.
     """
     if opset < FIRST_OPSET:
-        raise RoiAlignError(f"opset must be at least {FIRST_OPSET} for RoiAlign, got {opset}")
+        raise RoiAlignError("opset", "range", f"must be at least {FIRST_OPSET} for RoiAlign, got {opset}")
     if coordinate_transformation_mode is None:
         coordinate_transformation_mode = "half_pixel" if opset >= HALF_PIXEL_OPSET else "output_half_pixel"
     if not (isinstance(coordinate_transformation_mode, str) and f"onnx_{coordinate_transformation_mode}" in PRESETS):
         raise RoiAlignError(
-            "coordinate_transformation_mode must be 'half_pixel' or 'output_half_pixel', "
-            f"got {shown(coordinate_transformation_mode)}"
+            "coordinate_transformation_mode",
+            "choice",
+            f"must be 'half_pixel' or 'output_half_pixel', got {shown(coordinate_transformation_mode)}",
         )
     return PRESETS[f"onnx_{coordinate_transformation_mode}"]

@@ -71,7 +71,7 @@ def parse(source: str | Semantics) -> Semantics:
     if isinstance(source, Semantics):
         return source
     if not isinstance(source, str):
-        raise RoiAlignError(f"source must be a text or a Semantics, got {source!r}")
+        raise RoiAlignError("source", "type", f"must be a text or a Semantics, got {source!r}")
     name, colon, arguments = (part.strip() for part in source.partition(":"))
     if name == "onnx":
         return _onnx(source, arguments)
@@ -79,7 +79,9 @@ def parse(source: str | Semantics) -> Semantics:
     if call is None:
         if name in PRESETS and not colon:
             return resolve(name)
-        raise RoiAlignError(f"source must be one of {', '.join((*_CALLS, 'onnx', *PRESETS))}, got {source!r}")
+        raise RoiAlignError(
+            "source", "choice", f"must be one of {', '.join((*_CALLS, 'onnx', *PRESETS))}, got {source!r}"
+        )
     value = call.default if not colon else _argument(source, arguments, call)
     return PRESETS[call.presets[value]]
 
@@ -87,15 +89,15 @@ def parse(source: str | Semantics) -> Semantics:
 def _argument(source: str, arguments: str, call: _Call) -> str:
     argument, _, value = (part.strip() for part in arguments.partition("="))
     if argument != call.argument:
-        raise RoiAlignError(f"source must be of the form 'NAME:{call.argument}=VALUE', got {source!r}")
+        raise RoiAlignError("source", "form", f"must be of the form 'NAME:{call.argument}=VALUE', got {source!r}")
     if value not in call.presets:
-        raise RoiAlignError(f"{argument} must be one of {', '.join(call.presets)}, got {source!r}")
+        raise RoiAlignError(argument, "choice", f"must be one of {', '.join(call.presets)}, got {source!r}")
     return value
 
 
 def _onnx(source: str, arguments: str) -> Semantics:
     opset, comma, mode = (part.strip() for part in arguments.partition(","))
     if not opset.isdecimal():
-        raise RoiAlignError(f"source must be of the form 'onnx:OPSET' or 'onnx:OPSET,MODE', got {source!r}")
+        raise RoiAlignError("source", "form", f"must be of the form 'onnx:OPSET' or 'onnx:OPSET,MODE', got {source!r}")
     mode = mode.removeprefix("coordinate_transformation_mode=")
     return from_onnx(int(opset), mode if comma else None)

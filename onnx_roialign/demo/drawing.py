@@ -90,7 +90,9 @@ def run_mask_pooler(model: onnx.ModelProto, image: Array) -> MaskPooler:
     poolers = [node for node in model.graph.node if node.op_type == multiscale_roi_align.OP_TYPE]
     if not poolers:
         raise RoiAlignError(
-            f"the picture's model must have a {multiscale_roi_align.OP_TYPE}, got none: fuse left it as it was"
+            "the picture's model",
+            "missing",
+            f"must have a {multiscale_roi_align.OP_TYPE}, got none: fuse left it as it was",
         )
     pyramid, node = max(((read_any(one, None), one) for one in poolers), key=lambda pair: _bins(pair[0]))
     rois, _, _, *features = node.input
@@ -99,7 +101,7 @@ def run_mask_pooler(model: onnx.ModelProto, image: Array) -> MaskPooler:
     tapped.graph.output.extend(onnx.ValueInfoProto(name=name) for name in (rois, *features, *node.output))
     trial = try_engine(tapped, {"image": image}, "native")
     if trial.refusal is not None:
-        raise RoiAlignError(f"the picture must have a run to show, got none: {trial.refusal}")
+        raise RoiAlignError("the picture", "failed", f"must have a run to show, got none: {trial.refusal}")
     got = trial.outputs
     return MaskPooler(pyramid, got[rois], tuple(got[name] for name in features), got[node.output[0]], got)
 

@@ -55,7 +55,7 @@ def expected_outputs() -> dict[str, Array]:
 def _model_file(name: str) -> Traversable:
     file = files("onnx_roialign").joinpath("models", "shapes", name)
     if not file.is_file():
-        raise RoiAlignError(f"the demo's models must be installed with the package, got none of {name}")
+        raise RoiAlignError("the demo's models", "missing", f"must be installed with the package, got none of {name}")
     return file
 
 
@@ -95,7 +95,9 @@ def _make_writable(output: Path) -> None:
         output.mkdir(parents=True, exist_ok=True)
         (output / PICTURE).touch()
     except OSError as error:
-        raise RoiAlignError(f"--output must be a folder to write to, got {str(output)!r} ({error.strerror})") from error
+        raise RoiAlignError(
+            "--output", "file", f"must be a folder to write to, got {str(output)!r} ({error.strerror})"
+        ) from error
 
 
 def _table(runs: Sequence[Run], expected: Mapping[str, Array]) -> Table:

@@ -82,7 +82,7 @@ def check_engine(engine: object) -> None:
     """
     if not (isinstance(engine, str) and engine in _ENGINES):
         names = " or ".join(map(repr, _ENGINES))
-        raise RoiAlignError(f"engine must be {names}, got {shown(engine)}")
+        raise RoiAlignError("engine", "choice", f"must be {names}, got {shown(engine)}")
 
 
 def engine_named(engine: str) -> Compute:

@@ -60,8 +60,10 @@ def roi_align(
         meaning = from_onnx(HALF_PIXEL_OPSET, coordinate_transformation_mode)
     elif coordinate_transformation_mode != "half_pixel":
         raise RoiAlignError(
-            "coordinate_transformation_mode must not be given together with semantics, "
-            f"got {shown(coordinate_transformation_mode)} and {shown(semantics)}"
+            "coordinate_transformation_mode",
+            "conflict",
+            "must not be given together with semantics, "
+            f"got {shown(coordinate_transformation_mode)} and {shown(semantics)}",
         )
     else:
         meaning = resolve(semantics)

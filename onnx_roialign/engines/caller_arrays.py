@@ -39,14 +39,16 @@ def array_of(name: str, given: npt.ArrayLike) -> Array:
     Raises:
         RoiAlignError: NumPy makes no array of it.
     """
-    with enough_memory(f"{name} must fit into memory, got more than there is"):
+    with enough_memory(name, "must fit into memory, got more than there is"):
         try:
             array = np.asarray(given)
         except MemoryError:
             raise
         except Exception as error:  # whatever lists of uneven lengths and the arrays of other libraries raise
             reason = one_line(error)
-            raise RoiAlignError(f"{name} must be an array, got what NumPy makes none of: {reason[:200]}") from error
+            raise RoiAlignError(
+                name, "type", f"must be an array, got what NumPy makes none of: {reason[:200]}"
+            ) from error
         return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
@@ -59,7 +61,7 @@ def _rounded(rois: Array, dtype: np.dtype[Any]) -> Array:
     lost = np.isfinite(rois.astype(np.float64)) & ~np.isfinite(rounded)
     if rois.ndim == 2 and rois.shape[1] == 4 and lost.any():
         row, column = map(int, np.argwhere(lost)[0])
-        raise RoiAlignError(f"rois must be finite in {real}, got {place(rois, row, column)}")
+        raise RoiAlignError("rois", "range", f"must be finite in {real}, got {place(rois, row, column)}")
     return rounded
 
 
@@ -69,5 +71,5 @@ def _int64(indices: Array, listed: bool) -> Array:
     if indices.dtype.kind not in "iu":
         return indices
     if indices.ndim == 1 and (large := np.flatnonzero(indices > np.iinfo(np.int64).max)).size:
-        raise RoiAlignError(f"batch_indices must fit into int64, got {indices[large[0]]} at row {large[0]}")
+        raise RoiAlignError("batch_indices", "range", f"must fit into int64, got {indices[large[0]]} at row {large[0]}")
     return indices.astype(np.int64)

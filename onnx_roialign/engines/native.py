@@ -9,8 +9,9 @@ import itertools
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -154,14 +155,15 @@ def roi_align(
     check_signature(*map(Given.of, (X, rois, batch_indices)), rois_types=TYPES)
     check_sizes(X, len(rois), attributes)
     X, rois, batch_indices = _contiguous(X, rois, batch_indices)
+    check = partial(check_values, X, rois, batch_indices, attributes)
     try:
         Y = new_output(X, len(rois), attributes)
     except RoiAlignError:
-        check_values(X, rois, batch_indices, attributes)  # a wrong value is reported first, as by the reference
+        check()  # a wrong value is reported first, as by the reference
         raise
     arguments.X = X.ctypes.data
     arguments.H, arguments.W = X.shape[2:]
-    return _pooled(arguments, X, rois, batch_indices, Y)
+    return _pooled(arguments, X, rois, batch_indices, Y, check)
 
 
 def multiscale_roi_align(
@@ -183,30 +185,45 @@ def multiscale_roi_align(
     check_call(rois, batch_indices, features, pyramid, levels)
     own_levels = pyramid.rule.levels(rois) if levels is None else levels
     rois, batch_indices, own_levels, *maps = _contiguous(rois, batch_indices, own_levels, *features)
+    check = partial(check_call_values, rois, batch_indices, features, pyramid)
     try:
         Y = new_output(maps[0], len(rois), pyramid.attributes)
     except RoiAlignError:
-        check_call_values(rois, batch_indices, features, pyramid)  # as above
+        check()  # as above
         raise
     given = [_Map(X.ctypes.data, *X.shape[2:], scale) for X, scale in zip(maps, pyramid.spatial_scales, strict=True)]
     arguments.features, arguments.num_features = (_Map * len(given))(*given), len(given)
     arguments.levels = own_levels.ctypes.data
-    return _pooled(arguments, maps[0], rois, batch_indices, Y)
+    return _pooled(arguments, maps[0], rois, batch_indices, Y, check)
 
 
 def _contiguous(*arrays: Array) -> list[Array]:
-    with enough_memory("X, rois and batch_indices must fit into memory, got arrays that are copied and do not"):
+    with enough_memory("X, rois and batch_indices", "must fit into memory, got arrays that are copied and do not"):
         return [np.require(array, requirements=("C_CONTIGUOUS", "ALIGNED")) for array in arrays]
 
 
-def _pooled(arguments: _Arguments, X: Array, rois: Array, batch_indices: Array, Y: Array) -> Array:
-    """Calls the library; X is the map, or the first of several."""
+def _pooled(
+    arguments: _Arguments, X: Array, rois: Array, batch_indices: Array, Y: Array, check: Callable[[], None]
+) -> Array:
+    """Calls the library; X is the map, or the first of several, and `check` the same checks of values in Python."""
     arguments.type, arguments.rois_type = (element_type(array.dtype).number for array in (X, rois))
     arguments.rois, arguments.batch_indices, arguments.Y = (array.ctypes.data for array in (rois, batch_indices, Y))
     arguments.N, arguments.C = X.shape[:2]
     arguments.num_rois = len(rois)
-    _call(arguments).check()
+    outcome = _call(arguments)
+    if outcome.status == _INVALID_ARGUMENT:
+        raise _invalid(outcome.message, check)
+    outcome.check()
     return Y
+
+
+def _invalid(message: str, check: Callable[[], None]) -> RoiAlignError:
+    """Returns the library's message as an error. Its subject and code come from the same checks in Python."""
+    try:
+        check()
+    except RoiAlignError as error:
+        return RoiAlignError(error.subject, error.code, message.removeprefix(f"{error.subject} "))
+    return RoiAlignError("", "range", message)
 
 
 def _arguments(attributes: Attributes, threads: int | None = None, isa: str | None = None) -> _Arguments:
@@ -228,7 +245,7 @@ def _arguments(attributes: Attributes, threads: int | None = None, isa: str | No
 
 def _name(isa: str) -> bytes:
     if not isinstance(isa, str) or "\0" in isa:
-        raise RoiAlignError(f"isa must be one of {', '.join(available_isas())}, got {shown(isa)}")
+        raise RoiAlignError("isa", "choice", f"must be one of {', '.join(available_isas())}, got {shown(isa)}")
     return isa.encode(errors="replace")
 
 
@@ -240,7 +257,7 @@ class _Outcome:
 
     def check(self) -> None:
         if self.status == _INVALID_ARGUMENT:
-            raise RoiAlignError(self.message)
+            raise RoiAlignError("", "range", self.message)
         if self.status != _OK:
             raise NativeLibraryError(self.message)
 

@@ -131,7 +131,7 @@ def pair(output_size: int | Iterable[int]) -> tuple[int, int]:
             return sizes[0], sizes[1]
     elif hasattr(output_size, "__index__"):
         return output_size, output_size
-    raise RoiAlignError(f"output_size must be an integer or a pair (height, width), got {output_size!r}")
+    raise RoiAlignError("output_size", "type", f"must be an integer or a pair (height, width), got {output_size!r}")
 
 
 def positives(name: str, values: Iterable[float]) -> tuple[float, ...]:
@@ -141,10 +141,10 @@ def positives(name: str, values: Iterable[float]) -> tuple[float, ...]:
         RoiAlignError: there are none or too many, or one is not finite and > 0.
     """
     if not isinstance(values, Iterable):
-        raise RoiAlignError(f"{name} must be 1 to {MAX_LEVELS} numbers, got {shown(values)}")
+        raise RoiAlignError(name, "range", f"must be 1 to {MAX_LEVELS} numbers, got {shown(values)}")
     numbers = tuple(positive(f"{name}[{i}]", value) for i, value in enumerate(values))
     if not 1 <= len(numbers) <= MAX_LEVELS:
-        raise RoiAlignError(f"{name} must be 1 to {MAX_LEVELS} numbers, got {len(numbers)}")
+        raise RoiAlignError(name, "range", f"must be 1 to {MAX_LEVELS} numbers, got {len(numbers)}")
     return numbers
 
 
@@ -157,7 +157,7 @@ def onnx_sampling_ratio(sampling_ratio: int) -> int:
     try:
         return max(operator.index(sampling_ratio), 0)
     except TypeError:
-        raise RoiAlignError(f"sampling_ratio must be an integer, got {sampling_ratio!r}") from None
+        raise RoiAlignError("sampling_ratio", "type", f"must be an integer, got {sampling_ratio!r}") from None
 
 
 def features_of(name: str, value: npt.ArrayLike, types: tuple[str, ...]) -> Array:
@@ -168,9 +168,9 @@ def features_of(name: str, value: npt.ArrayLike, types: tuple[str, ...]) -> Arra
     """
     array = array_of(name, value)
     if array.ndim != 4:
-        raise RoiAlignError(f"{name} must have rank 4 (N, C, H, W), got shape {array.shape}")
+        raise RoiAlignError(name, "shape", f"must have rank 4 (N, C, H, W), got shape {array.shape}")
     if array.dtype.name not in types:
-        raise RoiAlignError(f"{name} must be {' or '.join(types)}, got {array.dtype}")
+        raise RoiAlignError(name, "type", f"must be {' or '.join(types)}, got {array.dtype}")
     return array
 
 
@@ -188,10 +188,10 @@ def maps_of(name: str, values: Sequence[npt.ArrayLike], types: tuple[str, ...]) 
     maps = [array_of(f"{name}[{i}]", value) for i, value in enumerate(values)]
     if any(one.ndim != 4 or one.shape[:2] != maps[0].shape[:2] for one in maps):
         shapes = [one.shape for one in maps]
-        raise RoiAlignError(f"{name} must have maps (N, C, H, W) of one N and one C, got shapes {shapes}")
+        raise RoiAlignError(name, "shape", f"must have maps (N, C, H, W) of one N and one C, got shapes {shapes}")
     if any(one.dtype != maps[0].dtype or one.dtype.name not in types for one in maps):
         given = ", ".join(str(one.dtype) for one in maps)
-        raise RoiAlignError(f"{name} must have maps of one type, {choice(types)}, got {given}")
+        raise RoiAlignError(name, "type", f"must have maps of one type, {choice(types)}, got {given}")
     return maps
 
 
@@ -210,10 +210,10 @@ def boxes_of(name: str, value: Any, columns: str, dtype: np.dtype[Any], owner: s
     """
     array = array_of(name, value)
     if array.ndim != 2 or array.shape[1] != int(columns[-2]):
-        raise RoiAlignError(f"{name} must have shape {columns}, got shape {array.shape}")
+        raise RoiAlignError(name, "shape", f"must have shape {columns}, got shape {array.shape}")
     if array.dtype != dtype:
         whose = f"{owner}'" if owner.endswith("s") else f"{owner}'s"
-        raise RoiAlignError(f"{name} must have {whose} type {dtype}, got {array.dtype}")
+        raise RoiAlignError(name, "type", f"must have {whose} type {dtype}, got {array.dtype}")
     return array
 
 
@@ -229,7 +229,7 @@ def join_images(boxes: Sequence[npt.ArrayLike], dtype: np.dtype[Any], owner: str
         RoiAlignError: there is no matrix, or one has another shape or type.
     """
     if not (isinstance(boxes, Iterable) and len(boxes)):
-        raise RoiAlignError(f"boxes must be one (L, 4) matrix per image, got {shown(boxes)}")
+        raise RoiAlignError("boxes", "type", f"must be one (L, 4) matrix per image, got {shown(boxes)}")
     images = [boxes_of(f"boxes[{i}]", image, "(L, 4)", dtype, owner) for i, image in enumerate(boxes)]
     return np.concatenate(images), np.repeat(np.arange(len(images)), [len(image) for image in images])
 
@@ -249,7 +249,7 @@ def split_images(name: str, boxes: Array, *, nearest: bool = False) -> tuple[Arr
     wrong = np.flatnonzero(~np.isfinite(images))
     if wrong.size:
         row = wrong[0]
-        raise RoiAlignError(f"{name} must be finite, got {images[row]} at row {row}, column 0 (image)")
+        raise RoiAlignError(name, "range", f"must be finite, got {images[row]} at row {row}, column 0 (image)")
     limit = 2**62  # larger than any number of images, and within int64
     images = np.floor(images.astype(np.float64) + 0.5) if nearest else images.astype(np.float64)
     return np.ascontiguousarray(boxes[:, 1:]), np.clip(images, -limit, limit).astype(np.int64)

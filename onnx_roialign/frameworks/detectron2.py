@@ -82,7 +82,7 @@ class ROIPooler:
         """
         if not (isinstance(pooler_type, str) and pooler_type in _SOURCES):
             names = " or ".join(map(repr, _SOURCES))
-            raise RoiAlignError(f"pooler_type must be {names}, got {shown(pooler_type)}")
+            raise RoiAlignError("pooler_type", "choice", f"must be {names}, got {shown(pooler_type)}")
         self.output_size = pair(output_size)
         self.min_level, self.max_level, numbers = _levels(scales)
         rule = LevelRule(
@@ -120,13 +120,15 @@ class ROIPooler:
         check_engine(engine)
         for name, given in (("x", x), ("box_lists", box_lists)):
             if not isinstance(given, list):
-                raise RoiAlignError(f"{name} must be a list, got {shown(given)}")
+                raise RoiAlignError(name, "type", f"must be a list, got {shown(given)}")
         if len(x) != len(self._pyramid.spatial_scales):
             wanted = len(self._pyramid.spatial_scales)
-            raise RoiAlignError(f"x must be one map for each of {wanted} scales, got {len(x)}")
+            raise RoiAlignError("x", "shape", f"must be one map for each of {wanted} scales, got {len(x)}")
         maps = maps_of("x", x, TORCH_TYPES)
         if len(box_lists) != len(maps[0]):
-            raise RoiAlignError(f"box_lists must be one for each of {len(maps[0])} images, got {len(box_lists)}")
+            raise RoiAlignError(
+                "box_lists", "shape", f"must be one for each of {len(maps[0])} images, got {len(box_lists)}"
+            )
         if not box_lists:
             return np.zeros((0, maps[0].shape[1], *self.output_size), maps[0].dtype)
         boxes = [_boxes(f"box_lists[{i}]", own) for i, own in enumerate(box_lists)]
@@ -148,7 +150,7 @@ class ROIPooler:
             RoiAlignError: an argument is invalid.
         """
         if integer("images", images) < 1:
-            raise RoiAlignError(f"images must be at least 1, got {images}")
+            raise RoiAlignError("images", "range", f"must be at least 1, got {images}")
         graph = GraphWriter(opset, dtype, TORCH_TYPES, FIRST_OPSET)
         scales = self._pyramid.spatial_scales
         maps = [graph.input(f"x_{i}", ("N", "C", f"H{i}", f"W{i}")) for i in range(len(scales))]
@@ -163,11 +165,13 @@ def _levels(scales: Sequence[float]) -> tuple[int, int, tuple[float, ...]]:
     levels = [-math.log2(numbers[i]) for i in (0, -1)]
     first, last = map(int, levels)
     if not (math.isclose(levels[0], first) and math.isclose(levels[1], last)):
-        raise RoiAlignError(f"scales must begin and end with powers of 2, got {shown(list(numbers))}")
+        raise RoiAlignError("scales", "range", f"must begin and end with powers of 2, got {shown(list(numbers))}")
     if first < 0 or len(numbers) != last - first + 1:
         raise RoiAlignError(
-            "scales must be at most 1 and one for each level from the first scale's to the last scale's, "
-            f"got {shown(list(numbers))}"
+            "scales",
+            "range",
+            "must be at most 1 and one for each level from the first scale's to the last scale's, "
+            f"got {shown(list(numbers))}",
         )
     return first, last, numbers
 
@@ -176,7 +180,7 @@ def _boxes(name: str, given: npt.ArrayLike) -> Array:
     """Returns the tensor of Detectron2's Boxes: float32, (0, 4) where there is no number."""
     array = array_of(name, given)
     if array.dtype.kind not in "iuf":
-        raise RoiAlignError(f"{name} must be numbers, got {array.dtype}")
+        raise RoiAlignError(name, "type", f"must be numbers, got {array.dtype}")
     with np.errstate(over="ignore"):  # what is beyond float32 is not finite, and refused as such
         boxes = array.astype(np.float32)
     return boxes if boxes.size else boxes.reshape(-1, 4)

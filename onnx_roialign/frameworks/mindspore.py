@@ -71,7 +71,7 @@ class ROIAlign:
                 f"spatial_scale must be a float, got {spatial_scale!r} of type {type(spatial_scale).__name__}"
             )
         if roi_end_mode not in (0, 1):
-            raise RoiAlignError(f"roi_end_mode must be 0 or 1, got {roi_end_mode}")
+            raise RoiAlignError("roi_end_mode", "choice", f"must be 0 or 1, got {roi_end_mode}")
         self.pooled_height = pooled_height
         self.pooled_width = pooled_width
         self.spatial_scale = spatial_scale

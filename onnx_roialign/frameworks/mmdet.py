@@ -116,11 +116,13 @@ class SingleRoIExtractor:
         """
         check_engine(engine)
         if not isinstance(feats, (list, tuple)):
-            raise RoiAlignError(f"feats must be a list or a tuple of maps, got {shown(feats)}")
+            raise RoiAlignError("feats", "type", f"must be a list or a tuple of maps, got {shown(feats)}")
         pyramid = self._pyramid("feats", len(feats))
         maps = maps_of("feats", feats, TORCH_TYPES)
         if maps[0].shape[1] != self.out_channels:
-            raise RoiAlignError(f"feats must have {self.out_channels} channels (out_channels), got {maps[0].shape[1]}")
+            raise RoiAlignError(
+                "feats", "shape", f"must have {self.out_channels} channels (out_channels), got {maps[0].shape[1]}"
+            )
         boxes, images = split_images("rois", _rois(rois, maps[0].dtype))
         if roi_scale_factor is None or len(maps) == 1:
             return pool_levels(boxes, images, maps, pyramid, engine)
@@ -163,22 +165,24 @@ class SingleRoIExtractor:
 
     def _pyramid(self, argument: str, maps: int) -> Pyramid:
         if not 1 <= maps <= self.num_inputs:
-            raise RoiAlignError(f"{argument} must be 1 to {self.num_inputs}, one for each stride, got {maps}")
+            raise RoiAlignError(argument, "shape", f"must be 1 to {self.num_inputs}, one for each stride, got {maps}")
         rule = LevelRule(0, maps - 1, self.finest_scale, canonical_level=0, log_epsilon=1e-6, floor_epsilon=0)
         return Pyramid(tuple(1 / stride for stride in self.featmap_strides[:maps]), rule, self._attributes)
 
 
 def _attributes(roi_layer: Mapping[str, Any]) -> Attributes:
     if not (isinstance(roi_layer, Mapping) and roi_layer.get("type") == "RoIAlign"):
-        raise RoiAlignError(f"roi_layer must be a mapping whose type is 'RoIAlign', got {shown(roi_layer)}")
+        raise RoiAlignError("roi_layer", "type", f"must be a mapping whose type is 'RoIAlign', got {shown(roi_layer)}")
     given = {**_DEFAULTS, **roi_layer}
     if unknown := [name for name in given if name not in ("type", "output_size", *_DEFAULTS)]:
         names = ", ".join(("type", "output_size", *_DEFAULTS))
-        raise RoiAlignError(f"roi_layer must have no other arguments than {names}, got {shown(unknown[0])}")
+        raise RoiAlignError(
+            "roi_layer", "choice", f"must have no other arguments than {names}, got {shown(unknown[0])}"
+        )
     if "output_size" not in given:
-        raise RoiAlignError(f"roi_layer must have an output_size, got {shown(roi_layer)}")
+        raise RoiAlignError("roi_layer", "missing", f"must have an output_size, got {shown(roi_layer)}")
     if given["pool_mode"] not in ("avg", "max"):
-        raise RoiAlignError(f"pool_mode must be 'avg' or 'max', got {shown(given['pool_mode'])}")
+        raise RoiAlignError("pool_mode", "choice", f"must be 'avg' or 'max', got {shown(given['pool_mode'])}")
     height, width = pair(given["output_size"])
     return Attributes(
         output_height=height,
@@ -192,7 +196,7 @@ def _attributes(roi_layer: Mapping[str, Any]) -> Attributes:
 def _rois(given: npt.ArrayLike, dtype: np.dtype[Any]) -> Array:
     array = array_of("rois", given)
     if array.dtype.kind not in "iuf":
-        raise RoiAlignError(f"rois must be numbers, got {array.dtype}")
+        raise RoiAlignError("rois", "type", f"must be numbers, got {array.dtype}")
     with np.errstate(over="ignore"):  # what is beyond the type is not finite, and refused as such
         return boxes_of("rois", array.astype(dtype), "(K, 5)", dtype, "feats")
 

@@ -76,13 +76,15 @@ def _images(name: str, counts: npt.ArrayLike, num_boxes: int, num_images: int) -
     """Returns the image index of each box, from the number of boxes per image."""
     array = np.asarray(counts)
     if array.shape != (num_images,):
-        raise RoiAlignError(f"{name} must have shape ({num_images},), one count per image, got shape {array.shape}")
+        raise RoiAlignError(
+            name, "shape", f"must have shape ({num_images},), one count per image, got shape {array.shape}"
+        )
     if array.dtype.kind not in "iu":
-        raise RoiAlignError(f"{name} must be int32 or int64, got {array.dtype}")
+        raise RoiAlignError(name, "type", f"must be int32 or int64, got {array.dtype}")
     if (array < 0).any():
-        raise RoiAlignError(f"{name} must be at least 0, got {array.min()} at image {array.argmin()}")
+        raise RoiAlignError(name, "range", f"must be at least 0, got {array.min()} at image {array.argmin()}")
     if array.sum() != num_boxes:
-        raise RoiAlignError(f"{name} must add up to the number of boxes {num_boxes}, got {array.sum()}")
+        raise RoiAlignError(name, "range", f"must add up to the number of boxes {num_boxes}, got {array.sum()}")
     return np.repeat(np.arange(num_images), array)
 
 
@@ -90,9 +92,11 @@ def _counts(lod: Sequence[Sequence[int]]) -> Array:
     """Returns the number of boxes per image, from LoD offsets."""
     offsets = np.asarray(lod[-1] if len(lod) else [])
     if offsets.ndim != 1 or offsets.size < 2 or offsets.dtype.kind not in "iu" or offsets[0] != 0:
-        raise RoiAlignError(f"rois must have LoD offsets that begin with 0, such as [[0, 2, 5]], got {lod!r}")
+        raise RoiAlignError(
+            "rois", "form", f"must have LoD offsets that begin with 0, such as [[0, 2, 5]], got {lod!r}"
+        )
     if (np.diff(offsets) < 0).any():
-        raise RoiAlignError(f"rois must have LoD offsets that never fall, got {lod!r}")
+        raise RoiAlignError("rois", "form", f"must have LoD offsets that never fall, got {lod!r}")
     return np.asarray(np.diff(offsets))
 
 
@@ -104,8 +108,10 @@ def _check_that_paddle_returns(boxes: Array, attributes: Attributes) -> None:
     if endless.size:
         row = endless[0]
         raise RoiAlignError(
-            "boxes must have x2 >= x1 and y2 >= y1 where aligned=True and the grid is adaptive, because Paddle crashes "
-            f"or never returns on others, got {boxes[row].tolist()} at row {row}; pass a sampling_ratio > 0"
+            "boxes",
+            "unsupported",
+            "must have x2 >= x1 and y2 >= y1 where aligned=True and the grid is adaptive, because Paddle crashes "
+            f"or never returns on others, got {boxes[row].tolist()} at row {row}; pass a sampling_ratio > 0",
         )
 
 
@@ -200,7 +206,7 @@ def roi_align(
     X = features_of("x", x, TYPES)
     rois = boxes_of("boxes", boxes, "(K, 4)", X.dtype, "x")
     if boxes_num is None:
-        raise RoiAlignError("boxes_num must be one count per image, got None")
+        raise RoiAlignError("boxes_num", "missing", "must be one count per image, got None")
     attributes = _attributes(pair(output_size), spatial_scale, sampling_ratio, aligned)
     return _pool(X, rois, _images("boxes_num", boxes_num, len(rois), len(X)), attributes, engine)
 
@@ -234,7 +240,7 @@ def _fluid_to_onnx(
         RoiAlignError: an argument is invalid.
     """
     if grouped_by not in ("rois_num", "lod"):
-        raise RoiAlignError(f"grouped_by must be 'rois_num' or 'lod', got {grouped_by!r}")
+        raise RoiAlignError("grouped_by", "choice", f"must be 'rois_num' or 'lod', got {grouped_by!r}")
     attributes = _attributes((pooled_height, pooled_width), spatial_scale, sampling_ratio, False)
     return _model(("input", "rois", grouped_by), attributes, opset, dtype, lod=grouped_by == "lod")
 
@@ -281,7 +287,9 @@ def fluid_roi_align(
     elif lod is not None:
         images = _images("rois' LoD", _counts(lod), len(boxes), len(X))
     else:
-        raise RoiAlignError("rois must have LoD offsets where rois_num is not given, got an array without")
+        raise RoiAlignError(
+            "rois", "missing", "must have LoD offsets where rois_num is not given, got an array without"
+        )
     attributes = _attributes((pooled_height, pooled_width), spatial_scale, sampling_ratio, False)
     return _pool(X, boxes, images, attributes, engine)
 

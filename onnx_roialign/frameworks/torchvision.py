@@ -64,7 +64,7 @@ def _rois(boxes: Boxes, dtype: np.dtype[np.generic]) -> tuple[Array, Array]:
     if not isinstance(boxes, (list, tuple)):
         return split_images("boxes", boxes_of("boxes", boxes, "(K, 5)", dtype, "input"))
     if not boxes:
-        raise RoiAlignError("boxes must be (K, 5) or one (L, 4) per image, got an empty list")
+        raise RoiAlignError("boxes", "missing", "must be (K, 5) or one (L, 4) per image, got an empty list")
     return join_images(boxes, dtype, "input")
 
 
@@ -101,7 +101,7 @@ def _to_onnx(
     if images is None:
         batch_indices, rois = graph.indices_and_boxes(graph.input("boxes", ("K", 5)))
     elif images < 1:
-        raise RoiAlignError(f"images must be at least 1, got {images}")
+        raise RoiAlignError("images", "range", f"must be at least 1, got {images}")
     else:
         batch_indices, rois = graph.join([graph.input(f"boxes_{i}", (f"L{i}", 4)) for i in range(images)])
     output = graph.roi_align(X, rois, batch_indices, "output", attributes)
@@ -262,10 +262,10 @@ def roi_align_quantized(
     """
     X = features_of("input", input, quantized.TYPES)
     if len(X) != 1:
-        raise RoiAlignError(f"input must be one image where it is quantized, got {len(X)}")
+        raise RoiAlignError("input", "shape", f"must be one image where it is quantized, got {len(X)}")
     limits = np.iinfo(X.dtype)
     if not limits.min <= zero_point <= limits.max:
-        raise RoiAlignError(f"zero_point must be in [{limits.min}, {limits.max}], got {zero_point}")
+        raise RoiAlignError("zero_point", "range", f"must be in [{limits.min}, {limits.max}], got {zero_point}")
     attributes = _attributes(output_size, spatial_scale, sampling_ratio, aligned)
     rois, images = _rois(boxes, np.dtype(np.float32))
     arrays = X, np.asarray(scale, np.float32), np.asarray(zero_point, X.dtype), rois, images

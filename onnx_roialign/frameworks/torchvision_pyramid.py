@@ -168,10 +168,12 @@ class MultiScaleRoIAlign:
 
     def _chosen(self, argument: str, given: Mapping[str, Any]) -> list[str]:
         if not isinstance(given, Mapping):
-            raise RoiAlignError(f"{argument} must be a mapping with the names of maps, got {shown(given)}")
+            raise RoiAlignError(argument, "type", f"must be a mapping with the names of maps, got {shown(given)}")
         names = [name for name in given if name in self.featmap_names]
         if not names:
-            raise RoiAlignError(f"{argument} must have a feature map of {list(self.featmap_names)}, got {list(given)}")
+            raise RoiAlignError(
+                argument, "missing", f"must have a feature map of {list(self.featmap_names)}, got {list(given)}"
+            )
         return names
 
     def _infer(
@@ -180,10 +182,12 @@ class MultiScaleRoIAlign:
         """Returns the scales and the level rule: those of the first call, or inferred from the shapes."""
         if self.scales is not None and self.map_levels is not None:
             if len(self.scales) != len(sizes):
-                raise RoiAlignError(f"x must have {len(self.scales)} maps as in the first call, got {len(sizes)}")
+                raise RoiAlignError(
+                    "x", "shape", f"must have {len(self.scales)} maps as in the first call, got {len(sizes)}"
+                )
             return self.scales, self.map_levels
         if len(image_shapes) == 0:
-            raise RoiAlignError("image_shapes must be one (height, width) for each image, got none")
+            raise RoiAlignError("image_shapes", "missing", "must be one (height, width) for each image, got none")
         height = max(_size(f"image_shapes[{i}]", shape)[0] for i, shape in enumerate(image_shapes))
         scales = [nearest_scale(size[0], height) for size in sizes]
         return scales, self._rule(*(int(-np.log2(np.float32(scales[i]))) for i in (0, -1)))
@@ -197,4 +201,4 @@ def _size(name: str, shape: Sequence[int]) -> tuple[int, int]:
             return height, width
     except (TypeError, ValueError):
         pass
-    raise RoiAlignError(f"{name} must end with a height in [1, {_HIGHEST}] and a width, got {shown(shape)}")
+    raise RoiAlignError(name, "range", f"must end with a height in [1, {_HIGHEST}] and a width, got {shown(shape)}")

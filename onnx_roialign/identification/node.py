@@ -58,7 +58,7 @@ class ProbedNode:
             RoiAlignError: the engine is unknown.
         """
         if engine not in PROBED_ENGINES:
-            raise RoiAlignError(f"--engine must be one of {', '.join(PROBED_ENGINES)}, got {engine!r}")
+            raise RoiAlignError("--engine", "choice", f"must be one of {', '.join(PROBED_ENGINES)}, got {engine!r}")
 
         @functools.cache  # the two calls of a probe share a session
         def running(attributes: Attributes) -> _Run:
@@ -112,14 +112,16 @@ def find_node(model: onnx.ModelProto, name: str | None, path: Path) -> ProbedNod
     )
     chosen = [(node, scope) for node, scope in nodes if name is None or (name and name in (node.name, *node.output))]
     if not nodes:
-        raise RoiAlignError(f"MODEL must have a RoiAlign node, got none in {str(path)!r}")
+        raise RoiAlignError("MODEL", "missing", f"must have a RoiAlign node, got none in {str(path)!r}")
     if not chosen:
-        raise RoiAlignError(f"--node must be one of {names}, got {name!r}")
+        raise RoiAlignError("--node", "choice", f"must be one of {names}, got {name!r}")
     if len(chosen) > 1:
-        raise RoiAlignError(f"MODEL must have one RoiAlign node, got {len(chosen)}; choose with --node: {names}")
+        raise RoiAlignError(
+            "MODEL", "missing", f"must have one RoiAlign node, got {len(chosen)}; choose with --node: {names}"
+        )
     node, scope = chosen[0]
     if scope.opset is None:
-        raise RoiAlignError(f"MODEL must import ONNX's own operators, got none (node {node.name!r})")
+        raise RoiAlignError("MODEL", "missing", f"must import ONNX's own operators, got none (node {node.name!r})")
     return ProbedNode(node, scope.opset)
 
 

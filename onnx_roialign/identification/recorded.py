@@ -65,7 +65,7 @@ def identify_recorded(calls: Iterable[RecordedCall]) -> Identified:
     """
     table = [_Table(_named(call, i)) for i, call in enumerate(calls)]
     if not table:
-        raise RoiAlignError("calls must be at least one, got none")
+        raise RoiAlignError("calls", "range", "must be at least one, got none")
     alive = combinations(FIELDS)
     for entry in table:
         left = [semantics for semantics in alive if entry.explains(semantics)]
@@ -87,7 +87,7 @@ def _named(call: RecordedCall, index: int) -> RecordedCall:
     shape = call.output_shape
     name = call.name or f"call {index}"
     if call.Y.shape != shape:
-        raise RoiAlignError(f"Y must have shape {shape}, got shape {call.Y.shape} ({name})")
+        raise RoiAlignError("Y", "shape", f"must have shape {shape}, got shape {call.Y.shape} ({name})")
     return replace(call, name=name)
 
 

@@ -67,7 +67,9 @@ class ModelFacts:
         for opset, node in undecided:
             if (opset < HALF_PIXEL_OPSET) != (first < HALF_PIXEL_OPSET):
                 raise OpsetConflictError(
-                    "coordinate_transformation_mode must be set where the opsets of a model and its functions disagree "
+                    "coordinate_transformation_mode",
+                    "conflict",
+                    "must be set where the opsets of a model and its functions disagree "
                     f"on its default, got nodes without it at opsets {first} and {opset}; write the attribute into the "
                     "nodes",
                     node=node.name,

@@ -38,20 +38,24 @@ def parse(model: Model) -> onnx.ModelProto:
         return _with_graph(_decoded(model, f"{len(model)} bytes"), f"{len(model)} bytes")
     path = os.fspath(model) if isinstance(model, (str, os.PathLike)) else None
     if not isinstance(path, str):
-        raise RoiAlignError(f"model must be a path, bytes or a ModelProto, got {type(model).__name__}")
+        raise RoiAlignError("model", "type", f"must be a path, bytes or a ModelProto, got {type(model).__name__}")
     if not os.path.isfile(path):
         what = "is a folder" if os.path.isdir(path) else "is no file" if os.path.exists(path) else "does not exist"
-        raise UnreadableModelError(f"model must be a file, got {path!r}, which {what}")
+        raise UnreadableModelError("model", "file", f"must be a file, got {path!r}, which {what}")
     try:
         if os.path.getsize(path) > PROTOBUF_LIMIT:
             raise UnreadableModelError(
-                f"model must be a file of less than 2 GB, its weights in files beside it, got {path!r} of "
-                f"{os.path.getsize(path)} bytes"
+                "model",
+                "file",
+                f"must be a file of less than 2 GB, its weights in files beside it, got {path!r} of "
+                f"{os.path.getsize(path)} bytes",
             )
         with open(path, "rb") as file:
             data = file.read()
     except OSError as error:
-        raise UnreadableModelError(f"model must be a file to read, got {path!r} ({error.strerror})") from error
+        raise UnreadableModelError(
+            "model", "file", f"must be a file to read, got {path!r} ({error.strerror})"
+        ) from error
     return _with_graph(_decoded(data, repr(path), format_of(path)), repr(path))
 
 
@@ -63,22 +67,26 @@ def format_of(path: str) -> str:
 def _decoded(data: bytes, what: str, text_format: str = "protobuf") -> onnx.ModelProto:
     if data[4:8] == _ORT_FORMAT:
         raise UnreadableModelError(
-            f"model must be an ONNX model, got {what} in ORT format, which only ONNX Runtime reads; use the ONNX model "
-            "that it was converted from, made explicit before it is converted: onnx-roialign make-explicit MODEL -o OUT"
+            "model",
+            "form",
+            f"must be an ONNX model, got {what} in ORT format, which only ONNX Runtime reads; use the ONNX model "
+            "that it was converted from, made explicit before the conversion: onnx-roialign make-explicit MODEL -o OUT",
         )
     try:
         return onnx.load_model_from_string(data, text_format)
     except Exception as error:  # protobuf, its JSON and text formats and onnx's parser share no base below Exception
         reason = one_line(error)
         raise UnreadableModelError(
-            f"model must be an ONNX model, got {what} that do{'' if what.endswith('bytes') else 'es'} not parse "
-            f"({reason[:_LONGEST_REASON]})"
+            "model",
+            "form",
+            f"must be an ONNX model, got {what} that do{'' if what.endswith('bytes') else 'es'} not parse "
+            f"({reason[:_LONGEST_REASON]})",
         ) from error
 
 
 def _with_graph(model: onnx.ModelProto, what: str) -> onnx.ModelProto:
     if not model.HasField("graph"):
-        raise UnreadableModelError(f"model must be an ONNX model, got {what} without a graph")
+        raise UnreadableModelError("model", "form", f"must be an ONNX model, got {what} without a graph")
     return model
 
 
@@ -91,7 +99,9 @@ def to_bytes(model: onnx.ModelProto) -> bytes:
     size = model.ByteSize()
     if size > PROTOBUF_LIMIT:
         raise RoiAlignError(
-            f"model must be a path where it is over 2 GB, got a ModelProto of {size} bytes; "
-            "save it with onnx.save_model(..., save_as_external_data=True) and pass the path"
+            "model",
+            "size",
+            f"must be a path where it is over 2 GB, got a ModelProto of {size} bytes; "
+            "save it with onnx.save_model(..., save_as_external_data=True) and pass the path",
         )
     return bytes(model.SerializeToString())

@@ -54,7 +54,7 @@ def check_repeat(repeat: int) -> None:
         RoiAlignError: it is not in [1, 10000].
     """
     if not 1 <= repeat <= _MOST_RUNS:
-        raise RoiAlignError(f"--repeat must be in [1, {_MOST_RUNS}], got {repeat}")
+        raise RoiAlignError("--repeat", "range", f"must be in [1, {_MOST_RUNS}], got {repeat}")
 
 
 def read_model(path: Path) -> onnx.ModelProto:
@@ -65,7 +65,9 @@ def read_model(path: Path) -> onnx.ModelProto:
     """
     model = parse(path)
     if not model.graph.output:
-        raise UnreadableModelError(f"model must be an ONNX model with outputs, got {str(path)!r} without any")
+        raise UnreadableModelError(
+            "model", "form", f"must be an ONNX model with outputs, got {str(path)!r} without any"
+        )
     return model
 
 
@@ -76,13 +78,13 @@ def _read_arrays(path: Path) -> dict[str, Array]:
         RoiAlignError: there is no such file, or it is not a readable .npz.
     """
     if not path.is_file():
-        raise RoiAlignError(f"--inputs must be a file, got {str(path)!r}")
+        raise RoiAlignError("--inputs", "file", f"must be a file, got {str(path)!r}")
     try:
         with np.load(path) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except (ValueError, OSError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
         # NumPy opens a lone .npy or a text file too, and then fails on what follows in one of these ways.
-        raise RoiAlignError(f"--inputs must be a readable .npz file, got {str(path)!r}") from error
+        raise RoiAlignError("--inputs", "file", f"must be a readable .npz file, got {str(path)!r}") from error
 
 
 def declared_inputs(model: onnx.ModelProto) -> tuple[Declared, ...]:
@@ -98,7 +100,9 @@ def declared_inputs(model: onnx.ModelProto) -> tuple[Declared, ...]:
 def _declared(value: onnx.ValueInfoProto) -> Declared:
     tensor = value.type.tensor_type
     if tensor.elem_type in (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING):
-        raise RoiAlignError(f"{value.name} must be a tensor of numbers, got {value.type.WhichOneof('value') or 'none'}")
+        raise RoiAlignError(
+            value.name, "type", f"must be a tensor of numbers, got {value.type.WhichOneof('value') or 'none'}"
+        )
     dims = None
     if tensor.HasField("shape"):
         dims = tuple(dim.dim_value if dim.HasField("dim_value") else dim.dim_param for dim in tensor.shape.dim)
@@ -113,12 +117,14 @@ def check_inputs(declared: tuple[Declared, ...], arrays: Mapping[str, Array]) ->
     """
     for one in declared:
         if one.name not in arrays:
-            raise RoiAlignError(f"{one.name} must be among the inputs, got {', '.join(sorted(arrays)) or 'none'}")
+            raise RoiAlignError(
+                one.name, "missing", f"must be among the inputs, got {', '.join(sorted(arrays)) or 'none'}"
+            )
         got = arrays[one.name]
         if got.dtype != one.dtype:
-            raise RoiAlignError(f"{one.name} must be {one.dtype}, got {got.dtype}")
+            raise RoiAlignError(one.name, "type", f"must be {one.dtype}, got {got.dtype}")
         if one.dims is not None and not _fits(got.shape, one.dims):
-            raise RoiAlignError(f"{one.name} must have shape ({_listed(one.dims)}), got shape {got.shape}")
+            raise RoiAlignError(one.name, "shape", f"must have shape ({_listed(one.dims)}), got shape {got.shape}")
     return {one.name: arrays[one.name] for one in declared}
 
 
@@ -168,7 +174,9 @@ def made_inputs(model: onnx.ModelProto, seed: int = 0) -> dict[str, Array]:
     shapes = _made_shapes(declared, rois | indices)
     for name, shape in shapes.items():
         if min(shape, default=0) < 0 or math.prod(shape) > _MOST_MADE:
-            raise RoiAlignError(f"{name} must have at most {_MOST_MADE} elements to be made up, got shape {shape}")
+            raise RoiAlignError(
+                name, "size", f"must have at most {_MOST_MADE} elements to be made up, got shape {shape}"
+            )
     extent = _image_extent(model, shapes)
     rng = np.random.default_rng(seed)
     made: dict[str, Array] = {}
@@ -188,7 +196,9 @@ def made_inputs(model: onnx.ModelProto, seed: int = 0) -> dict[str, Array]:
                 X, boxes, images = (made[name] for name in node.input)
                 check_arrays(X, boxes, images, Attributes())
             except RoiAlignError as error:
-                raise RoiAlignError(f"{error}, as the model declares its inputs").in_node(node.name) from None
+                subject, code, rule = error.args
+                rule += ", as the model declares its inputs"
+                raise RoiAlignError(subject, code, rule, node=node.name) from None
     return made
 
 
@@ -212,7 +222,7 @@ def _with_dims(one: Declared, nodes: Sequence[onnx.NodeProto]) -> Declared:
         for name, dims in zip(node.input, roles, strict=True):
             if name == one.name:
                 return replace(one, dims=dims)
-    raise RoiAlignError(f"{one.name} must have a shape for inputs to be made up, got none; pass --inputs")
+    raise RoiAlignError(one.name, "missing", "must have a shape for inputs to be made up, got none; pass --inputs")
 
 
 def _made_shapes(declared: Sequence[Declared], per_roi: set[str]) -> dict[str, tuple[int, ...]]:

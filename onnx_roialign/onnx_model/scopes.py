@@ -125,9 +125,11 @@ def default_opset(imports: Sequence[onnx.OperatorSetIdProto]) -> int | None:
     versions = list(dict.fromkeys(entry.version for entry in imports if entry.domain in ONNX_DOMAINS))
     if len(versions) > 1:
         raise RoiAlignError(
-            "opset_import must have one version of ONNX's own operators (domain '', also written 'ai.onnx'), got "
+            "opset_import",
+            "broken",
+            "must have one version of ONNX's own operators (domain '', also written 'ai.onnx'), got "
             f"{' and '.join(str(version) for version in versions)}: ONNX takes the highest, ONNX Runtime the last; "
-            "remove all but the one that the model was written for"
+            "remove all but the one that the model was written for",
         )
     return versions[0] if versions else None
 

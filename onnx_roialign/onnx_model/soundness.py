@@ -80,7 +80,7 @@ def sound(model: Model) -> onnx.ModelProto:
     """
     proto = parse(model)
     for defect in defects(proto):
-        raise ModelError(defect.message, node=defect.node or None)
+        raise ModelError("", "broken", defect.message, node=defect.node or None)
     return proto
 
 

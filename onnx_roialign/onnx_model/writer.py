@@ -44,11 +44,11 @@ class GraphWriter:
         """
         newest = onnx.defs.onnx_opset_version()
         if not first_opset <= opset <= newest:
-            raise RoiAlignError(f"opset must be in [{first_opset}, {newest}], got {opset}")
+            raise RoiAlignError("opset", "range", f"must be in [{first_opset}, {newest}], got {opset}")
         self.opset = opset
         self.dtype = np.dtype(dtype)
         if self.dtype.name not in types:
-            raise RoiAlignError(f"dtype must be {' or '.join(types)}, got {self.dtype}")
+            raise RoiAlignError("dtype", "type", f"must be {' or '.join(types)}, got {self.dtype}")
         self._nodes: list[onnx.NodeProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
@@ -177,6 +177,8 @@ class GraphWriter:
 
     def _new(self, name: str) -> str:
         if name in self._names:
-            raise RoiAlignError(f"the names of inputs must be of no other value of the model, got {name!r}")
+            raise RoiAlignError(
+                "the names of inputs", "conflict", f"must be of no other value of the model, got {name!r}"
+            )
         self._names.add(name)
         return name

@@ -46,8 +46,9 @@ def expansion(
     if opset is None or opset < FIRST_OPSET:
         got = "none" if opset is None else f"opset {opset}"
         raise RoiAlignError(
-            f"{node.op_type} must be in a model of opset {FIRST_OPSET} at least to be written in ONNX's own operators, "
-            f"got {got}"
+            node.op_type,
+            "unsupported",
+            f"must be in a model of opset {FIRST_OPSET} at least to be written in ONNX's own operators, got {got}",
         ).in_node(node.name)
     nodes = _Nodes(prefix, opset, types)
     expand(nodes, node)

@@ -54,7 +54,9 @@ def read_attributes(values: Mapping[str, Any]) -> Pyramid:
     known = [name for name, _ in ATTRIBUTE_TYPES]
     if unknown := [name for name in values if name not in known]:
         raise RoiAlignError(
-            f"an attribute of {roi_align.DOMAIN}::{OP_TYPE} must be one of {', '.join(known)}, got {shown(unknown[0])}"
+            f"an attribute of {roi_align.DOMAIN}::{OP_TYPE}",
+            "choice",
+            f"must be one of {', '.join(known)}, got {shown(unknown[0])}",
         )
     common = [name for name, _ in _COMMON]
     attributes = roi_align.read_attributes({name: value for name, value in values.items() if name in common})

@@ -125,12 +125,9 @@ def check_form(node: onnx.NodeProto, opset: int | None) -> None:
         RoiAlignError: the text names the rule and the node.
     """
     op = op_of(node)
-    for problem in (
-        wrong_inputs(node, node.input),
-        wrong_outputs(node.op_type, node.output),
-    ):
-        if problem:
-            raise RoiAlignError(problem).in_node(node.name)
+    for problem in (wrong_inputs(node, node.input), wrong_outputs(node.op_type, node.output)):
+        if problem is not None:
+            raise problem.in_node(node.name)
     said = onnx.NodeProto(op_type=node.op_type, domain=node.domain, name=node.name)
     said.attribute.extend(attribute for attribute in node.attribute if not attribute.ref_attr_name)
     read = read_any(said, opset)
@@ -139,8 +136,8 @@ def check_form(node: onnx.NodeProto, opset: int | None) -> None:
         in_node(node, op.check_count, read, len(node.input))
 
 
-def wrong_inputs(node: Node, given: Sequence[str]) -> str | None:
-    """What is wrong with the inputs of a node, by name, empty where one is left out; None where nothing is."""
+def wrong_inputs(node: Node, given: Sequence[str]) -> RoiAlignError | None:
+    """Returns the error in the inputs of a node, given by name ("" for an omitted one); None if there is none."""
     op, names = op_of(node), input_names(node)
     optional, variadic = ((), False) if op is None else (op.optional, op.variadic)
     enough = len(given) >= len(names) if variadic else len(given) == len(names)
@@ -148,13 +145,16 @@ def wrong_inputs(node: Node, given: Sequence[str]) -> str | None:
         return None
     shown_names = [f"{name} (or '')" if name in optional else name for name in names]
     count = sum(bool(name) for name in given)
-    return f"{node.op_type} must have the inputs {', '.join(shown_names[:-1])} and {shown_names[-1]}, got {count}"
+    rule = f"must have the inputs {', '.join(shown_names[:-1])} and {shown_names[-1]}, got {count}"
+    return RoiAlignError(node.op_type, "shape", rule)
 
 
-def wrong_outputs(op_type: str, given: Sequence[str]) -> str | None:
-    """What is wrong with the outputs of a node, likewise."""
+def wrong_outputs(op_type: str, given: Sequence[str]) -> RoiAlignError | None:
+    """Returns the error in the outputs of a node, likewise."""
     count = sum(bool(name) for name in given)
-    return None if count == len(given) == 1 else f"{op_type} must have one output, got {count or 'none'}"
+    if count == len(given) == 1:
+        return None
+    return RoiAlignError(op_type, "shape", f"must have one output, got {count or 'none'}")
 
 
 def in_node(node: onnx.NodeProto, check: Callable[..., None], *values: object) -> None:
@@ -194,10 +194,14 @@ def read_attributes(node: onnx.NodeProto, opset: int | None) -> Attributes:
             types = dict(op.attributes)
             return private_op.read_attributes({name: _value(a, types.get(name, a.type)) for name, a in given.items()})
         if opset is None:
-            raise RoiAlignError("the model must import ONNX's own operators, got a RoiAlign without an opset")
+            raise RoiAlignError(
+                "the model", "missing", "must import ONNX's own operators, got a RoiAlign without an opset"
+            )
         if unknown := [name for name in given if name not in STANDARD_ATTRIBUTES]:
             raise RoiAlignError(
-                f"an attribute of RoiAlign must be one of {', '.join(STANDARD_ATTRIBUTES)}, got {unknown[0]!r}"
+                "an attribute of RoiAlign",
+                "choice",
+                f"must be one of {', '.join(STANDARD_ATTRIBUTES)}, got {unknown[0]!r}",
             )
         values = {name: _value(given[name], kind) for name, kind in STANDARD_ATTRIBUTES.items() if name in given}
         semantics = from_onnx(opset, values.pop(MODE, None))
@@ -210,10 +214,14 @@ def _value(attribute: onnx.AttributeProto, kind: int) -> Any:
     kinds = dict(_KINDS)
     if attribute.ref_attr_name:
         raise RoiAlignError(
-            f"{attribute.name} must be a value, got a reference to the function's attribute "
-            f"{attribute.ref_attr_name!r}; inline the model's functions (onnx.inliner)"
+            attribute.name,
+            "unsupported",
+            f"must be a value, got a reference to the function's attribute "
+            f"{attribute.ref_attr_name!r}; inline the model's functions (onnx.inliner)",
         )
     if attribute.type != kind:
-        raise RoiAlignError(f"{attribute.name} must be {kinds[kind]}, got {kinds.get(attribute.type, 'another type')}")
+        raise RoiAlignError(
+            attribute.name, "type", f"must be {kinds[kind]}, got {kinds.get(attribute.type, 'another type')}"
+        )
     value = onnx.helper.get_attribute_value(attribute)
     return value.decode(errors="replace") if kind == onnx.AttributeProto.STRING else value

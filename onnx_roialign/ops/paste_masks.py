@@ -28,7 +28,9 @@ def read_attributes(values: Mapping[str, Any]) -> None:
         RoiAlignError: it has one.
     """
     if values:
-        raise RoiAlignError(f"{DOMAIN}::{OP_TYPE} must have no attributes, got {shown(next(iter(values)))}")
+        raise RoiAlignError(
+            f"{DOMAIN}::{OP_TYPE}", "choice", f"must have no attributes, got {shown(next(iter(values)))}"
+        )
 
 
 def make_node(masks: str, boxes: str, height: str, width: str, output: str, *, name: str = "") -> onnx.NodeProto:

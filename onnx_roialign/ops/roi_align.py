@@ -83,7 +83,9 @@ def read_attributes(values: Mapping[str, Any]) -> Attributes:
     known = (*PLAIN, *FIELDS)
     if unknown := [name for name in values if name not in known]:
         raise RoiAlignError(
-            f"an attribute of {DOMAIN}::{OP_TYPE} must be one of {', '.join(known)}, got {shown(unknown[0])}"
+            f"an attribute of {DOMAIN}::{OP_TYPE}",
+            "choice",
+            f"must be one of {', '.join(known)}, got {shown(unknown[0])}",
         )
     semantics = Semantics(**{name: values[name] for name in FIELDS if name in values})
     return Attributes(**{name: values[name] for name in PLAIN if name in values}, semantics=semantics)

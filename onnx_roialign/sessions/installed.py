@@ -55,8 +55,10 @@ def opset_explained(read_opset: Callable[[], int | None]) -> Iterator[None]:
             raise
         newest = next(known for known in range(min(opset, onnx.defs.onnx_opset_version()), 0, -1) if loads_opset(known))
         raise RoiAlignError(
-            f"model must be of opset {newest} at most for onnxruntime {onnxruntime.__version__}, got opset {opset}: "
-            f"upgrade onnxruntime, or convert the model (onnx_roialign.graph.convert_opset(model, {newest}))"
+            "model",
+            "unsupported",
+            f"must be of opset {newest} at most for onnxruntime {onnxruntime.__version__}, got opset {opset}: "
+            f"upgrade onnxruntime, or convert the model (onnx_roialign.graph.convert_opset(model, {newest}))",
         ) from error
 
 

@@ -113,8 +113,10 @@ def packed(model: onnx.ModelProto, facts: ModelFacts, *, whole: bool = False) ->
         return Source(to_bytes(model))
     if old:
         raise RoiAlignError(
-            "onnxruntime must be {}.{} or newer for a rewritten copy of a model over 2 GB, got {}: "
-            "pip install -U onnxruntime".format(*_FOLDER_ENTRY_SINCE, onnxruntime.__version__)
+            "onnxruntime",
+            "unsupported",
+            "must be {}.{} or newer for a rewritten copy of a model over 2 GB, got {}: "
+            "pip install -U onnxruntime".format(*_FOLDER_ENTRY_SINCE, onnxruntime.__version__),
         )
     return Source(to_bytes(model), folder)
 

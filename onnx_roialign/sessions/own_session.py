@@ -77,8 +77,10 @@ class OwnSession(RemadeSession):
             if providers != [CPU] and _loads(prepare, options, arguments):
                 reason = one_line(error)
                 raise RoiAlignError(
-                    "providers must leave RoiAlign to the CPU, got some with which onnxruntime makes no session of the "
-                    f"model, as it does with the CPU's alone; leave them out, or use engine='builtin' ({reason})"
+                    "providers",
+                    "unsupported",
+                    "must leave RoiAlign to the CPU, got some with which onnxruntime makes no session of the "
+                    f"model, as it does with the CPU's alone; leave them out, or use engine='builtin' ({reason})",
                 ) from error
             raise
         found = assignment(self) or {}
@@ -86,8 +88,10 @@ class OwnSession(RemadeSession):
         for name, nodes in others.items():
             for node in filter(_is_ours, nodes):
                 raise RoiAlignError(
-                    f"RoiAlign must run on the engine that was asked for, got a session in which {name} runs it; "
-                    f"leave {name} out of the providers, or use engine='builtin'"
+                    "RoiAlign",
+                    "unsupported",
+                    f"must run on the engine that was asked for, got a session in which {name} runs it; "
+                    f"leave {name} out of the providers, or use engine='builtin'",
                 ).in_node(node.name)
         self._neighbours = sorted(others) if any(map(_is_ours, found.get(CPU, ()))) else []
 

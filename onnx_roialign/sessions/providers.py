@@ -42,14 +42,14 @@ def checked_providers(providers: object) -> list[Any] | None:
     if providers is None:
         return None
     if isinstance(providers, str):
-        raise RoiAlignError(f"providers must be a list of names, got {providers!r}; pass [{providers!r}]")
+        raise RoiAlignError("providers", "type", f"must be a list of names, got {providers!r}; pass [{providers!r}]")
     if not isinstance(providers, Sequence):
-        raise RoiAlignError(f"providers must be a list of names, got {type(providers).__name__}")
+        raise RoiAlignError("providers", "type", f"must be a list of names, got {type(providers).__name__}")
     for provider in providers:
         pair = isinstance(provider, tuple) and len(provider) == 2
         name, options = provider if pair else (provider, {})
         if not (isinstance(name, str) and isinstance(options, Mapping)):
-            raise RoiAlignError(f"providers must be names or (name, options) pairs, got {provider!r}")
+            raise RoiAlignError("providers", "type", f"must be names or (name, options) pairs, got {provider!r}")
     return list(providers)
 
 

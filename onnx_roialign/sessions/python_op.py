@@ -89,7 +89,7 @@ class _ReferenceSession(OwnSession):
         return self._roi_align_call(super().run_with_ort_values, *args, **kwargs)
 
     def run_async(self, *args: Any, **kwargs: Any) -> Any:
-        raise RoiAlignError("engine 'reference' must be run with run(), got run_async()")
+        raise RoiAlignError("engine 'reference'", "unsupported", "must be run with run(), got run_async()")
 
 
 @contextlib.contextmanager
@@ -204,7 +204,7 @@ def session(
             registers = "; engine 'reference' registers onnxruntime-extensions' library itself: pass options without it"
             hint = registers if has_own_threads(options) else ""
             raise RoiAlignError(
-                f"sess_options must load a model, got options that load none ({reason}){hint}"
+                "sess_options", "failed", f"must load a model, got options that load none ({reason}){hint}"
             ) from error
         raise
 

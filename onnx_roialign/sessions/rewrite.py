@@ -156,7 +156,7 @@ def _element_types(node: NodeProto, types: Mapping[str, int]) -> tuple[int, int]
         return X, rois
     if X and rois and rois != X:
         names = (helper.tensor_dtype_to_np_dtype(X), helper.tensor_dtype_to_np_dtype(rois))
-        raise RoiAlignError(f"rois must have X's type {names[0]}, got {names[1]}").in_node(node.name)
+        raise RoiAlignError("rois", "type", f"must have X's type {names[0]}, got {names[1]}").in_node(node.name)
     return X or rois, X or rois
 
 
@@ -176,8 +176,9 @@ def _replacement(
     for i, (name, kind) in enumerate((("X", X), ("rois", rois))):
         if X and kind != computed:
             if kind and opset is not None and not can_be_cast(kind, opset):
-                rule = f"{name} must be of a type that opset {opset} can cast on engine 'reference'"
-                raise RoiAlignError(f"{rule}, got {type_name(kind)}; engine 'native' takes it").in_node(node.name)
+                rule = f"must be of a type that opset {opset} can cast on engine 'reference'"
+                rule += f", got {type_name(kind)}; engine 'native' takes it"
+                raise RoiAlignError(name, "unsupported", rule).in_node(node.name)
             before.append(helper.make_node("Cast", [inputs[i]], [f"{prefix}.{i}"], to=computed))
             inputs[i] = f"{prefix}.{i}"
     if X in _CAST_TYPES:

@@ -46,10 +46,12 @@ def run_apart(
     try:
         done = subprocess.run([sys.executable, "-m", __name__], input=task, capture_output=True, timeout=_SECONDS)
     except subprocess.TimeoutExpired:
-        raise RoiAlignError(f"model must run in {_SECONDS} s, got one that has not ended") from None
+        raise RoiAlignError("model", "failed", f"must run in {_SECONDS} s, got one that has not ended") from None
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise RoiAlignError(f"model must run, got a process that ended with {done.returncode}: {' '.join(said[-1:])}")
+        raise RoiAlignError(
+            "model", "failed", f"must run, got a process that ended with {done.returncode}: {' '.join(said[-1:])}"
+        )
     result: list[list[Outcome]] = pickle.loads(done.stdout)
     return result
 

@@ -61,8 +61,10 @@ def register(sess_options: onnxruntime.SessionOptions, model: Model) -> None:
     library_path()
     if has_providers(sess_options):
         raise RoiAlignError(
-            "sess_options must have no providers of their own, which may take RoiAlign before the library, got options "
-            "that providers were added to; use onnx_roialign.session()"
+            "sess_options",
+            "conflict",
+            "must have no providers of their own, which may take RoiAlign before the library, got options "
+            "that providers were added to; use onnx_roialign.session()",
         )
     facts = read_facts(model)
     check_nodes(facts)
@@ -80,7 +82,7 @@ def session(
 ) -> onnxruntime.InferenceSession:
     """`onnx_roialign.session` without `optimize`; see there for arguments, result and errors."""
     if engine not in ENGINES:
-        raise RoiAlignError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
+        raise RoiAlignError("engine", "choice", f"must be one of {', '.join(ENGINES)}, got {engine!r}")
     making = (sess_options, kwargs, providers, provider_options)
     if engine == "builtin":
         return RemadeSession(_Builtin(model), *making)
@@ -126,8 +128,10 @@ class _Builtin:
     def __call__(self, options: onnxruntime.SessionOptions, _: object) -> Source:
         if config_entry(options, _LIBRARY_ENTRY) is not None:
             raise RoiAlignError(
-                "sess_options must not carry onnx_roialign's library with engine 'builtin', "
-                "got options that it was registered on; pass new ones"
+                "sess_options",
+                "conflict",
+                "must not carry onnx_roialign's library with engine 'builtin', "
+                "got options that it was registered on; pass new ones",
             )
         return self._source
 
@@ -167,9 +171,11 @@ def _register(options: onnxruntime.SessionOptions, model: ModelFacts) -> None:
         and (int(told) < HALF_PIXEL_OPSET) != (opset < HALF_PIXEL_OPSET)
     ):
         raise OpsetConflictError(
-            f"sess_options must be used for models whose opset means the same by a RoiAlign without "
-            f"coordinate_transformation_mode, got options registered for opset {told} and a model of opset {opset}; "
-            "pass new ones"
+            "sess_options",
+            "conflict",
+            "must be used for models whose opsets have the same default of coordinate_transformation_mode, "
+            f"got options registered for opset {told} and a model of opset {opset}; "
+            "pass new ones",
         )
     if has_own_threads(options) and config_entry(options, _THREADS_ENTRY) is None:
         threads = options.intra_op_num_threads or usable_cores()

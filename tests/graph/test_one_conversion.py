@@ -61,7 +61,7 @@ def test_the_case_is_one_in_which_the_opset_is_raised():
 
 def test_a_model_that_cannot_be_raised_is_begun_again(conversions, monkeypatch):
     def refuse(*_):
-        raise opset.RoiAlignError("no way")
+        raise opset.RoiAlignError("model", "unsupported", "must be another, got this one")
 
     monkeypatch.setattr(opset.ConvertNodes, "call", refuse)
     repaired = repair(model(11), "torchvision:aligned=True")

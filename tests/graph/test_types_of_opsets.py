@@ -82,7 +82,7 @@ def test_a_type_that_a_functions_node_gives_its_output_must_exist_there(opset_ve
         np.testing.assert_array_equal(got, want)
 
 
-NOT_THERE = r"model must be convertible to opset {}, got {} of .*, which opset {} has not \(node 'newer(__1)?'\)"
+NOT_THERE = r"model must be convertible to opset {}, got {} of .*, which opset {} does not have \(node 'newer(__1)?'\)"
 
 
 def gains():
@@ -133,7 +133,9 @@ def refusal(given, target):
 )
 def test_a_cast_to_what_is_no_type_is_refused_in_our_words(to, name, body):
     given = of_type("Cast", "tensor(float)", body, to=to)
-    with pytest.raises(RoiAlignError, match=rf"convertible to opset 16, got Cast to {name}, which opset 16 has not"):
+    with pytest.raises(
+        RoiAlignError, match=rf"convertible to opset 16, got Cast to {name}, which opset 16 does not have"
+    ):
         convert_opset(given, 16)
 
 

@@ -168,7 +168,7 @@ def through_c(arrays, attributes):
     )
     message = ctypes.create_string_buffer(2048)
     if native._library().onnx_roialign_call(ctypes.byref(arguments), message, ctypes.sizeof(message)):
-        raise RoiAlignError(message.value.decode())
+        raise RoiAlignError("", "range", message.value.decode())
     return Y
 
 

@@ -217,7 +217,7 @@ def size_problem(call: Call) -> str | None:
 
 def refuse(problem: str | None) -> None:
     if problem is not None:
-        raise RoiAlignError(problem)
+        raise RoiAlignError("", "range", problem)
 
 
 def struct_problem(call: Call) -> str | None:

@@ -37,7 +37,7 @@ def misconverted(node: ir.Node, current: int, target: int, known: Known) -> str 
         if scales is None or bool((scales < 1).any() and (scales > 1).any()):
             return "Resize to the nearest pixel by scales that are not known to be all above or all below 1"
     if name == "Constant" and "sparse_value" in node.attributes:  # whose numbers the converter is not given
-        return f"Constant of a sparse tensor, which opset {target} has not"
+        return f"Constant of a sparse tensor, which opset {target} does not have"
     return None
 
 

@@ -25,6 +25,10 @@ _IR_VERSION = 8  # of the models of one node that the converter gets
 _SMALL = 1024  # elements of the constants that it may look at: axes, sizes, bounds
 
 
+class _ConverterError(Exception):
+    """ONNX's converter, or its checker before and after, refuses a node."""
+
+
 class ConvertNodes(ir.passes.InPlacePass):
     """Takes a model to another opset, node by node, and leaves alone what need not change.
 
@@ -71,17 +75,19 @@ class ConvertNodes(ir.passes.InPlacePass):
         lacking = lacking_type(node, self._target, self._known)
         if lacking is None and is_same(node, current, self._target, self._known):
             return
+        if lacking is not None:
+            raise _refused(node, self._target, f"{lacking}, which opset {self._target} does not have")
+        if has_bodies(node):
+            reason = f"{node.op_type}, which opset {self._target} does not have, or has in another form"
+            raise _refused(node, self._target, reason)
+        changed = misconverted(node, current, self._target, self._known)
+        if changed is not None:
+            raise _refused(node, self._target, changed)
         try:
-            if lacking is not None:
-                raise RoiAlignError(f"{lacking}, which opset {self._target} has not")
-            if has_bodies(node):
-                raise RoiAlignError(f"{node.op_type}, which opset {self._target} has otherwise or not at all")
-            changed = misconverted(node, current, self._target, self._known)
-            if changed is not None:
-                raise RoiAlignError(changed)
-            self._replace(node, current, self._converted(node, current))
-        except RoiAlignError as error:
+            made = self._converted(node, current)
+        except _ConverterError as error:
             raise _refused(node, self._target, str(error)) from error
+        self._replace(node, current, made)
 
     def _converted(self, node: ir.Node, current: int) -> onnx.GraphProto:
         """The graph that the converter makes of the node, its inputs, and constants with the values they have here."""
@@ -99,7 +105,7 @@ class ConvertNodes(ir.passes.InPlacePass):
         try:
             made = version_converter.convert_version(model, self._target).graph
         except Exception as error:  # the converter's own exceptions are RuntimeError and worse
-            raise RoiAlignError(_reason(error)) from error
+            raise _ConverterError(_reason(error)) from error
         for one in made.node:  # which may have kept attributes that the target does not have
             _check(one, self._target)
         return made
@@ -161,12 +167,12 @@ def check_types(model: ir.Model, target: int, known: Known) -> None:
     for node in ir.traversal.RecursiveGraphIterator(model.graph):
         lacking = lacking_type(node, target, known) if node.domain == "" and not is_roi_align(node) else None
         if lacking is not None:
-            raise _refused(node, target, f"{lacking}, which opset {target} has not")
+            raise _refused(node, target, f"{lacking}, which opset {target} does not have")
 
 
 def _refused(node: ir.Node, target: int, reason: str) -> RoiAlignError:
     where = node.name or next((one.name for one in node.outputs if one.name), None) or ""
-    return RoiAlignError(f"model must be convertible to opset {target}, got {reason}").in_node(where)
+    return RoiAlignError("model", "unsupported", f"must be convertible to opset {target}, got {reason}").in_node(where)
 
 
 def _check(node: onnx.NodeProto, opset: int) -> None:
@@ -177,7 +183,7 @@ def _check(node: onnx.NodeProto, opset: int) -> None:
     try:
         onnx.checker.check_node(node, context)
     except Exception as error:  # the checker's own, and protobuf's
-        raise RoiAlignError(one_line(error)) from error
+        raise _ConverterError(one_line(error)) from error
 
 
 def _reason(error: Exception) -> str:

@@ -56,7 +56,7 @@ class MakeExplicit(ir.passes.InPlacePass):
     def _write(self, site: Site) -> bool:
         problem = next(iter(site.problems), None)
         if problem is not None:
-            raise RoiAlignError(problem.message).in_node(site.name)
+            raise problem.error.in_node(site.name)
         assert site.opset is not None  # a missing opset is one of the problems
         target = site.opset if self._target is None else self._target
         if self._target is None and target < HALF_PIXEL_OPSET:
@@ -65,12 +65,12 @@ class MakeExplicit(ir.passes.InPlacePass):
         refusal = self._refusal(site, site.opset, target)
         if refusal is not None:
             if not self._private:
-                raise RoiAlignError(refusal).in_node(site.name)
+                raise refusal.in_node(site.name)
             as_private(site)
             return True
         return _set_mode(site, target)
 
-    def _refusal(self, site: Site, current: int, target: int) -> str | None:
+    def _refusal(self, site: Site, current: int, target: int) -> RoiAlignError | None:
         """Returns why the target cannot express this node, and what would change; None if it can."""
         attributes, meaning = site.attributes, site.attributes.semantics
         way_out = f"pass {self._allow} to write it as {private_op.DOMAIN}::{private_op.OP_TYPE}"
@@ -78,15 +78,19 @@ class MakeExplicit(ir.passes.InPlacePass):
             legacy = PRESETS["onnx_output_half_pixel"]
             lost = largest_change(attributes, legacy)
             emulated = largest_change(attributes, replace(legacy, offset=meaning.offset))
-            return (
-                f"opset must be at least {HALF_PIXEL_OPSET} for half_pixel, got target {target}: as "
+            return RoiAlignError(
+                "opset",
+                "unsupported",
+                f"must be at least {HALF_PIXEL_OPSET} for half_pixel, got target {target}: as "
                 f"output_half_pixel its results would change by up to {lost:.2g} for features in [0, 1), and with half "
                 f"a pixel subtracted from the boxes before, those of RoIs under 1 x 1 pixel by up to {emulated:.2g}; "
-                f"{way_out}"
+                f"{way_out}",
             )
         if target < _BFLOAT16_OPSET <= current and self._is_bfloat16(site):
-            return (
-                f"opset must be at least {_BFLOAT16_OPSET} for a RoiAlign of bfloat16, got target {target}; {way_out}"
+            return RoiAlignError(
+                "opset",
+                "unsupported",
+                f"must be at least {_BFLOAT16_OPSET} for a RoiAlign of bfloat16, got target {target}; {way_out}",
             )
         return None
 

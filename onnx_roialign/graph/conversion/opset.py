@@ -49,11 +49,11 @@ def converted(model: Model, target: int, *, private: bool, allow: str = "private
     """`convert_opset`; `allow` is the option that allows the private operator, for messages."""
     newest = onnx.defs.onnx_opset_version()
     if isinstance(target, bool) or not isinstance(target, int) or not FIRST_OPSET <= target <= newest:
-        raise RoiAlignError(f"target must be an opset from {FIRST_OPSET} to {newest}, got {target!r}")
+        raise RoiAlignError("target", "range", f"must be an opset from {FIRST_OPSET} to {newest}, got {target!r}")
     proto = sound(model)
     opsets = [default_opset(owner.opset_import) for owner in (proto, *proto.functions)]
     if opsets[0] is None:
-        raise RoiAlignError("model must import ONNX's own operators, got a model without them")
+        raise RoiAlignError("model", "missing", "must import ONNX's own operators, got a model without them")
     if all(opset in (None, target) for opset in opsets):
         return _copy(proto)
     explicit = {"private": private, "allow": allow}

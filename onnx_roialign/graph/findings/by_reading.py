@@ -102,8 +102,9 @@ def _read(proto: onnx.ModelProto, source: str | Semantics | None, wanted: Semant
     counts = counts_for(model, every)
     strides, narrow = Strides(known), Narrow(known)
     for site in every:
-        yield from (make_finding(one.code, site.name, one.message, repairable=one.repairable) for one in site.problems)
-        if any(one.code == "invalid-input" for one in site.problems):
+        for problem in site.problems:
+            yield make_finding(problem.code, site.name, problem.error.rule, repairable=problem.repairable)
+        if any(problem.code == "invalid-input" for problem in site.problems):
             continue
         yield from _wrong_types(site, known)
         yield from _indices(site, known, counts)
@@ -269,7 +270,7 @@ def _lacks_builtin_kernel(opset: int) -> bool:
 
 
 def _places(site: Site, known: Known, strides: Strides) -> Iterator[Finding]:
-    if "spatial_scale" not in {problem.subject for problem in site.problems}:
+    if "spatial_scale" not in {problem.error.subject for problem in site.problems}:
         sizes = strides.misfit(site)
         if sizes is not None:
             (image, feature), scale = sizes, site.attributes.spatial_scale

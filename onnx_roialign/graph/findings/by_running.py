@@ -34,7 +34,7 @@ def feeds_of(model: onnx.ModelProto, inputs: Mapping[str, Array]) -> dict[str, A
     names = [value.name for value in model.graph.input]
     for name in names:
         if name not in inputs and name not in initialized:
-            raise RoiAlignError(f"{name} must be among the inputs, got {', '.join(sorted(inputs)) or 'none'}")
+            raise RoiAlignError(name, "missing", f"must be among the inputs, got {', '.join(sorted(inputs)) or 'none'}")
     return {name: np.asarray(inputs[name]) for name in names if name in inputs}
 
 
@@ -48,10 +48,12 @@ def by_name(model: onnx.ModelProto, expected: Mapping[str, Array] | Sequence[Arr
     if isinstance(expected, Mapping):
         for name in expected:
             if name not in names:
-                raise RoiAlignError(f"expected must name outputs of the model ({', '.join(names)}), got {name!r}")
+                raise RoiAlignError(
+                    "expected", "choice", f"must name outputs of the model ({', '.join(names)}), got {name!r}"
+                )
         return {name: np.asarray(array) for name, array in expected.items()}
     if len(expected) != len(names):
-        raise RoiAlignError(f"expected must have the model's {len(names)} outputs, got {len(expected)}")
+        raise RoiAlignError("expected", "shape", f"must have the model's {len(names)} outputs, got {len(expected)}")
     return {name: np.asarray(array) for name, array in zip(names, expected, strict=True)}
 
 

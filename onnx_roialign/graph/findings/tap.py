@@ -37,7 +37,7 @@ def outputs(model: onnx.ModelProto, inputs: Mapping[str, Array], names: Sequence
     try:
         return [np.asarray(output) for output in run_session(session(model, silent_options()), inputs, names)]
     except Exception as error:  # onnxruntime's exceptions have no common base
-        raise RoiAlignError(f"model must run on the inputs, got {one_line(error)}") from error
+        raise RoiAlignError("model", "failed", f"must run on the inputs, got {one_line(error)}") from error
 
 
 def tapped(model: onnx.ModelProto, inputs: Mapping[str, Array], nodes: Sequence[onnx.NodeProto]) -> list[Tap]:
@@ -90,5 +90,5 @@ def _recorded(model: onnx.ModelProto, inputs: Mapping[str, Array]) -> list[Tap]:
     except MissingPackageError:
         raise
     except Exception as error:
-        raise RoiAlignError(f"model must run on the inputs, got {one_line(error)}") from error
+        raise RoiAlignError("model", "failed", f"must run on the inputs, got {one_line(error)}") from error
     return [Tap(call.node, *call.inputs, call.Y) for call in calls if len(call.inputs) == 3]

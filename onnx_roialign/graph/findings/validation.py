@@ -47,7 +47,7 @@ def validate(
     """
     wanted = None if source is None else parse_source(source)
     if inputs is None and expected is not None:
-        raise RoiAlignError("inputs must be given with expected, got expected alone")
+        raise RoiAlignError("inputs", "missing", "must be given with expected, got expected alone")
     proto = parse(model)
     with last_guard("read"):
         findings = defect_findings(proto)

@@ -43,7 +43,7 @@ def named_counts(model: ir.Model, name: str) -> ir.Value:
     candidates = (*model.graph.inputs, *(value for node in model.graph for value in node.outputs))
     value = next((value for value in candidates if value.name == name), None)
     if value is None:
-        raise RoiAlignError(f"counts must be the name of a value of the model's graph, got {name!r}")
+        raise RoiAlignError("counts", "choice", f"must be the name of a value of the model's graph, got {name!r}")
     return value
 
 

@@ -41,19 +41,17 @@ _CLOSE = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something about a node that no source can mean.
+    """A rule that a node breaks, whatever its source is.
 
     Attributes:
-        code: one of `finding.CODES`.
-        message: what it is.
-        repairable: whether `repair` mends it.
-        subject: the attribute that it concerns; empty where it concerns none.
+        code: the code of the finding, one of `finding.CODES`.
+        error: the broken rule.
+        repairable: whether `repair` corrects it.
     """
 
     code: str
-    message: str
+    error: RoiAlignError
     repairable: bool
-    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,21 +201,21 @@ def _read_private(node: ir.Node, opset: int | None) -> tuple[Attributes, list[Pr
         try:
             op.check_attributes(attributes)
         except RoiAlignError as error:
-            problems.append(Problem("invalid-attribute", error.rule, False))
+            problems.append(Problem("invalid-attribute", error, False))
     return attributes, problems
 
 
 def _read_standard(node: ir.Node, opset: int | None) -> tuple[Attributes, list[Problem]]:
     problems = []
     if opset is None or opset < FIRST_OPSET:
-        text = f"opset must be at least {FIRST_OPSET} for RoiAlign, got {'none' if opset is None else opset}"
-        problems.append(Problem("opset-too-old", text, False))
+        rule = f"must be at least {FIRST_OPSET} for RoiAlign, got {'none' if opset is None else opset}"
+        problems.append(Problem("opset-too-old", RoiAlignError("opset", "range", rule), False))
     known_opset = max(opset or FIRST_OPSET, FIRST_OPSET)
     readable, unreadable = _readable(_proto(node), known_opset)
     problems += unreadable
     if opset is not None and FIRST_OPSET <= opset < HALF_PIXEL_OPSET and MODE in node.attributes:
-        text = f"{MODE} must not be set below opset {HALF_PIXEL_OPSET}, got it at opset {opset}"
-        problems.append(Problem("unknown-attribute", text, True, MODE))
+        rule = f"must not be set below opset {HALF_PIXEL_OPSET}, got it at opset {opset}"
+        problems.append(Problem("unknown-attribute", RoiAlignError(MODE, "choice", rule), True))
     proto = onnx.NodeProto(op_type="RoiAlign", attribute=readable)
     return read_attributes(proto, known_opset), problems
 
@@ -234,13 +232,13 @@ def _problem(node: onnx.NodeProto, attribute: onnx.AttributeProto, opset: int) -
     op = op_of(node)
     names = tuple(STANDARD_ATTRIBUTES if op is None else dict(op.attributes))
     if name not in names:
-        text = f"an attribute of {node.op_type} must be one of {', '.join(names)}, got {name!r}"
-        return Problem("unknown-attribute", text, standard, name)
+        rule = f"must be one of {', '.join(names)}, got {name!r}"
+        return Problem("unknown-attribute", RoiAlignError(f"an attribute of {node.op_type}", "choice", rule), standard)
     alone = onnx.NodeProto(op_type=node.op_type, domain=node.domain, attribute=[attribute])
     try:
         read_attributes(alone, opset)
     except RoiAlignError as error:
-        return Problem("invalid-attribute", error.rule, standard and _mendable(name, attribute), name)
+        return Problem("invalid-attribute", error, standard and _mendable(name, attribute))
     return None
 
 
@@ -254,11 +252,8 @@ def _mendable(name: str, attribute: onnx.AttributeProto) -> bool:
 def _wrong_inputs(node: ir.Node) -> list[Problem]:
     inputs = ["" if one is None else one.name or "_" for one in node.inputs]
     outputs = [one.name or "" for one in node.outputs]
-    told = (
-        ("invalid-input", wrong_inputs(node, inputs)),
-        ("invalid-output", wrong_outputs(node.op_type, outputs)),
-    )
-    return [Problem(kind, text, False) for kind, text in told if text is not None]
+    errors = {"invalid-input": wrong_inputs(node, inputs), "invalid-output": wrong_outputs(node.op_type, outputs)}
+    return [Problem(code, error, False) for code, error in errors.items() if error is not None]
 
 
 def _shift(rois: ir.Value | None, attributes: Attributes, values: Values) -> Shift:

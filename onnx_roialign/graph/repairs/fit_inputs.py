@@ -56,9 +56,9 @@ class FitInputs(ir.passes.InPlacePass):
     def _make_private(self, site: Site) -> None:
         if not self._private:
             X, rois = (given(site.input(name), self._known).dtype for name in ("X", "rois"))
-            raise RoiAlignError(f"rois must have X's type {X}, or the private op be allowed, got {rois}").in_node(
-                site.name
-            )
+            raise RoiAlignError(
+                "rois", "type", f"must have X's type {X}, or the private op be allowed, got {rois}"
+            ).in_node(site.name)
         as_private(site)
 
 

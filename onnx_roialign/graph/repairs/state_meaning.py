@@ -84,8 +84,10 @@ class StateMeaning(ir.passes.InPlacePass):
                 write_private(site, self._wanted)
             else:
                 raise RoiAlignError(
-                    f"opset must be at least {HALF_PIXEL_OPSET}, or the private op allowed, to express "
-                    f"{replace(site.attributes, semantics=self._wanted).semantics}, got opset {site.opset}"
+                    "opset",
+                    "unsupported",
+                    f"must be at least {HALF_PIXEL_OPSET}, or the private op allowed, to express "
+                    f"{replace(site.attributes, semantics=self._wanted).semantics}, got opset {site.opset}",
                 ).in_node(site.name)
         if modified:
             import_private(model)
