@@ -1,4 +1,4 @@
-"""The floor under a RoiAlign's time: what it must read and write, at the speed at which the machine copies memory."""
+"""The lower bound of a RoiAlign's time: the bytes that it must read and write, at the machine's copy speed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COPY_RUNS = 5
 
 
 def touched_cells(call: Call) -> int:
-    """How many (image, row, column) the RoIs read, each counted once however many RoIs read it.
+    """Returns how many (image, row, column) the RoIs read, each counted once.
 
     A sample's two neighbours along each axis are read even where one has weight 0 (see `geometry`).
     """
@@ -36,7 +36,7 @@ def touched_cells(call: Call) -> int:
 
 
 def _touched(axis: RoiAxis) -> Array:
-    """(K, length) whether each RoI reads each row (column)."""
+    """Returns (K, length): whether each RoI reads each row (column)."""
     samples = axis_samples(axis)
     touched = np.zeros((len(axis.start), axis.length), bool)
     for pixel in (samples.low, samples.high):
@@ -45,7 +45,7 @@ def _touched(axis: RoiAxis) -> Array:
 
 
 def moved_bytes(workload: Workload) -> int:
-    """Bytes of every feature value that the RoIs touch, read once, and of the output, written once."""
+    """Returns the bytes of every feature that the RoIs read, counted once, and of the output."""
     return sum(
         (touched_cells(call) * call.X.shape[1] + int(np.prod(call.output_shape))) * call.X.itemsize
         for call in workload.calls
@@ -54,17 +54,17 @@ def moved_bytes(workload: Workload) -> int:
 
 @cache
 def _copied_arrays(size: int) -> tuple[Array, Array]:
-    return np.ones(size, np.uint8), np.zeros(size, np.uint8)  # both written: their pages are there
+    return np.ones(size, np.uint8), np.zeros(size, np.uint8)  # both are written, so that their pages exist
 
 
 def copy_bandwidth(threads: int, size: int = _COPY_BYTES) -> float:
-    """Bytes per second, read and written ones both counted, at which NumPy copies one large array to another.
+    """Returns the bytes per second, read and written ones both counted, that NumPy copies from one array to another.
 
-    The median of 5 copies after one that is not counted, each split evenly over the threads (NumPy copies without
-    Python's lock).
+    The median of 5 copies after a first one that is not counted. Each is divided evenly among the threads: NumPy
+    copies without Python's lock.
 
     Args:
-        threads: how many copy at once.
+        threads: number of threads that copy.
         size: bytes of the array.
     """
     source, target = _copied_arrays(size)

@@ -20,7 +20,7 @@ def describe_machine(peers: Sequence[str] = ()) -> dict[str, object]:
     """Returns cpu (model), cores (usable), system, python, and versions by package, `peers` included.
 
     Args:
-        peers: further packages to name, those that are installed.
+        peers: further packages.
     """
     versions = {"onnx_roialign": __version__}
     for name in dict.fromkeys((*_PACKAGES, *peers)):
@@ -47,7 +47,7 @@ def _cpu() -> str:
     fields = dict(re.findall(r"^(model name|cpu family|model|stepping)\s*: (.*)$", text.split("\n\n")[0], re.MULTILINE))
     if "model name" not in fields:
         return platform.processor() or platform.machine()
-    # Virtual machines hide the product's name; family and model still tell the design.
+    # Virtual machines hide the product's name; family and model identify the design.
     numbers = ", ".join(f"{key.removeprefix('cpu ')} {fields[key]}" for key in ("cpu family", "model") if key in fields)
     return f"{fields['model name']} ({numbers})"
 

@@ -1,4 +1,4 @@
-"""What the benchmark runs: our kernel, and every other RoiAlign on a CPU that is installed, all made ready alike.
+"""The contestants of the benchmark: our kernel, and every installed RoiAlign that runs on a CPU.
 
 ONNX Runtime and our kernel run as sessions whose inputs and outputs are bound to the caller's memory, so that a run
 copies nothing and allocates no output. The other peers are called as their users call them: OpenVINO through an
@@ -29,7 +29,7 @@ from onnx_roialign.errors import one_line
 from onnx_roialign.sessions.session import session
 from onnx_roialign.sessions.silent import silent_options
 
-__all__ = ["OURS", "PEERS", "Engine", "Prepared", "find_engines", "session_on"]
+__all__ = ["OURS", "PEERS", "Contestant", "Prepared", "find_contestants", "session_on"]
 
 OURS = "ours"
 _ISA_ENTRY = "onnx_roialign.isa"  # read by the library when it is registered
@@ -39,11 +39,11 @@ _SIXTEEN_BIT = ("float16", "bfloat16")
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A workload, ready to run on one engine.
+    """A workload, ready to run on one contestant.
 
     Attributes:
         run: computes every call of the workload.
-        outputs: the answers of the last run, an array per call.
+        outputs: returns the outputs of the last run, an array per call.
     """
 
     run: Callable[[], object]
@@ -51,15 +51,15 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
-    """One contestant.
+class Contestant:
+    """An implementation of RoiAlign that the benchmark times.
 
     Attributes:
-        name: "ours", one of PEERS, or for mode max also "direct corners", "direct samples".
-        isa: the instruction set that is forced; None for a peer, which chooses its own.
-        max_rule: which maximum it takes: see `Semantics.max_rule`.
-        prepare: makes a workload ready to run on a number of threads; raises where the engine cannot run it.
-        own_threads: whether what was made ready keeps its number of threads, whatever is made ready later.
+        name: "ours", one of PEERS, or for mode max also "direct corners" or "direct samples".
+        isa: the instruction set that it must use; None for a peer, which chooses its own.
+        max_rule: its maximum in mode max, as in `Semantics.max_rule`.
+        prepare: makes a workload ready to run on a number of threads; raises if it cannot run the workload.
+        own_threads: whether each prepared workload has its own number of threads, not the process one number.
     """
 
     name: str
@@ -70,12 +70,14 @@ class Engine:
 
     @property
     def label(self) -> str:
-        """The name, with the instruction set where one is forced."""
+        """The name, and the instruction set if one is prescribed."""
         return self.name if self.isa is None else f"{self.name}, {self.isa}"
 
 
-def find_engines(peers: Sequence[str], isas: Sequence[str], mode: str) -> tuple[tuple[Engine, ...], dict[str, str]]:
-    """Returns the engines that can be imported, ours first, and why each other peer cannot.
+def find_contestants(
+    peers: Sequence[str], isas: Sequence[str], mode: str
+) -> tuple[tuple[Contestant, ...], dict[str, str]]:
+    """Returns the contestants that can be imported, ours first, and for each other peer the reason that it cannot.
 
     With mode "max" our kernel is also called directly, by both rules for the maximum: a session has only ONNX's.
 
@@ -84,10 +86,10 @@ def find_engines(peers: Sequence[str], isas: Sequence[str], mode: str) -> tuple[
         isas: some of `native.available_isas()`.
         mode: "avg" or "max".
     """
-    engines = [Engine(OURS, isa, "corners", partial(_ours, isa=isa), own_threads=True) for isa in isas]
+    contestants = [Contestant(OURS, isa, "corners", partial(_ours, isa=isa), own_threads=True) for isa in isas]
     if mode == "max":
-        engines += [
-            Engine(f"direct {rule}", isa, rule, partial(_direct, isa=isa, max_rule=rule))
+        contestants += [
+            Contestant(f"direct {rule}", isa, rule, partial(_direct, isa=isa, max_rule=rule))
             for rule in ("corners", "samples")
             for isa in isas
         ]
@@ -98,15 +100,15 @@ def find_engines(peers: Sequence[str], isas: Sequence[str], mode: str) -> tuple[
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 importlib.import_module(module)
-        except Exception as error:  # a broken installation fails in any way it likes
+        except Exception as error:  # a broken installation can raise anything
             missing[name] = one_line(error)
         else:
-            engines.append(Engine(name, None, max_rule, prepare, own_threads))
-    return tuple(engines), missing
+            contestants.append(Contestant(name, None, max_rule, prepare, own_threads))
+    return tuple(contestants), missing
 
 
 def session_on(model: onnx.ModelProto, isa: str, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-    """A session on our kernel with one instruction set; the options gain a session config entry."""
+    """Returns a session on our kernel with one instruction set, for which it adds a config entry to the options."""
     options.add_session_config_entry(_ISA_ENTRY, isa)
     return session(model, options)
 
@@ -116,7 +118,7 @@ def _ours(workload: Workload, threads: int, *, isa: str) -> Prepared:
 
 
 def _onnxruntime(workload: Workload, threads: int) -> Prepared:
-    # It has no 16-bit kernel: what its users do is cast, pool in float32, and cast back.
+    # It has no 16-bit kernel: its users cast, pool in float32, and cast back.
     model = _model(workload, casts=workload.calls[0].X.dtype.name in _SIXTEEN_BIT)
     return _bound(session(model, _options(threads), engine="builtin"), workload)
 
@@ -128,7 +130,7 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
 
 
 def _model(workload: Workload, *, casts: bool) -> onnx.ModelProto:
-    """One RoiAlign per call; with casts computed in float32 between Casts."""
+    """Returns a model of one RoiAlign per call; with casts, each is computed in float32 between Casts."""
     nodes, inputs, outputs = [], [], []
     for i, call in enumerate(workload.calls):
         arrays = {f"X{i}": call.X, f"rois{i}": call.rois, f"batch_indices{i}": call.batch_indices}
@@ -163,7 +165,7 @@ def _type(array: Array) -> int:
 
 
 def _bound(running: onnxruntime.InferenceSession, workload: Workload) -> Prepared:
-    """Binds the session's inputs to the workload's arrays and its outputs to arrays made here."""
+    """Binds the session's inputs to the workload's arrays and its outputs to new arrays."""
     binding = running.io_binding()
     outputs = [_nan(call.output_shape, call.X.dtype) for call in workload.calls]
     for i, call in enumerate(workload.calls):
@@ -172,19 +174,16 @@ def _bound(running: onnxruntime.InferenceSession, workload: Workload) -> Prepare
             binding.bind_input(name, "cpu", 0, _type(array), array.shape, array.ctypes.data)
         binding.bind_output(f"Y{i}", "cpu", 0, _type(outputs[i]), outputs[i].shape, outputs[i].ctypes.data)
 
-    def answers() -> Sequence[Array]:
-        return outputs
-
-    return Prepared(partial(_run_bound, running, binding, (workload, outputs)), answers)
+    return Prepared(partial(_run_bound, running, binding, (workload, outputs)), lambda: outputs)
 
 
 def _run_bound(running: onnxruntime.InferenceSession, binding: Any, arrays: object) -> None:
-    """Runs, and holds the arrays meanwhile: the binding knows nothing of them but their addresses."""
+    """Runs the session. The arguments keep the arrays alive, as the binding holds only their addresses."""
     running.run_with_iobinding(binding)
 
 
 def _nan(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """Memory that was touched, so that no page fault is timed, and that shows a value which nobody wrote."""
+    """Returns an array whose pages exist, so that no page fault is timed; a value that was not written stays NaN."""
     return np.full(shape, np.nan, dtype)
 
 
@@ -201,7 +200,7 @@ def _direct(workload: Workload, threads: int, *, isa: str, max_rule: Literal["co
 
 
 def _called(calls: Sequence[Callable[[], Any]], to_numpy: Callable[[Any], Array]) -> Prepared:
-    """Functions that return their output; the last outputs are freed before the next run, as a user's would be."""
+    """Prepares functions that return their output; each run first frees the outputs of the last one, as a user does."""
     kept: list[Any] = []
 
     def run() -> None:
@@ -212,7 +211,7 @@ def _called(calls: Sequence[Callable[[], Any]], to_numpy: Callable[[Any], Array]
 
 
 def _with_image(call: Call) -> Array:
-    """(K, 5) rows image, x1, y1, x2, y2."""
+    """Returns (K, 5) rows image, x1, y1, x2, y2."""
     return np.concatenate([call.batch_indices[:, None].astype(call.rois.dtype), call.rois], axis=1)
 
 
@@ -222,14 +221,14 @@ def _torchvision(workload: Workload, threads: int) -> Prepared:
     torch.set_num_threads(threads)
 
     def tensor(array: Array) -> Any:
-        if array.dtype.name == "bfloat16":  # a type that NumPy does not have: its bits change hands
+        if array.dtype.name == "bfloat16":  # NumPy does not have the type: the bits are passed on as int16
             return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
         return torch.from_numpy(array)
 
     def to_numpy(Y: Any) -> Array:
         dtype = workload.calls[0].X.dtype
-        answer: Array = Y.view(torch.int16).numpy().view(dtype) if dtype.name == "bfloat16" else Y.numpy()
-        return answer
+        array: Array = Y.view(torch.int16).numpy().view(dtype) if dtype.name == "bfloat16" else Y.numpy()
+        return array
 
     return _called(
         [
@@ -266,7 +265,7 @@ def _openvino(workload: Workload, threads: int) -> Prepared:
                 sampling_ratio=attributes.sampling_ratio,
                 spatial_scale=attributes.spatial_scale,
                 mode=attributes.mode,
-                # Its own "half_pixel" is another thing: (x + 0.5) * spatial_scale - 0.5.
+                # Its "half_pixel" differs from ONNX's: (x + 0.5) * spatial_scale - 0.5.
                 aligned_mode="half_pixel_for_nn" if is_half_pixel(call) else "asymmetric",
             )
         )
@@ -280,7 +279,7 @@ def _openvino(workload: Workload, threads: int) -> Prepared:
 
 
 def _paddle(workload: Workload, threads: int) -> Prepared:
-    # Its CPU kernel runs on one thread, whatever it is told.
+    # Its CPU kernel always runs on one thread.
     _require(workload, mode="avg", dtypes=("float32", "float64"), sorted_images=True)
     paddle = importlib.import_module("paddle")
     ops = importlib.import_module("paddle.vision.ops")
@@ -304,7 +303,7 @@ def _paddle(workload: Workload, threads: int) -> Prepared:
 
 
 def _mindspore(workload: Workload, threads: int) -> Prepared:
-    # No half_pixel, and its adaptive grid rounds down: it answers something else there, so it is not raced.
+    # It has no half_pixel, and its adaptive grid rounds down: such workloads would have other results.
     _require(workload, mode="avg", dtypes=("float32", "float16"), plain=True)
     mindspore = importlib.import_module("mindspore")
     mindspore.set_context(device_target="CPU", runtime_num_threads=threads)
@@ -326,7 +325,7 @@ def _require(
     sorted_images: bool = False,
     plain: bool = False,
 ) -> None:
-    """Refuses, in words for the table, what the peer does not have."""
+    """Raises ValueError, with a text for the table, if the peer cannot run the workload."""
     for call in workload.calls:
         if mode is not None and call.attributes.mode != mode:
             raise ValueError(f"has no mode {call.attributes.mode}")
@@ -340,7 +339,7 @@ def _require(
 
 _Prepare = Callable[[Workload, int], Prepared]
 
-# Name -> the module that shows whether it is installed, its rule for the maximum, how it is made ready, own_threads.
+# Name -> the module to import, and max_rule, prepare and own_threads of the contestant.
 _PEERS: Mapping[str, tuple[str, Literal["corners", "samples"], _Prepare, bool]] = MappingProxyType(
     {
         "onnxruntime": ("onnxruntime", "corners", _onnxruntime, True),

@@ -1,4 +1,4 @@
-"""Races engines on one workload: each checked against the reference first, then timed in turns, beside the floor."""
+"""Times contestants in turns on one workload, after each was compared with the reference."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from onnx_roialign.arrays import OTHER_ORDER, Array, largest_difference
 from onnx_roialign.bench.floor import moved_bytes
-from onnx_roialign.bench.peers import OURS, Engine, Prepared
+from onnx_roialign.bench.peers import OURS, Contestant, Prepared
 from onnx_roialign.bench.workloads import Workload
 from onnx_roialign.definition import reference
 from onnx_roialign.errors import one_line
@@ -23,7 +23,7 @@ __all__ = ["Race", "Result", "Times", "race", "settle", "times_in_turns"]
 
 Key = TypeVar("Key", bound=Hashable)
 
-_SAMPLE_SECONDS = 1e-3  # a quick engine runs this long per sample: the clock and the call of it cost 0.1 us
+_SAMPLE_SECONDS = 1e-3  # a quick contestant runs this long per sample: the clock and the call of it cost 0.1 us
 _FEWEST_ROUNDS = 3
 
 
@@ -39,19 +39,19 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one engine made of one workload.
+    """The result of one contestant on one workload.
 
     Attributes:
-        engine: which.
-        refusal: why it was not timed, in one line; None where it was.
-        difference: from the reference, the largest, in units of max|X|; None where there is no answer.
-        times: None where it was not timed.
-        alone: the same engine's on 1 thread, from the same turns; None on 1 thread, or where an engine cannot have two
-            numbers of threads at once.
-        scratch_bytes: what a run holds at its peak beyond inputs and outputs; None where it was not measured.
+        contestant: the contestant.
+        refusal: why it was not timed, in one line; None if it was.
+        difference: the largest difference from the reference, in units of max|X|; None if it returned nothing.
+        times: None if it was not timed.
+        alone: its times on 1 thread, from the same turns; None for threads = 1, or if the contestant cannot have two
+            numbers of threads in one process.
+        scratch_bytes: largest memory of a run beyond inputs and outputs; None if it was not measured.
     """
 
-    engine: Engine
+    contestant: Contestant
     refusal: str | None
     difference: float | None
     times: Times | None
@@ -60,23 +60,23 @@ class Result:
 
     @property
     def speed_up(self) -> float | None:
-        """How many times faster than on 1 thread: the ratio of the medians; None where either has no time."""
+        """How many times faster than on 1 thread, by the medians; None without both times."""
         return None if self.alone is None or self.times is None else self.alone.median / self.times.median
 
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """One workload, type, mode and number of threads, run by every engine.
+    """One workload, type, mode and number of threads, run by every contestant.
 
     Attributes:
         workload: its name.
-        dtype: of X, rois and the answer.
+        dtype: the type of X, rois and the output.
         mode: "avg" or "max".
-        threads: that each engine was told to use.
-        moved_bytes: touched features once and the output once.
-        copy_bandwidth: bytes per second at which the machine copied memory meanwhile, read and written ones counted.
+        threads: number of threads of each contestant.
+        moved_bytes: bytes of every feature in use, read once, and of the output, written once.
+        copy_bandwidth: bytes per second that the machine copied before and after, read and written ones both counted.
         floor_ms: milliseconds to move moved_bytes at that speed.
-        results: one per engine, in the order given.
+        results: one per contestant, in the order given.
     """
 
     workload: str
@@ -89,18 +89,18 @@ class Race:
     results: tuple[Result, ...]
 
     def with_scratch(self, measure: Callable[[str, str, str, str, int], int | None]) -> Race:
-        """The same with the scratch memory of our sessions: `measure` gets workload, dtype, mode, isa and threads."""
+        """Returns the race with our sessions' scratch memory, from `measure(workload, dtype, mode, isa, threads)`."""
         results = (
-            replace(r, scratch_bytes=measure(self.workload, self.dtype, self.mode, r.engine.isa, self.threads))
-            if r.engine.name == OURS and r.engine.isa is not None and r.times is not None
+            replace(r, scratch_bytes=measure(self.workload, self.dtype, self.mode, r.contestant.isa, self.threads))
+            if r.contestant.name == OURS and r.contestant.isa is not None and r.times is not None
             else r
             for r in self.results
         )
         return replace(self, results=tuple(results))
 
     def faster(self, result: Result, peer: str) -> float | None:
-        """How many times faster than the peer of that name: the ratio of the medians; None where either has no time."""
-        other = next((r for r in self.results if r.engine.name == peer), None)
+        """Returns how many times faster a result is than this peer, by the medians; None without both times."""
+        other = next((r for r in self.results if r.contestant.name == peer), None)
         if other is None or other.times is None or result.times is None:
             return None
         return other.times.median / result.times.median
@@ -108,7 +108,7 @@ class Race:
 
 def race(
     workload: Workload,
-    engines: Sequence[Engine],
+    contestants: Sequence[Contestant],
     *,
     threads: int,
     repeat: int,
@@ -116,27 +116,27 @@ def race(
     seconds: float = math.inf,
     after_round: Callable[[], None] = lambda: None,
 ) -> Race:
-    """Checks each engine's answer, then times those that are right.
+    """Compares each contestant's output with the reference, then times those that are right.
 
     Args:
         workload: of one type and mode throughout.
-        engines: who runs.
-        threads: for each engine.
-        repeat: samples per engine, at least 1.
-        bandwidth: `floor.copy_bandwidth`, for the floor: asked before and after, as machines are not always as fast.
-        seconds: stop after as long, but not before 3 samples each.
-        after_round: called after each engine has given one more sample.
+        contestants: those to run.
+        threads: number of threads of each.
+        repeat: samples per contestant, at least 1.
+        bandwidth: `floor.copy_bandwidth`; measured before and after, as the speed of shared machines changes.
+        seconds: time after which it stops, but not before 3 samples each.
+        after_round: called after each round of one sample per contestant.
     """
-    expected = {rule: _reference(workload, rule) for rule in {engine.max_rule for engine in engines}}
+    expected = {rule: _reference(workload, rule) for rule in {contestant.max_rule for contestant in contestants}}
     checked: list[Result] = []
     runs: dict[tuple[int, int], Callable[[], object]] = {}
-    for i, engine in enumerate(engines):
-        prepared, result = _check(engine, workload, threads, expected[engine.max_rule])
+    for i, contestant in enumerate(contestants):
+        prepared, result = _check(contestant, workload, threads, expected[contestant.max_rule])
         checked.append(result)
         if prepared is not None:
             runs[i, threads] = prepared.run
-            if threads > 1 and engine.own_threads:
-                runs[i, 1] = engine.prepare(workload, 1).run
+            if threads > 1 and contestant.own_threads:
+                runs[i, 1] = contestant.prepare(workload, 1).run
     before = bandwidth(threads)
     times = times_in_turns(runs, repeat=repeat, seconds=seconds, settled=threads > 1, after_round=after_round)
     copied = (before + bandwidth(threads)) / 2
@@ -158,34 +158,34 @@ def race(
 
 
 def _reference(workload: Workload, max_rule: Literal["corners", "samples"]) -> list[Array]:
-    answers = []
+    outputs = []
     for call in workload.calls:
         semantics = replace(call.attributes.semantics, max_rule=max_rule)
         attributes = replace(call.attributes, semantics=semantics)
-        answers.append(reference.roi_align(call.X, call.rois, call.batch_indices, attributes))
-    return answers
+        outputs.append(reference.roi_align(call.X, call.rois, call.batch_indices, attributes))
+    return outputs
 
 
 def _check(
-    engine: Engine, workload: Workload, threads: int, expected: Sequence[Array]
+    contestant: Contestant, workload: Workload, threads: int, expected: Sequence[Array]
 ) -> tuple[Prepared | None, Result]:
-    """Runs once; ready to be timed only where the answer is right."""
+    """Runs the workload once; returns it ready to be timed only if the output is right."""
     try:
-        prepared = engine.prepare(workload, threads)
+        prepared = contestant.prepare(workload, threads)
         prepared.run()
-        answers = prepared.outputs()
-    except Exception as error:  # any engine, any error: it is the engine's result
-        return None, Result(engine, f"does not run: {one_line(error)}", None, None)
+        outputs = prepared.outputs()
+    except Exception as error:  # any error is the contestant's result
+        return None, Result(contestant, f"does not run: {one_line(error)}", None, None)
     differences = []
-    for got, want, call in zip(answers, expected, workload.calls, strict=True):
+    for got, want, call in zip(outputs, expected, workload.calls, strict=True):
         scale = max(float(np.max(call.X, initial=0)), -float(np.min(call.X, initial=0))) or 1.0
         differences.append(largest_difference(got, want) / scale)
     difference = max(differences)
     tolerance = OTHER_ORDER[workload.calls[0].X.dtype.name]
     if not difference <= tolerance:
         wrong = f"wrong: off by {difference:.2g} max|X| where {tolerance:.2g} is allowed"
-        return None, Result(engine, wrong, difference, None)
-    return prepared, Result(engine, None, difference, None)
+        return None, Result(contestant, wrong, difference, None)
+    return prepared, Result(contestant, None, difference, None)
 
 
 def times_in_turns(
@@ -196,16 +196,16 @@ def times_in_turns(
     settled: bool = False,
     after_round: Callable[[], None] = lambda: None,
 ) -> dict[Key, Times]:
-    """Times functions in turns, so that whatever slows the machine for a while slows all of them.
+    """Times functions in turns, so that a machine that is slow for a while is slow for all of them.
 
-    A round takes one sample of each, in an order that is drawn anew (seeded): nobody always runs after the same one,
-    with its leftovers in the caches. A sample is one run, or as many as last 1 ms.
+    A round takes one sample of each, in a random order (seeded): no function always finds the caches as the same other
+    function leaves them. A sample is one run, or as many runs as take 1 ms.
 
     Args:
-        runs: the functions, by any key.
-        repeat: rounds.
-        seconds: begin no further round after as long, once there are 3.
-        settled: whether to `settle` before each sample, and then run once untimed.
+        runs: the functions, each with a key.
+        repeat: number of rounds.
+        seconds: time after which no further round begins, once there are 3.
+        settled: whether to `settle` before each sample and then run once without timing.
         after_round: called after each round.
     """
     counts = {i: _runs_per_sample(run) for i, run in runs.items()}
@@ -234,9 +234,9 @@ def times_in_turns(
 def settle() -> None:
     """Waits until this process's other threads have gone to sleep, 0.5 s at most.
 
-    ONNX Runtime's idle threads spin for about 50 ms before they do: on the cores where the next engine is to be timed.
-    Linux counts the time of a running thread at its clock's ticks, 4 ms apart: a shorter look would see none of it, and
-    fpn_mask_14x14_s2 on 2 threads then took 4 or 8 ms, by chance.
+    ONNX Runtime's idle threads spin for about 50 ms before they sleep, on the cores of the next contestant. Linux
+    updates a running thread's time every 4 ms: a shorter interval would show none of it, and fpn_mask_14x14_s2 on
+    2 threads then took 4 or 8 ms, by chance.
     """
     for _ in range(40):
         before = time.process_time()
@@ -246,7 +246,7 @@ def settle() -> None:
 
 
 def _sample(run: Callable[[], object], count: int) -> float:
-    """Seconds per run."""
+    """Returns the seconds per run."""
     begin = time.perf_counter()
     for _ in range(count):
         run()

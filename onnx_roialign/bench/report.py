@@ -1,29 +1,29 @@
-"""What the benchmark prints and writes: tables for the screen, and JSON.
+"""The output of the benchmark: tables for the terminal, and a JSON file.
 
-The JSON file is one object. Times are milliseconds, sizes bytes; a field that has no value is null.
+The JSON file is one object. Times are in milliseconds, sizes in bytes; a field without a value is null.
 
-    schema            1; grows only when a field changes its meaning or goes
+    schema            1; changes only if a field changes its meaning or is removed
     kind              "bench", "sweep" or "model"
     machine           cpu, cores, system, python, versions (by package)
-    settings          the command's options as they were understood
+    settings          the command's options, with defaults filled in
     missing           peer -> why it could not be imported
     races             "bench" and "sweep": a list of
         workload, dtype, mode, threads
-        moved_bytes   touched features once, and the output once
-        copy_bandwidth  bytes per second at which NumPy copied, read and written ones both counted
-        floor_ms      the time to move them at copy_bandwidth
+        moved_bytes   features in use, read once, and the output, written once
+        copy_bandwidth  bytes per second that NumPy copies, read and written ones both counted
+        floor_ms      moved_bytes / copy_bandwidth
         results       a list of
             engine    "ours", a peer's name, "direct corners" or "direct samples" (our kernel without a session), or in
                       a sweep "onnxruntime again" (a second session)
-            isa       the instruction set that was forced, null for a peer
-            refusal   why it was not timed, in one line, or null
-            difference  from the reference, the largest, in units of max|X|; null where there is no number
+            isa       the instruction set that it had to use, null for a peer
+            refusal   the reason that it was not timed, in one line, or null
+            difference  the largest difference from the reference, in units of max|X|; null if it is not a number
             median_ms, q1_ms, q3_ms, samples
-            alone_ms  on more threads: the median on 1, from the same turns; null where an engine cannot have both
+            alone_ms  for threads > 1: the median on 1 thread, from the same turns; null if an engine cannot have both
             speed_up  alone_ms / median_ms
             over_floor  median_ms / floor_ms
             faster_than peer -> the peer's median / this median
-            scratch_bytes  a run's peak beyond inputs and outputs
+            scratch_bytes  largest memory of a run beyond inputs and outputs
     worst             "sweep": workload, dtype, threads, isa, ratio of the lowest ratio to onnxruntime
     shares            "model": a list of threads, engine, refusal, run_ms, operator_ms (by operator), operator_nodes
 """
@@ -64,7 +64,7 @@ _TOP_OPERATORS = 12
 
 
 def race_record(race: Race) -> dict[str, Any]:
-    """One of JSON's races."""
+    """Returns one entry of "races"."""
     return {
         "workload": race.workload,
         "dtype": race.dtype,
@@ -80,8 +80,8 @@ def race_record(race: Race) -> dict[str, Any]:
 def _result_record(race: Race, result: Result) -> dict[str, Any]:
     times = result.times
     return {
-        "engine": result.engine.name,
-        "isa": result.engine.isa,
+        "engine": result.contestant.name,
+        "isa": result.contestant.isa,
         "refusal": result.refusal,
         "difference": result.difference if math.isfinite(result.difference or 0.0) else None,
         "median_ms": times and times.median,
@@ -97,7 +97,7 @@ def _result_record(race: Race, result: Result) -> dict[str, Any]:
 
 
 def share_record(share: Share) -> dict[str, Any]:
-    """One of JSON's shares, without its number of threads."""
+    """Returns one entry of "shares", without its number of threads."""
     return {
         "engine": share.engine,
         "refusal": share.refusal,
@@ -122,14 +122,14 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def machine_line(machine: Mapping[str, Any]) -> str:
-    """The machine in one line."""
+    """Returns the machine in one line."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     cores = f"{machine['cores']} core{'s' if machine['cores'] != 1 else ''}"
     return f"{machine['cpu']}, {cores}, {machine['system']}, Python {machine['python']}; {versions}"
 
 
 def milliseconds(value: float) -> str:
-    """Three digits, whatever the size."""
+    """Returns a time with three digits."""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value < 1 else f"{value:.{2 if value < 10 else 1}f}"
 
 
@@ -141,13 +141,13 @@ def _times_faster(ratio: float | None) -> str:
 
 
 def _timed_peers(race: Race) -> list[str]:
-    return [r.engine.name for r in race.results if r.engine.name in PEERS and r.times is not None]
+    return [r.contestant.name for r in race.results if r.contestant.name in PEERS and r.times is not None]
 
 
 def race_table(races: Sequence[Race]) -> Table:
-    """The races of one type, mode and number of threads: a row per engine, a column of ratios per instruction set."""
+    """Returns the table of races of one type, mode and number of threads, with a column per instruction set."""
     first = races[0]
-    isas = [result.engine.isa for result in first.results if result.engine.name == OURS]
+    isas = [result.contestant.isa for result in first.results if result.contestant.name == OURS]
     threads = f"{first.threads} thread{'s' if first.threads > 1 else ''}"
     title = f"{first.dtype}, mode {first.mode}, {threads}"
     table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
@@ -164,7 +164,7 @@ def race_table(races: Sequence[Race]) -> Table:
 
 
 def _cells(race: Race, result: Result, isas: Sequence[str | None]) -> Iterator[str]:
-    yield f"  {escape(result.engine.label)}"
+    yield f"  {escape(result.contestant.label)}"
     times = result.times
     if times is None:
         yield "[red]none[/]"
@@ -175,39 +175,39 @@ def _cells(race: Race, result: Result, isas: Sequence[str | None]) -> Iterator[s
         if race.threads > 1:
             yield _times_faster(result.speed_up)
         yield f"{times.median / race.floor_ms:.2f}"
-        ours = {one.engine.isa: one for one in race.results if one.engine.name == OURS}
-        peer = result.engine.isa is None
-        yield from (_times_faster(race.faster(ours[isa], result.engine.name)) if peer else "" for isa in isas)
+        ours = {one.contestant.isa: one for one in race.results if one.contestant.name == OURS}
+        peer = result.contestant.isa is None
+        yield from (_times_faster(race.faster(ours[isa], result.contestant.name)) if peer else "" for isa in isas)
     yield "" if result.difference is None else f"{result.difference:.1g}"
     yield "" if result.scratch_bytes is None else f"{result.scratch_bytes / 2**20:.1f} MB"
 
 
 def refusals(races: Sequence[Race]) -> Iterator[str]:
-    """Why an engine has no time, a line per reason."""
+    """Yields the reasons that engines were not timed, a line per reason."""
     reasons: dict[str, list[str]] = {}
     for race in races:
         for result in race.results:
             if result.refusal is not None:
                 place = f"{race.workload} ({race.dtype}, {race.threads} threads)"
-                reasons.setdefault(f"{result.engine.label} {result.refusal}", []).append(place)
+                reasons.setdefault(f"{result.contestant.label} {result.refusal}", []).append(place)
     for reason, places in reasons.items():
         yield f"Not timed: {reason}: {', '.join(places)}"
 
 
-def ratios(races: Sequence[Race], engine: str, rival: str) -> list[tuple[float, Race, Result]]:
-    """How many times faster than the rival the engine of that name was, everywhere, the lowest first."""
+def ratios(races: Sequence[Race], name: str, rival: str) -> list[tuple[float, Race, Result]]:
+    """Returns how many times faster than the rival this contestant was in each race, the lowest first."""
     found = [
         (ratio, race, result)
         for race in races
         for result in race.results
-        if result.engine.name == engine and (ratio := race.faster(result, rival)) is not None
+        if result.contestant.name == name and (ratio := race.faster(result, rival)) is not None
     ]
     return sorted(found, key=lambda one: one[0])
 
 
 def apart(race: Race, result: Result, rival: str) -> bool:
-    """Whether the middle half of the engine's samples lies above the middle half of the rival's."""
-    other = next(r for r in race.results if r.engine.name == rival)
+    """Returns whether the middle half of the samples lies above the middle half of the rival's."""
+    other = next(r for r in race.results if r.contestant.name == rival)
     return result.times is not None and other.times is not None and result.times.q1 > other.times.q3
 
 
@@ -221,7 +221,7 @@ def sweep_table(races: Sequence[Race], rival: str, count: int = 12) -> Table:
     for ratio, race, result in ratios(races, OURS, rival)[:count]:
         median = result.times.median if result.times else 0.0
         own = milliseconds(median), milliseconds(median * ratio)
-        place = race.workload, race.dtype, str(race.threads), result.engine.label
+        place = race.workload, race.dtype, str(race.threads), result.contestant.label
         table.add_row(*map(escape, place), *own, _times_faster(ratio))
     return table
 

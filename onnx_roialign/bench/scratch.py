@@ -1,9 +1,8 @@
-"""The scratch memory of one run on our kernel: a fresh process's peak beyond its inputs and outputs.
+"""Measures the scratch memory of one run on our kernel: the peak of a new process beyond inputs and outputs.
 
-``python -m onnx_roialign.bench.scratch WORKLOAD DTYPE MODE ISA THREADS`` prints bytes: it makes the arrays and the
-session, touches the outputs, resets the kernel's high-water mark of the process's resident memory, runs once, and reads
-it.
-Resident memory comes in pages and is counted in batches: read it as good to about 0.3 MB.
+``python -m onnx_roialign.bench.scratch WORKLOAD DTYPE MODE ISA THREADS`` prints bytes. It creates the arrays and the
+session, writes to the outputs, resets Linux's record of the process's largest resident memory, runs once, and reads the
+record. Linux counts resident memory in pages and in batches of them: the result is exact to about 0.3 MB.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from onnx_roialign.bench.peers import OURS, find_engines
+from onnx_roialign.bench.peers import OURS, find_contestants
 from onnx_roialign.bench.workloads import WORKLOADS, converted
 
 __all__ = ["peak_bytes", "scratch_bytes"]
@@ -22,11 +21,11 @@ __all__ = ["peak_bytes", "scratch_bytes"]
 _PROCESS = Path("/proc/self")
 _RESET_PEAK = "5"  # see proc(5), clear_refs
 _TIMEOUT_S = 120
-_WARM_UP = "small_call"  # pages in code and libraries, which are no scratch memory
+_WARM_UP = "small_call"  # loads code and libraries, which are not scratch memory
 
 
 def scratch_bytes(workload: str, dtype: str, mode: str, isa: str, threads: int) -> int | None:
-    """Peak bytes that the first run of a workload holds beyond inputs and outputs; None where /proc does not tell.
+    """Peak bytes that the first run of a workload holds beyond inputs and outputs; None without /proc/self/clear_refs.
 
     Args:
         workload: one of WORKLOADS.
@@ -46,15 +45,15 @@ def scratch_bytes(workload: str, dtype: str, mode: str, isa: str, threads: int) 
 
 
 def _measure(workload: str, dtype: str, mode: str, isa: str, threads: str) -> int:
-    engines, _ = find_engines((), (isa,), "avg")
-    assert engines[0].name == OURS
-    engines[0].prepare(converted(WORKLOADS[_WARM_UP](), dtype, mode), int(threads)).run()
-    prepared = engines[0].prepare(converted(WORKLOADS[workload](), dtype, mode), int(threads))
+    contestants, _ = find_contestants((), (isa,), "avg")
+    assert contestants[0].name == OURS
+    contestants[0].prepare(converted(WORKLOADS[_WARM_UP](), dtype, mode), int(threads)).run()
+    prepared = contestants[0].prepare(converted(WORKLOADS[workload](), dtype, mode), int(threads))
     return peak_bytes(prepared.run)
 
 
 def peak_bytes(run: Callable[[], object]) -> int:
-    """How far the process's resident memory rises above where it is, at most, while `run` runs."""
+    """Returns by how many bytes the process's resident memory grows at most while `run` runs."""
     (_PROCESS / "clear_refs").write_text(_RESET_PEAK)
     before = _status("VmRSS")
     run()

@@ -1,4 +1,4 @@
-"""A detector's share: how much of a model's time each operator takes, on our kernel and on ONNX Runtime's own."""
+"""Measures how much of a model's time each operator takes, with our kernel and with ONNX Runtime's own."""
 
 from __future__ import annotations
 
@@ -20,22 +20,23 @@ from onnx_roialign.errors import one_line
 from onnx_roialign.sessions.session import session
 from onnx_roialign.sessions.silent import silent_options
 
-__all__ = ["ENGINES", "Share", "measure_shares"]
+__all__ = ["COMPARED", "Share", "measure_shares"]
 
-ENGINES = ("native", "builtin")
+# The engines of a session that are compared: with our kernel, and without it.
+COMPARED = ("native", "builtin")
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Where the time of one run goes, by ONNX Runtime's profiler.
+    """The time of one run by operator, from ONNX Runtime's profiler.
 
     Attributes:
         engine: "native", with our kernel, or "builtin", without.
-        refusal: why there is no time, in one line; None where there is one.
+        refusal: why it has no time, in one line; None if it has one.
         run_ms: median milliseconds of a run.
-        operator_ms: by operator, the median milliseconds of its nodes in one run, together. A Loop or an If counts what
-            runs inside it, which is counted under its own name too.
-        operator_nodes: by operator, how many nodes of it ran in one run.
+        operator_ms: for each operator, the median milliseconds of all its nodes in one run. The time of a Loop or an If
+            includes the nodes inside, which also count under their own names.
+        operator_nodes: for each operator, how many of its nodes ran in one run.
     """
 
     engine: str
@@ -63,7 +64,7 @@ def measure_shares(
         after_run: called after each of them.
     """
     with tempfile.TemporaryDirectory() as folder:
-        loaded = {engine: _load(model, engine, _options(Path(folder) / engine, threads)) for engine in ENGINES}
+        loaded = {engine: _load(model, engine, _options(Path(folder) / engine, threads)) for engine in COMPARED}
         refusals = {engine: one for engine, one in loaded.items() if isinstance(one, str)}
         running = {engine: one for engine, one in loaded.items() if not isinstance(one, str)}
         for _ in range(1 + repeat):
@@ -76,14 +77,14 @@ def measure_shares(
         profiles = {engine: Path(one.end_profiling()) for engine, one in running.items()}
         return tuple(
             Share(engine, refusals[engine], 0.0, {}, {}) if engine in refusals else _share(engine, profiles[engine])
-            for engine in ENGINES
+            for engine in COMPARED
         )
 
 
 def _load(model: Path, engine: str, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession | str:
     try:
         return session(model, options, engine=engine)
-    except Exception as error:  # any error is the engine's result: one that fails must not hide the other
+    except Exception as error:  # an engine that fails must not hide the other's result
         return f"does not load: {one_line(error)}"
 
 

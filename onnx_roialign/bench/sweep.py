@@ -1,13 +1,13 @@
 """The sweep: is our kernel slower than ONNX Runtime's anywhere? Cases from one value to thousands of RoIs, seeded.
 
-The full product of the values below has 5,760 cases; what runs by default is
+All combinations of the values below are 5,760 cases. By default these run:
 
-- three covering subsets: in each, any two values of two different parameters meet in at least one case. Cases are drawn
-  at random and the one that covers most new pairs is taken, until none is left; those of more than 1.3 GB or about 6e8
-  reads, which would take the time of all others together, are passed over (every pair is met below that);
-- one covering subset of thousands of RoIs of 1 to 4 values with 1 to 64 channels (`MANY_AXES`), where what is done once
-  per RoI costs more than its values;
-- the small corners: 1 RoI of 1 image on a 7x7 map with few channels, where a call costs more than its work.
+- three covering subsets: in each, any two values of two different parameters are together in at least one case. Cases
+  are drawn at random, and the one with the most new pairs is taken, until every pair is covered. Cases of more than
+  1.3 GB or about 6e8 reads, which would take as long as all others together, are left out (no pair needs them);
+- one covering subset of thousands of RoIs of 1 to 4 values with 1 to 64 channels (`MANY_AXES`), where the work per RoI
+  costs more than the work per value;
+- the smallest cases: 1 RoI of 1 image on a 7x7 map with few channels, where the call costs more than the pooling.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
-from onnx_roialign.bench.peers import Engine
+from onnx_roialign.bench.peers import Contestant
 from onnx_roialign.bench.race import Race, race
 from onnx_roialign.bench.workloads import Workload, converted, random_workload
 
@@ -27,7 +27,7 @@ __all__ = ["AXES", "MANY_AXES", "Case", "all_cases", "corner_cases", "covering_c
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One RoiAlign's shapes. The fields are the sweep's parameters, in the order of AXES."""
+    """The shapes of one RoiAlign. The fields are the sweep's parameters, in the order of AXES."""
 
     channels: int
     map_size: tuple[int, int]
@@ -38,13 +38,13 @@ class Case:
 
     @property
     def name(self) -> str:
-        """All of it in one word."""
+        """All parameters in one word."""
         n, c, k = self.images, self.channels, self.num_rois
         size, output = ("x".join(map(str, pair)) for pair in (self.map_size, self.output))
         return f"N{n}_C{c}_{size}_K{k}_to{output}_s{self.sampling_ratio or 'adaptive'}"
 
     def workload(self) -> Workload:
-        """Its arrays; the seed depends on the case alone."""
+        """Returns its arrays; the seed depends on the case alone."""
         shape = (self.images, self.channels, *self.map_size)
         seed = math.prod(prime + value for prime, value in zip((3, 5, 7, 11, 13), self._numbers(), strict=True))
         return random_workload(self.name, shape, self.num_rois, self.output, self.sampling_ratio, seed)
@@ -53,10 +53,10 @@ class Case:
         return self.channels, math.prod(self.map_size), math.prod(self.output), self.num_rois, self.sampling_ratio
 
     def cost(self) -> tuple[int, float]:
-        """Bytes of features and answer in float32, and about how many values a naive kernel or our reference reads."""
+        """Returns the bytes of features and output in float32, and the estimated number of values that are read."""
         planes = self.num_rois * self.channels
         bins = planes * math.prod(self.output)
-        # A RoI is about a third of its map along each axis, and so an adaptive grid has about this many samples a bin.
+        # A RoI is about a third of its map along each axis, so an adaptive grid has about this many samples per bin.
         adaptive = [max(1.0, side / 3 / number) for side, number in zip(self.map_size, self.output, strict=True)]
         rows, columns = [self.sampling_ratio or many for many in adaptive]
         naive = bins * rows * columns
@@ -73,7 +73,7 @@ AXES: tuple[tuple[object, ...], ...] = (
     (1, 2, 4, 0),
     (1, 4),
 )
-# Channels on both sides of each vector's lanes; a map that the second-level cache holds, and one that it does not.
+# Numbers of channels just below and above each vector's width; one map that fits into the L2 cache, one that does not.
 MANY_AXES: tuple[tuple[object, ...], ...] = (
     (1, 3, 8, 15, 16, 17, 24, 32, 33, 48, 64),
     ((20, 30), (200, 304)),
@@ -91,16 +91,16 @@ Pair = tuple[tuple[int, object], tuple[int, object]]
 
 
 def pairs(case: Case) -> set[Pair]:
-    """The pairs of (parameter, value) that meet in the case."""
+    """Returns the pairs of (parameter, value) in the case."""
     values = [(i, getattr(case, field.name)) for i, field in enumerate(fields(case))]
     return set(itertools.combinations(values, 2))
 
 
 def covering_cases(seed: int = 0, axes: Sequence[tuple[object, ...]] = AXES) -> tuple[Case, ...]:
-    """Cases in which every pair of values meets at least once, none of them beyond the bounds on bytes and reads.
+    """Returns cases, within the limits on bytes and reads, that have every pair of values at least once.
 
     Args:
-        seed: of what is drawn.
+        seed: of the random cases.
         axes: the values of each field of Case.
     """
     rng = random.Random(seed)
@@ -115,7 +115,7 @@ def covering_cases(seed: int = 0, axes: Sequence[tuple[object, ...]] = AXES) -> 
         candidates = [case for case in _drawn_with(wanted, axes, rng) if _affordable(case)]
         if not candidates:
             raise RuntimeError(f"no affordable case has {wanted}")
-        # A new pair is worth 0.1 GB: without that price the maps of all cases take 13 GB together, with it 6.
+        # A new pair counts as much as 0.1 GB: without this the maps of all cases take 13 GB together, with it 6.
         best = max(candidates, key=lambda case: len(pairs(case) & left) - case.cost()[0] / 1e8)
         cases.append(best)
         covered = pairs(best)
@@ -146,7 +146,7 @@ def corner_cases() -> tuple[Case, ...]:
 
 
 def all_cases() -> tuple[Case, ...]:
-    """The covering subsets, those of many RoIs too, and the small corners, each case once, the smallest first."""
+    """Returns the cases of all subsets (see the module), each once, the smallest first."""
     cases = {
         *corner_cases(),
         *covering_cases(0, MANY_AXES),
@@ -157,7 +157,7 @@ def all_cases() -> tuple[Case, ...]:
 
 def run_sweep(
     cases: Sequence[Case],
-    engines: Sequence[Engine],
+    contestants: Sequence[Contestant],
     rival: str,
     *,
     dtypes: Sequence[str],
@@ -168,20 +168,20 @@ def run_sweep(
     seconds: float,
     after_case: Callable[[], None] = lambda: None,
 ) -> list[Race]:
-    """Races the engines on every case, type and number of threads.
+    """Races the contestants on every case, type and number of threads.
 
-    A case in which one of ours comes out slower is raced again, with 16 times the samples and seconds, and that counts:
-    over hundreds of ratios near 1, a few samples would find a loser by chance. (Two sessions of the same engine, 9
-    samples each, came out 0.88 to 1.38 on a shared host.)
+    A case in which one of ours is slower is timed again with 16 times the samples and seconds, and the second result
+    counts: among hundreds of ratios near 1, a few samples would find a slower one by chance. (The ratios of two
+    sessions of the same engine, 9 samples each, were 0.88 to 1.38 on a shared host.)
 
     Args:
-        cases: which.
-        engines: who runs.
-        rival: the one that ours are compared with.
+        cases: the cases.
+        contestants: those to run.
+        rival: name of the contestant that ours are compared with.
         dtypes: some of DTYPES.
         mode: "avg" or "max".
         threads: numbers of threads.
-        repeat: samples per engine.
+        repeat: samples per contestant.
         bandwidth: as for `race`.
         seconds: time per race after which no further sample is taken, once there are 3.
         after_case: called after each race.
@@ -194,7 +194,7 @@ def run_sweep(
             for more in (1, _SECOND_LOOK):
                 result = race(
                     workload,
-                    engines,
+                    contestants,
                     threads=number,
                     repeat=more * repeat,
                     bandwidth=bandwidth,
@@ -208,6 +208,6 @@ def run_sweep(
 
 
 def slower(result: Race, rival: str) -> bool:
-    """Whether one of our engines took longer than the rival."""
-    ratios = [result.faster(one, rival) for one in result.results if one.engine.isa is not None]
+    """Returns whether one of our contestants took longer than the rival."""
+    ratios = [result.faster(one, rival) for one in result.results if one.contestant.isa is not None]
     return any(ratio is not None and ratio < 1 for ratio in ratios)

@@ -26,26 +26,26 @@ DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
     {one.name: np.dtype(getattr(ml_dtypes if one.name == "bfloat16" else np, one.name)) for one in _BY_NEED}
 )
 
-# One image as Faster R-CNN and Mask R-CNN see it: the shorter side at 800 pixels.
+# The usual image size of Faster R-CNN and Mask R-CNN: the shorter side has 800 pixels.
 IMAGE_HEIGHT, IMAGE_WIDTH = 800, 1344
 _LEVELS = (2, 3, 4, 5)  # level k of a feature pyramid has 2^k pixels of the image per pixel
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What is timed as one: a RoiAlign per level of a pyramid, or a single one."""
+    """The calls that are timed together: a RoiAlign per level of a feature pyramid, or a single one."""
 
     name: str
     calls: tuple[Call, ...]
 
 
 def is_half_pixel(call: Call) -> bool:
-    """Whether a call in one of ONNX's semantics is half_pixel (torchvision's ``aligned``), else output_half_pixel."""
+    """Returns whether a call, in one of ONNX's semantics, is half_pixel (torchvision's ``aligned``)."""
     return call.attributes.semantics.offset != 0
 
 
 def converted(workload: Workload, dtype: str, mode: str) -> Workload:
-    """The workload with arrays of another type, one of DTYPES, and another mode, "avg" or "max"."""
+    """Returns the workload with arrays of another type, one of DTYPES, and another mode, "avg" or "max"."""
     kind = DTYPES[dtype]
     return Workload(
         workload.name,
@@ -74,7 +74,7 @@ def _call(X: Array, rois: Array, scale: float, size: tuple[int, int], sampling_r
 
 @cache
 def _pyramid() -> Mapping[int, Array]:
-    """What a feature pyramid network makes of the image: 256 channels at each level."""
+    """Returns the outputs of a feature pyramid network for the image, at random: 256 channels at each level."""
     rng = np.random.default_rng(0)
     sides = {k: (math.ceil(IMAGE_HEIGHT / 2**k), math.ceil(IMAGE_WIDTH / 2**k)) for k in _LEVELS}
     return {k: rng.standard_normal((1, 256, *side), dtype=np.float32) for k, side in sides.items()}
@@ -82,7 +82,7 @@ def _pyramid() -> Mapping[int, Array]:
 
 @cache
 def _boxes() -> tuple[Array, Array]:
-    """1000 boxes, sides log-uniform from 16 to 600 pixels, aspect ratios 1:2 to 2:1, and each box's level.
+    """Returns 1000 boxes, sides log-uniform from 16 to 600 pixels, aspect ratios 1:2 to 2:1, and each box's level.
 
     The level is that of Lin et al., "Feature Pyramid Networks", 2017, equation 1: 4 for a box of 224 x 224 pixels.
     """
@@ -116,7 +116,7 @@ def _one_roi(name: str, channels: int, side: int, size: int, sampling_ratio: int
 
 
 # The poolers of torchvision's Faster R-CNN (7x7) and Mask R-CNN (14x14), of Detectron2's (adaptive, aligned) and of its
-# C4 variant; then a small call, and one that computes a single value: what remains of its time is what a call costs.
+# C4 variant; then a small call, and a call that computes a single value, whose time is the fixed cost of a call.
 WORKLOADS: Mapping[str, Callable[[], Workload]] = MappingProxyType(
     {
         "fpn_box_7x7_s2": lambda: _fpn("fpn_box_7x7_s2", 1000, 7, 2, "output_half_pixel"),
@@ -139,10 +139,10 @@ NAMES_EXPLAINED = (
 def random_workload(
     name: str, shape: tuple[int, int, int, int], num_rois: int, size: tuple[int, int], sampling_ratio: int, seed: int
 ) -> Workload:
-    """One call with half_pixel, scale 1/4 and RoIs anywhere on the map, of every size up to the whole of it.
+    """Returns one call with half_pixel, scale 1/4 and RoIs anywhere on the map, of every size up to the whole map.
 
     Args:
-        name: its name.
+        name: of the workload.
         shape: (N, C, H, W).
         num_rois: K; the RoIs' images are drawn at random.
         size: (output_height, output_width).
@@ -150,7 +150,7 @@ def random_workload(
         seed: of features and RoIs.
     """
     rng = np.random.default_rng(seed)
-    # A tile of 1 million values, repeated: drawing every value of the largest maps would take longer than pooling them.
+    # 1 million random values, repeated: drawing every value of the largest maps would take longer than pooling them.
     count = math.prod(shape)
     X = np.resize(rng.standard_normal(min(count, 1_000_003), dtype=np.float32), shape)
     extent = 4.0 * np.array([shape[3], shape[2]])

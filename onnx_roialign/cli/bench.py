@@ -16,10 +16,10 @@ from rich.progress import Progress
 from onnx_roialign.bench import report
 from onnx_roialign.bench.floor import copy_bandwidth
 from onnx_roialign.bench.machine import describe_machine
-from onnx_roialign.bench.peers import OURS, PEERS, Engine, find_engines
+from onnx_roialign.bench.peers import OURS, PEERS, Contestant, find_contestants
 from onnx_roialign.bench.race import Race, race
 from onnx_roialign.bench.scratch import scratch_bytes
-from onnx_roialign.bench.share import ENGINES, measure_shares
+from onnx_roialign.bench.share import COMPARED, measure_shares
 from onnx_roialign.bench.sweep import all_cases, run_sweep
 from onnx_roialign.bench.workloads import DTYPES, WORKLOADS, converted
 from onnx_roialign.engines.native import available_isas
@@ -156,8 +156,8 @@ def _thread_counts(text: str) -> tuple[int, ...]:
 
 
 def _race(options: _Options, console: Console, json: Path | None, plot: Path | None) -> int:
-    engines, missing = find_engines(options.against, options.isas, options.mode)
-    machine = describe_machine([engine.name for engine in engines if engine.name in PEERS])
+    contestants, missing = find_contestants(options.against, options.isas, options.mode)
+    machine = describe_machine([contestant.name for contestant in contestants if contestant.name in PEERS])
     _print_header(console, machine, missing)
     races: list[Race] = []
     with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -169,7 +169,7 @@ def _race(options: _Options, console: Console, json: Path | None, plot: Path | N
                 progress.update(bar, description=f"{name}, {dtype}, {threads} thread(s)")
                 finished = race(
                     converted(WORKLOADS[name](), dtype, options.mode),
-                    engines,
+                    contestants,
                     threads=threads,
                     repeat=options.repeat,
                     bandwidth=copy_bandwidth,
@@ -192,9 +192,9 @@ def _race(options: _Options, console: Console, json: Path | None, plot: Path | N
 
 
 def _sweep(options: _Options, console: Console, json: Path | None) -> int:
-    engines, missing = find_engines(options.against, options.isas, "avg")
-    again = replace(engines[-1], name=f"{_RIVAL} again")  # shows how far two equal engines differ by chance
-    engines = tuple(replace(engine, own_threads=False) for engine in (*engines, again))
+    contestants, missing = find_contestants(options.against, options.isas, "avg")
+    again = replace(contestants[-1], name=f"{_RIVAL} again")  # shows how far two equal contestants differ by chance
+    contestants = tuple(replace(contestant, own_threads=False) for contestant in (*contestants, again))
     machine = describe_machine([_RIVAL])
     _print_header(console, machine, missing)
     cases = all_cases()
@@ -202,7 +202,7 @@ def _sweep(options: _Options, console: Console, json: Path | None) -> int:
         bar = progress.add_task("sweep", total=len(cases) * len(options.dtypes) * len(options.threads))
         races = run_sweep(
             cases,
-            engines,
+            contestants,
             _RIVAL,
             dtypes=options.dtypes,
             mode=options.mode,
@@ -223,7 +223,7 @@ def _sweep(options: _Options, console: Console, json: Path | None) -> int:
             "workload": slowest.workload,
             "dtype": slowest.dtype,
             "threads": slowest.threads,
-            "isa": result.engine.isa,
+            "isa": result.contestant.isa,
             "ratio": ratio,
         }
         middle, below = found[len(found) // 2][0], sum(faster < 1 for faster, _, _ in found)
@@ -253,7 +253,7 @@ def _share(model: Path, inputs: Path | None, options: _Options, console: Console
     records = []
     for threads in options.threads:
         with Progress(console=Console(stderr=True), transient=True) as progress:
-            bar = progress.add_task(f"{threads} thread(s)", total=len(ENGINES) * (1 + options.repeat))
+            bar = progress.add_task(f"{threads} thread(s)", total=len(COMPARED) * (1 + options.repeat))
             after_run = functools.partial(progress.advance, bar)
             shares = measure_shares(model, feeds, threads=threads, repeat=options.repeat, after_run=after_run)
         console.print(f"{model.name}, {threads} thread(s)", markup=False, highlight=False)
@@ -297,11 +297,11 @@ def _print_lines(console: Console, lines: Iterable[str]) -> None:
 
 
 def _ours_failed(races: Iterable[Race]) -> bool:
-    return any(result.refusal is not None for timed in races for result in timed.results if _is_ours(result.engine))
+    return any(result.refusal is not None for timed in races for result in timed.results if _is_ours(result.contestant))
 
 
-def _is_ours(engine: Engine) -> bool:
-    return engine.name == OURS or engine.isa is not None
+def _is_ours(contestant: Contestant) -> bool:
+    return contestant.name == OURS or contestant.isa is not None
 
 
 def _write(

@@ -32,6 +32,7 @@ from rich.table import Table
 from onnx_roialign.cli.graph import JSON, write_json
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.sources import parse
+from onnx_roialign.engines.by_name import NODE_ENGINES
 from onnx_roialign.errors import RoiAlignError, one_line
 from onnx_roialign.extras import imported_for
 from onnx_roialign.identification.result import FIELDS
@@ -63,8 +64,8 @@ def identify(
     engine: Annotated[
         str | None,
         typer.Option(
-            help="The engine that runs the node: builtin (ONNX Runtime's own), native, reference, evaluator "
-            "(onnx.reference with our operator), onnx.reference (with its own). Default: builtin."
+            help=f"The engine that runs the node: {', '.join(NODE_ENGINES)}. builtin is ONNX Runtime's own kernel, "
+            "evaluator is onnx.reference with our operator. Default: builtin."
         ),
     ] = None,
     node: Annotated[

@@ -27,12 +27,12 @@ from onnx_roialign.arrays import Array, largest_difference
 from onnx_roialign.cli import graph as cli_graph
 from onnx_roialign.cli import identify as cli_probe
 from onnx_roialign.cli.bench import bench
+from onnx_roialign.engines.by_name import SESSION_ENGINES, check_engine
 from onnx_roialign.engines.native import active_isa, available_isas, library_path
 from onnx_roialign.errors import ModelError, NativeLibraryError, RoiAlignError, UnreadableModelError, one_line
 from onnx_roialign.onnx_model.inputs import check_repeat, given_inputs, made_inputs, read_model
 from onnx_roialign.onnx_model.soundness import sound
 from onnx_roialign.sessions.apart import try_engine_apart
-from onnx_roialign.sessions.session import ENGINES
 from onnx_roialign.sessions.silent import ERRORS_ONLY, log_only
 from onnx_roialign.sessions.trial import Trial
 
@@ -90,7 +90,7 @@ def run(
         typer.Option(help="A .npz with an array per model input. Arrays named like outputs are the expected outputs."),
     ] = None,
     engine: Annotated[
-        list[str] | None, typer.Option(help=f"{', '.join(ENGINES)}; can be repeated. Default: all.")
+        list[str] | None, typer.Option(help=f"{', '.join(SESSION_ENGINES)}; can be repeated. Default: all.")
     ] = None,
     repeat: Annotated[int, typer.Option(help="Timed runs per engine, after one that is not counted.")] = 5,
 ) -> int:
@@ -113,9 +113,8 @@ def run(
 
 def _chosen_engines(names: Sequence[str] | None) -> tuple[str, ...]:
     for name in names or ():
-        if name not in ENGINES:
-            raise RoiAlignError("--engine", "choice", f"must be one of {', '.join(ENGINES)}, got {name!r}")
-    return tuple(dict.fromkeys(names or ENGINES))
+        check_engine(name, SESSION_ENGINES, "--engine")
+    return tuple(dict.fromkeys(names or SESSION_ENGINES))
 
 
 def _shapes(feeds: Mapping[str, Array]) -> str:

@@ -1,10 +1,10 @@
-"""The engines of a call on arrays, by name."""
+"""The engines by name: all sets of names that an option `engine` can have, and its check."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, get_args
 
 from onnx_roialign.arrays import Array
 from onnx_roialign.definition import reference
@@ -13,9 +13,24 @@ from onnx_roialign.definition.pyramid import Pyramid, multiscale_roi_align
 from onnx_roialign.engines import native
 from onnx_roialign.errors import RoiAlignError, shown
 
-__all__ = ["Engine", "check_engine", "engine_named", "multiscale_engine_named"]
+__all__ = [
+    "ENGINES",
+    "NODE_ENGINES",
+    "SESSION_ENGINES",
+    "Engine",
+    "check_engine",
+    "engine_named",
+    "multiscale_engine_named",
+]
 
 Engine = Literal["native", "reference"]
+ENGINES: tuple[Engine, ...] = get_args(Engine)
+
+# Who can run the RoiAligns of a session: also ONNX Runtime's own kernel.
+SESSION_ENGINES = (*ENGINES, "builtin")
+
+# Who can run one node alone: also onnx.reference, with our operator and with its own.
+NODE_ENGINES = (*SESSION_ENGINES, "evaluator", "onnx.reference")
 
 
 class Compute(Protocol):
@@ -46,7 +61,7 @@ class ComputeLevels(Protocol):
 def _reference(
     X: Array, rois: Array, batch_indices: Array, attributes: Attributes, *, threads: int | None = None
 ) -> Array:
-    return reference.roi_align(X, rois, batch_indices, attributes)  # on one thread, however many there may be
+    return reference.roi_align(X, rois, batch_indices, attributes)  # it uses one thread
 
 
 def _reference_of_levels(
@@ -74,28 +89,32 @@ _ENGINES: Mapping[str, _Engine] = MappingProxyType(
 )
 
 
-def check_engine(engine: object) -> None:
-    """Refuses what is no engine's name.
+def check_engine(engine: object, names: Sequence[str] = ENGINES, option: str = "engine") -> None:
+    """Checks the name of an engine.
+
+    Args:
+        engine: the name.
+        names: the permitted names, `ENGINES` or those that derive from it.
+        option: name of the argument or the option, for the message.
 
     Raises:
-        RoiAlignError: the text says which there are.
+        RoiAlignError: it is not one of the names; the message lists them.
     """
-    if not (isinstance(engine, str) and engine in _ENGINES):
-        names = " or ".join(map(repr, _ENGINES))
-        raise RoiAlignError("engine", "choice", f"must be {names}, got {shown(engine)}")
+    if not (isinstance(engine, str) and engine in names):
+        raise RoiAlignError(option, "choice", f"must be one of {', '.join(names)}, got {shown(engine)}")
 
 
 def engine_named(engine: str) -> Compute:
-    """RoiAlign on the engine of that name.
+    """Returns RoiAlign on an engine.
 
     Raises:
-        RoiAlignError: there is none.
+        RoiAlignError: no engine has this name.
     """
     check_engine(engine)
     return _ENGINES[engine].roi_align
 
 
 def multiscale_engine_named(engine: str) -> ComputeLevels:
-    """MultiScaleRoiAlign, likewise."""
+    """Returns MultiScaleRoiAlign on an engine; errors as in `engine_named`."""
     check_engine(engine)
     return _ENGINES[engine].multiscale_roi_align

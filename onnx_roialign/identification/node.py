@@ -15,21 +15,19 @@ from onnx.reference import ReferenceEvaluator
 from onnx_roialign.arrays import Array
 from onnx_roialign.definition.attributes import PLAIN, Attributes
 from onnx_roialign.definition.semantics import Semantics
+from onnx_roialign.engines.by_name import NODE_ENGINES, SESSION_ENGINES, check_engine
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.identification.live import Subject
 from onnx_roialign.onnx_model.scopes import Scope, scopes
 from onnx_roialign.ops.evaluator import reference_evaluator
 from onnx_roialign.ops.nodes import is_private, is_roi_align, read_attributes
 from onnx_roialign.ops.roi_align import DOMAIN
-from onnx_roialign.sessions.session import ENGINES, session
+from onnx_roialign.sessions.session import session
 from onnx_roialign.sessions.silent import silent_options
 
-__all__ = ["PROBED_ENGINES", "ProbedNode", "find_node"]
+__all__ = ["ProbedNode", "find_node"]
 
 _Run = Callable[[Array, Array, Array], npt.ArrayLike]
-
-# The engines of a session, and onnx.reference with our operator and with its own.
-PROBED_ENGINES = (*ENGINES, "evaluator", "onnx.reference")
 
 _FIRST_IR_VERSION = 8  # every supported onnxruntime reads it, also with opset 10
 
@@ -57,8 +55,7 @@ class ProbedNode:
         Raises:
             RoiAlignError: the engine is unknown.
         """
-        if engine not in PROBED_ENGINES:
-            raise RoiAlignError("--engine", "choice", f"must be one of {', '.join(PROBED_ENGINES)}, got {engine!r}")
+        check_engine(engine, NODE_ENGINES, "--engine")
 
         @functools.cache  # the two calls of a probe share a session
         def running(attributes: Attributes) -> _Run:
@@ -87,7 +84,7 @@ class ProbedNode:
 
 
 def _start(model: onnx.ModelProto, engine: str) -> _Run:
-    if engine in ENGINES:
+    if engine in SESSION_ENGINES:
         runner: Any = session(model, silent_options(), engine=engine)
     else:
         runner = reference_evaluator(model) if engine == "evaluator" else ReferenceEvaluator(model)

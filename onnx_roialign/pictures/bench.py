@@ -31,7 +31,7 @@ def draw_races(path: Path, races: Sequence[Race], machine: Mapping[str, Any], ba
 
     Args:
         path: the file.
-        races: those to show, in reading order; engines that were not timed are left out.
+        races: those to show, in reading order; contestants that were not timed are left out.
         machine: of machine.describe_machine, for the caption.
         baseline: the peer that each bar's "x faster" is about.
     """
@@ -74,9 +74,9 @@ def _draw_race(axes: Axes, race: Race, baseline: str) -> None:
     shown.sort(key=lambda result: -_median(result))
     limit = race.floor_ms
     for place, result in enumerate(shown):
-        ours = result.engine.isa is not None
+        ours = result.contestant.isa is not None
         median, times = _median(result), result.times
-        axes.barh(place, median, height=0.72, color=INSTRUCTION_SETS.get(result.engine.isa or "", PEER))
+        axes.barh(place, median, height=0.72, color=INSTRUCTION_SETS.get(result.contestant.isa or "", PEER))
         if times is not None:
             axes.plot([times.q1, times.q3], [place, place], color=INK, linewidth=1.1, solid_capstyle="butt")
         ratio = race.faster(result, baseline)
@@ -96,7 +96,7 @@ def _draw_race(axes: Axes, race: Race, baseline: str) -> None:
             weight="bold" if ours else "normal",
         )
     axes.axvline(race.floor_ms, color=CHOSEN, linewidth=1.2, linestyle=(0, (4, 2)), zorder=3)
-    axes.set_yticks(range(len(shown)), [result.engine.label for result in shown], fontsize=9.5, color=INK)
+    axes.set_yticks(range(len(shown)), [result.contestant.label for result in shown], fontsize=9.5, color=INK)
     axes.invert_yaxis()
     axes.set_xlim(0, limit)
     threads = f"{race.threads} thread{'s' if race.threads > 1 else ''}"

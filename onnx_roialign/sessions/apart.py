@@ -38,7 +38,7 @@ def try_engine_apart(
     Args:
         model: path.
         inputs: array per input name.
-        engine: one of runtime.ENGINES.
+        engine: one of `by_name.SESSION_ENGINES`.
         repeat: measured runs, at least 1.
         after_run: called after each of the 1 + `repeat` runs.
     """

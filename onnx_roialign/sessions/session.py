@@ -11,6 +11,7 @@ import onnxruntime
 
 from onnx_roialign.definition.attributes import MAX_THREADS
 from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET
+from onnx_roialign.engines.by_name import SESSION_ENGINES, check_engine
 from onnx_roialign.engines.native import library_path
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
@@ -24,9 +25,7 @@ from onnx_roialign.sessions.own_session import OwnSession, RemadeSession
 from onnx_roialign.sessions.providers import CPU, Providers, has_providers, may_run_more_than_cpu, record
 from onnx_roialign.sessions.rewrite import with_private_ops
 
-__all__ = ["ENGINES", "register", "session"]
-
-ENGINES = ("native", "reference", "builtin")
+__all__ = ["register", "session"]
 
 # The keys of kernels/ort/register.cpp: the model's opset, the session's number of threads, and a mark that the library
 # sets.
@@ -81,8 +80,7 @@ def session(
     **kwargs: Any,
 ) -> onnxruntime.InferenceSession:
     """`onnx_roialign.session` without `optimize`; see there for arguments, result and errors."""
-    if engine not in ENGINES:
-        raise RoiAlignError("engine", "choice", f"must be one of {', '.join(ENGINES)}, got {engine!r}")
+    check_engine(engine, SESSION_ENGINES)
     making = (sess_options, kwargs, providers, provider_options)
     if engine == "builtin":
         return RemadeSession(_Builtin(model), *making)

@@ -26,7 +26,7 @@ class Trial:
     """What one engine made of a model.
 
     Attributes:
-        engine: one of runtime.ENGINES.
+        engine: one of `by_name.SESSION_ENGINES`.
         refusal: why there is no answer, in one line; None where there is one.
         outputs: the answer by output name, empty where there is none.
         milliseconds: median wall time of one run, after one that is not counted.
@@ -57,7 +57,7 @@ def try_engine(
     Args:
         model: path or proto.
         inputs: array per input name.
-        engine: one of runtime.ENGINES.
+        engine: one of `by_name.SESSION_ENGINES`.
         repeat: measured runs, at least 1.
         profile: also measure the RoiAlign nodes, in the same runs.
         after_run: called after each of the 1 + `repeat` runs.

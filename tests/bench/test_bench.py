@@ -11,9 +11,9 @@ import pytest
 from command_line import invoke
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
-from races import BYTES_PER_SECOND, ISA, fake_engine
+from races import BYTES_PER_SECOND, ISA, fake_contestant
 
-from onnx_roialign.bench.peers import Engine
+from onnx_roialign.bench.peers import Contestant
 from onnx_roialign.cli import bench as bench_command
 from onnx_roialign.definition import reference
 from onnx_roialign.pictures import style
@@ -86,15 +86,15 @@ def test_the_picture_shows_ours_the_peers_and_the_floor(ran):
 
 
 def test_bench_exits_1_where_ours_is_wrong_and_0_where_a_peer_is(monkeypatch):
-    wrong = fake_engine("paddle", answer=lambda *arguments: reference.roi_align(*arguments) + 1)
-    for engines, exit_code in (
-        ((fake_engine("ours", isa=ISA), wrong), 0),
-        ((Engine("ours", ISA, "corners", wrong.prepare),), 1),
+    wrong = fake_contestant("paddle", answer=lambda *arguments: reference.roi_align(*arguments) + 1)
+    for contestants, exit_code in (
+        ((fake_contestant("ours", isa=ISA), wrong), 0),
+        ((Contestant("ours", ISA, "corners", wrong.prepare),), 1),
     ):
-        monkeypatch.setattr(bench_command, "find_engines", lambda *_, engines=engines: (engines, {}))
+        monkeypatch.setattr(bench_command, "find_contestants", lambda *_, contestants=contestants: (contestants, {}))
         result = invoke("bench", "--workload", "one_value", "--repeat", 1)
         assert result.exit_code == exit_code
-        assert f"Not timed: {engines[-1].label} wrong: off by" in result.stdout
+        assert f"Not timed: {contestants[-1].label} wrong: off by" in result.stdout
 
 
 def test_model_prints_time_per_operator_with_and_without_our_kernel(tmp_path):

@@ -14,7 +14,7 @@ from required_peers import imported, skip_without
 from models import make_model, roi_align_node
 from onnx_roialign import PRESETS, identify
 from onnx_roialign.arrays import OTHER_ORDER
-from onnx_roialign.bench.peers import find_engines
+from onnx_roialign.bench.peers import find_contestants
 from onnx_roialign.bench.workloads import WORKLOADS
 from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes
@@ -182,17 +182,17 @@ def test_onnxruntime_takes_the_last_of_two_opsets(opsets):
 @pytest.mark.parametrize("peer", ["onnxruntime", "torchvision", "openvino", "mindspore", "paddle"])
 def test_the_benchmarks_adapter_answers_right_with_either_coordinate_mode(peer):
     """An answer that is off is first the adapter's fault: OpenVINO's own half_pixel is not ONNX's."""
-    engines, missing = find_engines([peer], [], "avg")
+    contestants, missing = find_contestants([peer], [], "avg")
     if peer in missing:
         skip_without(peer, missing[peer])
-    (engine,) = engines
+    (contestant,) = contestants
     for name in ("fpn_box_7x7_s2", "fpn_box_7x7_adaptive"):
         workload = WORKLOADS[name]()
         if (peer, name) == ("mindspore", "fpn_box_7x7_adaptive"):
             with pytest.raises(ValueError, match="has neither half_pixel nor ONNX's adaptive grid"):
-                engine.prepare(workload, 1)
+                contestant.prepare(workload, 1)
             continue
-        prepared = engine.prepare(workload, 1)
+        prepared = contestant.prepare(workload, 1)
         prepared.run()
         for call, Y in zip(workload.calls, prepared.outputs(), strict=True):
             want = reference.roi_align(call.X, call.rois, call.batch_indices, call.attributes)

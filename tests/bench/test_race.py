@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from races import ISA, fake_engine, fake_times, race, small
+from races import ISA, fake_contestant, fake_times, race, small
 from required_peers import REQUIRED
 
 from onnx_roialign.bench import peers, scratch
@@ -50,7 +50,9 @@ def test_a_wrong_engine_is_reported_and_not_timed():
         return wrong
 
     ran = []
-    finished = race(small(sampling_ratio=2), [fake_engine("wrong", answer=answer, ran=ran), fake_engine("right")])
+    finished = race(
+        small(sampling_ratio=2), [fake_contestant("wrong", answer=answer, ran=ran), fake_contestant("right")]
+    )
     wrong, right = finished.results
     assert ran == [("wrong", 1)]
     assert wrong.times is None
@@ -60,7 +62,7 @@ def test_a_wrong_engine_is_reported_and_not_timed():
 
 
 def test_an_engine_that_leaves_its_output_unwritten_is_wrong():
-    unwritten = race(small(sampling_ratio=1), [fake_engine(answer=lambda X, *_: np.full((5, 3, 2, 3), np.nan))])
+    unwritten = race(small(sampling_ratio=1), [fake_contestant(answer=lambda X, *_: np.full((5, 3, 2, 3), np.nan))])
     assert "wrong: off by inf" in unwritten.results[0].refusal
 
 
@@ -68,22 +70,22 @@ def test_an_engine_that_raises_is_reported_and_the_others_run():
     def answer(*_):
         raise RuntimeError("no such\nkernel")
 
-    failed, right = race(small(sampling_ratio=1), [fake_engine(answer=answer), fake_engine()]).results
+    failed, right = race(small(sampling_ratio=1), [fake_contestant(answer=answer), fake_contestant()]).results
     assert (failed.refusal, failed.times) == ("does not run: no such kernel", None)
     assert right.times is not None
 
 
 def test_the_ratio_is_that_of_the_medians_and_none_where_a_side_has_no_time(monkeypatch):
     fake_times(monkeypatch, 2.0, 5.0)
-    finished = race(small(sampling_ratio=1), [fake_engine("ours", isa=ISA), fake_engine("onnxruntime")])
+    finished = race(small(sampling_ratio=1), [fake_contestant("ours", isa=ISA), fake_contestant("onnxruntime")])
     assert finished.faster(finished.results[0], "onnxruntime") == 2.5
     assert finished.faster(finished.results[0], "paddle") is None
 
 
 def test_more_threads_are_timed_in_turns_with_one_where_an_engine_can_have_both():
     ran = []
-    engines = [fake_engine(name, ran=ran, own_threads=name == "own") for name in ("own", "global")]
-    own, other = race(small(sampling_ratio=1), engines, threads=3, repeat=4).results
+    contestants = [fake_contestant(name, ran=ran, own_threads=name == "own") for name in ("own", "global")]
+    own, other = race(small(sampling_ratio=1), contestants, threads=3, repeat=4).results
     assert set(ran) == {("own", 3), ("own", 1), ("global", 3)}
     assert own.times.samples == own.alone.samples == 4
     assert own.speed_up == own.alone.median / own.times.median
@@ -91,32 +93,32 @@ def test_more_threads_are_timed_in_turns_with_one_where_an_engine_can_have_both(
 
 
 def test_on_one_thread_nothing_is_timed_twice():
-    (result,) = race(small(sampling_ratio=1), [fake_engine(own_threads=True)]).results
+    (result,) = race(small(sampling_ratio=1), [fake_contestant(own_threads=True)]).results
     assert (result.alone, result.speed_up) == (None, None)
 
 
 @pytest.mark.parametrize("mode", ["avg", "max"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_our_kernel_and_onnxruntime_are_right_on_every_type(dtype, mode):
-    engines, _ = peers.find_engines(("onnxruntime",), native.available_isas(), mode)
-    finished = race(converted(small(sampling_ratio=2), dtype, mode), engines, repeat=1)
-    assert [result.refusal for result in finished.results] == [None] * len(engines)
-    names = {result.engine.name for result in finished.results}
+    contestants, _ = peers.find_contestants(("onnxruntime",), native.available_isas(), mode)
+    finished = race(converted(small(sampling_ratio=2), dtype, mode), contestants, repeat=1)
+    assert [result.refusal for result in finished.results] == [None] * len(contestants)
+    names = {result.contestant.name for result in finished.results}
     direct = {"direct corners", "direct samples"} if mode == "max" else set()
     assert names == {"ours", "onnxruntime", *direct}
 
 
 def test_every_peer_is_right_or_is_missing_or_says_what_it_lacks():
-    engines, missing = peers.find_engines(peers.PEERS, (), "avg")
-    assert {engine.name for engine in engines} | set(missing) == set(peers.PEERS)
+    contestants, missing = peers.find_contestants(peers.PEERS, (), "avg")
+    assert {contestant.name for contestant in contestants} | set(missing) == set(peers.PEERS)
     assert {name: missing[name] for name in REQUIRED if name in missing} == {}
-    for result in race(WORKLOADS["small_call"](), engines, repeat=1).results:
-        assert result.refusal is None, (result.engine.name, result.refusal)
+    for result in race(WORKLOADS["small_call"](), contestants, repeat=1).results:
+        assert result.refusal is None, (result.contestant.name, result.refusal)
 
 
 def test_a_session_is_made_with_the_instruction_set_that_was_asked_for():
-    engines, _ = peers.find_engines((), ("mmx",), "avg")
-    refusal = race(small(sampling_ratio=1), engines).results[0].refusal
+    contestants, _ = peers.find_contestants((), ("mmx",), "avg")
+    refusal = race(small(sampling_ratio=1), contestants).results[0].refusal
     assert refusal.startswith("does not run: ")
     assert "onnx_roialign.isa must be one of " in refusal
     assert refusal.endswith("got 'mmx'")

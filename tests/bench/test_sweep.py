@@ -7,7 +7,7 @@ import json
 
 import pytest
 from command_line import invoke
-from races import ISA, fake_engine, fake_times
+from races import ISA, fake_contestant, fake_times
 
 from onnx_roialign.bench import sweep
 from onnx_roialign.cli import bench as bench_command
@@ -43,9 +43,9 @@ def test_a_case_makes_the_shapes_of_its_name():
 
 @pytest.mark.parametrize(("ours", "rival", "exit_code"), [(1.0, 1.0, 0), (1.01, 1.0, 1)])
 def test_the_sweep_exits_1_where_ours_is_slower_after_a_second_look(ours, rival, exit_code, monkeypatch, tmp_path):
-    engines = fake_engine("ours", isa=ISA), fake_engine("onnxruntime")
+    contestants = fake_contestant("ours", isa=ISA), fake_contestant("onnxruntime")
     fake_times(monkeypatch, ours, rival, 1.25 * rival)
-    monkeypatch.setattr(bench_command, "find_engines", lambda *_: (engines, {}))
+    monkeypatch.setattr(bench_command, "find_contestants", lambda *_: (contestants, {}))
     monkeypatch.setattr(bench_command, "all_cases", lambda: sweep.corner_cases()[:2])
     result = invoke("bench", "--sweep", "--repeat", 2, "--json", tmp_path / "sweep.json")
     document = json.loads((tmp_path / "sweep.json").read_text())
@@ -59,8 +59,8 @@ def test_the_sweep_exits_1_where_ours_is_slower_after_a_second_look(ours, rival,
 
 
 def test_the_sweep_exits_1_where_ours_is_wrong(monkeypatch):
-    wrong = fake_engine("ours", isa=ISA, answer=lambda *arguments: reference.roi_align(*arguments) + 1)
-    monkeypatch.setattr(bench_command, "find_engines", lambda *_: ((wrong, fake_engine("onnxruntime")), {}))
+    wrong = fake_contestant("ours", isa=ISA, answer=lambda *arguments: reference.roi_align(*arguments) + 1)
+    monkeypatch.setattr(bench_command, "find_contestants", lambda *_: ((wrong, fake_contestant("onnxruntime")), {}))
     monkeypatch.setattr(bench_command, "all_cases", lambda: sweep.corner_cases()[:1])
     result = invoke("bench", "--sweep", "--repeat", 1)
     assert result.exit_code == 1

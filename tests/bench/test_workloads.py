@@ -7,7 +7,7 @@ import itertools
 import naive
 import numpy as np
 import pytest
-from races import BYTES_PER_SECOND, fake_engine, race, small
+from races import BYTES_PER_SECOND, fake_contestant, race, small
 
 from onnx_roialign.bench import floor
 from onnx_roialign.bench.workloads import WORKLOADS, converted, is_half_pixel
@@ -58,6 +58,6 @@ def test_moved_bytes_are_touched_features_of_every_channel_and_the_output():
 
 
 def test_the_floor_is_those_bytes_at_the_speed_of_a_copy():
-    finished = race(small(sampling_ratio=1), [fake_engine()])
+    finished = race(small(sampling_ratio=1), [fake_contestant()])
     assert finished.floor_ms == pytest.approx(1e3 * finished.moved_bytes / BYTES_PER_SECOND)
     assert floor.copy_bandwidth(2, size=1 << 20) > 0

@@ -183,7 +183,7 @@ BAD = [
     ({"boxes": [BOXES.astype(np.float64)]}, "boxes[0] must have input's type float32, got float64"),
     ({"boxes": np.float32([[1, 0, 0, 1, 1]])}, "batch_indices must be in [0, 1), got 1 at row 0"),
     ({"output_size": 0}, "output_height must be at least 1, got 0"),
-    ({"engine": "torch"}, "engine must be 'native' or 'reference', got 'torch'"),
+    ({"engine": "torch"}, "engine must be one of native, reference, got 'torch'"),
 ]
 
 

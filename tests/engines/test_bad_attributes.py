@@ -166,7 +166,7 @@ def test_the_same_numbers_are_right_in_float64(change):
 
 def test_an_unknown_engine_is_refused():
     arrays = good_call().values()
-    with pytest.raises(RoiAlignError, match=r"^engine must be 'native' or 'reference', got 'cuda'$"):
+    with pytest.raises(RoiAlignError, match=r"^engine must be one of native, reference, got 'cuda'$"):
         onnx_roialign.roi_align(*arrays, engine="cuda")
 
 

@@ -132,7 +132,7 @@ BAD = [
     ({"output_size": 0}, "output_height must be at least 1, got 0"),
     ({"sampling_ratio": 1.5}, "sampling_ratio must be an integer, got 1.5"),
     ({"spatial_scale": 0.0}, "spatial_scale must be finite and > 0, got 0"),
-    ({"engine": "torch"}, "engine must be 'native' or 'reference', got 'torch'"),
+    ({"engine": "torch"}, "engine must be one of native, reference, got 'torch'"),
 ]
 
 

@@ -242,7 +242,7 @@ BAD = [
     ({"image_shapes": []}, "image_shapes must be one (height, width) for each image, got none"),
     ({"image_shapes": [(0, 5)]}, "image_shapes[0] must end with a height in [1, 2147483647] and a width, got (0, 5)"),
     ({"image_shapes": [256]}, "image_shapes[0] must end with a height in [1, 2147483647] and a width, got 256"),
-    ({"engine": "torch"}, "engine must be 'native' or 'reference', got 'torch'"),
+    ({"engine": "torch"}, "engine must be one of native, reference, got 'torch'"),
 ]
 
 

@@ -13,8 +13,8 @@ from quiet import quiet_session
 
 import onnx_roialign
 from models import SHAPE
+from onnx_roialign.engines.by_name import SESSION_ENGINES
 from onnx_roialign.graph import convert_opset, make_explicit, repair, validate
-from onnx_roialign.sessions.session import ENGINES
 from onnx_roialign.sessions.trial import try_engine
 
 INPUTS = {**FEEDS, "which": np.array(True)}
@@ -32,7 +32,7 @@ def meant(preset):
 def test_every_engine_runs_it(form):
     given = NESTED[form]()
     want = meant("onnx_half_pixel")
-    for engine in ENGINES:
+    for engine in SESSION_ENGINES:
         trial = try_engine(given, INPUTS, engine)
         assert trial.refusal is None
         np.testing.assert_allclose(trial.outputs["Y"], want, rtol=0, atol=2e-6)

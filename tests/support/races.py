@@ -1,9 +1,9 @@
-"""Small races for the tests of bench: engines that are no runtimes, and times that are given instead of taken."""
+"""Small races for the tests of bench: contestants that are no runtimes, and times that are given instead of taken."""
 
 from __future__ import annotations
 
 from onnx_roialign.bench import race as bench
-from onnx_roialign.bench.peers import Engine, Prepared
+from onnx_roialign.bench.peers import Contestant, Prepared
 from onnx_roialign.bench.workloads import random_workload
 from onnx_roialign.definition import reference
 from onnx_roialign.engines import native
@@ -18,8 +18,8 @@ def small(**changes):
     return random_workload("small", **{"shape": (2, 3, 9, 12), "num_rois": 5, "size": (2, 3), "seed": 4, **changes})
 
 
-def fake_engine(name="fake", *, isa=None, answer=reference.roi_align, ran=None, own_threads=False):
-    """An engine that answers `answer(X, rois, batch_indices, attributes)`, and appends (name, threads) to `ran`."""
+def fake_contestant(name="fake", *, isa=None, answer=reference.roi_align, ran=None, own_threads=False):
+    """A contestant that answers `answer(X, rois, batch_indices, attributes)`, and appends (name, threads) to `ran`."""
 
     def prepare(workload, threads):
         outputs = []
@@ -31,11 +31,11 @@ def fake_engine(name="fake", *, isa=None, answer=reference.roi_align, ran=None, 
 
         return Prepared(run, lambda: outputs)
 
-    return Engine(name, isa, "corners", prepare, own_threads)
+    return Contestant(name, isa, "corners", prepare, own_threads)
 
 
 def fake_times(monkeypatch, *medians):
-    """Every engine is given its milliseconds, by its place, instead of being timed."""
+    """Every contestant is given its milliseconds, by its place, instead of being timed."""
 
     def times_in_turns(runs, *, repeat, **_):
         return {(i, n): bench.Times(medians[i], medians[i], medians[i], repeat) for i, n in runs}
@@ -43,7 +43,7 @@ def fake_times(monkeypatch, *medians):
     monkeypatch.setattr(bench, "times_in_turns", times_in_turns)
 
 
-def race(workload, engines, **arguments):
+def race(workload, contestants, **arguments):
     return bench.race(
-        workload, engines, **{"threads": 1, "repeat": 2, "bandwidth": lambda _: BYTES_PER_SECOND, **arguments}
+        workload, contestants, **{"threads": 1, "repeat": 2, "bandwidth": lambda _: BYTES_PER_SECOND, **arguments}
     )
