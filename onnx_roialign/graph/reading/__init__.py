@@ -1,1 +1,1 @@
-"""What a model's graph says about its RoiAligns."""
+"""Reads the RoiAligns of a model and the nodes around them."""

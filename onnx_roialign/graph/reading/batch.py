@@ -1,4 +1,4 @@
-"""Which image each RoI lies in: batch indices that are always zero, and the RoI counts that should have made them."""
+"""Finds batch indices that are always zero, and the RoI counts from which they should be computed."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _COUNT_TYPES = (ir.DataType.INT32, ir.DataType.INT64)
 
 
 def always_first_image(site: Site) -> bool:
-    """Whether the node's batch indices are zero whatever the model's inputs are."""
+    """Returns whether the node's batch indices are zero for all inputs of the model."""
     return site.first_image
 
 
 def images_of(site: Site, known: Known) -> int | str:
-    """How many images X holds: a number, or the name (maybe empty) of an open dimension."""
+    """Returns the number of images in X, or the name of that dimension, which may be empty."""
     return (known.shape(site.input("X")) or ("",))[0]
 
 
 def counts_for(model: ir.Model, sites: Iterable[Site]) -> ir.Value | None:
-    """The graph input that says how many RoIs each image has, and that nothing reads.
+    """Returns the graph input with the number of RoIs per image, if no node reads it; None if it is not known.
 
-    It is known where there is one integer vector among the inputs that nothing reads, and one set of RoIs whose batch
-    indices are always zero: with two of either, which belongs to which does not show.
+    It is known if exactly one integer vector among the inputs is not read by any node, and the RoIAligns whose batch
+    indices are always zero have the same boxes: otherwise it is not known which counts belong to which boxes.
     """
     unread = [
         value for value in model.graph.inputs if _is_vector(value) and not value.uses() and not value.is_graph_output()
@@ -39,7 +39,11 @@ def counts_for(model: ir.Model, sites: Iterable[Site]) -> ir.Value | None:
 
 
 def named_counts(model: ir.Model, name: str) -> ir.Value:
-    """The value of that name in the model's graph, or the error that there is none."""
+    """Returns the value with this name in the model's graph.
+
+    Raises:
+        RoiAlignError: no value has this name.
+    """
     candidates = (*model.graph.inputs, *(value for node in model.graph for value in node.outputs))
     value = next((value for value in candidates if value.name == name), None)
     if value is None:

@@ -1,4 +1,4 @@
-"""How far two meanings of a RoiAlign are apart: measured on boxes that tell them apart."""
+"""Measures how much the results of a RoiAlign change with its semantics."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from onnx_roialign.definition.semantics import Semantics
 
 __all__ = ["largest_change"]
 
-# In pixels of the feature map, 12 high and 16 wide: of ordinary size, over a border, less than a pixel, without area.
+# In pixels of a 12 x 16 feature map: of ordinary size, across a border, smaller than a pixel, and without area.
 _BOXES = ((1.0, 2.0, 10.0, 8.5), (-1.5, -1.0, 12.0, 5.5), (4.0, 4.0, 4.25, 4.25), (6.3, 3.1, 6.9, 9.0), (5, 5, 5, 5))
 _SHAPE = (1, 2, 12, 16)
 
 
 def largest_change(attributes: Attributes, other: Semantics) -> float:
-    """The largest difference of an answer, for features in [0, 1), if the semantics were others.
+    """Returns the largest change of a result, for features in [0, 1), if the semantics were ``other``.
 
-    Bins without samples count with what they answer; NaN for a number counts as 1.
+    Bins without samples count with their value; a change between NaN and a number counts as 1.
     """
     rng = np.random.default_rng(0)
     X = rng.random(_SHAPE, dtype=np.float32)

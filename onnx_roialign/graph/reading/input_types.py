@@ -1,4 +1,4 @@
-"""Inputs of a RoiAlign that are of another type than it takes: what each has to become, to mean what it meant."""
+"""Finds the casts that give the inputs of a RoiAlign types which it accepts, without a change of their values."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["Fit", "fit", "given", "needs_private"]
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How the inputs of one RoiAlign come to have types that it takes; nothing to do where they have them.
+    """The change that gives the inputs of one RoiAlign valid types.
 
     Attributes:
-        casts: name of the input -> name of the type to cast it to.
-        private: whether the node has to become the private op, which takes rois of another float type than X.
+        casts: name of the input -> name of the type to which it must be cast.
+        private: whether the node must become the private operator, which accepts rois of another float type than X.
     """
 
     casts: Mapping[str, str]
@@ -32,18 +32,18 @@ class Fit:
 
 
 def given(value: ir.Value | None, known: Known) -> Given:
-    """What is known of a value, as the rules on inputs take it."""
+    """Returns the known type and shape of a value."""
     kind = known.type(value)
     return Given(str(helper.tensor_dtype_to_np_dtype(kind)) if kind else None, known.shape(value))
 
 
 def fit(site: Site, known: Known) -> Fit:
-    """What makes the types of a node's inputs fit, where that loses nothing.
+    """Returns the change that makes the types of a node's inputs valid without loss.
 
-    batch_indices of any integer type become int64. Rois of another type than X's are rounded, once, to the type that
-    coordinates are computed in, as the private op and calls on arrays do: by a Cast where X itself is of that type; of
-    16 bits, or in an opset without that Cast, only the private op can read them. What is no number, X of a type that
-    RoiAlign does not have, and types that are not known stay as they are.
+    batch_indices of any integer type become int64. Rois of another type than X's are rounded once, to the type in which
+    coordinates are computed, as in the private operator and in calls on arrays: by a Cast if X has that type. If X has
+    16 bits, or the opset has no such Cast, only the private operator can read them. Nothing is changed for values that
+    are not numbers, for X of a type that RoiAlign does not have, and for unknown types.
     """
     X, rois, indices = (given(site.input(name), known).dtype for name in ("X", "rois", "batch_indices"))
     casts = {}
@@ -60,9 +60,9 @@ def fit(site: Site, known: Known) -> Fit:
 
 
 def needs_private(site: Site, known: Known) -> bool:
-    """Whether ONNX's RoiAlign cannot read the node's rois, cast or as they are, without making other boxes of them.
+    """Returns whether ONNX's RoiAlign cannot read the node's rois without a change of the boxes, even with a Cast.
 
-    Nor can it where its opset has no Cast from their type.
+    It is also true if the opset has no Cast from their type.
     """
     X, rois = (given(site.input(name), known).dtype for name in ("X", "rois"))
     if X not in TYPES or rois in (X, None):
@@ -76,7 +76,7 @@ def _coordinates(X: str) -> str:
 
 
 def _taken(site: Site, X: str) -> tuple[str | None, ...]:
-    """The types that the node takes for rois, one that is not known among them."""
+    """Returns the types that the node accepts for rois; None stands for an unknown type."""
     if site.quantized:
         return ("float32", None)
     return (*TYPES, None) if site.private else (X, None)

@@ -1,4 +1,4 @@
-"""Where boxes are rounded to a 16-bit type on their way into a RoiAlign, and which rounding can be left out."""
+"""Finds where boxes are rounded to a 16-bit type before a RoiAlign, and which of these Casts can be removed."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from onnx_roialign.graph.reading.values import constant, cut, settle
 
 __all__ = ["FINE", "NARROW", "Narrow", "Way", "exact_up_to"]
 
-# 16-bit types, and how many bits their fractions have.
+# 16-bit types, and the number of bits of their fractions.
 NARROW = {ir.DataType.FLOAT16: 10, ir.DataType.BFLOAT16: 7}
 
-# Boxes that a type holds no better than this, in pixels of the image, are coarse.
+# A type that cannot represent boxes to this precision, in pixels of the image, is too coarse.
 FINE = 1 / 8
 
 _FLOATS = (ir.DataType.FLOAT, ir.DataType.DOUBLE, *NARROW)
 
-# Operators that only move the elements of their data: all inputs of a Concat, the first of the others.
+# Operators that only move the elements of their data (all inputs of a Concat, the first input of the others).
 _MOVES = ("Concat", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze")
 
-# A value, and which of its columns; None: all of it.
+# A value and one of its columns; None: all columns.
 _Key = tuple[ir.Value, int | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How elements came to a value, through nodes that move them or change their float type.
+    """The 16-bit types of elements on their way to a value, through nodes that move them or change their float type.
 
     Attributes:
-        types: the 16-bit types that they had on the way.
-        rounded: whether a Cast on the way rounded them to one from a wider type.
+        types: the 16-bit types.
+        rounded: whether a Cast rounded the elements from a wider type to one of them.
     """
 
     types: frozenset[ir.DataType] = frozenset()
@@ -43,35 +43,35 @@ class Way:
 
 
 class Narrow:
-    """The ways of the boxes of a model's RoiAligns. What it has found it keeps: the model must not change meanwhile."""
+    """Finds the `Way` of boxes to a model's RoiAligns. Results are kept, so the model must not change in between."""
 
     def __init__(self, known: Known) -> None:
         self._known = known
         self._ways: dict[_Key, Way] = {}
 
     def boxes(self, site: Site) -> Way:
-        """The ways of the four columns of the boxes of a RoiAlign together."""
+        """Returns the union of the ways of the four columns of a RoiAlign's boxes."""
         rois = site.input("rois")
         return Way() if rois is None else _joined([self._way((rois, column)) for column in range(4)])
 
     def coarse(self, site: Site) -> tuple[ir.DataType, ...]:
-        """The 16-bit types on the ways of the boxes that hold them worse than to FINE pixels of the image.
+        """Returns the 16-bit types on the way of the boxes that cannot represent them to FINE pixels of the image.
 
-        Where the size of the image is not known, all that there are.
+        If the size of the image is not known, it returns all 16-bit types on the way.
         """
         types, longest = self.boxes(site).types, extent(site, self._known)
         return tuple(kind for kind in NARROW if kind in types and (longest is None or longest > exact_up_to(kind)))
 
     def way(self, value: ir.Value) -> Way:
-        """The ways of all elements of a value together."""
+        """Returns the union of the ways of all elements of a value."""
         return self._way((value, None))
 
     def type(self, value: ir.Value | None) -> ir.DataType:
-        """The element type of a value; UNDEFINED where it is not known, as in functions."""
+        """Returns the element type of a value; UNDEFINED if it is not known, as in functions."""
         return ir.DataType(self._known.type(value))
 
     def moved(self, node: ir.Node) -> list[ir.Value] | None:
-        """The inputs whose elements a node moves, or changes the float type of; None where it does something else."""
+        """Returns the inputs whose elements a node moves or casts to another float type; None for any other node."""
         if node.domain not in ("", "ai.onnx") or not node.inputs:
             return None
         if node.op_type == "Cast":
@@ -95,7 +95,7 @@ class Narrow:
         return Way(before.types | {own}, before.rounded) if own in NARROW else before
 
     def _before(self, key: _Key) -> list[_Key]:
-        """Where the elements come from, one node before."""
+        """Returns the values and columns from which a node takes these elements."""
         value, column = key
         node = value.producer()
         data = None if node is None else self.moved(node)
@@ -111,7 +111,7 @@ class Narrow:
         return [(data[0], column if _takes_rows(node) else None)]
 
     def _joined_columns(self, node: ir.Node, data: Sequence[ir.Value], column: int) -> list[_Key]:
-        """The one input that a column comes from, where that shows."""
+        """Returns the input of a Concat that has a column; all inputs if that is not known."""
         axis = _integer(node, "axis")
         shapes = [self._known.shape(one) for one in data]
         ranks = {len(shape) for shape in shapes if shape is not None} or {2}
@@ -129,12 +129,12 @@ class Narrow:
 
 
 def exact_up_to(kind: ir.DataType) -> float:
-    """The number up to which a 16-bit type has every multiple of FINE."""
+    """Returns the number up to which a 16-bit type represents every multiple of FINE."""
     return FINE * 2.0 ** (NARROW[kind] + 1)
 
 
 def cast_type(node: ir.Node) -> ir.DataType:
-    """The type that a Cast makes; UNDEFINED where it does not say."""
+    """Returns the type to which a Cast converts; UNDEFINED if it has no valid attribute."""
     attribute = node.attributes.get("to")
     if attribute is None or attribute.is_ref() or attribute.type != ir.AttributeType.INT:
         return ir.DataType.UNDEFINED
@@ -147,7 +147,7 @@ def _joined(ways: Sequence[Way]) -> Way:
 
 
 def _takes_rows(node: ir.Node) -> bool:
-    """Whether the node takes whole rows of its data, whose last axis stays."""
+    """Returns whether the node takes whole rows of its data, without a change of the last axis."""
     if node.op_type in ("Gather", "Split"):
         return _integer(node, "axis") == 0
     if node.op_type != "Slice":

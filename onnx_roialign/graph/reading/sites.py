@@ -1,4 +1,4 @@
-"""Every RoiAlign of a model, at any depth: where it is, what its node says, what it means with the nodes before it."""
+"""Every RoiAlign of a model, in any graph or function: its attributes, its opset, and the shift of its boxes."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from onnx_roialign.ops.table import op_of
 
 __all__ = ["Problem", "Shift", "Site", "opset_of", "resolved", "sites"]
 
-# What a shift of the boxes before a RoiAlign can be part of its meaning by: half a pixel of the feature map, taken off
-# for a runtime that cannot (offset 0.5; 1.0: by the node too), and MindSpore's one pixel of the image at the end. Any
-# other shift is the model's own arithmetic.
+# The shifts of boxes that count as part of a RoiAlign's meaning: half a pixel of the feature map, subtracted for a
+# runtime without half_pixel (offset 0.5; 1.0 if the node subtracts it too), and MindSpore's one pixel of the image at
+# the end. Any other shift is arithmetic of the model itself.
 _OFFSETS = (0.0, 0.5, 1.0)
 _END_SHIFTS = (0.0, 1.0)
 _CLOSE = 1e-4
@@ -56,12 +56,12 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """How far the graph moves the boxes, in pixels of the image, before the node reads them.
+    """The constants that the graph adds to the boxes before the node, in pixels of the image.
 
     Attributes:
         start: added to x1 and y1.
         end: added to x2 and y2.
-        root: the boxes before that, where the graph has them as one matrix of four columns; else None.
+        root: the boxes before the addition, if the graph has them as one matrix of four columns; else None.
     """
 
     start: float
@@ -74,15 +74,15 @@ class Site:
     """One RoiAlign.
 
     Attributes:
-        node: the node itself.
-        opset: the version of ONNX's own operators where it lies; None where they are not imported.
-        attributes: what the node alone means; attributes that cannot be read are left out.
-        problems: what of the node no source can mean.
+        node: the node.
+        opset: the version of ONNX's own operators in its graph or function; None if they are not imported.
+        attributes: the attributes of the node; those that cannot be read have their defaults.
+        problems: the rules that the node breaks.
         given: names of the attributes that the node has.
-        shift: how the boxes are moved before.
-        boxes: the boxes before any constant that the graph adds to them; None where the node has no rois.
-        first_image: whether its batch indices are zero whatever the inputs of the model are.
-        in_function: whether it lies in a function of the model.
+        shift: the constants that the graph adds to the boxes before the node.
+        boxes: the boxes before every such addition; None if the node has no rois.
+        first_image: whether its batch indices are zero for all inputs of the model.
+        in_function: whether it is in a function of the model.
     """
 
     node: ir.Node
@@ -97,43 +97,43 @@ class Site:
 
     @property
     def name(self) -> str:
-        """The node's name, or its output's where it has none."""
+        """The node's name; the name of its output if it has none."""
         return self.node.name or next((one.name for one in self.node.outputs if one.name), "")
 
     @property
     def private(self) -> bool:
-        """Whether it is a private op, which carries its whole meaning."""
+        """Whether it is a private operator, which has all fields of `Semantics` as attributes."""
         return op_of(self.node) is not None
 
     @property
     def quantized(self) -> bool:
-        """Whether it is the private op of quantized features."""
+        """Whether it is the private operator for quantized features."""
         return is_quantized(self.node)
 
     def position(self, name: str) -> int:
-        """The place of an input in the operator's schema."""
+        """Returns the position of an input in the operator's schema."""
         return input_names(self.node).index(name)
 
     def input(self, name: str) -> ir.Value | None:
-        """The input of that name in the operator's schema; None where the node does not have it."""
+        """Returns the input with this name in the operator's schema; None if the node does not have it."""
         inputs, position = self.node.inputs, self.position(name)
         return inputs[position] if position < len(inputs) else None
 
     @property
     def readable(self) -> bool:
-        """Whether what it means is known, up to what `repair` sets right by itself."""
+        """Whether its attributes can be read, apart from those that `repair` corrects."""
         return all(problem.repairable for problem in self.problems)
 
     @property
     def effective(self) -> Attributes:
-        """What the node and the shift before it mean together."""
+        """The attributes of one RoiAlign that equals the node together with the shift before it."""
         node, shift = self.attributes.semantics, self.shift
         offset = _nearest(node.offset - shift.start * self.attributes.spatial_scale, _OFFSETS)
         end_shift = _nearest(node.end_shift + shift.end - shift.start, _END_SHIFTS)
         return replace(self.attributes, semantics=replace(node, offset=offset, end_shift=end_shift))
 
     def wanted_here(self, wanted: Semantics) -> Semantics:
-        """What a node on the shifted boxes must mean, to mean ``wanted`` on the boxes before the shift."""
+        """Returns the semantics with which the node, together with the shift before it, has the semantics ``wanted``."""
         shift = self.shift
         return replace(
             wanted,
@@ -143,12 +143,12 @@ class Site:
 
 
 def opset_of(imports: Mapping[str, int]) -> int | None:
-    """The version of ONNX's own operators among imports by domain; None where they are not imported."""
+    """Returns the version of ONNX's own operators among the imports of a graph; None if they are not imported."""
     return next((imports[domain] for domain in ONNX_DOMAINS if domain in imports), None)
 
 
 def resolved(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model, its functions inlined where a RoiAlign of theirs takes an attribute from where they are called."""
+    """Returns the model; with functions inlined if an attribute of a RoiAlign in one refers to the function's."""
     nodes = [node for scope in function_scopes(model) for node in scope.nodes if is_ours(node)]
     if any(attribute.ref_attr_name for node in nodes for attribute in node.attribute):
         return onnx.inliner.inline_local_functions(model)
@@ -156,7 +156,7 @@ def resolved(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def sites(model: ir.Model) -> Iterator[Site]:
-    """Every RoiAlign of the model's graph, its functions, and the bodies of If, Loop and Scan in them, in order."""
+    """Yields every RoiAlign of the graph, the functions, and the bodies of If, Loop and Scan in them, in order."""
     values = Values()
     owners: list[tuple[ir.Graph | ir.Function, bool]] = [(model.graph, False)]
     owners += [(function, True) for function in model.functions.values()]
@@ -186,7 +186,7 @@ def _site(node: ir.Node, opset: int | None, values: Values, *, in_function: bool
 
 
 def _proto(node: ir.Node) -> onnx.NodeProto:
-    """The node's operator and attributes."""
+    """Returns a node with the same operator and attributes, without inputs and outputs."""
     attributes = [ir.serde.serialize_attribute(attribute) for attribute in node.attributes.values()]
     return onnx.NodeProto(op_type=node.op_type, domain=node.domain, attribute=attributes)
 
@@ -221,7 +221,7 @@ def _read_standard(node: ir.Node, opset: int | None) -> tuple[Attributes, list[P
 
 
 def _readable(node: onnx.NodeProto, opset: int) -> tuple[list[onnx.AttributeProto], list[Problem]]:
-    """The attributes of a node that can be read, each looked at by itself, and what is wrong with the others."""
+    """Returns the valid attributes of a node, each checked by itself, and the rules that the others break."""
     problems = [_problem(node, attribute, opset) for attribute in node.attribute]
     readable = [one for one, problem in zip(node.attribute, problems, strict=True) if problem is None]
     return readable, [one for one in problems if one is not None]
@@ -243,7 +243,7 @@ def _problem(node: onnx.NodeProto, attribute: onnx.AttributeProto, opset: int) -
 
 
 def _mendable(name: str, attribute: onnx.AttributeProto) -> bool:
-    """Whether what an invalid attribute should be is known: a source decides the one, frameworks write -1 for 0."""
+    """Returns whether `repair` knows the right value: the source's mode, or 0 for a negative sampling_ratio."""
     if name == MODE:
         return True
     return name == "sampling_ratio" and attribute.type == onnx.AttributeProto.INT and attribute.i < 0

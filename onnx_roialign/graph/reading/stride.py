@@ -1,4 +1,4 @@
-"""Whether spatial_scale fits the feature map: its size, beside that of the image, says what its stride is."""
+"""Checks spatial_scale: it must agree with the sizes of the feature map and of the image."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from onnx_roialign.graph.reading.values import settle
 
 __all__ = ["Strides", "extent"]
 
-# Padding, and strides that do not divide the image, make a map this much larger or smaller than image * scale: in
-# pixels of the map, and as a part of its size. A wrong scale is off by a factor of 2 at least.
+# Padding, and strides that do not divide the image, make the map larger or smaller than image * scale by up to this
+# many pixels of the map, or this part of its size. A wrong scale is wrong by a factor of at least 2.
 _SLACK_PIXELS = 2.0
 _SLACK_PART = 0.25
 
-# A map that more sizes of images lead to is not looked at: what is kept for a value stays small.
+# A map for which more image sizes are possible is not checked: this bounds the memory per value.
 _MOST_SIZES = 16
 
 Size = tuple[int, int]
@@ -27,10 +27,10 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """What a value is made from.
+    """The convolutions and graph inputs from which a value is computed.
 
     Attributes:
-        read: the sizes of what the first convolutions before it read; None among them where one is not known.
+        read: the sizes of the inputs of the first convolutions before it; None for an unknown one.
         inputs: the inputs of the graph before it, by size.
         convolved: whether there is a convolution before it.
     """
@@ -41,10 +41,10 @@ class _Origin:
 
 
 class Strides:
-    """Holds the spatial_scale of RoiAligns against the sizes of feature maps and images.
+    """Compares the spatial_scale of RoiAligns with the sizes of feature maps and images.
 
-    The image is what the first convolutions before the map read, or an input of the graph before them: a network that
-    resizes or cuts its input has its boxes in pixels of either. Where none of their sizes is known, anything fits.
+    The image is the input of the first convolutions before the map, or an input of the graph before them: the boxes of
+    a network that resizes or crops its input can be in pixels of either. If none of the sizes is known, any scale fits.
     """
 
     def __init__(self, known: Known) -> None:
@@ -52,7 +52,7 @@ class Strides:
         self._origins: dict[ir.Value, _Origin] = {}
 
     def misfit(self, site: Site) -> tuple[Size, Size] | None:
-        """The sizes (height, width) of the image and the map that spatial_scale does not fit; None where it may fit."""
+        """Returns the sizes (height, width) of image and map if spatial_scale does not agree with them; else None."""
         X = site.input("X")
         feature = _size(X, self._known)
         if X is None or feature is None:
@@ -64,7 +64,7 @@ class Strides:
         return images[0], feature
 
     def _images(self, value: ir.Value) -> list[Size]:
-        """Sizes of what the first convolutions read, then of the graph's inputs; empty where one is open."""
+        """Returns the sizes of the first convolutions' inputs, then of the graph's inputs; empty if one is unknown."""
         origin = settle(self._origins, value, _inputs, self._decide)
         read = [size for size in origin.read if size is not None]
         if not read or len(read) < len(origin.read) or len(read) + len(origin.inputs) > _MOST_SIZES:
@@ -89,7 +89,7 @@ class Strides:
 
 
 def _few(sizes: Iterable[Any]) -> tuple[Any, ...]:
-    """Each size once, and no more than say that there are too many."""
+    """Returns each size once; one more than the limit if there are more."""
     return tuple(dict.fromkeys(sizes))[: _MOST_SIZES + 1]
 
 
@@ -99,7 +99,7 @@ def _inputs(value: ir.Value) -> list[ir.Value]:
 
 
 def extent(site: Site, known: Known) -> float | None:
-    """The larger side of the image in pixels, as the map's size and spatial_scale say it; None where not known."""
+    """Returns the larger side of the image in pixels, from the map's size and spatial_scale; None if not known."""
     feature = _size(site.input("X"), known)
     return None if feature is None else max(feature) / site.attributes.spatial_scale
 
@@ -112,7 +112,7 @@ def _fits(image: Size, feature: Size, scale: float) -> bool:
 
 
 def _size(value: ir.Value | None, known: Known) -> Size | None:
-    """Height and width of (N, C, H, W) or (C, H, W)."""
+    """Returns height and width of (N, C, H, W) or (C, H, W)."""
     shape = known.shape(value) or ()
     if len(shape) not in (3, 4):
         return None

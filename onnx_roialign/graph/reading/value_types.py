@@ -1,4 +1,4 @@
-"""Element types and shapes of a model's values, as far as ONNX's shape inference finds them."""
+"""Element types and shapes of a model's values, from ONNX's shape inference."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Shape = tuple[int | str, ...]
 
 _COMPOUND = ("sequence_type", "optional_type")
 
-# Longer dimensions are open to shape inference, which goes through the values of a shape one by one.
+# Shape inference takes time for each element of a shape tensor, so longer dimensions are given to it as unknown.
 _LONGEST = 65536
 
 
 class Known:
     """Element types (TensorProto.DataType) and shapes; of a function's values, nothing is known.
 
-    A dimension that is open has its name (maybe empty) in the place of a number. Passes tell what they know of the
-    values that they make, so that a model's types are inferred once, however many passes follow.
+    A dimension without a number has its name, which may be empty. Passes record the types of the values that they
+    create, so that types are inferred once for any number of passes.
     """
 
     def __init__(self) -> None:
@@ -36,46 +36,46 @@ class Known:
 
     @property
     def kinds(self) -> frozenset[int]:
-        """The element types that values of the model have."""
+        """Returns the element types of the model's values."""
         return frozenset(self._types.values())
 
     def type(self, value: ir.Value | None) -> int:
-        """The element type of a value, 0 where it is not known."""
+        """Returns the element type of a value; 0 if it is not known."""
         return 0 if value is None else self._types.get(value, 0)
 
     def shape(self, value: ir.Value | None) -> Shape | None:
-        """The shape of a value; None where not even its rank is known."""
+        """Returns the shape of a value; None if not even the rank is known."""
         return None if value is None else self._shapes.get(value)
 
     def tell(self, value: ir.Value, kind: int, shape: Shape | None) -> None:
-        """Takes note of a value that a pass has made: its element type, and its shape where that is known."""
+        """Records the element type, and the shape if it is known, of a value that a pass creates."""
         self._types[value] = kind
         if shape is not None:
             self._shapes[value] = shape
 
     def replace(self, value: ir.Value, new: ir.Value) -> None:
-        """Takes note of a new value that is what the other one was."""
+        """Records that a new value has the type and shape of another."""
         tables: tuple[dict[ir.Value, Any], ...] = (self._types, self._shapes, self._compound)
         for table in tables:
             if value in table:
                 table[new] = table[value]
 
     def compound(self, value: ir.Value | None) -> onnx.TypeProto | None:
-        """The type of a sequence or an optional; None for a tensor, and where it is not known."""
+        """Returns the type of a sequence or an optional; None for a tensor or an unknown type."""
         return None if value is None else self._compound.get(value)
 
     def text(self, value: ir.Value | None) -> str:
-        """The type of a value as schemas write it, such as tensor(float); empty where it is not known."""
+        """Returns the type of a value as schemas write it, such as tensor(float); empty if it is not known."""
         kind, compound = self.type(value), self.compound(value)
         return tensor_of(kind) if kind else type_text(compound) if compound is not None else ""
 
 
 def infer_known(model: onnx.ModelProto, graph: ir.Model) -> Known:
-    """Infers types and shapes in the model's graph and the bodies in it; where inference fails, what it declares.
+    """Infers types and shapes in the model's graph and its bodies; if inference fails, returns the declared ones.
 
     Args:
         model: the model.
-        graph: the same model in onnx-ir, whose values are asked for.
+        graph: the same model in onnx-ir; its values are the keys.
     """
     inferred = infer(inferable(model), data_prop=True)
     found = Known()
@@ -97,7 +97,7 @@ def infer_known(model: onnx.ModelProto, graph: ir.Model) -> Known:
 
 
 def graphs(node: ir.Node) -> list[ir.Graph]:
-    """The bodies of a node of If, Loop or Scan, or of any operator that has some."""
+    """Returns the bodies of a node: of If, Loop, Scan or any other operator with graphs as attributes."""
     found: list[ir.Graph] = []
     for attribute in node.attributes.values():
         if attribute.is_ref():
@@ -110,7 +110,7 @@ def graphs(node: ir.Node) -> list[ir.Graph]:
 
 
 def _scopes(graph: ir.Graph) -> Iterator[ir.Graph]:
-    """The graph and the bodies in it, outer before inner, in the order of `_protos`."""
+    """Yields the graph and its bodies, outer before inner, in the order of `_protos`."""
     yield graph
     for node in graph:
         for body in graphs(node):
@@ -125,7 +125,7 @@ def _protos(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
 
 
 def inferable(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy for shape inference: small, and without what it would take long over."""
+    """Returns a copy for shape inference, without weights and without very long dimensions."""
     light = without_weights(model)
     for scope in _protos(light.graph):
         for value in (*scope.input, *scope.output, *scope.value_info):
@@ -147,7 +147,7 @@ def _values(graph: onnx.GraphProto) -> Iterator[onnx.ValueInfoProto]:
 
 
 def _declared(graph: onnx.GraphProto) -> tuple[dict[str, int], dict[str, Shape]]:
-    """Types and shapes by name, of this graph alone."""
+    """Returns the types and shapes that a graph declares, by name."""
     types: dict[str, int] = {}
     shapes: dict[str, Shape] = {}
     for value in _values(graph):

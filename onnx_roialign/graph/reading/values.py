@@ -1,4 +1,4 @@
-"""What a value of a graph is, read off the nodes that make it: a constant, all zeros, columns of another value."""
+"""Finds from the nodes that compute a value whether it is constant, always zero, or columns of another value."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["LARGEST", "Column", "Values", "constant", "cut", "settle"]
 Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
 
-# Nothing that says how boxes are laid out is larger; weights are, and need not be read from their file.
+# Constants that select or shift boxes are smaller; larger ones are weights, which need not be read from their file.
 LARGEST = 65536
 
-# Operators that only move, repeat or retype the elements of their first input: zeros stay zeros.
+# Operators that only move, repeat or cast the elements of their first input: zeros stay zeros.
 _MOVES = (
     *("Cast", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Tile", "Transpose"),
     "Unsqueeze",
@@ -42,13 +42,13 @@ class Column:
 def settle(
     known: dict[Key, Result], start: Key, needs: Callable[[Key], Sequence[Key]], decide: Callable[[Key], Result]
 ) -> Result:
-    """The result for one key, those that it needs first: each is decided once, and however deep, without recursion.
+    """Returns the result for one key after those that it needs: each is computed once, without recursion.
 
     Args:
-        known: the results so far, which grow.
-        start: the key that is asked for.
-        needs: the keys whose results `decide` reads.
-        decide: the result for a key; in a cycle, one of the keys that it needs is still missing.
+        known: the results so far; new ones are added.
+        start: the key.
+        needs: returns the keys whose results `decide` reads.
+        decide: computes the result for a key; in a cycle, the result of one of these keys is still missing.
     """
     pending, begun = [start], set()
     while pending:
@@ -64,13 +64,13 @@ def settle(
 
 
 def constant(value: ir.Value | None) -> npt.NDArray[Any] | None:
-    """The value's numbers where it is an initializer or a Constant; None where it is not, or is large."""
+    """Returns the numbers of an initializer or a Constant; None for any other value and for large ones."""
     if value is None:
         return None
     try:
         tensor = _tensor(value)
         return None if tensor is None or tensor.size > LARGEST else np.asarray(tensor.numpy())
-    except (ValueError, TypeError, OSError):  # a Constant of text, or data that is not there
+    except (ValueError, TypeError, OSError):  # a Constant of text, or missing data
         return None
 
 
@@ -79,13 +79,13 @@ def _tensor(value: ir.Value) -> ir.TensorProtocol | None:
     if value.const_value is None and node is not None and node.op_type == "Constant" and node.domain == "":
         attribute = node.attributes.get("value")
         if attribute is not None and attribute.type == ir.AttributeType.TENSOR and not attribute.is_ref():
-            tensor: ir.TensorProtocol = attribute.value  # as_tensor() takes ten times as long to check what it is
+            tensor: ir.TensorProtocol = attribute.value  # as_tensor() takes ten times as long, for checks
             return tensor
     return ir.convenience.get_const_tensor(value)
 
 
 class Values:
-    """What the values of a model are. What it has found it keeps, so the model must not change while it is asked."""
+    """Properties of a model's values. Results are kept, so the model must not change in between."""
 
     def __init__(self) -> None:
         self._constants: dict[ir.Value, npt.NDArray[Any] | None] = {}
@@ -102,7 +102,7 @@ class Values:
         return self._constants[value]
 
     def is_zero(self, value: ir.Value | None) -> bool:
-        """Whether every element is zero, whatever the inputs; False where that does not show."""
+        """Returns whether every element is known to be zero for all inputs."""
         return value is not None and settle(self._zero, value, _parts, self._decide_zero)
 
     def _decide_zero(self, value: ir.Value) -> bool:
@@ -125,7 +125,7 @@ class Values:
         return node.op_type in _MOVES and any(parts[:1])
 
     def column(self, value: ir.Value, index: int) -> Column:
-        """Where column ``index`` of a matrix comes from, through the nodes that cut, join and shift columns."""
+        """Returns the origin of column ``index`` of a matrix, through the nodes that select, join and shift columns."""
         steps: dict[tuple[ir.Value, int], tuple[ir.Value, int, float] | None] = {}
 
         def needs(key: tuple[ir.Value, int]) -> list[tuple[ir.Value, int]]:
@@ -142,12 +142,12 @@ class Values:
         return settle(self._columns, (value, index), needs, decide)
 
     def _step(self, value: ir.Value, index: int) -> tuple[ir.Value, int, float] | None:
-        """The value and column that a column is, and what is added to it; None where it goes no further."""
+        """Returns the value, its column and the added constant that give a column; None if there are none."""
         node = value.producer()
         if node is None or node.domain != "" or self._constant(value) is not None:
             return None
         if node.op_type == "Identity" or (node.op_type == "Cast" and _integer(node, "to") in _FLOATS):
-            return _from(node, 0, index)  # a shift of integers is none that is followed
+            return _from(node, 0, index)  # casts to integers are not followed: they round
         if node.op_type in ("Add", "Sub"):
             return self._shifted(node, index)
         before = cut(node, value, index)
@@ -158,7 +158,7 @@ class Values:
             for position, one in enumerate(node.inputs):
                 width = None if one is None else self._width(one)
                 if position == len(node.inputs) - 1 or (width is not None and index < start + width):
-                    return _from(node, position, index - start)  # the last has all columns that are left
+                    return _from(node, position, index - start)  # the last input has all remaining columns
                 if width is None:
                     return None
                 start += width
@@ -181,7 +181,7 @@ class Values:
         return None
 
     def _width(self, value: ir.Value) -> int | None:
-        """How many columns a matrix has, where its shape or the node that makes it says so."""
+        """Returns the number of columns of a matrix; None if it is not known."""
         return settle(self._widths, value, _summands, self._decide_width)
 
     def _decide_width(self, value: ir.Value) -> int | None:
@@ -190,7 +190,7 @@ class Values:
         return own if own is not None else max(widths, default=None)
 
     def unshifted(self, value: ir.Value) -> ir.Value:
-        """The value before the additions and subtractions of constants that it ends with."""
+        """Returns the value before the last additions and subtractions of constants."""
 
         def needs(one: ir.Value) -> list[ir.Value]:
             before = self._before_shift(one)
@@ -203,7 +203,7 @@ class Values:
         return settle(self._unshifted, value, needs, decide)
 
     def _before_shift(self, value: ir.Value) -> ir.Value | None:
-        """What a constant is added to or subtracted from, to make the value; None where it is made otherwise."""
+        """Returns the value to which a node adds a constant; None if no such node computes the value."""
         node = value.producer()
         if node is None or node.domain != "":
             return None
@@ -216,7 +216,7 @@ class Values:
 
 
 def _parts(value: ir.Value) -> list[ir.Value]:
-    """The inputs that decide whether a value is zero."""
+    """Returns the inputs that decide whether a value is zero."""
     node = value.producer()
     if node is None or node.domain != "" or node.op_type not in ("Concat", "Mul", *_MOVES):
         return []
@@ -229,7 +229,7 @@ def _from(node: ir.Node, position: int, index: int, shift: float = 0.0) -> tuple
 
 
 def cut(node: ir.Node, value: ir.Value, index: int) -> int | None:
-    """Which column of the node's first input is column ``index`` of its output; None where the node cuts no columns."""
+    """Returns the column of the node's first input that is column ``index`` of its output; None if it selects none."""
     if node.op_type == "Split" and _integer(node, "axis") in (1, -1):
         sizes, which = _split_sizes(node), value.index()
         return None if sizes is None or which is None else int(sum(sizes[:which])) + index
@@ -254,7 +254,7 @@ def _split_sizes(node: ir.Node) -> tuple[int, ...] | None:
 
 
 def _slice_start(node: ir.Node) -> int | None:
-    """The first column of a Slice that cuts columns, and nothing else, in steps of one."""
+    """Returns the first column of a Slice that only selects columns, in steps of one; else None."""
     given = [constant(one) for one in node.inputs[1:]]
     if len(given) not in (3, 4) or any(one is None or one.shape != (1,) or one.dtype.kind != "i" for one in given):
         return None
@@ -263,7 +263,7 @@ def _slice_start(node: ir.Node) -> int | None:
 
 
 def _summands(value: ir.Value) -> list[ir.Value]:
-    """The inputs of an addition, an Identity or a Cast: each may say how many columns the result has."""
+    """Returns the inputs of an addition, an Identity or a Cast, any of which can have the number of columns."""
     node = value.producer()
     if _own_width(value) is not None or node is None or node.domain != "":
         return []
@@ -271,7 +271,7 @@ def _summands(value: ir.Value) -> list[ir.Value]:
 
 
 def _own_width(value: ir.Value) -> int | None:
-    """How many columns a matrix has by its declared shape, or by the node that cuts it out of another."""
+    """Returns the number of columns by the declared shape, or by the node that selects them; None if not known."""
     if value.shape is not None and len(value.shape) == 2 and isinstance(value.shape[1], int):
         return value.shape[1]
     node = value.producer()

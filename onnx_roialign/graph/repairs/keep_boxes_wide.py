@@ -69,7 +69,7 @@ class KeepBoxesWide(ir.passes.InPlacePass):
 
 
 def _wide(site: Site, narrow: Narrow, names: Names) -> tuple[list[ir.Node], ir.Value]:
-    """The nodes that make the boxes in float32, and the boxes."""
+    """Returns new nodes that compute the boxes in float32, and the boxes."""
     rois = site.input("rois")
     assert rois is not None
     made: list[ir.Node] = []

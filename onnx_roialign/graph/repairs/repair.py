@@ -108,16 +108,16 @@ def _needs_newer_opset(site: Site, wanted: Semantics, exact: bool) -> bool:
 
 
 def _begun(model: onnx.ModelProto, counts: str | None) -> tuple[ir.Model, Known, bool]:
-    """The model in onnx-ir after the steps that do not ask what a source means; and whether any node changed."""
+    """Returns the model in onnx-ir after the steps that do not depend on the source; and whether a node changed."""
     graph = read(model)
-    known = infer_known(model, graph)  # before an attribute goes, and a body with it that the two would share
+    known = infer_known(model, graph)  # before an attribute, and a body with it, is removed from only one of the two
     modified = TidyAttributes()(graph).modified
     modified |= WireBatchIndices(counts, known)(graph).modified
     return graph, known, modified
 
 
 def _raised(graph: ir.Model, known: Known, model: onnx.ModelProto, counts: str | None) -> tuple[ir.Model, Known, bool]:
-    """The model at opset 16, or as it was begun where the rest of it cannot be converted; and whether it is raised."""
+    """Returns the model at opset 16, or unchanged if the rest of it cannot be converted; and whether it was raised."""
     if _converts(graph, known):
         return graph, known, True
     opsets = {default_opset(owner.opset_import) for owner in (model, *model.functions)} - {None}
@@ -129,7 +129,7 @@ def _raised(graph: ir.Model, known: Known, model: onnx.ModelProto, counts: str |
 
 
 def _converts(graph: ir.Model, known: Known) -> bool:
-    """Takes the model to opset 16; where that fails, it is left half converted."""
+    """Converts the model to opset 16 in place; returns whether that succeeded, else it is partly converted."""
     try:
         with last_guard("converted"):
             convert_graph(graph, HALF_PIXEL_OPSET, known, private=False)

@@ -103,20 +103,20 @@ class StateMeaning(ir.passes.InPlacePass):
         return form
 
     def _takes_boxes(self, site: Site) -> bool:
-        """Whether ONNX's RoiAlign can read the node's boxes: those of the private op may be of any float type."""
+        """Returns whether ONNX's RoiAlign can read the node's boxes; the private operator's can have any float type."""
         known = all(self._known.type(site.input(name)) for name in ("X", "rois"))
         return not needs_private(site, self._known) and (known or not site.private)
 
 
 def _extra(site: Site, form: OnnxForm) -> tuple[float, float]:
-    """What is still to add to the boxes: to all of the shift where what was before it can be read, else to the rest."""
+    """Returns the constants to add to the boxes: in place of the present shift, or on top if it cannot be removed."""
     if site.shift.root is not None:
         return form.start, form.end
     return form.start - site.shift.start, form.end - site.shift.end
 
 
 def _type(site: Site, known: Known) -> ir.DataType | None:
-    """The type of the boxes, where it is not known that of X: where it should be another, `FitInputs` sees to it."""
+    """Returns the type of the boxes; if it is not known, the type of X, which `FitInputs` makes it."""
     kinds = [known.type(site.input(name)) for name in ("rois", "X")]
     return next((ir.DataType(kind) for kind in kinds if kind), None)
 
@@ -136,7 +136,7 @@ def _write_onnx_form(site: Site, form: OnnxForm, known: Known, names: Names) -> 
     boxes = before if site.shift.root is None else site.shift.root
     if (start, end) != (0.0, 0.0):
         kind = _type(site, known)
-        assert kind is not None  # or the shift would not have been allowed
+        assert kind is not None  # else the shift is not allowed
         assert node.graph is not None
         tape = ir.tape.Tape()
         shift = tape.op("Constant", [], {"value": ir.tensor(np.array([start, start, end, end], kind.numpy()))})

@@ -1,1 +1,1 @@
-"""Writing nodes of the private ops, and removing what nothing reads."""
+"""Writes private operators, removes unread nodes, and restores what onnx-ir drops."""

@@ -1,4 +1,4 @@
-"""Names of what a pass adds, that nothing of the model has: nodes may share a name, values must not."""
+"""Names for new values: values must have unique names, nodes need not."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Names:
             self._taken.update(owner.initializers)
 
     def fresh(self, wanted: str) -> str:
-        """A name that no value has, and that none gets after this."""
+        """Returns a name that no value has, and reserves it."""
         name, number = wanted, 1
         while name in self._taken:
             number += 1

@@ -1,4 +1,4 @@
-"""Writing nodes as the private ops, which say their whole meaning by attributes."""
+"""Writes nodes as private operators, which have all fields of `Semantics` as attributes."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["as_private", "import_private", "write_node", "write_private"]
 
 
 def as_private(site: Site) -> None:
-    """Makes a node of ONNX's RoiAlign the private op that means the same on the same inputs, to the bit."""
+    """Turns ONNX's RoiAlign into the private operator with the same inputs and the same results, to the bit."""
     write_node(site.node, (private_op.DOMAIN, private_op.OP_TYPE), private_op.attributes_of(site.attributes))
 
 
 def write_private(site: Site, wanted: Semantics) -> None:
-    """Makes a node mean ``wanted`` on the boxes before their shift: the private op, or the quantized one that it is."""
+    """Turns a node into the private operator with the semantics ``wanted`` on the boxes before their shift."""
     node, root = site.node, site.shift.root
     meaning = wanted if root is not None else site.wanted_here(wanted)
-    if site.quantized:  # whose types have no NaN
+    if site.quantized:  # quantized types have no NaN
         meaning = replace(meaning, empty="zero")
     attributes: Attributes = replace(site.attributes, semantics=meaning)
     op_type = private_op.QLINEAR_OP_TYPE if site.quantized else private_op.OP_TYPE
@@ -37,7 +37,7 @@ def write_private(site: Site, wanted: Semantics) -> None:
 
 
 def write_node(node: ir.Node, operator: tuple[str, str], attributes: Mapping[str, object]) -> None:
-    """Makes a node one of this operator (domain, type) with these attributes and no others."""
+    """Gives a node this operator (domain, type) and only these attributes."""
     node.domain, node.op_type = operator
     node.attributes.clear()
     for name, value in attributes.items():
@@ -51,7 +51,7 @@ def write_node(node: ir.Node, operator: tuple[str, str], attributes: Mapping[str
 
 
 def import_private(model: ir.Model) -> None:
-    """Imports the private domain wherever a node is of it."""
+    """Imports the private domain in every graph and function with a node of it."""
     owners: list[ir.Graph | ir.Function] = [model.graph, *model.functions.values()]
     for owner in owners:
         if any(node.domain == private_op.DOMAIN for node in ir.traversal.RecursiveGraphIterator(owner)):

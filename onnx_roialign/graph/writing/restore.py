@@ -1,4 +1,4 @@
-"""What a tool drops of a model that it changes is put back: documentation, metadata, annotations, unknown fields."""
+"""Restores the fields that onnx-ir drops: documentation, metadata, annotations, unknown fields."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _SPARSE = (onnx.AttributeProto.SPARSE_TENSOR, onnx.AttributeProto.SPARSE_TENSORS
 
 
 def read(model: onnx.ModelProto, *, weights: bool = False) -> ir.Model:
-    """The model for passes, what they change to be brought back by `restored`.
+    """Returns the model in onnx-ir, for passes; `restored` brings their changes back into the original.
 
-    It is a copy: onnx-ir writes names into the tensors that it reads. What no pass looks at is left out: the data of
-    large initializers, unless ``weights``; sparse initializers, which onnx-ir does not read; and the devices that nodes
-    are for, of which it writes lines to stderr. Of sparse attributes, which it does not read either, only the names are
-    there, as empty texts. ONNX's own domain is imported as "".
+    It is a copy, because onnx-ir writes names into the tensors that it reads. The copy lacks the data of large
+    initializers, unless ``weights``; sparse initializers, which onnx-ir does not read; and the devices of nodes, for
+    which onnx-ir prints to stderr. Sparse attributes, which it does not read either, are empty texts with the same
+    name. ONNX's own domain is imported as "".
     """
     copy = onnx.ModelProto()
     if weights:
@@ -53,7 +53,7 @@ def read(model: onnx.ModelProto, *, weights: bool = False) -> ir.Model:
 
 
 def _merge(copy: Message, message: Message, *, but: str) -> None:
-    """Copies every field of a message but one."""
+    """Copies every field of a message except one."""
     for descriptor, value in message.ListFields():
         if descriptor.name == but:
             continue
@@ -70,12 +70,12 @@ def _light(tensor: onnx.TensorProto) -> onnx.TensorProto:
 
 
 def restored(original: onnx.ModelProto, changed: onnx.ModelProto) -> onnx.ModelProto:
-    """The original with the changes of a copy that went through a representation which does not keep every field.
+    """Returns the original with the changes that were made to a copy without some of its fields.
 
-    From the copy come the nodes (what they are, their inputs, outputs and attributes), the initializers and the types
-    of values that the original does not have, and the opsets; initializers that the copy no longer has are left out.
-    Everything else is the original's, whatever its fields are: a field that a later ONNX adds is kept too. Nodes are
-    matched by their outputs, the rest by name; a graph that is new is taken from the copy as it is.
+    The nodes (operator, inputs, outputs, attributes), new initializers, the types of new values, and the opsets are
+    taken from the copy; initializers that the copy no longer has are removed. Everything else is kept from the
+    original, also fields that a later ONNX adds. Nodes are matched by their outputs, everything else by name; a new
+    graph is taken from the copy unchanged.
 
     Args:
         original: the model before; it is not changed.
@@ -103,7 +103,7 @@ def _function_key(function: onnx.FunctionProto) -> tuple[str, str, str]:
 
 
 def _imports(entries: Any, changed: Iterable[onnx.OperatorSetIdProto]) -> None:
-    """Sets the versions, keeping how ONNX's own domain is written ("" or "ai.onnx"), and adds what is new."""
+    """Sets the versions and adds new domains; the spelling of ONNX's own domain ("" or "ai.onnx") is kept."""
     versions = {_plain(entry.domain): entry for entry in changed}
     for entry in entries:
         if _plain(entry.domain) in versions:
@@ -117,7 +117,7 @@ def _plain(domain: str) -> str:
 
 
 def _graph(graph: onnx.GraphProto, changed: onnx.GraphProto) -> None:
-    """Brings the changes into a graph that is the original so far."""
+    """Brings the changes into a graph of the original."""
     before = _values(graph)
     _nodes(graph, changed)
     left = {tensor.name for tensor in changed.initializer}
@@ -138,7 +138,7 @@ def _outputs(owner: Any) -> set[str]:
 
 
 def _value_info(owner: Any, changed: Any, gone: set[str]) -> None:
-    """Drops the types of values that are gone, and adds those of new ones."""
+    """Removes the types of removed values, and adds those of new ones."""
     _keep(owner.value_info, lambda value: value.name not in gone)
     after = {value.name: value for value in changed.value_info}
     for value in owner.value_info:
@@ -150,14 +150,14 @@ def _value_info(owner: Any, changed: Any, gone: set[str]) -> None:
 
 
 def _keep(entries: Any, wanted: Callable[[Any], bool]) -> None:
-    """Deletes the unwanted entries in place: weights that stay are not copied."""
+    """Deletes the other entries in place, so that weights are not copied."""
     for index in reversed(range(len(entries))):
         if not wanted(entries[index]):
             del entries[index]
 
 
 def _nodes(owner: Any, changed: Any) -> None:
-    """Takes over the nodes, each with what the original's node of the same output has beside its meaning."""
+    """Takes the nodes of the copy, each with the other fields of the original's node with the same output."""
     before = {_node_key(node): node for node in owner.node}
     nodes = [_node(before.get(_node_key(node)), node) for node in changed.node]
     del owner.node[:]
@@ -210,7 +210,7 @@ def _attribute(before: onnx.AttributeProto, after: onnx.AttributeProto) -> onnx.
 
 
 def _bare(attribute: onnx.AttributeProto) -> onnx.AttributeProto:
-    """Without what onnx-ir 1.1 adds to tensors: names where it has read the values, and their metadata once more."""
+    """Returns the attribute without what onnx-ir 1.1 adds to tensors: names and a second copy of the metadata."""
     bare = onnx.AttributeProto()
     bare.CopyFrom(attribute)
     for tensor in (*((bare.t,) if bare.HasField("t") else ()), *bare.tensors):

@@ -1,4 +1,4 @@
-"""Removing what nothing reads any more after a pass has taken its last reader away."""
+"""Removes nodes and initializers whose values are no longer read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["remove_unread"]
 
 
 def remove_unread(value: ir.Value | None) -> None:
-    """Removes the nodes and initializers that made a value nothing reads; inputs of the graph stay."""
+    """Removes the nodes and initializers that compute a value which no node reads; graph inputs are kept."""
     pending = [value]
     while pending:
         one = pending.pop()
