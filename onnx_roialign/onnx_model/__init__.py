@@ -1,1 +1,1 @@
-"""What a session or a pass needs to know of a model, and writing models."""
+"""Reads models and their RoiAligns for sessions and passes, and writes models."""

@@ -1,4 +1,4 @@
-"""A model without MultiScaleRoiAlign and PasteMasks: the same in ONNX's own operators."""
+"""Writes MultiScaleRoiAlign and PasteMasks in ONNX's own operators."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["expanded"]
 
 
 def expanded(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy in which every MultiScaleRoiAlign and PasteMasks is written in ONNX's own operators.
+    """Returns a copy in which every MultiScaleRoiAlign and PasteMasks is written in ONNX's own operators.
 
-    A RoiAlign that ONNX cannot express at the model's opset becomes onnx_roialign::AnyRoiAlign. The private domain is
-    imported no more where nothing of it is left.
+    A RoiAlign that ONNX cannot express at the model's opset becomes onnx_roialign::AnyRoiAlign. The import of the
+    private domain is removed if no operator of it is left.
 
     Args:
-        model: left as it is.
+        model: it is not changed.
 
     Raises:
-        RoiAlignError: an opset below 11, or a node that breaks a rule.
+        RoiAlignError: the opset is below 11, or a node breaks a rule.
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)

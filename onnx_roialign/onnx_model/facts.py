@@ -1,4 +1,4 @@
-"""What a session must know of a model, read from it once: its RoiAligns, its opset, where its weights lie."""
+"""Reads once what a session needs of a model: its RoiAligns, its opset, the files of its weights."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ __all__ = ["ModelFacts", "OpsetConflictError", "read_facts"]
 
 
 class OpsetConflictError(RoiAlignError):
-    """One opset must tell the meaning of nodes without coordinate_transformation_mode, and two that disagree do."""
+    """Nodes without coordinate_transformation_mode have opsets with different defaults of it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelFacts:
-    """One reading of a model.
+    """The facts of one model.
 
     Attributes:
         proto: the model without its external data.
-        folder: of the file that it was read from; None: it came as bytes or as a ModelProto.
-        opset: the version of ONNX's own operators that its graph imports; None where it imports none.
-        roi_aligns: its RoiAligns, ONNX's and the private ones, each with the graph or function that it lies in.
-        in_functions: whether some of them lie in functions.
-        external_files: the files beside it that initializers lie in.
+        folder: folder of the model file; None if the model was given as bytes or ModelProto.
+        opset: the version of ONNX's own operators that its graph imports; None if it imports none.
+        roi_aligns: its RoiAligns, ONNX's and the private ones, each with its graph or function.
+        in_functions: whether some of them are in functions.
+        external_files: the files with external data of initializers.
     """
 
     proto: onnx.ModelProto
@@ -41,20 +41,20 @@ class ModelFacts:
     external_files: frozenset[str]
 
     def external_size(self) -> int:
-        """Bytes of the external files; of those that are there."""
+        """The bytes of the external files that exist."""
         files = [os.path.join(self.folder or "", name) for name in self.external_files]
         return sum(os.path.getsize(file) for file in files if os.path.isfile(file))
 
     def session_opset(self) -> int | None:
-        """The opset that tells the kernels of a session what a RoiAlign without coordinate_transformation_mode means.
+        """Returns the opset that decides the default of coordinate_transformation_mode in a session.
 
-        A session has one such number, while every function of the model has an opset of its own.
+        A session has one such number, but each function of the model has its own opset.
 
         Returns:
-            The opset of the nodes without the attribute; None where there is none, or it is not known.
+            The opset of the nodes without the attribute; None if there are none, or it is not known.
 
         Raises:
-            OpsetConflictError: nodes without the attribute lie in opsets that disagree on what that means.
+            OpsetConflictError: the opsets of nodes without the attribute have different defaults.
         """
         undecided = [
             (scope.opset, node)
@@ -78,13 +78,13 @@ class ModelFacts:
 
 
 def read_facts(model: Model) -> ModelFacts:
-    """Reads a model, and walks it, once.
+    """Reads a model and its graphs once.
 
     Args:
         model: path, bytes or ModelProto, as `parse` reads it.
 
     Raises:
-        RoiAlignError: there is no model, or it imports several versions of ONNX's own operators.
+        RoiAlignError: the model cannot be read, or imports several versions of ONNX's own operators.
     """
     proto = parse(model)
     graphs, functions = tuple(graph_scopes(proto)), tuple(function_scopes(proto))

@@ -1,4 +1,4 @@
-"""A model's file: a path, bytes or a ModelProto read without its weights, and written as bytes."""
+"""Reads a model from a path, bytes or ModelProto without its external data, and writes it as bytes."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ __all__ = ["PROTOBUF_LIMIT", "Model", "format_of", "parse", "to_bytes"]
 
 Model = str | os.PathLike[str] | bytes | onnx.ModelProto
 
-# A protobuf message, and so a ModelProto with its data inside, ends here.
+# The largest protobuf message, and so the largest ModelProto with its data inside.
 PROTOBUF_LIMIT = 2**31 - 1
 
-# A flatbuffer of ONNX Runtime: these are its bytes 4 to 7.
+# Bytes 4 to 7 of a model in ORT format.
 _ORT_FORMAT = b"ORTM"
 
-_LONGEST_REASON = 200  # what a text parser says may quote the whole file
+_LONGEST_REASON = 200  # the message of a text parser may quote the whole file
 
 
 def parse(model: Model) -> onnx.ModelProto:
     """Reads a model without its external data, which may be larger than memory.
 
     Args:
-        model: path, bytes or ModelProto. A path may end in one of the endings that onnx has for its text formats
-            (.onnxtxt, .textproto, .json ...).
+        model: path, bytes or ModelProto. The ending of a path may be that of one of onnx's text formats (.onnxtxt,
+            .textproto, .json ...).
 
     Raises:
-        UnreadableModelError: no such file, or nothing that holds a model with a graph.
-        RoiAlignError: an argument of another type.
+        UnreadableModelError: the file does not exist, or has no model with a graph.
+        RoiAlignError: the argument has another type.
     """
     if isinstance(model, onnx.ModelProto):
         return _with_graph(model, "a ModelProto")
@@ -60,7 +60,7 @@ def parse(model: Model) -> onnx.ModelProto:
 
 
 def format_of(path: str) -> str:
-    """The format that onnx reads and writes at a path, by its ending: "protobuf" where it knows none."""
+    """Returns onnx's name for the format of a file, by its ending: "protobuf" for an unknown ending."""
     return onnx.serialization.registry.get_format_from_file_extension(os.path.splitext(path)[1]) or "protobuf"
 
 
@@ -74,7 +74,9 @@ def _decoded(data: bytes, what: str, text_format: str = "protobuf") -> onnx.Mode
         )
     try:
         return onnx.load_model_from_string(data, text_format)
-    except Exception as error:  # protobuf, its JSON and text formats and onnx's parser share no base below Exception
+    except (
+        Exception
+    ) as error:  # the exceptions of protobuf, its JSON and text formats and onnx's parser have no common base
         reason = one_line(error)
         raise UnreadableModelError(
             "model",
@@ -91,10 +93,10 @@ def _with_graph(model: onnx.ModelProto, what: str) -> onnx.ModelProto:
 
 
 def to_bytes(model: onnx.ModelProto) -> bytes:
-    """The model as onnxruntime takes it.
+    """Returns the model as bytes.
 
     Raises:
-        RoiAlignError: it is larger than protobuf can write.
+        RoiAlignError: it is larger than the limit of protobuf.
     """
     size = model.ByteSize()
     if size > PROTOBUF_LIMIT:

@@ -1,4 +1,4 @@
-"""A model's inputs: read from a .npz file, or made up from the shapes that the model declares; checked either way."""
+"""The inputs of a model: read from a .npz file, or made from the declared shapes; checked in both cases."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from onnx_roialign.ops.nodes import is_private, is_roi_align
 
 __all__ = ["Declared", "check_inputs", "check_repeat", "declared_inputs", "given_inputs", "made_inputs", "read_model"]
 
-MADE_ROIS = 8  # RoIs where the model leaves their number open
-MADE_SIDE = 64  # height and width of an image or feature map where the model leaves them open
-MADE_SIZE = 2  # every other open dimension
+MADE_ROIS = 8  # RoIs if the model does not declare their number
+MADE_SIDE = 64  # height and width of an image or feature map if the model does not declare them
+MADE_SIZE = 2  # every other dimension that is not declared
 _MOST_MADE = 2**28  # elements of an input: 1 GB of float32
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """One graph input as the model declares it.
+    """A graph input as the model declares it.
 
     Attributes:
         name: the input's name.
-        dtype: of its elements.
-        dims: a number, or a name (maybe empty) where a dimension is open; None: the model declares no shape.
+        dtype: the type of its elements.
+        dims: for each dimension its number, or its name, which may be empty; None: the model declares no shape.
     """
 
     name: str
@@ -43,12 +43,12 @@ class Declared:
     dims: tuple[int | str, ...] | None
 
 
-# Of one command: a median needs no more.
+# More runs do not make a median more precise.
 _MOST_RUNS = 10_000
 
 
 def check_repeat(repeat: int) -> None:
-    """Refuses a number of runs that would not end.
+    """Checks the number of runs.
 
     Raises:
         RoiAlignError: it is not in [1, 10000].
@@ -58,10 +58,10 @@ def check_repeat(repeat: int) -> None:
 
 
 def read_model(path: Path) -> onnx.ModelProto:
-    """Reads the model at `path` without the data that it keeps in other files.
+    """Reads the model at `path` without its external data.
 
     Raises:
-        UnreadableModelError: there is no such file, or it holds no ONNX graph with outputs.
+        UnreadableModelError: the file does not exist, or has no ONNX graph with outputs.
     """
     model = parse(path)
     if not model.graph.output:
@@ -75,7 +75,7 @@ def _read_arrays(path: Path) -> dict[str, Array]:
     """Reads every array of the .npz file at `path`.
 
     Raises:
-        RoiAlignError: there is no such file, or it is not a readable .npz.
+        RoiAlignError: the file does not exist, or is not a readable .npz.
     """
     if not path.is_file():
         raise RoiAlignError("--inputs", "file", f"must be a file, got {str(path)!r}")
@@ -83,12 +83,12 @@ def _read_arrays(path: Path) -> dict[str, Array]:
         with np.load(path) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except (ValueError, OSError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        # NumPy opens a lone .npy or a text file too, and then fails on what follows in one of these ways.
+        # NumPy also opens a .npy or a text file, and then fails in one of these ways.
         raise RoiAlignError("--inputs", "file", f"must be a readable .npz file, got {str(path)!r}") from error
 
 
 def declared_inputs(model: onnx.ModelProto) -> tuple[Declared, ...]:
-    """Returns the inputs that a caller must give: the graph's, less those with an initializer.
+    """Returns the inputs that a caller must give: the graph's, without those that have an initializer.
 
     Raises:
         RoiAlignError: an input is not a tensor of numbers.
@@ -110,7 +110,7 @@ def _declared(value: onnx.ValueInfoProto) -> Declared:
 
 
 def check_inputs(declared: tuple[Declared, ...], arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """Returns those of `arrays` that are inputs, in the model's order.
+    """Returns the arrays that are inputs, in the model's order.
 
     Raises:
         RoiAlignError: an input is missing, or its type or shape is not the declared one.
@@ -129,12 +129,12 @@ def check_inputs(declared: tuple[Declared, ...], arrays: Mapping[str, Array]) ->
 
 
 def given_inputs(model: onnx.ModelProto, path: Path) -> tuple[dict[str, Array], dict[str, Array]]:
-    """The arrays of the .npz file at `path` that are the model's inputs, and those that are its outputs.
+    """Returns the arrays of a .npz file that are the model's inputs, and those that are its outputs.
 
-    A .npz file holds bfloat16, which NumPy does not have, as two bytes without a type: they get it from the model.
+    A .npz file stores bfloat16, which NumPy does not have, as two bytes without a type: the type is the model's.
 
     Raises:
-        RoiAlignError: no such file, or an input that is missing or of another type or shape than the declared one.
+        RoiAlignError: the file cannot be read, or an input is missing or has another type or shape than declared.
     """
     arrays = _read_arrays(path)
     for value in (*model.graph.input, *model.graph.output):
@@ -157,16 +157,16 @@ def _listed(dims: tuple[int | str, ...]) -> str:
 
 
 def made_inputs(model: onnx.ModelProto, seed: int = 0) -> dict[str, Array]:
-    """Makes inputs that the model can run on, the same ones every time.
+    """Returns inputs on which the model can run, always the same ones.
 
-    Floats are uniform in [0, 1), integers and booleans zero. What looks like boxes is made as boxes that lie inside
-    the image: a float input with 4 columns (x1, y1, x2, y2), or with 5 (image 0, then the same), or that a RoiAlign
-    node takes as its `rois`. Dimensions that the model leaves open become 8 RoIs, 64 pixels, or 2; one name, one size.
-    What a RoiAlign takes has its shape where the model declares none.
+    Floats are uniform in [0, 1), integers and booleans zero. Float inputs with 4 columns (x1, y1, x2, y2) or 5 (image
+    0, then the same), and those that a RoiAlign reads as `rois`, are boxes inside the image. Dimensions that the model
+    does not declare become 8 RoIs, 64 pixels, or 2; dimensions of one name have one size. An input of a RoiAlign
+    without a declared shape gets the shape that RoiAlign needs.
 
     Raises:
-        RoiAlignError: an input is not a tensor of numbers, has no shape that could be known, or is nothing that the
-            RoiAlign which takes it can pool.
+        RoiAlignError: an input is not a tensor of numbers, has no known shape, or does not satisfy the rules of the
+            RoiAlign that reads it.
     """
     nodes = [node for node in _pooling_nodes(model) if len(node.input) == 3]
     declared = tuple(_with_dims(one, nodes) for one in declared_inputs(model))
@@ -203,7 +203,7 @@ def made_inputs(model: onnx.ModelProto, seed: int = 0) -> dict[str, Array]:
 
 
 def _pooling_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """The RoiAligns of the model's graph and the bodies in it, which may take the graph's inputs."""
+    """Returns the RoiAligns of the model's graph and its bodies, which can read the graph's inputs."""
     return [
         node
         for scope in scopes(model)
@@ -214,7 +214,7 @@ def _pooling_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 
 
 def _with_dims(one: Declared, nodes: Sequence[onnx.NodeProto]) -> Declared:
-    """The input with dimensions: where the model declares none, those of what a RoiAlign takes."""
+    """Returns the input with dimensions: if the model declares none, those that a RoiAlign needs."""
     if one.dims is not None:
         return one
     roles: tuple[tuple[int | str, ...], ...] = (("", "", "", ""), ("", 4), ("",))
@@ -226,7 +226,7 @@ def _with_dims(one: Declared, nodes: Sequence[onnx.NodeProto]) -> Declared:
 
 
 def _made_shapes(declared: Sequence[Declared], per_roi: set[str]) -> dict[str, tuple[int, ...]]:
-    # RoiAlign's own inputs first: where they share a dimension's name with another input, it means the RoIs there too.
+    # The inputs of RoiAlign first: another input with the same name of a dimension then has the number of RoIs too.
     fixed = [one.dims[0] for one in declared if one.name in per_roi and one.dims]
     count = next((size for size in fixed if isinstance(size, int)), MADE_ROIS)
     sizes: dict[str, int] = {}
@@ -250,7 +250,7 @@ def _made_shapes(declared: Sequence[Declared], per_roi: set[str]) -> dict[str, t
 
 
 def _image_extent(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> tuple[float, float]:
-    """Height and width of the image in pixels, as far as the inputs tell."""
+    """Returns height and width of the image in pixels, from the shapes of the inputs."""
     for node in _pooling_nodes(model):
         if node.input and len(shapes.get(node.input[0], ())) == 4:
             scale = next((a.f for a in node.attribute if a.name == "spatial_scale" and a.f > 0), 1.0)

@@ -1,4 +1,4 @@
-"""What a RoiAlign node must be for any engine to run it, said before onnxruntime says it in its own words."""
+"""The rules for RoiAlign nodes, checked before onnxruntime checks them with messages of its own."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _UNKNOWN = Given(None, None)
 def check_nodes(model: ModelFacts) -> None:
     """Checks every RoiAlign of a model, ONNX's and the private ones, in every graph and function.
 
-    Types and shapes are looked at as far as ONNX infers them; in functions they are not known.
+    Types and shapes are checked as far as ONNX infers them; in functions they are not known.
 
     Raises:
-        RoiAlignError: the first rule that a node breaks; the text names it and the node.
+        RoiAlignError: a node breaks a rule; the message names the node.
     """
     for scope, node in model.roi_aligns:
         check_form(node, scope.opset)
@@ -40,12 +40,12 @@ def check_nodes(model: ModelFacts) -> None:
 
 def _check_signature(node: onnx.NodeProto, values: Mapping[str, Given]) -> None:
     op = op_of(node)
-    check = op.check_signature if op else checks.check_signature  # ONNX's takes rois of X's type only
+    check = op.check_signature if op else checks.check_signature  # ONNX's RoiAlign accepts only rois of X's type
     in_node(node, check, *(values.get(name, _UNKNOWN) if name else None for name in node.input))
 
 
 def _values(scope: Scope) -> dict[str, Given]:
-    """What is known of the values that can be read in a scope, those of the graphs around it too."""
+    """Returns the known types and shapes of the values in a scope and in the graphs around it."""
     found = {} if scope.outer is None else _values(scope.outer)
     if scope.graph is None:
         return found
@@ -67,5 +67,5 @@ def _type_name(element_type: int) -> str | None:
         return "string" if element_type else None
     try:
         return helper.tensor_dtype_to_np_dtype(element_type).name
-    except KeyError:  # a number that is no type: for onnxruntime to refuse
+    except KeyError:  # not a type: onnxruntime refuses it
         return None

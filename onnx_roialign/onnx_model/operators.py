@@ -1,4 +1,4 @@
-"""What ONNX's own operators take at an opset, as onnx's schemas say it."""
+"""Types that ONNX's own operators accept at an opset, from onnx's schemas."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _WRITTEN = {"sequence_type": "seq", "optional_type": "optional"}
 
 
 def schema_of(op_type: str, opset: int) -> onnx.defs.OpSchema | None:
-    """The schema of one of ONNX's own operators at an opset; None where there is no such operator."""
+    """Returns the schema of one of ONNX's own operators at an opset; None if there is no such operator."""
     try:
         return onnx.defs.get_schema(op_type, opset, "")
     except onnx.defs.SchemaError:
@@ -18,18 +18,18 @@ def schema_of(op_type: str, opset: int) -> onnx.defs.OpSchema | None:
 
 
 def type_name(kind: int) -> str:
-    """An element type (TensorProto.DataType) as schemas write it; its number where it is none."""
+    """Returns an element type (TensorProto.DataType) as schemas write it; for an unknown type the number."""
     known = kind in onnx.TensorProto.DataType.values()
     return str(onnx.TensorProto.DataType.Name(kind)).lower() if known else str(kind)
 
 
 def tensor_of(kind: int) -> str:
-    """The tensors of an element type, as schemas write them."""
+    """Returns the tensor type with an element type, as schemas write it."""
     return f"tensor({type_name(kind)})"
 
 
 def type_text(kind: onnx.TypeProto) -> str:
-    """A type as schemas write it, such as seq(tensor(float)); empty where it is not said."""
+    """Returns a type as schemas write it, such as seq(tensor(float)); empty if it is not declared."""
     which = kind.WhichOneof("value")
     if which == "tensor_type":
         return tensor_of(kind.tensor_type.elem_type) if kind.tensor_type.elem_type else ""
@@ -40,6 +40,6 @@ def type_text(kind: onnx.TypeProto) -> str:
 
 
 def can_be_cast(kind: int, opset: int) -> bool:
-    """Whether Cast reads and writes an element type at an opset: bfloat16, for one, from 13 on."""
+    """Returns whether Cast supports an element type at an opset: for example bfloat16 from 13 on."""
     schema, tensor = schema_of("Cast", opset), tensor_of(kind)
     return schema is not None and tensor in schema.inputs[0].types and tensor in schema.outputs[0].types

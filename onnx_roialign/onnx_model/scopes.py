@@ -1,4 +1,4 @@
-"""The graphs and functions of a model, each a scope of its own: its nodes, the opset they are read at, its types."""
+"""The graphs and functions of a model, each with its nodes, its opset and its element types."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The nodes of one graph or function, the opset of ONNX's own operators in it, and the element types it declares.
+    """One graph or function: its nodes, the opset of ONNX's own operators in it, and its declared element types.
 
     Attributes:
-        nodes: the protobuf's own list: what is changed here changes the model.
-        opset: None where ONNX's own operators are not imported.
-        types: element type (TensorProto.DataType) by value name, those of the graphs around it too.
+        nodes: the list in the protobuf message; changes to it change the model.
+        opset: None if ONNX's own operators are not imported.
+        types: element type (TensorProto.DataType) by value name, also of the graphs around it.
         graph: the graph; None for a function.
-        outer: the scope around it, whose values can be read in it too.
+        outer: the scope around it, whose values can be read in it.
     """
 
     nodes: Any
@@ -49,18 +49,18 @@ class Scope:
 
 
 def scopes(model: onnx.ModelProto) -> Iterator[Scope]:
-    """The model's graph, its functions, and every body of If, Loop and Scan in them."""
+    """Yields the model's graph, its functions, and every body of If, Loop and Scan in them."""
     yield from graph_scopes(model)
     yield from function_scopes(model)
 
 
 def graph_scopes(model: onnx.ModelProto) -> Iterator[Scope]:
-    """The model's graph, and every body in it."""
+    """Yields the model's graph and every body in it."""
     yield from _graph_scopes(model.graph, Scope((), default_opset(model.opset_import), {}))
 
 
 def function_scopes(model: onnx.ModelProto) -> Iterator[Scope]:
-    """The model's functions, and every body in them."""
+    """Yields the model's functions and every body in them."""
     for function in model.functions:
         yield from _with_bodies(Scope(function.node, default_opset(function.opset_import), {}))
 
@@ -83,7 +83,7 @@ def _with_bodies(scope: Scope) -> Iterator[Scope]:
 
 
 def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    """The graphs inside a node: the bodies of If, Loop and Scan, and those of any operator that takes graphs."""
+    """Returns the graphs in a node's attributes: the bodies of If, Loop and Scan, or of any other operator."""
     for attribute in node.attribute:
         if attribute.HasField("g"):
             yield attribute.g
@@ -91,36 +91,36 @@ def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
 
 
 def name_domain_once(model: onnx.ModelProto) -> None:
-    """Gives ONNX's own domain its first name in the model and its graph, as runtimes do before they read on."""
+    """Writes ONNX's own domain as "" in the model and its graph, as runtimes do after reading."""
     for named in (*model.opset_import, *model.graph.node):
         if named.domain in ONNX_DOMAINS:
             named.domain = ONNX_DOMAINS[0]
 
 
 def infer(model: onnx.ModelProto, *, data_prop: bool = False) -> onnx.ModelProto:
-    """The model with the types and shapes that ONNX infers, behind the private ops too; as it is where that fails.
+    """Returns the model with the types and shapes that ONNX infers, also of private operators; unchanged if that fails.
 
     Args:
         model: the model.
-        data_prop: whether the values of shapes are computed too, which shows more of what depends on them.
+        data_prop: whether the values of shape tensors are computed too, from which more shapes follow.
     """
     try:
         with known_to_onnx(private_types(model)):
             return onnx.shape_inference.infer_shapes(model, data_prop=data_prop)
-    except Exception:  # what a broken model makes onnx raise has no common base
+    except Exception:  # onnx's exceptions on broken models have no common base
         return model
 
 
 def private_types(model: onnx.ModelProto) -> set[str]:
-    """The types of the private ops that stand in the model."""
+    """Returns the types of the private operators in the model."""
     return {node.op_type for scope in scopes(model) for node in scope.nodes if op_of(node)}
 
 
 def default_opset(imports: Sequence[onnx.OperatorSetIdProto]) -> int | None:
-    """The version of ONNX's own operators that a model or a function imports; None where it imports none.
+    """Returns the version of ONNX's own operators that a model or a function imports; None if it imports none.
 
     Raises:
-        RoiAlignError: several versions are imported, of which ONNX takes the highest and ONNX Runtime the last.
+        RoiAlignError: several versions are imported: ONNX takes the highest, ONNX Runtime the last.
     """
     versions = list(dict.fromkeys(entry.version for entry in imports if entry.domain in ONNX_DOMAINS))
     if len(versions) > 1:
@@ -135,12 +135,12 @@ def default_opset(imports: Sequence[onnx.OperatorSetIdProto]) -> int | None:
 
 
 def has_external_data(model: onnx.ModelProto) -> bool:
-    """Whether an initializer of the model lies in another file."""
+    """Returns whether an initializer of the model is in another file."""
     return any(next(external_files(scope), None) is not None for scope in scopes(model))
 
 
 def external_files(scope: Scope) -> Iterator[str]:
-    """The file that an initializer of a graph lies in, by its name beside the model, for each that lies in another."""
+    """Yields, for each initializer with external data, the name of its file relative to the model."""
     for tensor in () if scope.graph is None else scope.graph.initializer:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             yield next((entry.value for entry in tensor.external_data if entry.key == "location"), "")

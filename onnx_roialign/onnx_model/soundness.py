@@ -1,7 +1,7 @@
-"""Whether a model can be read at all: what every later step relies on, looked at once, in one place.
+"""Checks once, in one place, the rules of ONNX on which every later step relies.
 
-`defects` finds what would make reading fail or lead nowhere: names, graphs, attributes, tensors, functions. What else
-ONNX has to say of a model, `validate` asks it.
+`defects` finds names, graphs, attributes, tensors and functions that break them. `validate` also runs ONNX's own
+checker.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from onnx_roialign.ops.table import OPS_BY_NAME
 
 __all__ = ["Defect", "defects", "sound"]
 
-_DEEPEST = 100  # messages inside messages, which protobuf reads: about 33 bodies inside each other
+_DEEPEST = 100  # nested messages that protobuf reads: about 33 nested bodies
 
-_MOST_NUMBERS = 2**40  # in one declared value: terabytes, which a session may ask for as soon as it is made
+_MOST_NUMBERS = 2**40  # in one declared value; a session may allocate it when it is created
 
-# Nodes of a model whose functions are written out, as runtimes do: a few that call each other twice are more than any
-# memory holds.
+# Nodes of a model after its functions are inlined, as runtimes do: a few functions that each call the next one twice
+# exceed any memory.
 _MOST_NODES = 500_000
 
-_NEWEST_VERSION = 2**31 - 1  # of a domain, as ONNX's own functions take it
+_NEWEST_VERSION = 2**31 - 1  # the largest version of a domain that ONNX's functions accept
 
-_MOST_DEFECTS = 10  # that are told of one model: the first is the cause of most of the others
+_MOST_DEFECTS = 10  # reported per model: the first causes most of the others
 
 _Attribute, _Tensor = onnx.AttributeProto, onnx.TensorProto
 
@@ -65,17 +65,17 @@ _ELEMENT_TYPES = frozenset(_Tensor.DataType.values()) - {_Tensor.UNDEFINED}
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """What is wrong with a model as a model: the message, and the name of the node, empty where it concerns none."""
+    """A rule of ONNX that a model breaks: the message, and the name of the node, empty if it concerns none."""
 
     message: str
     node: str = ""
 
 
 def sound(model: Model) -> onnx.ModelProto:
-    """The model as `parse` reads it, without defects.
+    """Returns the model as `parse` reads it.
 
     Raises:
-        UnreadableModelError: there is none.
+        UnreadableModelError: the model cannot be read.
         ModelError: it has a defect.
     """
     proto = parse(model)
@@ -85,8 +85,8 @@ def sound(model: Model) -> onnx.ModelProto:
 
 
 def defects(model: onnx.ModelProto) -> tuple[Defect, ...]:
-    """What makes a model one that cannot be read, the first few of them."""
-    message = _unwritable(model)  # what follows may go down into every body, and compare every name
+    """Returns the first few defects of a model."""
+    message = _unwritable(model)  # the other checks visit every body and every name
     if message is not None:
         return (Defect(message),)
     found = itertools.chain(
@@ -110,7 +110,7 @@ def _import_defects(model: onnx.ModelProto) -> Iterator[Defect]:
 
 
 def _unwritable(model: onnx.ModelProto) -> str | None:
-    """Why protobuf cannot write and read the model again, as every step in C++ needs."""
+    """Returns why protobuf cannot write and read the model, which every step in C++ needs; None if it can."""
     pending: list[tuple[Message, int]] = [(model, 1)]
     while pending:
         message, depth = pending.pop()
@@ -133,7 +133,7 @@ def _unwritable(model: onnx.ModelProto) -> str | None:
 
 @dataclass(slots=True)
 class _Names:
-    """The values that can be read at one place: those of the graph so far, and those of the graphs around it."""
+    """The values that a node can read: those of the graph so far, and those of the graphs around it."""
 
     outer: _Names | None = None
     here: set[str] = field(default_factory=set)
@@ -141,7 +141,7 @@ class _Names:
 
     @property
     def of_the_model(self) -> bool:
-        """Whether it is the model's own graph, and no body or function."""
+        """Whether it is the model's own graph, not a body or a function."""
         return self.outer is None and self.attributes is None
 
     def __contains__(self, name: str) -> bool:
@@ -158,7 +158,7 @@ def _name(node: onnx.NodeProto) -> str:
 
 
 def _graph_defects(graph: onnx.GraphProto, names: _Names) -> Iterator[Defect]:
-    """What is wrong with a graph and the bodies in it, which see the values of `names`."""
+    """Yields the defects of a graph and its bodies, which can read the values in `names`."""
     for value in graph.input:
         yield from _made(value.name, names, "an input")
     for value in (*graph.input, *graph.output, *graph.value_info):
@@ -222,7 +222,7 @@ def _node_defects(nodes: Sequence[onnx.NodeProto], names: _Names) -> Iterator[De
 
 
 def _made(name: str, names: _Names, what: str, node: str = "") -> Iterator[Defect]:
-    """Takes a name into those that can be read, or says why it cannot be taken."""
+    """Adds a name to those that can be read, or yields the defect of the name."""
     if not name or name in names.here:
         yield Defect(f"{what} must have a name that no other value of its graph has, got {name!r}", node)
     names.here.add(name)
@@ -287,7 +287,7 @@ def _tensor_defects(tensor: onnx.TensorProto, where: str) -> Iterator[Defect]:
             yield Defect(f"tensor {name!r} must say in which file its data is, got none", where)
         return
     got, wanted = sizes(tensor)
-    if got != wanted and got:  # none at all: a skeleton, which can be read
+    if got != wanted and got:  # a model without weights, which can be read
         text = f"tensor {name!r} of shape {_listed(tensor.dims)} must have data for {numbers} numbers"
         yield Defect(f"{text}, got {got} {'bytes' if tensor.HasField('raw_data') else 'items'}", where)
 
@@ -321,7 +321,7 @@ def _listed(dims: Iterable[int]) -> str:
 
 
 def _call_defects(model: onnx.ModelProto) -> Iterator[Defect]:
-    """Functions of one name, functions that call themselves, and those that are written out without end."""
+    """Yields functions with equal names, functions that call themselves, and those that are too large when inlined."""
     calls: dict[tuple[str, str, str], list[tuple[str, str, str]]] = {}
     for function in model.functions:
         key = (_domain(function.domain), function.name, function.overload)
@@ -352,7 +352,7 @@ def _call_defects(model: onnx.ModelProto) -> Iterator[Defect]:
 
 
 def _argument_defects(model: onnx.ModelProto) -> Iterator[Defect]:
-    """Calls that leave out an input, as they may, that a RoiAlign of the function reads, which may not."""
+    """Yields calls without an optional input that a RoiAlign in the function needs."""
     needed = {}
     for function in model.functions:
         read = {name for node in function.node if is_ours(node) for name in node.input}
@@ -369,7 +369,7 @@ def _argument_defects(model: onnx.ModelProto) -> Iterator[Defect]:
 
 
 def _called(nodes: Iterable[onnx.NodeProto]) -> Iterator[tuple[str, str, str]]:
-    """What each node calls, those in bodies too."""
+    """Yields the functions that the nodes call, also in bodies."""
     pending = list(nodes)
     while pending:
         node = pending.pop()

@@ -1,4 +1,4 @@
-"""The data of a model's tensors: how much there is, how much there must be, and the model without it."""
+"""The data of a model's tensors: its size, the size that it must have, and the model without it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["sizes", "weightless", "without_weights"]
 
 _Tensor = onnx.TensorProto
 
-# Larger tensors are weights, whose values no shape depends on.
+# Larger tensors are weights; no shape depends on their values.
 _SMALL = 1024
 
-# The field that holds a tensor's numbers where raw_data does not, and how many of its items make one number.
+# The field with a tensor's numbers if raw_data has none, and the number of its items per number.
 _DATA_FIELDS: dict[int, tuple[str, int]] = {
     _Tensor.FLOAT: ("float_data", 1),
     _Tensor.COMPLEX64: ("float_data", 2),
@@ -27,7 +27,7 @@ _DATA_FIELDS: dict[int, tuple[str, int]] = {
 
 
 def sizes(tensor: onnx.TensorProto) -> tuple[int, int]:
-    """How many bytes or items a tensor has, and must have."""
+    """Returns how many bytes or items a tensor has, and how many it must have."""
     kind, numbers = tensor.data_type, math.prod(tensor.dims)
     bits = _bits(kind)
     if tensor.HasField("raw_data") and kind != _Tensor.STRING:
@@ -38,7 +38,7 @@ def sizes(tensor: onnx.TensorProto) -> tuple[int, int]:
 
 
 def _bits(kind: int) -> int:
-    """The size of one number; 8 for text, which has none."""
+    """Returns the bits of one number; 8 for text."""
     if kind == _Tensor.STRING:
         return 8
     name = _Tensor.DataType.Name(kind)
@@ -48,7 +48,7 @@ def _bits(kind: int) -> int:
 
 
 def weightless(model: onnx.ModelProto) -> list[str]:
-    """The initializers of the model's graph that have no data: a skeleton, which is passed on for its structure."""
+    """Returns the initializers of the model's graph without data: models are passed on without weights."""
     names = []
     for tensor in model.graph.initializer:
         got, wanted = sizes(tensor)
@@ -58,7 +58,7 @@ def weightless(model: onnx.ModelProto) -> list[str]:
 
 
 def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy to infer types and shapes with: no weights are copied, which may be larger than memory holds twice."""
+    """Returns a copy without weights, to infer types and shapes: weights may be too large for two copies in memory."""
     light = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions)
     graph = light.graph
     graph.name = model.graph.name

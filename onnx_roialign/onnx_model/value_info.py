@@ -1,4 +1,4 @@
-"""Types and shapes written behind the private ops, for tools that do not know what these return."""
+"""Writes the types and shapes of private operators' outputs, for tools that do not know these operators."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["add_value_info"]
 
 
 def add_value_info(model: onnx.ModelProto) -> None:
-    """Says of every private op's output what it is, where the model does not: element type and shape, names kept.
+    """Adds element type and shape of every private operator's output that the model does not declare.
 
-    Float16 converters, quantizers and shape inference stop at operators that they do not know, unless the model says
-    what comes out of them. In the model's graph and the bodies in it; a function's values depend on its calls.
+    Float16 converters, quantizers and shape inference stop at operators that they do not know, unless the model
+    declares their outputs. Functions are left out, as the types of their values depend on the call.
 
     Args:
         model: it is changed.

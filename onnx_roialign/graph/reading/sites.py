@@ -133,7 +133,7 @@ class Site:
         return replace(self.attributes, semantics=replace(node, offset=offset, end_shift=end_shift))
 
     def wanted_here(self, wanted: Semantics) -> Semantics:
-        """Returns the semantics with which the node, together with the shift before it, has the semantics ``wanted``."""
+        """Returns the semantics that the node must have for ``wanted``, given the shift before it."""
         shift = self.shift
         return replace(
             wanted,
