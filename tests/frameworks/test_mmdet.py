@@ -225,7 +225,7 @@ CALLS = [
     ({"roi_scale_factor": 0}, "roi_scale_factor must be finite and > 0, got 0"),
     ({"roi_scale_factor": "2"}, "roi_scale_factor must be a number, got a str"),
     ({"roi_scale_factor": 1e38}, "rois must be finite, got -"),
-    ({"engine": "cuda"}, "engine must be 'native' or 'reference', got 'cuda'"),
+    ({"engine": "cuda"}, "engine must be one of native, reference, got 'cuda'"),
 ]
 
 
