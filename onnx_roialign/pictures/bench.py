@@ -18,7 +18,7 @@ from onnx_roialign.bench.report import milliseconds
 from onnx_roialign.bench.workloads import NAMES_EXPLAINED
 from onnx_roialign.pictures.style import CHOSEN, INK, INSTRUCTION_SETS, PEER, QUIET
 
-__all__ = ["draw_races"]
+__all__ = ["draw_race", "draw_races"]
 
 _COLUMNS = 2
 _LABEL_GAP, _LABEL_LETTER = 0.03, 0.02  # parts of a panel's width: before a bar's label, and for each of its letters
@@ -51,7 +51,7 @@ def draw_races(path: Path, races: Sequence[Race], machine: Mapping[str, Any], ba
     figure.suptitle("RoiAlign on a CPU: milliseconds", x=0.01, ha="left", fontsize=14, weight="bold", color=INK)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, race in zip(panels, races, strict=False):
-        _draw_race(axes, race, baseline)
+        draw_race(axes, race, baseline)
     for axes in panels[len(races) :]:
         axes.set_visible(False)
     figure.text(0.01, 0.06 / height, caption, fontsize=7.5, color=QUIET, va="bottom")
@@ -69,7 +69,8 @@ def _caption(machine: Mapping[str, Any], baseline: str, width: int) -> str:
     return "\n".join(textwrap.fill(paragraph, width) for paragraph in paragraphs)
 
 
-def _draw_race(axes: Axes, race: Race, baseline: str) -> None:
+def draw_race(axes: Axes, race: Race, baseline: str) -> None:
+    """Draws one race into its panel: the slowest engine first, and room for every bar's label."""
     shown = [result for result in race.results if result.times is not None]
     shown.sort(key=lambda result: -_median(result))
     limit = race.floor_ms
