@@ -6,7 +6,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imread
-from races import fake_engine
+from races import fake_contestant
 
 from onnx_roialign.bench.race import Race, Result, Times
 from onnx_roialign.bench.workloads import NAMES_EXPLAINED, WORKLOADS
@@ -21,7 +21,7 @@ def race_of(name="one_value", **milliseconds):
     for engine, median in milliseconds.items():
         isa = engine.partition("_")[2] or None
         times = Times(median, 0.9 * median, 1.3 * median, 9)
-        results.append(Result(fake_engine(engine.partition("_")[0], isa=isa), None, 0.0, times))
+        results.append(Result(fake_contestant(engine.partition("_")[0], isa=isa), None, 0.0, times))
     return Race(name, "float32", "avg", 1, 1, 1.0, 1e-4, tuple(results))
 
 
