@@ -218,6 +218,20 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
     bytes.fill(X.get(), bytes_of(args.N * args.C * args.H * args.W, item));
   }
+  // Two maps of the same pixels, in an array of exactly two.
+  const onnx_roialign_map two[] = {{args.X, args.H, args.W, bytes.pick<double>({1, 0.5}, kUglyDoubles)},
+                                   {X.get(), args.H, args.W, bytes.pick<double>({0.25, 3}, kUglyDoubles)}};
+  const Array maps = make(sizeof two), levels = make(honest ? bytes_of(args.num_rois, sizeof(int64_t)) : 0);
+  std::memcpy(maps.get(), two, sizeof two);
+  if (bytes.chance(64)) {
+    args.features = reinterpret_cast<const onnx_roialign_map*>(maps.get());
+    args.num_features = bytes.chance(4) ? bytes.pick<int64_t>({0, 17}, {-1}) : 1 + bytes.take<uint8_t>() % 2;
+    args.levels = bytes.chance(4) ? nullptr : reinterpret_cast<const int64_t*>(levels.get());
+    for (int64_t i = 0; honest && i < args.num_rois; ++i) {
+      const int64_t level = bytes.pick<int64_t>({0, 1}, kUglyIntegers);
+      std::memcpy(levels.get() + static_cast<size_t>(i) * sizeof level, &level, sizeof level);
+    }
+  }
   call(bytes, args);
   return 0;
 }
