@@ -6,7 +6,7 @@
     repair         model, source, output, mended (findings that are gone), findings (remaining findings), ok
     convert-opset  model, target, output, ok
     make-explicit  model, output, changed (whether the model was changed), ok
-    optimize       model, output, parts (each op, output, fused, nodes, text), ok
+    optimize       model, source (null), output, parts (each op, output, fused, nodes, text, corrected), ok
     unfuse         model, output, changed, ok
 
 A finding has code, severity ("error", "warning", "info"), node, message, effect, repairable. ok is true if no finding
@@ -18,7 +18,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -154,38 +154,40 @@ def make_explicit(
     """Write every RoiAlign's meaning into its node, for runtimes where no session config entry can be set."""
     from onnx_roialign.graph import make_explicit as write_out
 
-    proto = read_model(model)
-    _check_place(proto, model, output)
-    explicit = write_out(proto)
-    changed = explicit != proto
-    _save(explicit, output)
-    if as_json:
-        write_json({"model": str(model), "output": str(output), "changed": changed, "ok": True})
-    else:
-        text = "Written" if changed else "Every RoiAlign was already explicit; the model is unchanged. Written"
-        _console().print(f"{text}: {output}", markup=False, highlight=False, soft_wrap=True)
-    return 0
+    return _rewrite(model, output, as_json, write_out, "Every RoiAlign was already explicit")
 
 
 def optimize(
     model: Annotated[Path, MODEL],
     output: Annotated[Path, OUTPUT],
+    source: Annotated[
+        str | None,
+        typer.Option(help=f"{_SOURCE} RoiAligns are repaired first. Default: the model's results are right."),
+    ] = None,
+    no_proof: Annotated[bool, typer.Option("--no-proof", hidden=True)] = False,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Write the model with its poolers and mask pasting as one op each, where that is proved to change nothing."""
     from onnx_roialign.graph import fuse
 
+    if no_proof:
+        raise RoiAlignError("--no-proof must not be given: a part is only fused where it is proved to return the same")
     proto = read_model(model)
     _check_place(proto, model, output)
-    fused = fuse(proto)
+    fused = fuse(proto, source)
     _save(fused.model, output)
     parts = [dataclasses.asdict(part) for part in fused.report]
     if as_json:
-        write_json({"model": str(model), "output": str(output), "parts": parts, "ok": True})
+        write_json({"model": str(model), "source": source, "output": str(output), "parts": parts, "ok": True})
         return 0
     console = _console()
     if not parts:
-        console.print("Nothing to fuse: no pooler and no mask pasting was found; the model is unchanged.")
+        rest = (
+            "the model is unchanged" if fused.model == proto else f"its RoiAligns are repaired as {source} means them"
+        )
+        console.print(
+            f"Nothing to fuse: no pooler and no mask pasting was found; {rest}.", markup=False, highlight=False
+        )
     for part in fused.report:
         what = f"fused, {part.nodes} nodes fewer" if part.fused else "left as it is"
         console.print(f"{part.op}: {part.output}: {what}: {part.text}", markup=False, highlight=False, soft_wrap=True)
@@ -201,14 +203,22 @@ def unfuse(
     """Write MultiScaleRoiAlign and PasteMasks in ONNX's own operators, for a runtime without this library."""
     from onnx_roialign.graph import unfuse as expand
 
-    proto = read_model(model)
-    _check_place(proto, model, output)
-    expanded = expand(proto)
-    _save(expanded, output)
+    return _rewrite(model, output, as_json, expand, "There was nothing to expand")
+
+
+def _rewrite(
+    path: Path, output: Path, as_json: bool, change: Callable[[onnx.ModelProto], onnx.ModelProto], unchanged: str
+) -> int:
+    """Writes what a change makes of a model, and says whether it is another one."""
+    proto = read_model(path)
+    _check_place(proto, path, output)
+    result = change(proto)
+    changed = result != proto
+    _save(result, output)
     if as_json:
-        write_json({"model": str(model), "output": str(output), "changed": expanded != proto, "ok": True})
+        write_json({"model": str(path), "output": str(output), "changed": changed, "ok": True})
     else:
-        text = "Written" if expanded != proto else "There was nothing to expand, the model is unchanged. Written"
+        text = "Written" if changed else f"{unchanged}; the model is unchanged. Written"
         _console().print(f"{text}: {output}", markup=False, highlight=False, soft_wrap=True)
     return 0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import onnx
 
 from onnx_roialign.onnx_model.scopes import Scope, infer, scopes
@@ -25,8 +27,7 @@ def expanded(model: onnx.ModelProto) -> onnx.ModelProto:
     Raises:
         RoiAlignError: the opset is below 11, or a node breaks a rule.
     """
-    result = onnx.ModelProto()
-    result.CopyFrom(model)
+    result = deepcopy(model)
     typed = infer(without_weights(result))
     for scope, known in zip(tuple(scopes(result)), scopes(typed), strict=True):
         _expand(scope, known)

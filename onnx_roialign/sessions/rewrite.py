@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import onnx
@@ -63,11 +64,7 @@ def with_private_ops(model: ModelFacts) -> onnx.ModelProto:
 
 def _copy(model: ModelFacts, domain: str, version: int) -> onnx.ModelProto:
     """A copy that imports the domain, RoiAligns in functions being laid bare where onnx can inline them."""
-    if model.in_functions:
-        copy = onnx.inliner.inline_local_functions(model.proto)
-    else:
-        copy = onnx.ModelProto()
-        copy.CopyFrom(model.proto)
+    copy = onnx.inliner.inline_local_functions(model.proto) if model.in_functions else deepcopy(model.proto)
     for owner in (copy, *copy.functions):
         if not any(entry.domain == domain for entry in owner.opset_import):
             owner.opset_import.append(helper.make_opsetid(domain, version))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import onnx
@@ -55,7 +56,7 @@ def converted(model: Model, target: int, *, private: bool, allow: str = "private
     if opsets[0] is None:
         raise RoiAlignError("model", "missing", "must import ONNX's own operators, got a model without them")
     if all(opset in (None, target) for opset in opsets):
-        return _copy(proto)
+        return deepcopy(proto)
     explicit = {"private": private, "allow": allow}
     with last_guard("converted"):
         ready = resolved(proto)
@@ -91,7 +92,7 @@ def make_explicit(model: Model) -> onnx.ModelProto:
         scope.opset for scope in scopes(proto) for node in scope.nodes if is_roi_align(node) and not is_explicit(node)
     ]
     if not undecided:
-        return _copy(proto)
+        return deepcopy(proto)
     opsets = [opset for one in (proto, *proto.functions) if (opset := default_opset(one.opset_import)) is not None]
     if any(opset is not None and opset < HALF_PIXEL_OPSET for opset in undecided):
         try:
@@ -105,12 +106,6 @@ def make_explicit(model: Model) -> onnx.ModelProto:
         result = restored(ready, ir.to_proto(graph))
         add_value_info(result)
         return result
-
-
-def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    return copy
 
 
 def _converted(model: onnx.ModelProto, target: int, explicit: dict[str, Any]) -> onnx.ModelProto:
@@ -149,7 +144,7 @@ def convert_graph(graph: ir.Model, target: int, known: Known, *, private: bool, 
 
 def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model without functions; the inliner does not import the domains of what was in them."""
-    copy = _copy(model)
+    copy = deepcopy(model)
     imported = {entry.domain for entry in copy.opset_import}
     for function in copy.functions:
         for entry in function.opset_import:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,8 +69,7 @@ def _tapped_in_graph(model: onnx.ModelProto, inputs: Mapping[str, Array], nodes:
     known = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     known |= dict(inputs)
     wanted = dict.fromkeys(name for node in nodes for name in (*node.input, node.output[0]) if name not in known)
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = deepcopy(model)
     del copy.graph.output[:]
     copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
     values = known | dict(zip(wanted, outputs(copy, inputs, list(wanted)), strict=True))

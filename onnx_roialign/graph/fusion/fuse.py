@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 
 import onnx
 import onnx_ir as ir
 
+from onnx_roialign.definition.semantics import Semantics
+from onnx_roialign.definition.sources import parse as parse_source
 from onnx_roialign.errors import last_guard
 from onnx_roialign.graph.fusion.masks import Pasting, pastings
 from onnx_roialign.graph.fusion.pooler import Pooler, poolers
 from onnx_roialign.graph.fusion.rewriting import FusedPart, Rewriting, refused
 from onnx_roialign.graph.fusion.write_masks import write_masks
 from onnx_roialign.graph.fusion.write_pooler import write_pooler
-from onnx_roialign.graph.reading.sites import resolved
+from onnx_roialign.graph.reading.sites import resolved, sites
 from onnx_roialign.graph.reading.value_types import graphs, infer_known
+from onnx_roialign.graph.repairs.repair import repair
+from onnx_roialign.graph.repairs.state_meaning import is_right
 from onnx_roialign.graph.writing.fresh import Names
 from onnx_roialign.graph.writing.restore import read, restored
 from onnx_roialign.onnx_model.file import Model
@@ -33,7 +38,8 @@ class Fused:
     """What `fuse` returns.
 
     Attributes:
-        model: the model with every part fused for which that was proved; an equal copy where there is none.
+        model: the model with every part fused for which that was proved; an equal copy where there is none (with a
+            source: of the repaired model).
         report: the parts.
     """
 
@@ -41,36 +47,53 @@ class Fused:
     report: tuple[FusedPart, ...]
 
 
-def fuse(model: Model) -> Fused:
+def fuse(model: Model, source: str | Semantics | None = None) -> Fused:
     """Writes an exporter's poolers as MultiScaleRoiAlign and its mask pasting as PasteMasks.
 
     Parts are found by how values flow, not by names. A rewrite is kept only where the old part and the new one return
     the same on inputs that tell them apart: boxes of all sizes, on the boundaries between levels and one unit in the
     last place to both sides, empty and turned-round boxes, no box and one, several images.
 
+    Poolers return what the model's return, also where an exporter wrote something else than was meant, such as a RoI
+    minus 0.5 / scale in the place of a half-pixel offset. With a source, the model is repaired first.
+
     Args:
         model: path, bytes or ModelProto; it is not changed. External data stays where it is.
+        source: the framework call that the model was exported from, as `repair` takes it; None: the model's own
+            results are right.
 
     Raises:
-        RoiAlignError: no model.
+        RoiAlignError: no model, or `repair` raises it.
     """
     original = sound(model)
     with last_guard("fused"):
+        corrected = frozenset[str]() if source is None else _wrong(original, source)
+        if source is not None:
+            original = repair(original, source)
         proto = resolved(original)
         graph = read(proto)
         seen = infer_known(proto, graph)
         weights = {tensor.name: tensor for scope in scopes(proto) if scope.graph for tensor in scope.graph.initializer}
         report: list[FusedPart] = []
         for owner in _graphs(graph):
-            report += _fused(Rewriting(owner, seen, Names(graph), weights, graph.graph.opset_imports.get("", 0)))
-        result = onnx.ModelProto()
+            opset = graph.graph.opset_imports.get("", 0)
+            report += _fused(Rewriting(owner, seen, Names(graph), weights, opset, corrected))
         if not any(part.fused for part in report):
-            result.CopyFrom(original)
-            return Fused(result, tuple(report))
+            return Fused(deepcopy(original), tuple(report))
         graph.graph.opset_imports.setdefault(DOMAIN, OPSET_VERSION)
         result = restored(proto, ir.to_proto(graph))
         add_value_info(result)
         return Fused(result, tuple(report))
+
+
+def _wrong(model: onnx.ModelProto, source: str | Semantics) -> frozenset[str]:
+    """The outputs of the RoiAligns that `repair` gives another meaning."""
+    wanted = parse_source(source)
+    return frozenset(
+        site.node.outputs[0].name or ""
+        for site in sites(read(resolved(model)))
+        if site.readable and not is_right(site, wanted, exact=False)
+    )
 
 
 def _graphs(model: ir.Model) -> list[ir.Graph]:

@@ -30,6 +30,7 @@ class FusedPart:
         fused: whether it is one op now.
         nodes: how many nodes went.
         text: what was written, or why nothing was.
+        corrected: whether the results differ from the model's on purpose, because its source means something else.
     """
 
     op: str
@@ -37,6 +38,7 @@ class FusedPart:
     fused: bool
     nodes: int
     text: str
+    corrected: bool = False
 
 
 def refused(op: str, end: ir.Value, why: str) -> FusedPart:
@@ -54,6 +56,7 @@ class Rewriting:
         names: those of the model, for new values.
         weights: the model's initializers, of which the graph may not hold the data.
         opset: of ONNX's own operators.
+        corrected: outputs of RoiAligns that mean something else now than in the model that was given.
     """
 
     graph: ir.Graph
@@ -61,6 +64,7 @@ class Rewriting:
     names: Names
     weights: Mapping[str, onnx.TensorProto]
     opset: int
+    corrected: frozenset[str]
 
     def dtype(self, value: ir.Value) -> np.dtype[Any]:
         """A value's type in NumPy; float32 where it is not known."""

@@ -31,6 +31,7 @@ __all__ = ["write_pooler"]
 
 _SEED = 20261127
 _OP = multiscale_roi_align.OP_TYPE
+_CORRECTED = "it returns what the source means, which is not what the model returned"
 _FINITE = "features are assumed to be finite: where one is not, the old part returned NaN in rows of other levels too"
 _NO_ROW = "a box of negative area gets a row of zeros, where the old part left its row out and moved up all that follow"
 
@@ -48,6 +49,7 @@ def write_pooler(pooler: Pooler, writing: Rewriting) -> FusedPart:
     region = region_of((*maps, *pooler.boxes, *given, *images), pooler.end)
     if isinstance(region, str):
         return refused(_OP, pooler.end, region)
+    corrected = any((level.node.outputs[0].name or "") in writing.corrected for level in pooler.levels)
     levels = Levels(pooler, writing.known, writing.opset, writing.weights)
     rule = None
     if not given:
@@ -63,7 +65,9 @@ def write_pooler(pooler: Pooler, writing: Rewriting) -> FusedPart:
         if proof.wrong is not None and proof.mended is not None:
             proof = writing.prove(region, nodes, [*feeds.ordinary()], [*feeds.least()])
         if proof.wrong is None:
-            return writing.replace(_OP, pooler.end, nodes, "; ".join(_texts(pooler, attempt, rows, proof.mended)))
+            text = "; ".join(_texts(pooler, attempt, rows, proof.mended))
+            part = writing.replace(_OP, pooler.end, nodes, text)
+            return replace(part, text=f"{text}; {_CORRECTED}", corrected=True) if corrected else part
         reasons.append(proof.wrong)
     return refused(_OP, pooler.end, reasons[0] if reasons else "its levels have no rule")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import onnx
@@ -73,16 +74,10 @@ def repair(
         ):
             modified |= step(graph).modified
         if not modified:
-            return _copy(original)
+            return deepcopy(original)
         result = restored(proto, ir.to_proto(graph))
         add_value_info(result)
         return result
-
-
-def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    return copy
 
 
 def _needs_half_pixel(model: ir.Model, wanted: Semantics, *, exact: bool) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from typing import Any
 
 import onnx
@@ -28,10 +29,10 @@ def read(model: onnx.ModelProto, *, weights: bool = False) -> ir.Model:
     which onnx-ir prints to stderr. Sparse attributes, which it does not read either, are empty texts with the same
     name. ONNX's own domain is imported as "".
     """
-    copy = onnx.ModelProto()
     if weights:
-        copy.CopyFrom(model)
+        copy = deepcopy(model)
     else:
+        copy = onnx.ModelProto()
         _merge(copy, model, but="graph")
         _merge(copy.graph, model.graph, but="initializer")
         copy.graph.initializer.extend(map(_light, model.graph.initializer))
@@ -81,8 +82,7 @@ def restored(original: onnx.ModelProto, changed: onnx.ModelProto) -> onnx.ModelP
         original: the model before; it is not changed.
         changed: the model after.
     """
-    result = onnx.ModelProto()
-    result.CopyFrom(original)
+    result = deepcopy(original)
     result.ir_version = changed.ir_version
     _imports(result.opset_import, changed.opset_import)
     _graph(result.graph, changed.graph)
@@ -170,10 +170,9 @@ def _node_key(node: onnx.NodeProto) -> tuple[str, ...]:
 
 
 def _node(before: onnx.NodeProto | None, after: onnx.NodeProto) -> onnx.NodeProto:
-    node = onnx.NodeProto()
-    node.CopyFrom(after if before is None else before)
     if before is None:
-        return node
+        return deepcopy(after)
+    node = deepcopy(before)
     node.op_type = after.op_type
     if _plain(before.domain) != _plain(after.domain):
         node.domain = after.domain
@@ -196,8 +195,7 @@ def _attributes(
 
 def _attribute(before: onnx.AttributeProto, after: onnx.AttributeProto) -> onnx.AttributeProto:
     if before.type == after.type and after.type in (_GRAPH, _GRAPHS):
-        attribute = onnx.AttributeProto()
-        attribute.CopyFrom(before)
+        attribute = deepcopy(before)
         if after.type == _GRAPH:
             _graph(attribute.g, after.g)
         else:
@@ -211,8 +209,7 @@ def _attribute(before: onnx.AttributeProto, after: onnx.AttributeProto) -> onnx.
 
 def _bare(attribute: onnx.AttributeProto) -> onnx.AttributeProto:
     """Returns the attribute without what onnx-ir 1.1 adds to tensors: names and a second copy of the metadata."""
-    bare = onnx.AttributeProto()
-    bare.CopyFrom(attribute)
+    bare = deepcopy(attribute)
     for tensor in (*((bare.t,) if bare.HasField("t") else ()), *bare.tensors):
         tensor.ClearField("name")
         tensor.ClearField("metadata_props")
