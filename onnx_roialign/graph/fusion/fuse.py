@@ -23,6 +23,7 @@ from onnx_roialign.graph.repairs.repair import repair
 from onnx_roialign.graph.repairs.state_meaning import is_right
 from onnx_roialign.graph.writing.fresh import Names
 from onnx_roialign.graph.writing.restore import read, restored
+from onnx_roialign.graph.writing.unread import remove_unread
 from onnx_roialign.onnx_model.file import Model
 from onnx_roialign.onnx_model.scopes import scopes
 from onnx_roialign.onnx_model.soundness import sound
@@ -76,6 +77,7 @@ def fuse(model: Model, source: str | Semantics | None = None) -> Fused:
         weights = {tensor.name: tensor for scope in scopes(proto) if scope.graph for tensor in scope.graph.initializer}
         report: list[FusedPart] = []
         for owner in _graphs(graph):
+            _prune(owner)
             opset = graph.graph.opset_imports.get("", 0)
             report += _fused(Rewriting(owner, seen, Names(graph), weights, opset, corrected))
         if not any(part.fused for part in report):
@@ -99,6 +101,13 @@ def _wrong(model: onnx.ModelProto, source: str | Semantics) -> frozenset[str]:
 def _graphs(model: ir.Model) -> list[ir.Graph]:
     nodes = ir.traversal.RecursiveGraphIterator(model.graph)
     return [model.graph, *(body for node in nodes for body in graphs(node))]
+
+
+def _prune(graph: ir.Graph) -> None:
+    """Removes nodes that nothing reads: one that reads a value of an old part would keep that."""
+    for node in reversed(graph):
+        if node.outputs:
+            remove_unread(node.outputs[0])
 
 
 def _fused(writing: Rewriting) -> Iterator[FusedPart]:

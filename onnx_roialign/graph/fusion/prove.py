@@ -27,11 +27,11 @@ class Proof:
 
     Attributes:
         wrong: what tells them apart; None where they agree.
-        mended: why the old part does not run on some of the inputs on which the new one does; None where it does.
+        mended: whether the new part runs on boxes on which the old one does not.
     """
 
     wrong: str | None
-    mended: str | None = None
+    mended: bool = False
 
 
 def proved(
@@ -59,14 +59,15 @@ def proved(
         before, after = run_apart([old, new], given, [[end] for end in ends])
     except RoiAlignError as error:
         return Proof(str(error))
-    mended = None
+    mended = False
     for place, (feed, one, other) in enumerate(zip(given, before, after, strict=True)):
         if isinstance(other, str):
             return Proof(f"the new node {other}" if not isinstance(one, str) else f"the part that would be fused {one}")
         if isinstance(one, str):
-            if all(array.size for array in feed.values()) and (place >= len(feeds) or not least):
-                return Proof(f"the part that would be fused {one}", one)
-            mended = one
+            empty = not all(array.size for array in feed.values())
+            if not empty and (place >= len(feeds) or not least):
+                return Proof(f"the part that would be fused {one}", mended=True)
+            mended = mended or not empty
             continue
         text = _differ(one, other, feed)
         if text is not None:

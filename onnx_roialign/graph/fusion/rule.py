@@ -28,6 +28,7 @@ _SEED = 20261127
 _BOXES = 4096  # tried where boundaries cannot be found
 _AT_ONCE = 1 << 15  # areas tried between two neighbours of those: all float32 that there are
 _USUAL = (224.0, 4, 1e-6)  # numbers of the formula in a graph that compares areas instead
+_NO_LEVEL = LevelRule(1, 0)  # of a pooler that clamps to a coarsest level under its finest
 _SAME = 64  # units in the last place between a formula's boundaries and those of the graph, which takes logarithms
 
 
@@ -85,6 +86,8 @@ def fit_rule(pooler: Pooler, levels: Levels, kind: int) -> tuple[Pooler, LevelRu
     octaves = np.arange(0, 40, 1 / _PER_OCTAVE)
     areas = np.concatenate([[0.0, np.finfo(real).tiny], 2.0**octaves]).astype(real)
     found = levels.of_areas(areas)
+    if found is not None and (found == len(pooler.levels)).all():
+        return pooler, _NO_LEVEL
     if found is None or found[0] == len(pooler.levels):
         return pooler, None
     order = [level for level in dict.fromkeys(found.tolist()) if level < len(pooler.levels)]

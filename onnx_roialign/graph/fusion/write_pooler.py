@@ -32,6 +32,7 @@ __all__ = ["write_pooler"]
 _SEED = 20261127
 _OP = multiscale_roi_align.OP_TYPE
 _CORRECTED = "it returns what the source means, which is not what the model returned"
+_MENDED = "it runs with any boxes, the old part only with as many on a level as the exporter's example had"
 _FINITE = "features are assumed to be finite: where one is not, the old part returned NaN in rows of other levels too"
 _NO_ROW = "a box of negative area gets a row of zeros, where the old part left its row out and moved up all that follow"
 
@@ -62,7 +63,7 @@ def write_pooler(pooler: Pooler, writing: Rewriting) -> FusedPart:
             continue
         feeds = _Feeds(pooler, images, writing, attempt, rows, levels)
         proof = writing.prove(region, nodes, [*feeds.ordinary()])
-        if proof.wrong is not None and proof.mended is not None:
+        if proof.wrong is not None and proof.mended:
             proof = writing.prove(region, nodes, [*feeds.ordinary()], [*feeds.least()])
         if proof.wrong is None:
             text = "; ".join(_texts(pooler, attempt, rows, proof.mended))
@@ -76,12 +77,12 @@ def _moved_from(taken: Taken) -> set[ir.Value]:
     return {value for table in taken.tables for value in moved_from(table)}
 
 
-def _texts(pooler: Pooler, rule: LevelRule | None, rows: int | None, mended: str | None) -> Iterator[str]:
+def _texts(pooler: Pooler, rule: LevelRule | None, rows: int | None, mended: bool) -> Iterator[str]:
     yield "levels are an input" if rule is None else _rule_text(rule)
     if rows is not None:
         yield f"it returned {rows} rows whatever boxes came in, and returns one for each box now"
-    if mended is not None:
-        yield f"it runs where the old part {mended}"
+    if mended:
+        yield _MENDED
     if pooler.in_order:
         yield _NO_ROW
     if pooler.multiplied:
@@ -89,6 +90,8 @@ def _texts(pooler: Pooler, rule: LevelRule | None, rows: int | None, mended: str
 
 
 def _rule_text(rule: LevelRule) -> str:
+    if rule.max_level < rule.min_level:
+        return "no box has a level: the model takes its maps from coarse to fine"
     formula = replace(rule, level_areas=()).smallest_areas(np.float32)
     if rule.level_areas and not np.allclose(formula, rule.level_areas, rtol=1e-4):
         return f"levels begin at areas of {', '.join(f'{area:.9g}' for area in rule.level_areas)}"
