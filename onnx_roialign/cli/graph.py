@@ -171,7 +171,9 @@ def optimize(
     from onnx_roialign.graph import fuse
 
     if no_proof:
-        raise RoiAlignError("--no-proof must not be given: a part is only fused where it is proved to return the same")
+        raise RoiAlignError(
+            "--no-proof", "unsupported", "must not be given: a part is only fused where it is proved to return the same"
+        )
     proto = read_model(model)
     _check_place(proto, model, output)
     fused = fuse(proto, source)
