@@ -17,6 +17,7 @@ from tolerances import FLOAT32, FUSED
 import onnx_roialign
 from onnx_roialign import RoiAlignError
 from onnx_roialign.graph import fuse, unfuse
+from onnx_roialign.onnx_model.scopes import scopes
 from onnx_roialign.ops.roi_align import DOMAIN
 
 PYRAMIDS = tuple(name for name in exports.names() if name.startswith("torchvision_multiscale"))
@@ -98,10 +99,19 @@ def test_a_detector_returns_the_same(name):
     assert list(fused.model.graph.input) == list(given.graph.input)
     assert [value.name for value in fused.model.graph.output] == [value.name for value in given.graph.output]
     assert len(given.graph.node) - len(fused.model.graph.node) > 200 * parts.count("MultiScaleRoiAlign")
+    assert unread_nodes(fused.model) == []
     assert_same(run_all(fused.model, export.feeds()), run_all(export.model, export.feeds()), 1e-5)
     again = fuse(fused.model)
     assert (again.model, again.report) == (fused.model, ())
     assert private_ops(unfuse(fused.model)) == []
+
+
+def unread_nodes(model):
+    """What a Loop that is gone alone read, through its body, is gone too."""
+    graphs = [scope.graph for scope in scopes(model)]
+    read = {name for graph in graphs for node in graph.node for name in node.input}
+    read |= {value.name for graph in graphs for value in graph.output}
+    return [node.name for graph in graphs for node in graph.node if not read.intersection(node.output)]
 
 
 def test_a_session_optimizes_by_itself():

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import onnx_ir as ir
+
+from onnx_roialign.graph.reading.value_types import graphs
 
 __all__ = ["remove_unread"]
 
@@ -23,3 +27,13 @@ def remove_unread(value: ir.Value | None) -> None:
             continue
         pending.extend(node.inputs)
         node.graph.remove(node, safe=True)
+        pending.extend(_released(node))
+
+
+def _released(node: ir.Node) -> Iterator[ir.Value | None]:
+    """What the bodies of a removed node read; they read it no more."""
+    for body in graphs(node):
+        for inner in ir.traversal.RecursiveGraphIterator(body):
+            for place, value in enumerate(inner.inputs):
+                inner.replace_input_with(place, None)
+                yield value
