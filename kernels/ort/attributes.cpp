@@ -51,6 +51,8 @@ std::vector<float> AttributeReader::reals(const char* name) const {
     return {};
   }
   std::vector<float> values(count);
+  // An attribute of another type reads as empty too; a list of texts cannot be told from an empty one.
+  if (count == 0) refuse_other_type(name, "a list of floats", nullptr);
   if (count > 0) require_ok(api_.KernelInfoGetAttributeArray_float(info_, name, values.data(), &count));
   return values;
 }
@@ -79,7 +81,7 @@ void AttributeReader::refuse(const std::string& problem, const char* way_out) co
   throw std::invalid_argument(problem + node_ + way_out);
 }
 
-void AttributeReader::refuse_other_type(const char* name, const char* expected) const {
+void AttributeReader::refuse_other_type(const char* name, const char* expected, const char* unknown) const {
   int64_t integer = 0;
   float real = 0;
   size_t size = 0;
@@ -91,7 +93,10 @@ void AttributeReader::refuse_other_type(const char* name, const char* expected) 
   } else if (succeeded(api_, api_.KernelInfoGetAttribute_string(info_, name, nullptr, &size))) {
     got = "a string";
   } else if (succeeded(api_, api_.KernelInfoGetAttributeArray_int64(info_, name, nullptr, &size))) {
-    got = size > 0 ? "a list of integers" : "another type";  // a present attribute of any other type reads as empty
+    // A present attribute of any other type reads as empty.
+    const bool integers = size > 0;
+    const bool reals = succeeded(api_, api_.KernelInfoGetAttributeArray_float(info_, name, nullptr, &size)) && size > 0;
+    got = integers ? "a list of integers" : reals ? "a list of floats" : unknown;
   }
   if (got != nullptr) refuse(std::string(name) + " must be " + expected + ", got " + got);
 }

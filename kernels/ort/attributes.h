@@ -32,7 +32,7 @@ class AttributeReader {
   [[noreturn]] void refuse(const std::string& problem, const char* way_out = "") const;
 
  private:
-  void refuse_other_type(const char* name, const char* expected) const;
+  void refuse_other_type(const char* name, const char* expected, const char* unknown = "another type") const;
 
   const ort_abi::OrtApi& api_;
   const ort_abi::OrtKernelInfo* info_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "arithmetic.h"
 #include "plan/plan.h"
@@ -48,11 +49,19 @@ struct BinSamples {
   bool below(C at) const { return exclusive ? at <= low_cut : at < low_cut; }
   bool above(C at) const { return exclusive ? at >= high_cut : at > high_cut; }
 
-  // Returns the first index in [from, count) whose position holds() accepts, or count where there is none. holds() must
+  // Returns what is above every index: count. Above 2^53, where a double cannot represent every index, the last ones of
+  // a double may round up to count, which is then an index too.
+  double end() const {
+    const double above = static_cast<double>(count);
+    if (sizeof(C) < sizeof(double) || above - 1 != above) return above;
+    return std::nextafter(above, std::numeric_limits<double>::infinity());
+  }
+
+  // Returns the first index in [from, end()) whose position holds() accepts, or end() where there is none. holds() must
   // not change more than once, from false to true.
   template <class Holds>
   double first_index(double from, Holds holds) const {
-    double low = from, high = static_cast<double>(count);
+    double low = from, high = end();
     while (low < high) {
       const double middle = std::floor(low + (high - low) / 2);
       // Above 2^53 a double cannot represent every index, and the middle of two neighbours is one of them.
@@ -202,7 +211,7 @@ bool walk_inside(const BinSamples<C>& samples, int32_t last, Taps& taps) {
   const double count = static_cast<double>(samples.count);
   const double from = samples.first_index(0, [&](C at) { return !before(at); });
   const double to = samples.first_index(from, beyond);
-  bool inside = from == 0 && to == count;
+  bool inside = from == 0 && to == samples.end();
   for (double i = upwards ? from : to - 1; i >= from && i < to;) {
     const C at = samples.position(i);
     double times = 1;

@@ -67,8 +67,9 @@ def paste_masks(masks: Array, boxes: Array, height: int, width: int) -> Array:
         y = _along(int(box[1]), int(box[3]), height, side, real)
         if x.low.size and y.low.size:
             padded = np.pad(mask.astype(real), 1)
-            wide = padded[:, x.low] * (1 - x.fraction) + padded[:, x.high] * x.fraction
-            with np.errstate(over="ignore"):  # a float16 out of range is infinite
+            # Infinity times a weight of 0 is NaN, and what is out of the type's range is infinite.
+            with np.errstate(over="ignore", invalid="ignore"):
+                wide = padded[:, x.low] * (1 - x.fraction) + padded[:, x.high] * x.fraction
                 image[y.pixels, x.pixels] = (
                     wide[y.low] * (1 - y.fraction[:, None]) + wide[y.high] * y.fraction[:, None]
                 ).astype(masks.dtype)

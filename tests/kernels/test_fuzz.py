@@ -13,45 +13,22 @@ import os
 import re
 import subprocess
 import tarfile
-from pathlib import Path
 
 import pytest
 from paths import PROGRAMS
-from sanitized import ADDRESS, FUZZER, build_library, build_program
+from sanitized import ADDRESS, build_program
 
 SECONDS = int(os.environ.get("ONNX_ROIALIGN_FUZZ_SECONDS", "60"))
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(2400 + SECONDS), pytest.mark.xdist_group("sanitizers")]
 
 
-def compilers():
-    """The clang++ that are installed, newest first."""
-    folders = map(Path, os.environ["PATH"].split(os.pathsep))
-    found = {
-        path for folder in folders for path in folder.glob("clang++*") if re.fullmatch(r"clang\+\+(-\d+)?", path.name)
-    }
-    versions = {}
-    for path in sorted(found):
-        done = subprocess.run([path, "-dumpversion"], capture_output=True, text=True)
-        if done.returncode == 0:
-            versions[str(path)] = tuple(map(int, re.findall(r"\d+", done.stdout)))
-    return sorted(versions, key=versions.__getitem__, reverse=True)
-
-
-def has_fuzzer(compiler, folder):
-    source = folder / "none.cpp"
-    source.write_text('extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }\n')
-    command = [compiler, "-fsanitize=fuzzer", source, "-o", folder / "none"]
-    return subprocess.run(command, capture_output=True).returncode == 0
-
-
-def test_no_input_crashes_the_c_call(tmp_path):
-    compiler = next((one for one in compilers() if has_fuzzer(one, tmp_path)), None)
-    if compiler is None:
+def test_no_input_crashes_the_c_call(tmp_path, sanitized):
+    if not sanitized.has_fuzzer:
         pytest.skip("no clang++ with libFuzzer (Debian: clang-NN and libclang-rt-NN-dev)")
-    library = build_library(tmp_path / "library", FUZZER, compiler)
     program = tmp_path / "fuzz_call"
-    build_program(program, PROGRAMS / "fuzz_call.cpp", library, f"fuzzer,{ADDRESS}", compiler, "-std=c++17")
+    source, sanitizers = PROGRAMS / "fuzz_call.cpp", f"fuzzer,{ADDRESS}"
+    build_program(program, source, sanitized.library, sanitizers, sanitized.compiler, "-std=c++17")
     corpus, found = tmp_path / "corpus", tmp_path / "found"
     found.mkdir()
     with tarfile.open(PROGRAMS / "fuzz_corpus.tar.xz") as archive:

@@ -2,55 +2,56 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
+from malformed_models import SESSIONS
 from paths import PROGRAMS, SUPPORT
-from sanitized import ADDRESS, THREAD, build_library, build_program
+from sanitized import THREAD, build_library, build_program
 
 # The library takes minutes to build under each.
 pytestmark = [pytest.mark.long, pytest.mark.timeout(2400), pytest.mark.xdist_group("sanitizers")]
 
-CALLS, SESSIONS = 20_000, 2_500
+CALLS, MODELS, PROCESSES = 20_000, 2_500, 2
 
 
-def runtime_of(compiler, name):
-    """Path of a sanitizer's runtime, which must be in the process before any library that was built for it."""
-    return subprocess.run(
-        [compiler, f"-print-file-name={name}"], check=True, capture_output=True, text=True
-    ).stdout.strip()
+def counted(outputs):
+    """The numbers that the processes printed, summed by what they count."""
+    total = Counter()
+    for output in outputs:
+        for name, number in re.findall(r"^(.+): (\d+)$", output, re.MULTILINE):
+            total[name] += int(number)
+    return total
 
 
-def run_under_sanitizers(program, *arguments):
-    environment = {
-        **os.environ,
-        "LD_PRELOAD": ":".join(runtime_of("g++", name) for name in ("libasan.so", "libubsan.so")),
-        "ASAN_OPTIONS": "detect_leaks=0",  # the interpreter keeps what it has until it ends
-        "UBSAN_OPTIONS": "print_stacktrace=1",
-        "PYTHONMALLOC": "malloc",
-    }
-    return subprocess.run(
-        [sys.executable, program, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=1800
-    )
-
-
-def test_malformed_calls_stay_inside_their_buffers_and_python_says_the_same(tmp_path):
-    library = build_library(tmp_path, ADDRESS)
-    done = run_under_sanitizers(SUPPORT / "malformed.py", library, CALLS, SESSIONS)
-    assert done.returncode == 0, done.stderr[-4000:]
-    answered, invalid, unsupported = map(int, re.search(r"direct: (\d+) .* (\d+) .* (\d+)", done.stdout).groups())
-    assert answered + invalid + unsupported == CALLS
-    assert min(answered, invalid) > CALLS / 4
-    assert unsupported > CALLS / 200
-    for op in ("RoiAlign", "AnyRoiAlign", "QLinearRoiAlign"):
+def test_malformed_calls_stay_inside_their_buffers_and_python_says_the_same(sanitized):
+    parts = [
+        subprocess.Popen(
+            [sys.executable, SUPPORT / "malformed.py", sanitized.library, str(CALLS), str(MODELS), f"{i}/{PROCESSES}"],
+            env=sanitized.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for i in range(PROCESSES)
+    ]
+    outputs = []
+    for part in parts:
+        output, errors = part.communicate(timeout=1800)
+        assert part.returncode == 0, errors[-4000:]
+        outputs.append(output)
+    count = counted(outputs)
+    assert sum(count[f"direct {outcome}"] for outcome in ("answered", "invalid", "unsupported")) == CALLS
+    assert min(count["direct answered"], count["direct invalid"]) > CALLS / 4
+    assert count["direct unsupported"] > CALLS / 200
+    for op in SESSIONS:
         for outcome in ("answered", "refused"):
-            (number,) = map(int, re.search(rf"^{op} {outcome}: (\d+)$", done.stdout, re.MULTILINE).groups())
-            assert number > SESSIONS / 10, f"{op} {outcome}"
-    answered, refused = map(int, re.search(r"threads: (\d+) .* (\d+)", done.stdout).groups())
-    assert answered + refused == 50 * 20
+            assert count[f"{op} {outcome}"] > MODELS / 10, f"{op} {outcome}"
+    answered, refused = count["threads answered"], count["threads refused"]
+    assert answered + refused == 50 * 20 * PROCESSES
     assert min(answered, refused) > 100
 
 

@@ -5,7 +5,6 @@ write outside a buffer ends the process. On every call Python's reference says t
 tolerance, or the same message. Prints what it counted.
 """
 
-import functools
 import os
 import pickle
 import subprocess
@@ -17,7 +16,7 @@ import numpy as np
 import onnxruntime
 from alike import assert_alike
 from malformed_calls import draw_call, expected, make_call, pick
-from malformed_models import float_session, qlinear_session
+from malformed_models import SESSIONS, is_refusal
 from quiet import quiet_options
 
 from models import model
@@ -34,25 +33,26 @@ def drawn(i, isas):
     return draw_call(rng, isas), int(pick(rng, MESSAGE_SIZES))
 
 
-def write_expected(count, isas):
-    for i in range(count):
+def write_expected(numbers, isas):
+    for i in numbers:
         pickle.dump(expected(drawn(i, isas)[0], isas), sys.stdout.buffer)
 
 
-def read_expected(count, isas):
+def read_expected(numbers, isas):
     """The reference's results, from a process without sanitizers: there it takes a fifth of the time."""
     environment = {name: value for name, value in os.environ.items() if name not in ("LD_PRELOAD", "PYTHONMALLOC")}
-    command = [sys.executable, __file__, EXPECT, str(count), *(isa.decode() for isa in isas)]
+    which = [str(value) for value in (numbers.start, numbers.stop, numbers.step)]
+    command = [sys.executable, __file__, EXPECT, *which, *(isa.decode() for isa in isas)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
-        for _ in range(count):
-            yield pickle.load(process.stdout)
+        for i in numbers:
+            yield i, pickle.load(process.stdout)
 
 
-def direct_calls(count):
+def direct_calls(numbers):
     """Every parameter of the C call."""
     statuses = Counter()
     isas = [isa.encode() for isa in native.available_isas()]
-    for i, want in enumerate(read_expected(count, isas)):
+    for i, want in read_expected(numbers, isas):
         call, size = drawn(i, isas)
         got = make_call(call, size)
         try:
@@ -70,29 +70,31 @@ def direct_calls(count):
     return statuses
 
 
-def models(count, path):
+def models(numbers, path):
     """Every attribute and input of every op, in sessions that know nothing but the library."""
     outcomes = Counter()
-    ops = {name: functools.partial(float_session, op=name) for name in ("RoiAlign", "AnyRoiAlign")}
-    ops["QLinearRoiAlign"] = qlinear_session
-    for i in range(count):
-        rng = np.random.default_rng([SEED, 1, i])
-        name = pick(rng, list(ops))
-        for dtype, feeds, want, got in ops[name](rng, path):
-            if isinstance(want, str) or isinstance(got, str):
-                assert str(got) == str(want), f"model {i}, {name}"
-                outcomes[f"{name} refused"] += 1
-                continue
+    for i in numbers:
+        name = list(SESSIONS)[i % len(SESSIONS)]
+        for dtype, feeds, want, got in SESSIONS[name](np.random.default_rng([SEED, 1, i]), path):
             try:
+                if is_refusal(want) or is_refusal(got):
+                    assert str(got) == str(want)
+                    outcomes[f"{name} refused"] += 1
+                    continue
                 assert (got.dtype, got.shape) == (want.dtype, want.shape)
-                if name == "QLinearRoiAlign":
+                if want.dtype.kind in "iu":
                     np.testing.assert_array_equal(got, want)
                 else:
-                    assert_alike(got, want, feeds["X"], dtype)
+                    assert_alike(got, want, features_of(feeds), dtype)
             except AssertionError as error:
                 raise AssertionError(f"model {i}, {name}: {feeds}") from error
             outcomes[f"{name} answered"] += 1
     return outcomes
+
+
+def features_of(feeds):
+    """The values of every map, or mask, in one array."""
+    return np.concatenate([array.ravel() for array in feeds.values() if array.ndim == 4])
 
 
 def threads_on_one_session(path, threads, calls_each):
@@ -124,19 +126,22 @@ def threads_on_one_session(path, threads, calls_each):
         return sum(pool.map(work, range(threads)), Counter())
 
 
-def main(library, calls, sessions):
+def main(library, calls, sessions, part="0/1"):
+    """Every nth call and model, from number i on, for a part of i/n."""
     native.library_path = lambda: library
-    statuses = direct_calls(calls)
-    print(f"direct: {statuses[0]} answered, {statuses[1]} invalid, {statuses[2]} unsupported")
-    for outcome, number in sorted(models(sessions, library).items()):
+    first, step = map(int, part.split("/"))
+    statuses = direct_calls(range(first, int(calls), step))
+    outcomes = {f"direct {name}": statuses[i] for i, name in enumerate(("answered", "invalid", "unsupported"))}
+    outcomes |= models(range(first, int(sessions), step), library)
+    threads = threads_on_one_session(library, threads=50, calls_each=20)
+    assert set(threads) <= {"answered", "refused"}, threads
+    outcomes |= {f"threads {outcome}": number for outcome, number in threads.items()}
+    for outcome, number in outcomes.items():
         print(f"{outcome}: {number}")
-    outcomes = threads_on_one_session(library, threads=50, calls_each=20)
-    assert set(outcomes) <= {"answered", "refused"}, outcomes
-    print(f"threads: {outcomes['answered']} answered, {outcomes['refused']} refused")
 
 
 if __name__ == "__main__":
     if sys.argv[1] == EXPECT:
-        write_expected(int(sys.argv[2]), [isa.encode() for isa in sys.argv[3:]])
+        write_expected(range(*map(int, sys.argv[2:5])), [isa.encode() for isa in sys.argv[5:]])
     else:
-        main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+        main(*sys.argv[1:])

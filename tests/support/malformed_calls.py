@@ -10,7 +10,8 @@ import ctypes
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import ml_dtypes
 import numpy as np
@@ -18,12 +19,13 @@ import numpy as np
 from onnx_roialign import RoiAlignError
 from onnx_roialign.definition import attributes, checks, reference
 from onnx_roialign.definition.attributes import Attributes
-from onnx_roialign.definition.semantics import NUMBERS, Semantics
+from onnx_roialign.definition.element_types import FLOATS
+from onnx_roialign.definition.semantics import CHOICES, NUMBERS, Semantics
 from onnx_roialign.engines import native
 from onnx_roialign.errors import shown
 
-DTYPES = {code: np.dtype(getattr(ml_dtypes, name, name)) for name, code in native._TYPES}
-FLAGS = ("mode_max", *(name for name, _, _ in native._FLAGS))
+DTYPES = {kind.number: np.dtype(getattr(ml_dtypes, kind.name, kind.name)) for kind in FLOATS}
+FLAGS = ("mode_max", *native._FLAGS.values())
 ARRAYS = ("X", "rois", "batch_indices", "Y")
 
 # What the struct must have, and the largest that is believed (kernels/c/call.cpp).
@@ -209,7 +211,8 @@ def size_problem(call: Call) -> str | None:
             return f"{name} must be at least 0, got {fields[name]}"
     try:
         sizes = Attributes(output_height=fields["output_height"], output_width=fields["output_width"])
-        checks._check_sizes(call.shape(), fields["num_rois"], sizes)
+        X = SimpleNamespace(shape=call.shape(), dtype=np.dtype(np.float64))  # no array has such sizes
+        checks.check_sizes(cast(Any, X), fields["num_rois"], sizes)
     except RoiAlignError as error:
         return str(error)
     return None
@@ -275,7 +278,7 @@ def read(fields: dict[str, Any]) -> Attributes:
     for name in FLAGS:
         refuse(None if fields[name] in (0, 1) else f"{name} must be 0 or 1, got {fields[name]}")
     optional = {name: None for name in ("min_size", "max_start") if fields[name] == -math.inf}
-    choices = {name: value for flag, name, value in native._FLAGS if fields[flag]}
+    choices = {name: CHOICES[name][1] for name, flag in native._FLAGS.items() if fields[flag]}
     plain = ("output_height", "output_width", "sampling_ratio", "spatial_scale")
     return Attributes(
         **{name: fields[name] for name in plain},

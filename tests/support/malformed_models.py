@@ -1,106 +1,48 @@
 """Sessions of each op at random, most of them malformed in one or two places, and what Python says of each.
 
-The library is registered by itself, as from C++: no Python looks at the model before it does.
+The library is registered by itself, as from C++: no Python looks at the model before it does. `malformed_inputs` draws
+the attributes and the arrays.
 """
 
 from __future__ import annotations
 
-import math
+import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import ml_dtypes
 import numpy as np
+import onnx
 import onnxruntime
-from malformed_calls import UGLY_COORDINATES, UGLY_FEATURES, UGLY_FLOATS, UGLY_INDICES, UGLY_INT64, pick
-from onnx import AttributeProto, TensorProto, helper
+from malformed_calls import pick
+from malformed_inputs import DRAWERS, GOOD, UGLY_TEXTS, attribute_values, draw_one_map, roi_align_attributes
+from onnx import TensorProto, helper
 from quiet import quiet_options
 
-from models import DTYPES, TYPES, private_model, qlinear_node, roi_align_node
+from models import DTYPES, model_of, value
 from onnx_roialign import RoiAlignError
-from onnx_roialign.definition import quantized, reference
+from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes
-from onnx_roialign.definition.semantics import CHOICES
-from onnx_roialign.ops import roi_align as private_op
-from onnx_roialign.ops.nodes import read_attributes
-from onnx_roialign.ops.roi_align import ATTRIBUTE_TYPES
+from onnx_roialign.definition.element_types import FLOATS
+from onnx_roialign.definition.pyramid import Pyramid
+from onnx_roialign.ops.nodes import STANDARD_ATTRIBUTES, check_form, read_any
+from onnx_roialign.ops.roi_align import DOMAIN
+from onnx_roialign.ops.table import OPS, Op
 
 FEEDS_EACH = 4
-UGLY_TEXTS = ("", "median", "AVG", "x" * 300, "a'b", "\u00e9" * 40)
-GOOD: dict[str, tuple[Any, ...]] = {
-    "output_height": (1, 2, 7),
-    "output_width": (1, 2, 7),
-    "sampling_ratio": (0, 1, 2, 3),
-    "spatial_scale": (1.0, 0.5, 0.25),
-    "mode": ("avg", "max"),
-    "offset": (0.0, 0.5),
-    "min_size": (1.0,),
-    "start_shift": (0.0, 0.5),
-    "end_shift": (0.0, 1.0),
-    "max_start": (0.0, -1e4),
-    **CHOICES,
-}
-UGLY: dict[int, tuple[Any, ...]] = {
-    AttributeProto.INT: UGLY_INT64,
-    AttributeProto.FLOAT: UGLY_FLOATS,
-    AttributeProto.STRING: UGLY_TEXTS,
-}
+STANDARD = "RoiAlign"  # ONNX's, beside the ops of the table
 _PREFIX = re.compile(r"^\[ONNXRuntimeError\].*?(?:Status Message: |Exception during initialization: )", re.DOTALL)
+_FLOAT_NAMES = {kind.name for kind in FLOATS}
+
+Arrays = Mapping[str, np.ndarray]
+Verdict = str | np.ndarray
+# The element type of the output, the arrays of one run, and what the reference and the session say of it.
+Compared = tuple[str, Arrays, Verdict, Verdict]
 
 
-def attribute_values(rng: np.random.Generator, names: list[str]) -> dict[str, Any]:
-    """Some attributes by name; a float as a node holds it."""
-    kinds = dict(ATTRIBUTE_TYPES)
-    chosen = [name for name in names if rng.random() < 0.6]
-    values = {name: pick(rng, GOOD[name]) for name in chosen}
-    if rng.random() < 0.4:
-        name = pick(rng, names)
-        values[name] = pick(rng, UGLY[kinds[name]])
-        if rng.random() < 0.1 and names != ["coordinate_transformation_mode"]:
-            values[name] = pick(rng, (1, 1.5, "one", [1, 2]))  # of another type, mostly
-    with np.errstate(over="ignore"):
-        return {name: float(np.float32(value)) if isinstance(value, float) else value for name, value in values.items()}
-
-
-def pooled(*inputs: str, op: str, **attributes: Any) -> Any:
-    return helper.make_node(op, inputs, ["pooled"], name="pool", domain=private_op.DOMAIN, **attributes)
-
-
-def float_model(node: Any, dtype: str, rois_dtype: str, opset: int) -> Any:
-    """Inputs and output are float64, which holds every other type, and NumPy has."""
-    nodes = [
-        helper.make_node("Cast", ["X"], ["features"], to=TYPES[dtype]),
-        helper.make_node("Cast", ["rois"], ["boxes"], to=TYPES[rois_dtype]),
-        node,
-        helper.make_node("Cast", ["pooled"], ["Y"], to=TensorProto.DOUBLE),
-    ]
-    kinds = {"X": TensorProto.DOUBLE, "rois": TensorProto.DOUBLE, "batch_indices": TensorProto.INT64}
-    return private_model(nodes, kinds, opset=opset)
-
-
-def draw_arrays(rng: np.random.Generator, dtype: Any, rois_dtype: Any) -> dict[str, np.ndarray]:
-    """One run's arrays, in one or two places of the wrong shape, count or value."""
-    images, channels, height, width = (int(rng.integers(1, most)) for most in (3, 6, 20, 20))
-    count = int(rng.integers(0, 5))
-    start = rng.uniform(-10, 30, (count, 2))
-    rois = np.hstack([start, start + rng.uniform(-3, 30, (count, 2))]).astype(rois_dtype)
-    batch_indices = rng.integers(0, images, count)
-    shape = (images, channels, height, width)
-    X = rng.standard_normal(shape) if dtype.kind not in "iu" else rng.integers(-128, 128, shape)
-    arrays = {"X": X.astype(dtype), "rois": rois, "batch_indices": batch_indices}
-    ugly = {"X": UGLY_FEATURES, "rois": UGLY_COORDINATES, "batch_indices": UGLY_INDICES}
-    name = pick(rng, list(arrays))
-    array = arrays[name]
-    kind = rng.random()
-    if kind < 0.12:
-        arrays[name] = pick(rng, (array[None], array.reshape(-1)[:3], array[:1], array[..., :0], array[:0]))
-    elif kind < 0.5 and array.size and array.dtype.kind != "u" and array.dtype != np.int8:
-        with np.errstate(all="ignore"):
-            array.flat[rng.integers(array.size)] = pick(rng, ugly[name])
-    return arrays
-
-
-def session_of(model: Any, path: str, opset: int) -> onnxruntime.InferenceSession:
+def session_of(model: onnx.ModelProto, path: str, opset: int) -> onnxruntime.InferenceSession:
     options = quiet_options(onnx_roialign__opset=str(opset))
     options.intra_op_num_threads = 1
     options.enable_cpu_mem_arena = False  # so that every tensor lies at its size
@@ -109,103 +51,165 @@ def session_of(model: Any, path: str, opset: int) -> onnxruntime.InferenceSessio
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def in_our_words(error: Exception) -> str:
-    return _PREFIX.sub("", str(error)).removesuffix(" (node 'pool')")
-
-
-Verdict = str | np.ndarray
-Compared = tuple[str, dict[str, np.ndarray], Verdict, Verdict]
-
-
-def said(call: Any) -> Verdict:
+def said(call: Callable[[], Any]) -> Any:
     """What a call answers, or the text of its refusal without the node's name."""
     try:
         return call()
     except RoiAlignError as error:
         return str(error).removesuffix(" (node 'pool')")
     except Exception as error:  # onnxruntime's own classes, which share no other base
-        return in_our_words(error)
+        return _PREFIX.sub("", str(error)).removesuffix(" (node 'pool')")
 
 
-def float_session(rng: np.random.Generator, path: str, op: str) -> Iterator[Compared]:
-    """One model of RoiAlign or AnyRoiAlign, what was read of it, and some runs."""
-    opset = pick(rng, (10, 16, 22) if op == "RoiAlign" else (16,))
-    dtype = pick(rng, list(TYPES) if op != "RoiAlign" or opset == 22 else ["float32", "float64", "float16"])
-    inputs = "features", "boxes", "batch_indices"
-    if op == "RoiAlign":
-        rois_dtype = dtype
-        values = attribute_values(rng, ["output_height", "output_width", "sampling_ratio", "spatial_scale", "mode"])
-        values = {name: v for name, v in values.items() if isinstance(v, type(GOOD[name][0]))}  # else onnxruntime's
-        if opset >= 16 and rng.random() < 0.5:
-            modes = ("half_pixel", "output_half_pixel", *UGLY_TEXTS)
-            values["coordinate_transformation_mode"] = pick(rng, modes[: pick(rng, (2, 2, None))])
-        node = roi_align_node(*inputs, "pooled")
-        del node.attribute[:]
-        node.attribute.extend(helper.make_attribute(name, value) for name, value in values.items())
-    else:
-        rois_dtype = pick(rng, list(TYPES))
-        node = pooled(*inputs, op=op, **attribute_values(rng, [name for name, _ in ATTRIBUTE_TYPES]))
-    model = float_model(node, dtype, rois_dtype, opset)
-
-    def answer(feeds: dict[str, np.ndarray], read: Attributes) -> np.ndarray:
-        types = DTYPES[dtype], DTYPES[rois_dtype]
-        X, rois = (feeds[name].astype(own) for name, own in zip(("X", "rois"), types, strict=True))
-        return reference.roi_align(X, rois, feeds["batch_indices"], read).astype(np.float64)
-
-    def feeds() -> dict[str, np.ndarray]:
-        drawn = draw_arrays(rng, DTYPES[dtype], DTYPES[rois_dtype])
-        return {name: a if name == "batch_indices" else a.astype(np.float64) for name, a in drawn.items()}
-
-    def read() -> Attributes:
-        attributes = read_attributes(node, opset)
-        attributes.check_in(DTYPES[dtype])
-        return attributes
-
-    for given, want, got in runs(model, path, opset, read, feeds, answer):
-        yield dtype, given, want, got
+def is_refusal(verdict: Any) -> bool:
+    return isinstance(verdict, str)
 
 
-def qlinear_session(rng: np.random.Generator, path: str) -> Iterator[Compared]:
-    dtype = pick(rng, ("uint8", "int8"))
-    left_out = ("mode", "empty") if rng.random() < 0.8 else ()  # half of their values are refused
-    node = qlinear_node(**attribute_values(rng, [name for name, _ in ATTRIBUTE_TYPES if name not in left_out]))
-    kinds = {"X": TensorProto.UINT8 if dtype == "uint8" else TensorProto.INT8, "x_scale": TensorProto.FLOAT}
-    kinds |= {"x_zero_point": kinds["X"], "rois": TensorProto.FLOAT, "batch_indices": TensorProto.INT64}
-
-    def feeds() -> dict[str, np.ndarray]:
-        drawn = draw_arrays(rng, np.dtype(dtype), np.float32)
-        scale, zero_point = pick(rng, (0.1, 2.0)), pick(rng, (0, 5, 127))
-        if rng.random() < 0.3:
-            scale = pick(rng, (*UGLY_FLOATS, 3e38, 1e-38, 3e-39))
-        with np.errstate(over="ignore"):
-            scalars = {"x_scale": np.float32(scale), "x_zero_point": np.array(zero_point, dtype)}
-        shaped = {name: np.full(pick(rng, ((), (), (), (1,), (1, 1), (0,), (2,))), v) for name, v in scalars.items()}
-        return {"X": drawn["X"], **shaped, "rois": drawn["rois"], "batch_indices": drawn["batch_indices"]}
-
-    def read() -> Attributes:
-        attributes = read_attributes(node, None)
-        quantized.check_attributes(attributes)
-        attributes.check_in(np.dtype(np.float32))
-        return attributes
-
-    def answer(feeds: dict[str, np.ndarray], read: Attributes) -> np.ndarray:
-        return quantized.roi_align(*feeds.values(), read)
-
-    for given, want, got in runs(private_model([node], kinds), path, 16, read, feeds, answer):
-        yield dtype, given, want, got
+def dtype_of(name: str) -> np.dtype:
+    return np.dtype(getattr(ml_dtypes, name, name))
 
 
-def runs(model: Any, path: str, opset: int, read: Any, feeds: Any, answer: Any) -> Iterator[Any]:
-    """The verdicts on the model where Python refuses it, else those on some runs of it."""
-    attributes = said(read)
-    session = said(lambda: session_of(model, path, opset))
-    if isinstance(attributes, str) or isinstance(session, str):
-        yield {}, attributes if isinstance(attributes, str) else "a session", session
+def wide_model(node: onnx.NodeProto, types: Mapping[str, str], output_type: str, opset: int) -> onnx.ModelProto:
+    """One node whose inputs and output of float types are cast, as float64 holds every one of them, and NumPy has it."""
+    inputs, casts = [], []
+    for name, dtype in types.items():
+        kind = helper.np_dtype_to_tensor_dtype(dtype_of(dtype))
+        is_float = dtype in _FLOAT_NAMES
+        inputs.append(value(f"{name}_in", TensorProto.DOUBLE if is_float else kind))
+        casts.append(helper.make_node("Cast", [f"{name}_in"], [name], to=kind))
+    real = output_type in _FLOAT_NAMES
+    to = TensorProto.DOUBLE if real else helper.np_dtype_to_tensor_dtype(np.dtype(output_type))
+    nodes = [*casts, node, helper.make_node("Cast", ["pooled"], ["Y"], to=to)]
+    return model_of(nodes, inputs, [value("Y", to)], opset, domains=(DOMAIN,))
+
+
+def widened(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float64) if array.dtype.name in _FLOAT_NAMES else array
+
+
+def standard_session(rng: np.random.Generator, path: str) -> Iterator[Compared]:
+    """One model of ONNX's RoiAlign."""
+    opset = pick(rng, (10, 16, 22))
+    dtype = pick(rng, [kind.name for kind in FLOATS] if opset == 22 else ["float32", "float64", "float16"])
+    values = attribute_values(rng, roi_align_attributes(STANDARD_ATTRIBUTES))
+    values = {name: v for name, v in values.items() if isinstance(v, type(GOOD[name][0]))}  # else onnxruntime's words
+    if opset >= 16 and rng.random() < 0.5:
+        modes = ("half_pixel", "output_half_pixel", *UGLY_TEXTS)
+        values["coordinate_transformation_mode"] = pick(rng, modes[: pick(rng, (2, 2, None))])
+    names = ("X", "rois", "batch_indices")
+    node = helper.make_node("RoiAlign", names, ["pooled"], name="pool", **values)
+    types = {"X": dtype, "rois": dtype, "batch_indices": "int64"}
+    read = functools.partial(read_any, node, opset)
+    yield from runs(
+        lambda: session_of(wide_model(node, types, dtype, opset), path, opset),
+        lambda: checked_numbers(read(), dtype),
+        reference.roi_align,
+        lambda: draw_one_map(rng, {name: dtype_of(kind) for name, kind in types.items()}),
+        dtype,
+    )
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One way to call an op.
+
+    Attributes:
+        types: of each type parameter, NumPy's name.
+        maps: how many of the last input, where it is variadic.
+        left_out: inputs that the node does not have.
+    """
+
+    types: Mapping[str, str]
+    maps: int = 1
+    left_out: tuple[str, ...] = ()
+
+    def inputs(self, op: Op) -> dict[str, str]:
+        """By name in order, the type of each; empty for one that is left out."""
+        kinds = {
+            f"{name}{i}" if op.variadic and name == op.input_names[-1] else name: kind
+            for name, kind in op.inputs.items()
+            for i in range(self.maps if op.variadic and name == op.input_names[-1] else 1)
+        }
+        return {
+            name: "" if name in self.left_out else self.types.get(kind) or _numpy_name(kind)
+            for name, kind in kinds.items()
+        }
+
+    def node(self, op: Op, name: str, attributes: Mapping[str, Any]) -> onnx.NodeProto:
+        """A node of the op, by one of its names."""
+        inputs = [given if kind else "" for given, kind in self.inputs(op).items()]
+        return helper.make_node(name, inputs, ["pooled"], name="pool", domain=DOMAIN, **attributes)
+
+    def session(self, op: Op, node: onnx.NodeProto, path: str) -> onnxruntime.InferenceSession:
+        """The node in a session that has the library of this path and nothing else."""
+        types = {given: kind for given, kind in self.inputs(op).items() if kind}
+        return session_of(wide_model(node, types, next(iter(self.types.values())), 16), path, 16)
+
+
+def private_session(rng: np.random.Generator, path: str, op: Op) -> Iterator[Compared]:
+    """One model of an op of the table: any name, types, optional inputs and number of inputs."""
+    drawer = DRAWERS[op.name]
+    signature = Signature(
+        {parameter: pick(rng, kinds).name for parameter, kinds in op.types.items()},
+        pick(rng, range(1, 9)) if op.variadic else 1,
+        tuple(name for name in op.optional if rng.random() < 0.5),
+    )
+    inputs = signature.inputs(op)
+    values = attribute_values(rng, drawer.attributes(rng, op, signature.maps))
+    node = signature.node(op, pick(rng, op.names), values)
+    output_type = next(iter(signature.types.values()))
+
+    def read() -> Any:
+        check_form(node, None)
+        return checked_numbers(read_any(node, None), output_type)
+
+    def feeds() -> Arrays:
+        return drawer.arrays(rng, {name: dtype_of(kind) for name, kind in inputs.items() if kind})
+
+    def answer(*arguments: Any) -> np.ndarray:
+        *arrays, attributes = arguments
+        given = iter(arrays)
+        return op.compute(*(next(given) if kind else None for kind in inputs.values()), attributes)
+
+    yield from runs(lambda: signature.session(op, node, path), read, answer, feeds, output_type)
+
+
+def _numpy_name(kind: str) -> str:
+    """"tensor(float)" -> "float32"."""
+    name = kind.removeprefix("tensor(").removesuffix(")")
+    return next((one.name for one in FLOATS if one.onnx_name == name), name)
+
+
+def checked_numbers(read: Any, dtype: str) -> Any:
+    """What was read of a node, after the checks that a kernel makes when it is created for a type of features."""
+    calls: Sequence[Attributes] = ()
+    if isinstance(read, Attributes):
+        calls = (read,)
+    elif isinstance(read, Pyramid):
+        calls = [read.at(level) for level in range(len(read.spatial_scales))]
+    for attributes in calls:
+        attributes.check_in(DTYPES.get(dtype, np.dtype(np.float32)))
+    return read
+
+
+def runs(
+    make: Callable[[], Any], read: Callable[[], Any], answer: Callable[..., Any], feeds: Callable[[], Arrays], dtype: str
+) -> Iterator[Compared]:
+    """The verdicts on the model where both refuse it, else those on some runs of it."""
+    attributes, session = said(read), said(make)
+    if is_refusal(attributes) and is_refusal(session):
+        yield dtype, {}, attributes, session
         return
-    for _ in range(FEEDS_EACH if math.prod((attributes.output_height, attributes.output_width)) < 1000 else 1):
+    for _ in range(FEEDS_EACH):
         given = feeds()
-        yield (
-            given,
-            said(lambda given=given: answer(given, attributes)),
-            said(lambda given=given: session.run(None, given)[0]),
-        )
+        want = attributes if is_refusal(attributes) else said(lambda given=given: answer(*given.values(), attributes))
+        wide = {f"{name}_in": widened(array) for name, array in given.items()}
+        got = session if is_refusal(session) else said(lambda wide=wide: session.run(None, wide)[0])
+        yield dtype, given, want if is_refusal(want) else widened(want), got
+
+
+# By name: one model at random, and the verdicts on it.
+SESSIONS: Mapping[str, Callable[[np.random.Generator, str], Iterator[Compared]]] = {
+    STANDARD: standard_session,
+    **{op.name: functools.partial(private_session, op=op) for op in OPS},
+}
