@@ -186,6 +186,7 @@ const Isa& call_levels(const onnx_roialign_args& args) {
     throw std::invalid_argument("num_features must be in [1, " + std::to_string(kMaxLevels) + "], got " +
                                 std::to_string(args.num_features));
   }
+  require_pointer("features", args.features, true, alignof(onnx_roialign_map));
   Pyramid pyramid{attributes_of(args), {}, {}};
   std::vector<Map> maps;
   for (const onnx_roialign_map* map = args.features; map != args.features + args.num_features; ++map) {

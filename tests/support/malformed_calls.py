@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,9 +16,10 @@ import ml_dtypes
 import numpy as np
 
 from onnx_roialign import RoiAlignError
-from onnx_roialign.definition import attributes, checks, reference
+from onnx_roialign.definition import attributes, checks, pyramid, reference
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.element_types import FLOATS
+from onnx_roialign.definition.pyramid import MAX_LEVELS, LevelRule, Pyramid
 from onnx_roialign.definition.semantics import CHOICES, NUMBERS, Semantics
 from onnx_roialign.engines import native
 from onnx_roialign.errors import shown
@@ -27,6 +27,8 @@ from onnx_roialign.errors import shown
 DTYPES = {kind.number: np.dtype(getattr(ml_dtypes, kind.name, kind.name)) for kind in FLOATS}
 FLAGS = ("mode_max", *native._FLAGS.values())
 ARRAYS = ("X", "rois", "batch_indices", "Y")
+POINTERS = (*ARRAYS, "features", "levels", "ran")
+LATER = ("start_shift", "max_start", "features", "num_features", "levels")  # than the first release
 
 # What the struct must have, and the largest that is believed (kernels/c/call.cpp).
 FIRST_SIZE = native._Arguments.ran.offset + ctypes.sizeof(ctypes.c_char_p)
@@ -40,7 +42,8 @@ UGLY_FEATURES = (math.nan, math.inf, -math.inf, -0.0, 1e-45, 1e38)
 UGLY_COORDINATES = (*UGLY_FLOATS, -3e38, 65504.0, 2.0**31, 2.0**40, 2.0**62)
 UGLY_INDICES = (-1, 2, 2**31, 2**40, 2**62, -(2**63))
 UGLY_ISAS = (b"", b"sse9000", b"\xff\xfe", b"a\nb", b"it's  \x1b\\", b"x" * 62 + b"\xc3\xa9", b"avx2" * 1000)
-UGLY_SIZES = (0, 8, FIRST_SIZE - 1, FIRST_SIZE, FIRST_SIZE + 8, FULL_SIZE + 8, MOST_SIZE, MOST_SIZE + 1, 2**62)
+UGLY_SIZES = (0, 8, FIRST_SIZE - 1, FULL_SIZE + 8, MOST_SIZE, MOST_SIZE + 1, 2**62)
+UGLY_SIZES += tuple(getattr(native._Arguments, name).offset for name in LATER)
 
 _MOST_ELEMENTS = 1 << 18
 
@@ -51,19 +54,33 @@ def pick(rng: np.random.Generator, values: Any) -> Any:
 
 @dataclass
 class Call:
-    """The struct's fields by name, and its arrays, null where they are None."""
+    """The struct's fields by name, and its arrays, null where they are None.
+
+    With several maps their arrays are features[0], features[1] ..., and there are levels.
+    """
 
     fields: dict[str, Any]
+    maps: list[dict[str, Any]] = field(default_factory=list)  # H, W and spatial_scale of each; empty: the one map X
     arrays: dict[str, np.ndarray | None] = field(default_factory=dict)
     struct_size: int = FULL_SIZE
     behind: int = 0  # the byte that stands behind the struct as this library knows it
     misaligned: str | None = None
+    without_levels: bool = False  # null, as the caller's struct has none
 
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.fields[name] for name in "NCHW")
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of each map by its name in messages."""
+        return {name: tuple(fields[one] for one in "NCHW") for name, fields in self.each_map().items()}
+
+    def each_map(self) -> dict[str, dict[str, Any]]:
+        """The fields of one call on each map, by the map's name in messages."""
+        return {map_name(i): self.fields | own for i, own in enumerate(self.maps)} or {"X": self.fields}
 
     def output_shape(self) -> tuple[int, ...]:
         return tuple(self.fields[name] for name in ("num_rois", "C", "output_height", "output_width"))
+
+
+def map_name(level: int) -> str:
+    return f"features[{level}]"
 
 
 def good_call(rng: np.random.Generator, isas: list[bytes]) -> Call:
@@ -87,26 +104,44 @@ def good_call(rng: np.random.Generator, isas: list[bytes]) -> Call:
         "threads": pick(rng, (1, 1, 2, 3)),
         "isa": pick(rng, (None, *isas)),
     }
-    return Call(fields | {name: int(rng.integers(2)) for name in FLAGS})
+    maps = [
+        {"H": int(rng.integers(1, 30)), "W": int(rng.integers(1, 40)), "spatial_scale": pick(rng, (1.0, 0.25, 0.1))}
+        for _ in range(pick(rng, (0, 0, 0, 1, 2, 4)))
+    ]
+    return Call(fields | {name: int(rng.integers(2)) for name in FLAGS} | {"num_features": len(maps)}, maps)
 
 
 def spoil_fields(rng: np.random.Generator, call: Call) -> None:
-    """One of the struct's fields, struct_size too, gets an ugly value."""
-    kinds = {name: kind for name, kind in native._Arguments._fields_ if name not in (*ARRAYS, "ran")}
-    name = pick(rng, list(kinds))
+    """One field of the struct, struct_size too, or of one map gets an ugly value."""
+    kinds = {name: kind for name, kind in native._Arguments._fields_ if name not in POINTERS}
+    fields, name = call.fields, pick(rng, list(kinds))
+    if call.maps and rng.random() < 0.3:
+        fields, name = pick(rng, call.maps), pick(rng, ("H", "W", "spatial_scale"))
     if name == "struct_size":
         call.struct_size, call.behind = pick(rng, UGLY_SIZES), pick(rng, (0, 0, 1))
-        for later in ("start_shift", "max_start"):  # what the caller does not know has its default
-            if getattr(native._Arguments, later).offset >= call.struct_size >= FIRST_SIZE:
-                call.fields[later] = -math.inf if later == "max_start" else 0.0
+        forget_later_fields(call)
         return
     by_kind = {ctypes.c_int32: UGLY_INT32, ctypes.c_int64: UGLY_INT64, ctypes.c_double: UGLY_FLOATS}
-    call.fields[name] = pick(rng, UGLY_ISAS if name == "isa" else by_kind[kinds[name]])
+    before = fields[name]
+    fields[name] = pick(rng, UGLY_ISAS if name == "isa" else by_kind[kinds[name]])
     # What the checks let pass must be held by real arrays.
-    if size_problem(call) is None and max(elements(call.shape()), elements(call.output_shape())) > _MOST_ELEMENTS:
-        call.fields[name] = 1 if name in "NCHW" or name == "num_rois" else call.fields[name]
-        if elements(call.output_shape()) > _MOST_ELEMENTS:
-            call.fields |= {"num_rois": 1, "C": 1, "output_width" if name == "output_height" else "output_height": 1}
+    sizes = (*map(elements, call.shapes().values()), elements(call.output_shape()))
+    if size_problem(call) is None and max(sizes) > _MOST_ELEMENTS:
+        fields[name] = before
+
+
+def forget_later_fields(call: Call) -> None:
+    """What the caller does not know has its default."""
+    defaults = {"start_shift": 0.0, "max_start": -math.inf, "num_features": 0}
+    for name in LATER if call.struct_size >= FIRST_SIZE else ():
+        if getattr(native._Arguments, name).offset < call.struct_size:
+            continue
+        if name == "features":
+            call.maps = []
+        elif name == "levels":
+            call.without_levels = True
+        else:
+            call.fields[name] = defaults[name]
 
 
 def elements(shape: tuple[int, ...]) -> int:
@@ -118,27 +153,29 @@ def fill(rng: np.random.Generator, call: Call) -> None:
     """Arrays of the call's sizes, where it has sizes that arrays can have."""
     dtype = DTYPES.get(call.fields["type"], np.dtype(np.float32))
     rois_dtype = DTYPES.get(call.fields["rois_type"], dtype)
-    shape, count, output = call.shape(), call.fields["num_rois"], call.output_shape()
-    real = all(min(size) >= 0 and elements(size) <= 1 << 24 for size in (shape, output))
+    shapes, count, output = call.shapes(), call.fields["num_rois"], call.output_shape()
+    real = all(min(size) >= 0 and elements(size) <= 1 << 24 for size in (*shapes.values(), output))
     if not real:
-        shape, count, output = (1, 1, 1, 1), 1, (1, 1, 1, 1)
+        shapes, count, output = dict.fromkeys(shapes, (1, 1, 1, 1)), 1, (1, 1, 1, 1)
     start = rng.uniform(-20, 60, (count, 2))
     rois = np.hstack([start, start + rng.uniform(-3, 50, (count, 2))])
     if rng.random() < 0.1:
         rois *= pick(rng, (1e3, 1e9, -1.0, 1e-30, 1e20))
-    X = rng.standard_normal(shape)
+    images = next(iter(shapes.values()))[0]
     with np.errstate(over="ignore"):
-        call.arrays = {
-            "X": X.astype(dtype),
+        call.arrays = {name: rng.standard_normal(shape).astype(dtype) for name, shape in shapes.items()} | {
             "rois": rois.astype(rois_dtype),
-            "batch_indices": rng.integers(0, max(min(shape[0], 9), 1), count),
+            "batch_indices": rng.integers(0, max(min(images, 9), 1), count),
             "Y": np.zeros(output, dtype),
         }
+    if call.maps:
+        levels = rng.integers(-1, len(call.maps) + 1, count)
+        call.arrays["levels"] = None if call.without_levels else levels
 
 
 def spoil_arrays(rng: np.random.Generator, call: Call) -> None:
     """Values of one array, or where it lies."""
-    name = pick(rng, ARRAYS)
+    name = pick(rng, [name for name, array in call.arrays.items() if array is not None])
     array = call.arrays[name]
     assert array is not None
     if rng.random() < 0.1:
@@ -146,7 +183,8 @@ def spoil_arrays(rng: np.random.Generator, call: Call) -> None:
     elif rng.random() < 0.1:
         call.misaligned = name
     elif name != "Y" and array.size:
-        values = {"X": UGLY_FEATURES, "rois": UGLY_COORDINATES, "batch_indices": UGLY_INDICES}[name]
+        others = {"rois": UGLY_COORDINATES, "batch_indices": UGLY_INDICES, "levels": UGLY_INT64}
+        values = others.get(name, UGLY_FEATURES)
         with np.errstate(over="ignore"):
             for _ in range(int(rng.integers(1, 4))):
                 array.flat[rng.integers(array.size)] = pick(rng, values)
@@ -180,6 +218,10 @@ def shifted(array: np.ndarray) -> np.ndarray:
     return memory[1:]
 
 
+def address(array: np.ndarray | None) -> int | None:
+    return None if array is None else array.ctypes.data
+
+
 def make_call(call: Call, message_size: int) -> Answer:
     known = 0 if not FIRST_SIZE <= call.struct_size <= MOST_SIZE else call.struct_size
     full = native._Arguments(struct_size=call.struct_size, **call.fields)
@@ -187,7 +229,14 @@ def make_call(call: Call, message_size: int) -> Answer:
     for name, array in kept.items():
         if array is not None and call.misaligned == name:
             kept[name] = array = shifted(array)
-        setattr(full, name, None if array is None else array.ctypes.data)
+    maps = [
+        native._Map(address(kept[map_name(i)]), **own)  # the arrays outlive the call in kept
+        for i, own in enumerate(call.maps)
+    ]
+    for name in (*ARRAYS, "levels"):
+        setattr(full, name, address(kept.get(name)))
+    if maps:
+        full.features = (native._Map * len(maps))(*maps)
     memory = np.zeros(known or FULL_SIZE, np.uint8)
     memory[:FULL_SIZE] = np.frombuffer(bytes(full), np.uint8)[: len(memory)]
     memory[FULL_SIZE:] = call.behind
@@ -206,15 +255,18 @@ def make_call(call: Call, message_size: int) -> Answer:
 def size_problem(call: Call) -> str | None:
     """What is wrong with the sizes of the arrays or of the output, None where nothing is."""
     fields = call.fields
-    for name in (*"NCHW", "num_rois"):
-        if fields[name] < 0:  # no array has one
-            return f"{name} must be at least 0, got {fields[name]}"
-    try:
-        sizes = Attributes(output_height=fields["output_height"], output_width=fields["output_width"])
-        X = SimpleNamespace(shape=call.shape(), dtype=np.dtype(np.float64))  # no array has such sizes
-        checks.check_sizes(cast(Any, X), fields["num_rois"], sizes)
-    except RoiAlignError as error:
-        return str(error)
+    for name, shape in call.shapes().items():
+        for size, value in zip("NCHW", shape, strict=True):
+            if value < 0:  # no array has one
+                return f"{size} must be at least 0, got {value}"
+        if fields["num_rois"] < 0:
+            return f"num_rois must be at least 0, got {fields['num_rois']}"
+        try:
+            sizes = Attributes(output_height=fields["output_height"], output_width=fields["output_width"])
+            X = SimpleNamespace(shape=shape, dtype=np.dtype(np.float64))  # no array has such sizes
+            checks.check_sizes(cast(Any, X), fields["num_rois"], sizes)
+        except RoiAlignError as error:
+            return str(error.about(name) if error.subject == "X" else error)
     return None
 
 
@@ -238,17 +290,20 @@ def struct_problem(call: Call) -> str | None:
 
 
 def type_problem(call: Call) -> str | None:
-    for name, code in (("X", call.fields["type"]), ("rois", call.fields["rois_type"] or call.fields["type"])):
+    first = next(iter(call.each_map()))
+    for name, code in ((first, call.fields["type"]), ("rois", call.fields["rois_type"] or call.fields["type"])):
         if code not in DTYPES:
             return f"{name} must be float32, float64, float16 or bfloat16, got type {code}"
     return None
 
 
 def pointer_problem(call: Call) -> str | None:
-    shape, count = call.shape(), call.fields["num_rois"]
-    needed = {"X": math.prod(shape), "rois": count, "batch_indices": count, "Y": count * shape[1]}
-    types = {"rois": call.fields["rois_type"] or call.fields["type"], "batch_indices": None}
-    for name in ARRAYS:
+    count = call.fields["num_rois"]
+    needed = {name: math.prod(shape) for name, shape in call.shapes().items()}
+    needed |= {"rois": count, "batch_indices": count, "Y": count * call.fields["C"]}
+    needed |= {"levels": count} if call.maps else {}
+    types = {"rois": call.fields["rois_type"] or call.fields["type"], "batch_indices": None, "levels": None}
+    for name in needed:
         if needed[name] == 0:
             continue
         if call.arrays[name] is None:
@@ -287,24 +342,38 @@ def read(fields: dict[str, Any]) -> Attributes:
     )
 
 
-def expected(call: Call, isas: list[bytes], answer: Callable[..., np.ndarray] = reference.roi_align) -> Any:
+def expected(call: Call, isas: list[bytes]) -> Any:
     """The answer, or status 1 or 2 and the message; in the order of checks that onnx_roialign.h promises."""
     try:
         refuse(struct_problem(call))
-        asked = read(call.fields)
+        maps = call.fields["num_features"]
+        if call.maps and not 1 <= maps <= MAX_LEVELS:
+            raise RoiAlignError(f"num_features must be in [1, {MAX_LEVELS}], got {maps}")
+        asked = [read(fields) for fields in call.each_map().values()]
         attributes.check_threads(call.fields["threads"])
         refuse(type_problem(call))
-        asked.check_in(DTYPES[call.fields["type"]])
+        dtype = DTYPES[call.fields["type"]]
+        for one in asked:
+            one.check_in(dtype)
         refuse(size_problem(call))
         refuse(pointer_problem(call))
-        shape, count = call.shape(), call.fields["num_rois"]
-        dtype = DTYPES[call.fields["type"]]
-        X, rois, batch_indices = (call.arrays[name] for name in ARRAYS[:3])
-        X = np.empty(shape, dtype) if X is None else X
-        rois = np.empty((count, 4), dtype) if rois is None else rois
-        batch_indices = np.empty(count, np.int64) if batch_indices is None else batch_indices
-        want = answer(X, rois, batch_indices, asked)
+        want = answer(call, asked)
     except RoiAlignError as error:
         return 1, str(error).encode()
     problem = isa_problem(call.fields["isa"], isas)
     return want if problem is None else (2, problem)
+
+
+def answer(call: Call, asked: list[Attributes]) -> np.ndarray:
+    """The reference's, with an array in the place of every null pointer."""
+    count, dtype = call.fields["num_rois"], DTYPES[call.fields["type"]]
+    empty = {name: np.empty(shape, dtype) for name, shape in call.shapes().items() if call.arrays[name] is None}
+    empty |= {"rois": np.empty((count, 4), dtype), "batch_indices": np.empty(count, np.int64)}
+    given = empty | {name: array for name, array in call.arrays.items() if array is not None}
+    rois, batch_indices, levels = (given.get(name) for name in ("rois", "batch_indices", "levels"))
+    if not call.maps:
+        return reference.roi_align(given["X"], rois, batch_indices, asked[0])
+    own = Pyramid(tuple(one.spatial_scale for one in asked), LevelRule(), asked[0])
+    features = [given[name] for name in call.shapes()]
+    levels = np.zeros(count, np.int64) if levels is None else levels
+    return pyramid.multiscale_roi_align(rois, batch_indices, features, own, levels)

@@ -42,7 +42,12 @@ UGLY: dict[int, tuple[Any, ...]] = {
     AttributeProto.INT: UGLY_INT64,
     AttributeProto.FLOAT: UGLY_FLOATS,
     AttributeProto.STRING: UGLY_TEXTS,
-    AttributeProto.FLOATS: ([1.0] * 17, [2.0, 1.0], *([1.0, one, 2.0] for one in UGLY_FLOATS), *([one] for one in UGLY_FLOATS)),
+    AttributeProto.FLOATS: (
+        [1.0] * 17,
+        [2.0, 1.0],
+        *([1.0, one, 2.0] for one in UGLY_FLOATS),
+        *([one] for one in UGLY_FLOATS),
+    ),
 }
 UGLY_LENGTHS = (0, -1, 2**22, 2**22 + 1, 2**31, 2**40, 2**62, 2**63 - 1, -(2**63))
 
@@ -94,7 +99,12 @@ def draw_rois(rng: np.random.Generator, images: int, types: Types) -> Arrays:
     return {"rois": rois, "batch_indices": rng.integers(0, images, count)}
 
 
-_UGLY_VALUES = {"rois": UGLY_COORDINATES, "boxes": UGLY_COORDINATES, "batch_indices": UGLY_INDICES, "levels": UGLY_INT64}
+_UGLY_VALUES = {
+    "rois": UGLY_COORDINATES,
+    "boxes": UGLY_COORDINATES,
+    "batch_indices": UGLY_INDICES,
+    "levels": UGLY_INT64,
+}
 
 
 def spoiled(rng: np.random.Generator, arrays: Arrays) -> Arrays:
@@ -146,7 +156,9 @@ def draw_masks(rng: np.random.Generator, types: Types) -> Arrays:
     if rng.random() < 0.25:
         sizes = [pick(rng, UGLY_LENGTHS), 1]
         rng.shuffle(sizes)
-    return arrays | {name: scalar_of(rng, np.int64(size)) for name, size in zip(("height", "width"), sizes, strict=True)}
+    return arrays | {
+        name: scalar_of(rng, np.int64(size)) for name, size in zip(("height", "width"), sizes, strict=True)
+    }
 
 
 # ---- by op ----

@@ -70,7 +70,7 @@ def dtype_of(name: str) -> np.dtype:
 
 
 def wide_model(node: onnx.NodeProto, types: Mapping[str, str], output_type: str, opset: int) -> onnx.ModelProto:
-    """One node whose inputs and output of float types are cast, as float64 holds every one of them, and NumPy has it."""
+    """One node; inputs and output of float types are float64, which holds every one of them and NumPy has, and cast."""
     inputs, casts = [], []
     for name, dtype in types.items():
         kind = helper.np_dtype_to_tensor_dtype(dtype_of(dtype))
@@ -175,7 +175,7 @@ def private_session(rng: np.random.Generator, path: str, op: Op) -> Iterator[Com
 
 
 def _numpy_name(kind: str) -> str:
-    """"tensor(float)" -> "float32"."""
+    """ "tensor(float)" -> "float32"."""
     name = kind.removeprefix("tensor(").removesuffix(")")
     return next((one.name for one in FLOATS if one.onnx_name == name), name)
 
@@ -193,7 +193,11 @@ def checked_numbers(read: Any, dtype: str) -> Any:
 
 
 def runs(
-    make: Callable[[], Any], read: Callable[[], Any], answer: Callable[..., Any], feeds: Callable[[], Arrays], dtype: str
+    make: Callable[[], Any],
+    read: Callable[[], Any],
+    answer: Callable[..., Any],
+    feeds: Callable[[], Arrays],
+    dtype: str,
 ) -> Iterator[Compared]:
     """The verdicts on the model where both refuse it, else those on some runs of it."""
     attributes, session = said(read), said(make)
