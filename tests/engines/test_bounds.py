@@ -148,3 +148,13 @@ def test_a_map_may_be_2_27_pixels_long(public_roi_align, shape):
     longer = tuple(size + 1 if size > 1 else size for size in shape)
     with pytest.raises(RoiAlignError, match=re.escape(f"X must have H and W of at most 4194304, got shape {longer}")):
         public_roi_align(np.broadcast_to(np.float32(1), longer), np.float32([[0, 0, 9, 9]]), [0])
+
+
+def test_the_last_sample_of_a_bin_wider_than_float64_counts_lies_at_its_end(engine):
+    """Between 1.5e38 and the float before lie 1e22 numbers of samples: the last ones round up, to the end of the bin."""
+    X = np.arange(1.0, 181.0).reshape(1, 1, 12, 15)
+    rois = np.array([[3.0, -3e38, 3.5, 4.0]])
+    Y = engine(
+        X, rois, np.zeros(1, np.int64), output_height=2, output_width=1, mode="max", semantics="onnx_output_half_pixel"
+    )
+    np.testing.assert_array_equal(Y.ravel(), [0, 2.5])  # half of the 5 at (0, 4), and no sample in the first bin

@@ -348,7 +348,7 @@ def expected(call: Call, isas: list[bytes]) -> Any:
         refuse(struct_problem(call))
         maps = call.fields["num_features"]
         if call.maps and not 1 <= maps <= MAX_LEVELS:
-            raise RoiAlignError(f"num_features must be in [1, {MAX_LEVELS}], got {maps}")
+            refuse(f"num_features must be in [1, {MAX_LEVELS}], got {maps}")
         asked = [read(fields) for fields in call.each_map().values()]
         attributes.check_threads(call.fields["threads"])
         refuse(type_problem(call))
