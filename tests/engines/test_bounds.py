@@ -151,7 +151,7 @@ def test_a_map_may_be_2_27_pixels_long(public_roi_align, shape):
 
 
 def test_the_last_sample_of_a_bin_wider_than_float64_counts_lies_at_its_end(engine):
-    """Between 1.5e38 and the float before lie 1e22 numbers of samples: the last ones round up, to the end of the bin."""
+    """Between 1.5e38 and the float before lie 1e22 numbers of samples: the last ones round up to the end of the bin."""
     X = np.arange(1.0, 181.0).reshape(1, 1, 12, 15)
     rois = np.array([[3.0, -3e38, 3.5, 4.0]])
     Y = engine(
