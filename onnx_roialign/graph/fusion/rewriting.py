@@ -111,12 +111,11 @@ class Rewriting:
         """Puts the nodes in the place of what makes a value, and removes what nothing reads any more."""
         producer = end.producer()
         assert producer is not None
-        name = end.name or ""
+        name = end.name or ""  # the new value takes it over
         before = sum(1 for _ in self.graph)
         read_before = [value for value in producer.inputs if value is not None]
         last = nodes[-1].outputs[0]
         ir.convenience.replace_nodes_and_values(self.graph, producer, [producer], list(nodes), [end], [last])
-        last.name = name
         for value in read_before:
             remove_unread(value)
         return FusedPart(op, name, True, before - sum(1 for _ in self.graph), text)
