@@ -1,23 +1,23 @@
 """From a RoI and its Semantics to sampling positions and interpolation weights: the only Python geometry.
 
 A RoI is cut into ``output_height x output_width`` bins, and each bin is sampled on a regular grid of ``gh x gw`` points
-(He et al., "Mask R-CNN", 2017, section 3, RoIAlign; ONNX operator RoiAlign-16). Rows and columns never mix on the way:
-the y of a sample depends on the RoI's y1 and y2 alone, and bilinear interpolation at (y, x) is interpolation along y,
-then along x. So everything here is about ONE axis, of K RoIs at once, and is used twice.
+(He et al., "Mask R-CNN", 2017, section 3, RoIAlign; ONNX operator RoiAlign-16). Rows and columns are
+independent: the y of a sample depends only on the RoI's y1 and y2, and bilinear interpolation at (y, x) is
+interpolation along y, then along x. So this module computes ONE axis, of K RoIs at once, and is used twice.
 
     start  = (roi_start + start_shift) * spatial_scale - offset           (pixels of the feature map)
     end    = (roi_end + end_shift) * spatial_scale - offset
     size   = max(end - start, min_size)
     bin    = size / P                                     P: bins along this axis
-    g      = sampling_ratio, or where it is 0 the grid adapts: ceil (floor) of bin
+    g      = sampling_ratio; if it is 0 (adaptive), ceil (or floor) of bin
     pos(p, i) = (start + p * bin) + ((i + 0.5) * bin) / g      sample i of bin p
 
 The order of operations is part of the definition: every one of them is rounded to the coordinate type on its own, as in
-ONNX Runtime and torchvision. Samples before -1 or beyond N, the number of pixels, contribute nothing, so at these two
-cuts the answer jumps, and a last bit decides.
+ONNX Runtime and torchvision. Samples before -1 or beyond N, the number of pixels, contribute nothing: at these two
+limits the result jumps, so that the last bit of a position decides.
 
-Any other sample is moved onto the map where it lies outside, and then lies between two pixels, ``low`` and
-``high = low + 1``, at the ``fraction`` of the way from one to the other. Both with their weights are its *taps*.
+Any other sample outside the map is moved onto its border. Then each lies between two pixels, ``low`` and
+``high = low + 1``, and ``fraction`` is the weight of ``high``; `taps` has the sums of these weights per bin.
 """
 
 from __future__ import annotations
@@ -37,16 +37,12 @@ __all__ = [
     "Ranges",
     "RoiAxis",
     "Samples",
-    "Taps",
     "all_positions",
     "axis_grid",
     "axis_ranges",
     "axis_samples",
-    "corner_taps",
     "first_taps",
-    "mean_taps",
     "roi_axes",
-    "sample_taps",
     "samples_in",
     "scaled_ends",
 ]
@@ -57,7 +53,7 @@ MARGIN = 1.0
 
 @dataclass(frozen=True, slots=True)
 class RoiAxis:
-    """One axis of K RoIs in pixels of the feature map, and how it is to be cut.
+    """One axis of K RoIs in pixels of the feature map, with its number of bins and samples.
 
     Attributes:
         start: (K,) scaled first coordinates, float32 or float64: the coordinate type.
@@ -145,21 +141,6 @@ class Samples:
     low: Array
     high: Array
     fraction: Array
-
-
-@dataclass(frozen=True, slots=True)
-class Taps:
-    """What each bin reads along one axis. Bin b of ``K * P`` owns the columns ``offsets[b]:offsets[b + 1]``.
-
-    Attributes:
-        offsets: (K * P + 1,) where each bin's taps begin.
-        pixel: (J, T) pixels read; J of them make one value.
-        weight: (J, T) their weights, in the coordinate type.
-    """
-
-    offsets: Array
-    pixel: Array
-    weight: Array
 
 
 def scaled_ends(start: Array, end: Array, spatial_scale: float, semantics: Semantics) -> tuple[Array, Array]:
@@ -341,7 +322,7 @@ def _index_count(count: Array) -> Array:
 
 
 def _rounded_onto(index: Array) -> tuple[Array, Array]:
-    """How many integers below and above each float(i) round to it (half to even, so odd bit patterns lose the ties)."""
+    """Returns how many integers below and above each float(i) are rounded to it (ties go to even bit patterns)."""
     _, _, bits = _exact_limit(index.dtype.type)
     odd = (np.ascontiguousarray(index).view(bits) & 1).astype(index.dtype)
     previous, following = (np.nextafter(index, index.dtype.type(end)) for end in (-np.inf, np.inf))
@@ -350,56 +331,6 @@ def _rounded_onto(index: Array) -> tuple[Array, Array]:
 
 
 def _coinciding(index: Array, count: Array) -> Array:
-    """How many i in [0, count) each float(i) stands for."""
+    """Returns how many i in [0, count) are rounded to each float(i)."""
     below, above = _rounded_onto(index)
     return np.where(index < count, 1 + below + above, below)
-
-
-def mean_taps(samples: Samples) -> Taps:
-    """The average: per bin every pixel read once, J = 1, with the sum of its weights over the bin's samples.
-
-    Averaging sums over all pairs of a y and an x, each weight a product of one from each axis: the sum of products is
-    the product of sums, so one weight per pixel and axis is all that is needed, ``Y = Wy @ X @ Wx.T``.
-    """
-    order, start, offsets = _by_bin_and_pixel(samples, np.concatenate([samples.low, samples.high]))
-    high = samples.fraction.astype(np.float64) * samples.share
-    low = (1 - samples.fraction).astype(np.float64) * samples.share
-    weight = np.add.reduceat(np.concatenate([low, high])[order], start)
-    pixel = np.concatenate([samples.low, samples.high])[order][start]
-    return Taps(offsets, pixel[None], weight[None].astype(samples.fraction.dtype))
-
-
-def corner_taps(samples: Samples) -> Taps:
-    """The maximum over weighted neighbours: per bin every pixel read, J = 2, with its smallest and its largest weight.
-
-    ``max(w * v)`` over many weights w >= 0 of one pixel v is that of the largest or, where v < 0, of the smallest.
-    """
-    order, start, offsets = _by_bin_and_pixel(samples, np.concatenate([samples.low, samples.high]))
-    weight = np.concatenate([1 - samples.fraction, samples.fraction])[order]
-    pixel = np.concatenate([samples.low, samples.high])[order][start]
-    extremes = np.stack([np.minimum.reduceat(weight, start), np.maximum.reduceat(weight, start)])
-    return Taps(offsets, np.stack([pixel, pixel]), extremes)
-
-
-def sample_taps(samples: Samples) -> Taps:
-    """The maximum over interpolated samples: per sample its two pixels, J = 2, and their weights.
-
-    Between two pixels the interpolation is a straight line, which has its maximum at an end: of the samples of a bin
-    with the same ``low``, the first and the last are enough, however many there are.
-    """
-    order, start, offsets = _by_bin_and_pixel(samples, samples.low)
-    fraction = samples.fraction[order]
-    ends = np.stack([np.minimum.reduceat(fraction, start), np.maximum.reduceat(fraction, start)], axis=1).ravel()
-    low, high = (np.repeat(pixel[order][start], 2) for pixel in (samples.low, samples.high))
-    return Taps(2 * offsets, np.stack([low, high]), np.stack([1 - ends, ends]))
-
-
-def _by_bin_and_pixel(samples: Samples, pixel: Array) -> tuple[Array, Array, Array]:
-    """Groups taps by bin and pixel: the order that sorts them, where each group starts, and each bin's first group."""
-    bin_ = np.tile(samples.bin, pixel.size // max(samples.bin.size, 1))
-    key = bin_ * samples.length + pixel
-    order = np.argsort(key, kind="stable")
-    key = key[order]
-    start = np.flatnonzero(np.diff(key, prepend=-1))
-    offsets = np.searchsorted(key[start] // samples.length, np.arange(samples.complete.size + 1))
-    return order, start, offsets

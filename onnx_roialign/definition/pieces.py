@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from onnx_roialign.arrays import Array
-from onnx_roialign.definition.geometry import Ranges, Samples, Taps, first_taps, samples_in
+from onnx_roialign.definition.geometry import Ranges, Samples, first_taps, samples_in
+from onnx_roialign.definition.taps import Taps
 
 __all__ = ["Axis", "Piece", "axes_of", "channels_at_once", "piece_pairs", "rois_at_once", "rows_at_once"]
 

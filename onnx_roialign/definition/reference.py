@@ -31,7 +31,7 @@ from onnx_roialign.definition import geometry
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.checks import check_arrays, new_output
 from onnx_roialign.definition.element_types import coordinate_type
-from onnx_roialign.definition.geometry import Samples, Taps
+from onnx_roialign.definition.geometry import Samples
 from onnx_roialign.definition.pieces import (
     Axis,
     Piece,
@@ -42,6 +42,7 @@ from onnx_roialign.definition.pieces import (
     rows_at_once,
 )
 from onnx_roialign.definition.special import pool_special
+from onnx_roialign.definition.taps import Taps, corner_taps, mean_taps, sample_taps
 
 __all__ = ["roi_align"]
 
@@ -65,11 +66,11 @@ class _Rule:
     interpolates_first: bool = False
 
 
-_MEAN = _Rule(geometry.mean_taps, join=np.add, fold=np.add, start=0)
+_MEAN = _Rule(mean_taps, join=np.add, fold=np.add, start=0)
 _MAX: Mapping[str, _Rule] = MappingProxyType(
     {
-        "corners": _Rule(geometry.corner_taps, join=np.maximum, fold=np.maximum, start=-math.inf),
-        "samples": _Rule(geometry.sample_taps, join=np.add, fold=np.maximum, start=-math.inf, interpolates_first=True),
+        "corners": _Rule(corner_taps, join=np.maximum, fold=np.maximum, start=-math.inf),
+        "samples": _Rule(sample_taps, join=np.add, fold=np.maximum, start=-math.inf, interpolates_first=True),
     }
 )
 

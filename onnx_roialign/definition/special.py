@@ -11,7 +11,7 @@ that sample is NaN, as the weight there is never 0. And a mean is NaN where a sa
 signs, or one with a weight of 0.
 
 Of the samples between the same four pixels only those decide that have the least and the greatest weights, which are
-`geometry.sample_taps`: the cost follows the touched pixels, not the samples.
+`taps.sample_taps`: the cost follows the touched pixels, not the samples.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from functools import reduce
 import numpy as np
 
 from onnx_roialign.arrays import Array
-from onnx_roialign.definition import geometry
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.pieces import Axis, Piece, channels_at_once, piece_pairs
+from onnx_roialign.definition.taps import sample_taps
 
 __all__ = ["pool_special"]
 
@@ -44,7 +44,7 @@ def pool_special(features: Array, y: Axis, x: Axis, attributes: Attributes, pool
     values = np.full(pooled.shape, 0 if mean else np.nan, pooled.dtype)
     # Passes NaN over.
     fold = np.add if mean else np.fmax
-    for rows, columns in piece_pairs(y, x, geometry.sample_taps):
+    for rows, columns in piece_pairs(y, x, sample_taps):
         at = slice(None), rows.bins[:, None], columns.bins
         for part in channels_at_once(len(features), rows.pixel.shape[1] * columns.pixel.shape[1]):
             taps = _taps(features[part], rows.pixel[:, :, None], columns.pixel[:, None])

@@ -17,6 +17,7 @@ from meanings import any_semantics
 from onnx_roialign import PRESETS, Semantics, roi_align
 from onnx_roialign.definition import geometry, reference
 from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.taps import corner_taps, mean_taps, sample_taps
 
 ALIGNED = PRESETS["onnx_half_pixel"]
 LEGACY = PRESETS["onnx_output_half_pixel"]
@@ -88,7 +89,7 @@ def test_a_roi_without_samples_has_none():
     for mirrored in (0, -5):
         found = samples(3, 3 + mirrored, sampling_ratio=0, semantics=ALIGNED)
         assert found.position.size == 0
-        assert geometry.mean_taps(found).offsets.tolist() == [0, 0, 0]
+        assert mean_taps(found).offsets.tolist() == [0, 0, 0]
 
 
 def test_min_size_bounds_the_scaled_roi():
@@ -236,7 +237,7 @@ def test_bins_whose_samples_round_out_of_order_are_pooled_like_others(length, mo
 
 def test_the_weights_of_a_bin_inside_the_map_sum_to_one_and_no_pixel_is_read_twice():
     found = samples(1.2, 27.9, length=40, bins=5, sampling_ratio=0)
-    taps = geometry.mean_taps(found)
+    taps = mean_taps(found)
     sums = np.add.reduceat(taps.weight[0], taps.offsets[:-1])
     assert sums == pytest.approx(np.ones(5), abs=1e-6)
     for begin, end in zip(taps.offsets, taps.offsets[1:], strict=False):
@@ -247,17 +248,17 @@ def test_the_weights_of_a_bin_inside_the_map_sum_to_one_and_no_pixel_is_read_twi
 def test_far_samples_of_a_bin_leave_the_pixels_between_them_alone():
     found = samples(0, 20, length=40, bins=1, sampling_ratio=2)
     assert found.position.tolist() == [5, 15]
-    assert geometry.mean_taps(found).pixel.tolist() == [[5, 6, 15, 16]]
+    assert mean_taps(found).pixel.tolist() == [[5, 6, 15, 16]]
 
 
 def test_the_extremes_of_a_pixels_weights_are_kept_for_the_maximum_over_corners():
-    taps = geometry.corner_taps(samples(0, 2, length=4, bins=1, sampling_ratio=4))
+    taps = corner_taps(samples(0, 2, length=4, bins=1, sampling_ratio=4))
     assert taps.pixel.tolist() == [[0, 1, 2], [0, 1, 2]]
     assert taps.weight.tolist() == [[0.25, 0.25, 0.25], [0.75, 0.75, 0.75]]
 
 
 def test_a_fine_grid_keeps_two_samples_per_pixel_for_the_maximum_over_samples():
-    taps = geometry.sample_taps(samples(0, 4, length=8, bins=1, sampling_ratio=16384))
+    taps = sample_taps(samples(0, 4, length=8, bins=1, sampling_ratio=16384))
     assert taps.pixel[0].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     assert taps.pixel[1].tolist() == [1, 1, 2, 2, 3, 3, 4, 4]
     assert taps.offsets.tolist() == [0, 8]
