@@ -42,6 +42,21 @@ _FIELD_CODES = {
 }
 
 
+# What a RoiAlign does with a value of a field; None: with any other value.
+_FIELD_TEXTS: Mapping[tuple[str, object], str] = {
+    ("start_shift", None): "adds {:g} pixels to x1 and y1",
+    ("end_shift", None): "adds {:g} pixels to x2 and y2",
+    ("adaptive", "ceil"): "rounds the adaptive number of samples up",
+    ("adaptive", "floor"): "rounds the adaptive number of samples down",
+    ("empty", "zero"): "returns 0 for bins without samples",
+    ("empty", "nan"): "returns NaN for bins without samples",
+    ("max_rule", "corners"): "takes the maximum over the weighted pixels",
+    ("max_rule", "samples"): "takes the maximum over the interpolated samples",
+    ("border", "inclusive"): "includes samples exactly at -1 or at H (W)",
+    ("border", "exclusive"): "excludes samples exactly at -1 or at H (W)",
+}
+
+
 def defect_findings(model: onnx.ModelProto) -> list[Finding]:
     """Returns the findings that prevent any further reading of the model."""
     return list(_defects(model))
@@ -183,9 +198,17 @@ def _differences(site: Site, wanted: Semantics, source: str | Semantics | None) 
         yield _coordinates(site, wanted, source)
     for field, code in _FIELD_CODES.items():
         if field in differing:
-            want, got = getattr(wanted, field), getattr(has.semantics, field)
-            message = f"the node means {field}={got!r}, but {_name(source)} needs {field}={want!r}"
+            here, there = (_field_text(field, getattr(one, field)) for one in (has.semantics, wanted))
+            message = f"the node {here}, but {_name(source)} {there}"
             yield make_finding(code, site.name, message, repairable=True)
+
+
+def _field_text(field: str, value: object) -> str:
+    """Returns what a RoiAlign with this value of a field does, as the end of a sentence."""
+    if field == "max_start":
+        start = "the first sample" if value is None else f"{value:g}"
+        return f"starts the maximum from {start}"
+    return _FIELD_TEXTS.get((field, value)) or _FIELD_TEXTS.get((field, None), f"has {field} {{}}").format(value)
 
 
 def _coordinates(site: Site, wanted: Semantics, source: str | Semantics | None) -> Finding:

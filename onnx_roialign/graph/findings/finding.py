@@ -52,7 +52,10 @@ CODES: Mapping[str, tuple[Severity, str]] = MappingProxyType(
         # Errors in the model itself.
         "broken-model": ("error", _REFUSED),
         "inconsistent-types": ("error", "Runtimes refuse the model, or compute other shapes than it declares."),
-        "opset-too-new": ("warning", "Runtimes refuse the model, unless they are newer than the installed onnx."),
+        "opset-too-new": (
+            "warning",
+            "Runtimes refuse the model, unless they know newer opsets than the installed onnx.",
+        ),
         "missing-weights": ("error", "Runtimes refuse the model until the data is there."),
         "conflicting-opsets": (
             "error",
@@ -71,7 +74,11 @@ CODES: Mapping[str, tuple[Severity, str]] = MappingProxyType(
         "opset-too-old": ("error", _REFUSED),
         # Wrong for every source.
         "zero-batch-indices": ("error", "Every RoI is pooled from the first image: RoIs of other images are wrong."),
-        "unread-images": ("warning", "Every RoI is pooled from the first image; the other images are never read."),
+        "unread-images": (
+            "warning",
+            "Every RoI is pooled from the first image; the other images are never read. Pass the image of each RoI as "
+            "batch_indices.",
+        ),
         "emulated-half-pixel": ("error", _ENLARGED),
         "end-shift-minimum-size": ("error", _ENLARGED),
         "half-pixel-twice": (
@@ -79,12 +86,16 @@ CODES: Mapping[str, tuple[Severity, str]] = MappingProxyType(
             "Half a pixel of the feature map is subtracted twice: every sample is read half a pixel too far up and "
             "left.",
         ),
-        "spatial-scale-stride": ("error", "RoIs are pooled from another part of the feature map."),
+        "spatial-scale-stride": (
+            "error",
+            "RoIs are pooled from another part of the feature map. Set the scale in the source and export again.",
+        ),
         "coarse-coordinates": ("warning", "Coordinates are rounded by up to half of that distance."),
         "max-mode": (
             "warning",
             "ONNX Runtime takes the maximum over the weighted pixels; OpenVINO, TVM and mmcv take it over the "
-            "interpolated samples. The results differ.",
+            "interpolated samples. The results differ. `repair` with the source makes session() compute "
+            "the source's maximum.",
         ),
         "sampling-ratio-omitted": (
             "warning",
