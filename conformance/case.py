@@ -42,12 +42,14 @@ class Outcome:
     """A result that a case accepts.
 
     Attributes:
-        outputs: one array per graph output, by name; None: an error, with any text.
+        outputs: one array per graph output, by name; None: an error.
         name: who gives it, where a case accepts several ("ONNX Runtime, torchvision").
+        mentions: words of which the text of the error must contain one, in upper or lower case; empty: any text.
     """
 
     outputs: Mapping[str, Array] | None
     name: str = ""
+    mentions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

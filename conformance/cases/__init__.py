@@ -1,0 +1,15 @@
+"""The cases as data: one module for each group of clauses."""
+
+from __future__ import annotations
+
+from ..case import Case
+from . import attributes, onnx_vectors, robust
+
+__all__ = ["all_cases"]
+
+_GROUPS = (onnx_vectors, attributes, robust)
+
+
+def all_cases() -> tuple[Case, ...]:
+    """Returns every case; ids are unique."""
+    return tuple(case for group in _GROUPS for case in group.cases())
