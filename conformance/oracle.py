@@ -206,6 +206,8 @@ def _axis(first: Fraction, last: Fraction, length: int, bins: int, ratio: int, r
     start, size = first - rules.offset, last - first
     if rules.minimum is not None:
         size = max(size, rules.minimum)
+    if bins == 0:
+        return _Axis([], 1, 0, size, length)
     count = ratio or (math.ceil if rules.grid == "ceil" else math.floor)(size / bins)
     if count <= 0:
         return _Axis([[] for _ in range(bins)], 1, count, size, length)

@@ -17,7 +17,7 @@ from .. import oracle
 from ..case import Case, Outcome, Tier, Tolerance
 from ..oracle import HALF_PIXEL, OUTPUT_HALF_PIXEL, Conditioning, Rules
 
-__all__ = ["IR_VERSIONS", "Call", "Side", "features", "full", "node_model", "numpy_type", "positive", "refused_case", "roi_case"]
+__all__ = ["IR_VERSIONS", "NOTHING_TO_COMPARE", "Call", "Side", "features", "full", "node_model", "numpy_type", "positive", "refused_case", "roi_case"]
 
 # The version of ONNX's file format that came with each opset.
 IR_VERSIONS: Mapping[int, int] = {10: 5, 11: 6, 16: 8, 22: 10}
@@ -118,6 +118,8 @@ class Call:
             "whose value changes with the steepest slope of the features",
         )
 
+
+NOTHING_TO_COMPARE = Tolerance(0, "an error, or zeros and NaN, which are exact")
 
 # start = x * scale - offset, + p * step, + (i + 0.5) * step / g: of these operations at most four round by half a unit
 # in the last place of the largest coordinate, and the others by that of a smaller number.
@@ -235,9 +237,6 @@ def refused_case(
     shape = [None, None, None, None]
     model = node_model(inputs, shape, opset, "static", attributes)
     return Case(id, clause, Tier.ROBUST, source, model, inputs, (Outcome(None, "refused", mentions),), NOTHING_TO_COMPARE)
-
-
-NOTHING_TO_COMPARE = Tolerance(0, "the case expects an error")
 
 
 def _outcome(call: Call, side: Side, name: str) -> Outcome:

@@ -27,6 +27,7 @@ def cases() -> Iterator[Case]:
     yield from _across()
     yield from _mean()
     yield from _outside()
+    yield from _on_the_cut()
 
 
 def box_at(y: float, x: float) -> list[float]:
@@ -187,3 +188,21 @@ def _outside() -> Iterator[Case]:
                 output_width=3,
                 sampling_ratio=ratio,
             )
+
+
+def _on_the_cut() -> Iterator[Case]:
+    for name, (y, x) in {
+        "above-the-first-row": (-1, 2.5),
+        "below-the-last-row": (H, 2.5),
+        "before-the-first-column": (2.5, -1),
+        "after-the-last-column": (2.5, W),
+    }.items():
+        yield settled(
+            f"edges/sample-exactly-1-px-{name}",
+            "A sample exactly at -1 or N is still moved onto the border.",
+            positive(1, 2, H, W, seed=7),
+            [box_at(y, x)],
+            source=f"{AGREE}, with corners on whole pixels; MindSpore's GPU kernel, which runs no ONNX models, differs",
+            sampling_ratio=1,
+            **LEGACY,
+        )

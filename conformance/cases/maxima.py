@@ -122,3 +122,20 @@ def _on_pixels(H: int, W: int) -> Iterator[Case]:
         output_width=2,
         sampling_ratio=2,
     )
+    for name, box in {
+        "without-width": [4.25, 2.25, 4.25, 5.5],
+        "without-height": [3.25, 2.5, 6.5, 2.5],
+        "without-size": [4.25, 3.5, 4.25, 3.5],
+    }.items():
+        yield settled(
+            f"maxima/{name}-adaptive",
+            "In half_pixel the adaptive grid of a RoI without size has no samples, and their maximum is 0.",
+            positive(1, 2, H, W, seed=38),
+            [box],
+            source=(
+                "ONNX Runtime 1.31, onnx.reference and OpenVINO 2026.4, all that run ONNX's mode max; "
+                "mmcv's own operator returns -10000"
+            ),
+            output_height=2,
+            output_width=2,
+        )
