@@ -81,12 +81,14 @@ class Case:
     @property
     def opset(self) -> int:
         """The version of ONNX's own operators that the model imports."""
-        return next(entry.version for entry in self.model.opset_import if entry.domain == "")
+        return int(next(entry.version for entry in self.model.opset_import if entry.domain == ""))
 
     @property
     def dtype(self) -> str:
         """The type of the first output."""
-        return str(np.dtype(onnx.helper.tensor_dtype_to_np_dtype(self.model.graph.output[0].type.tensor_type.elem_type)))
+        return str(
+            np.dtype(onnx.helper.tensor_dtype_to_np_dtype(self.model.graph.output[0].type.tensor_type.elem_type))
+        )
 
     @property
     def scale(self) -> float:

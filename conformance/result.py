@@ -30,7 +30,7 @@ class Result:
         case: id of the case.
         status: what happened.
         text: one line: the wrong value and its place, the error, the signal; empty for a plain pass.
-        side: name of the outcome that the backend gave, where the case accepts several; empty: none of them, or only one.
+        side: name of the outcome that the backend gave, where the case accepts several; empty: none, or only one.
         ulps: the largest difference from the nearest outcome, in units in the last place of the case's largest feature;
             None where there were no outputs to compare, or only one side is NaN.
         known: the reason, where the backend's file of known deviations declares exactly this status; else empty.
