@@ -84,7 +84,9 @@ def _distance(case: Case, outcome: Outcome, got: Mapping[str, Array]) -> _Distan
         apart = differences(have, want) / unit(want.dtype, case.scale)
         largest = float(np.max(apart, initial=0.0))
         if largest > case.tolerance.ulps:
-            return _Distance(_wrong(name, have, want, apart, case.tolerance.ulps), largest if largest < np.inf else None)
+            return _Distance(
+                _wrong(name, have, want, apart, case.tolerance.ulps), largest if largest < np.inf else None
+            )
         ulps = max(ulps, largest)
     return _Distance("", ulps)
 

@@ -58,7 +58,9 @@ def read_known(path: Path) -> tuple[Deviation, ...]:
     try:
         content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise RoiAlignError(f"--known must be a file of known deviations, got {str(path)!r} ({one_line(error)})") from error
+        raise RoiAlignError(
+            f"--known must be a file of known deviations, got {str(path)!r} ({one_line(error)})"
+        ) from error
     entries = content.get("deviations") if isinstance(content, dict) else None
     if not isinstance(entries, list):
         raise RoiAlignError(f'--known must be a file with a list "deviations", got {shown(content)} in {str(path)!r}')

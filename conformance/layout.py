@@ -70,7 +70,9 @@ def write_case(folder: Path, case: Case) -> None:
         where = _DATA if len(case.outcomes) == 1 else f"outcome_{index}"
         if outcome.outputs is not None:
             (folder / where).mkdir(exist_ok=True)
-            _write_tensors(folder / where, "output", {name: outcome.outputs[name] for name in _output_names(case.model)})
+            _write_tensors(
+                folder / where, "output", {name: outcome.outputs[name] for name in _output_names(case.model)}
+            )
         outputs = None if outcome.outputs is None else where
         outcomes.append({"name": outcome.name, "outputs": outputs, "mentions": list(outcome.mentions)})
     tolerance = {"ulps": case.tolerance.ulps, "absolute": absolute, "reason": case.tolerance.reason}
@@ -170,7 +172,9 @@ def read_identity(folder: Path) -> Identity:
         return Identity(str(told["name"]), str(told.get("version", "")), {})
     except Exception as error:
         reason = f"{type(error).__name__}: {one_line(error)}"
-        raise RoiAlignError(f"runtime.json must be an object with name and version, got {str(path)!r} ({reason})") from error
+        raise RoiAlignError(
+            f"runtime.json must be an object with name and version, got {str(path)!r} ({reason})"
+        ) from error
 
 
 def import_results(
@@ -204,7 +208,9 @@ def _import_result(data: Path, case: Case) -> Result:
     try:
         got = read_outputs(data, _output_names(case.model), "got")
     except Exception as error:
-        return Result(case.id, Status.FAIL, f"got_0.pb must be a TensorProto, got {type(error).__name__}: {one_line(error)}")
+        return Result(
+            case.id, Status.FAIL, f"got_0.pb must be a TensorProto, got {type(error).__name__}: {one_line(error)}"
+        )
     return judge_outputs(case, got)
 
 

@@ -18,10 +18,10 @@ from onnx_roialign.sessions.silent import NOTHING, log_only, silent_options
 __all__ = ["Prepared", "SessionBackend"]
 
 
-class Prepared(onnx.backend.base.BackendRep):  # type: ignore[misc] # onnx is untyped here
+class Prepared(onnx.backend.base.BackendRep):
     """A model that is ready to run: a function of the inputs in the order of the graph's."""
 
-    def __init__(self, run: Callable[[Sequence[Any]], Sequence[Any]]) -> None:
+    def __init__(self, run: Callable[[Sequence[Any]], Any]) -> None:
         self._run = run
 
     def run(self, inputs: Sequence[Any], **_: Any) -> tuple[Any, ...]:
@@ -29,7 +29,7 @@ class Prepared(onnx.backend.base.BackendRep):  # type: ignore[misc] # onnx is un
         return tuple(self._run(inputs))
 
 
-class SessionBackend(onnx.backend.base.Backend):  # type: ignore[misc] # onnx is untyped here
+class SessionBackend(onnx.backend.base.Backend):
     """`onnx_roialign.session` with the engine of a subclass."""
 
     engine = ""

@@ -86,7 +86,7 @@ def scored(
         entries: its known deviations; None: it has no file of them.
         all_ids: as those of `run`.
     """
-    marked, lines = tuple(results), ()
+    marked, lines = tuple(results), tuple[str, ...]()
     if entries is not None:
         marked, lines = applied(results, entries, identity.version, all_ids)
     return Run(identity.name, identity.version, marked, lines, {**_machine(), **identity.environment})

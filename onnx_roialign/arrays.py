@@ -89,7 +89,7 @@ def largest_difference(got: Array, want: Array) -> float:
 
 
 def differences(a: Array, b: Array) -> Array:
-    """Returns elementwise |a - b| in float64: 0 where both are NaN or the same infinity, infinite where only one is NaN."""
+    """Returns |a - b| by element in float64: 0 for two NaN or equal infinities, infinite where only one is NaN."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     same = (np.isnan(a) & np.isnan(b)) | (a == b)  # equal infinities, whose difference is NaN
     apart = np.where(same, 0.0, np.abs(np.where(same, 0.0, a) - np.where(same, 0.0, b)))

@@ -13,10 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import onnx_roialign
+from onnx_roialign.conformance.process import Launch
 from onnx_roialign.engines.native import available_isas
 from onnx_roialign.errors import RoiAlignError
-
-from ..process import Launch
 
 __all__ = ["OWN", "backend_names", "find_backend", "find_worker"]
 

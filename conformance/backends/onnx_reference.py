@@ -11,7 +11,7 @@ from onnx.reference import ReferenceEvaluator
 __all__ = ["Backend"]
 
 
-class Backend(onnx.backend.base.Backend):  # type: ignore[misc] # onnx is untyped here
+class Backend(onnx.backend.base.Backend):
     """`onnx.reference.ReferenceEvaluator`."""
 
     name = "onnx-reference"
@@ -28,7 +28,7 @@ class Backend(onnx.backend.base.Backend):  # type: ignore[misc] # onnx is untype
         return _Prepared(ReferenceEvaluator(model))
 
 
-class _Prepared(onnx.backend.base.BackendRep):  # type: ignore[misc] # onnx is untyped here
+class _Prepared(onnx.backend.base.BackendRep):
     def __init__(self, evaluator: ReferenceEvaluator) -> None:
         self._evaluator = evaluator
 

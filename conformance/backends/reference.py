@@ -14,7 +14,7 @@ from onnx_roialign.ops.evaluator import reference_evaluator
 __all__ = ["Backend"]
 
 
-class Backend(onnx.backend.base.Backend):  # type: ignore[misc] # onnx is untyped here
+class Backend(onnx.backend.base.Backend):
     """`onnx_roialign.reference_evaluator`."""
 
     name = "reference"

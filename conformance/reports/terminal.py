@@ -8,9 +8,9 @@ from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
-from ..case import Case, Tier
-from ..result import Result, Run, Status
-from ..verdict import fails, passes
+from onnx_roialign.conformance.case import Case, Tier
+from onnx_roialign.conformance.result import Result, Run, Status
+from onnx_roialign.conformance.verdict import fails, passes
 
 __all__ = ["remarks", "table"]
 

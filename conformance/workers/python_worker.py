@@ -16,7 +16,8 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import onnx
@@ -34,7 +35,7 @@ class _UnsupportedError(Exception):
     pass
 
 
-def main():
+def main() -> None:
     """Replies to the requests on stdin; what the backend prints goes to stderr."""
     requests = os.fdopen(os.dup(0), "r", encoding="utf-8")
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -61,15 +62,17 @@ def main():
         replies.flush()
 
 
-def _load(spec):
+def _load(spec: str) -> Any:
     module, colon, name = spec.rpartition(":")
     if not colon or not module or not name:
-        raise ValueError("a backend must be given as module:Class or path/file.py:Class, got %r" % spec)
+        raise ValueError(f"a backend must be given as module:Class or path/file.py:Class, got {spec!r}")
     sys.path.insert(0, "")  # modules in the current folder, as `python -m` finds them
     if module.endswith(".py"):
         if not os.path.isfile(module):
-            raise FileNotFoundError("no file %r" % module)
+            raise FileNotFoundError(f"no file {module!r}")
         found = importlib.util.spec_from_file_location("conformance_backend", module)
+        assert found is not None
+        assert found.loader is not None
         loaded = importlib.util.module_from_spec(found)
         sys.modules[found.name] = loaded
         found.loader.exec_module(loaded)
@@ -78,7 +81,7 @@ def _load(spec):
     return getattr(loaded, name)
 
 
-def _identity(backend, spec):
+def _identity(backend: Any, spec: str) -> dict[str, Any]:
     environment = {"python": platform.python_version(), "numpy": np.__version__, "onnx": onnx.__version__}
     environment.update(getattr(backend, "environment", None) or {})
     name = getattr(backend, "name", None)
@@ -90,11 +93,11 @@ def _identity(backend, spec):
     }
 
 
-def _run(backend, folder):
+def _run(backend: Any, folder: str) -> None:
     model = onnx.load(os.path.join(folder, "model.onnx"))
     data = os.path.join(folder, "test_data_set_0")
     inputs = [
-        numpy_helper.to_array(onnx.load_tensor(os.path.join(data, "input_%d.pb" % index)))
+        numpy_helper.to_array(onnx.load_tensor(os.path.join(data, f"input_{index}.pb")))
         for index in range(len(glob.glob(os.path.join(glob.escape(data), "input_*.pb"))))
     ]
     names = [output.name for output in model.graph.output]
@@ -102,20 +105,20 @@ def _run(backend, folder):
     if isinstance(outputs, Mapping):
         missing = [name for name in names if name not in outputs]
         if missing:
-            raise ValueError("outputs must have %s, got %s" % (", ".join(missing), ", ".join(map(str, outputs))))
+            raise ValueError(f"outputs must have {', '.join(missing)}, got {', '.join(map(str, outputs))}")
         outputs = [outputs[name] for name in names]
     elif not isinstance(outputs, (list, tuple)):
         outputs = [outputs]
     for index, value in enumerate(outputs):
         name = names[index] if index < len(names) else ""
         tensor = numpy_helper.from_array(np.ascontiguousarray(value).reshape(np.shape(value)), name)
-        onnx.save_tensor(tensor, os.path.join(data, "output_%d.pb" % index))
+        onnx.save_tensor(tensor, os.path.join(data, f"output_{index}.pb"))
 
 
-def _outputs(backend, model, inputs):
+def _outputs(backend: Any, model: onnx.ModelProto, inputs: list[Any]) -> Any:
     supports_device = getattr(backend, "supports_device", None)
     if supports_device is not None and not supports_device(_DEVICE):
-        raise _UnsupportedError("the backend does not support the device %s" % _DEVICE)
+        raise _UnsupportedError(f"the backend does not support the device {_DEVICE}")
     is_compatible = getattr(backend, "is_compatible", None)
     if is_compatible is not None and not is_compatible(model, _DEVICE):
         raise _UnsupportedError("the backend is not compatible with the model")
@@ -126,7 +129,7 @@ def _outputs(backend, model, inputs):
     return _called(_UNSUPPORTED, prepared.run, inputs)
 
 
-def _called(unsupported, function, *arguments):
+def _called(unsupported: frozenset[str], function: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return function(*arguments)
     except Exception as error:
@@ -135,7 +138,7 @@ def _called(unsupported, function, *arguments):
         raise
 
 
-def _text(error):
+def _text(error: Exception) -> str:
     message = " ".join(str(error).split())
     return (type(error).__name__ + (": " + message if message else ""))[:_LONGEST_TEXT]
 

@@ -54,7 +54,8 @@ def conform(
     ] = None,
     known: Annotated[Path | None, typer.Option(help="File of known deviations of the backend.")] = None,
     tier: Annotated[
-        list[str] | None, typer.Option(help="Only cases of this tier: spec, settled, contested, robust; can be repeated.")
+        list[str] | None,
+        typer.Option(help="Only cases of this tier: spec, settled, contested, robust; can be repeated."),
     ] = None,
     case: Annotated[
         list[str] | None, typer.Option(help="Only cases whose id matches this pattern (*, ?); can be repeated.")
@@ -163,12 +164,12 @@ def _imported(folder: Path, cases: Sequence[Case], known: Path | None, ids: Sequ
 
 
 def _report(runs: Sequence[Run], cases: Mapping[str, Case], *, as_json: bool) -> int:
-    from onnx_roialign.conformance.reports.as_json import as_json as document
+    from onnx_roialign.conformance.reports.document import document
     from onnx_roialign.conformance.reports.terminal import remarks, table
     from onnx_roialign.conformance.verdict import passes
 
     if as_json:
-        write_json(document(runs, cases))
+        write_json(document(tuple(cases.values()), runs))
     else:
         console = Console()
         for run in runs:

@@ -144,8 +144,7 @@ def test_a_program_that_does_not_exist_or_speaks_another_language_is_one_line():
 
 
 def test_a_worker_that_never_survives_a_case_ends_after_ten():
-    cases = [case for case in three_cases() * 10]
-    named = [rename(case, index) for index, case in enumerate(cases)]
+    named = [rename(case, index) for index, case in enumerate(three_cases() * 10)]
     found = run_planted("AlwaysAborts", named)
     assert {result.status for result in found.results} == {Status.CRASHED}
     texts = [result.text for result in found.results]

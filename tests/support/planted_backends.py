@@ -1,4 +1,4 @@
-"""Backends that misbehave, each in one way, for the suite to see: `--backend tests/support/planted_backends.py:Class`."""
+"""Backends that misbehave, each in one way: `--backend tests/support/planted_backends.py:Class`."""
 
 from __future__ import annotations
 
