@@ -2,7 +2,8 @@
 
     {"deviations": [{"case": "onnx/*@22", "status": "unsupported", "reason": "no kernel for opset 22", "link": "https://..."}]}
 
-`case` is an id or a pattern with * and ?, all of whose cases must have that status. An entry with `versions`, a list of
+`case` is an id or a pattern with * and ?, all of whose cases must have that status. `status` may be a list, where it
+depends on the machine which limit comes first: ["hung", "exhausted"]. An entry with `versions`, a list of
 beginnings such as "1.32.", holds for these versions of the backend alone.
 """
 
@@ -32,14 +33,14 @@ class Deviation:
 
     Attributes:
         case: id of a case, or a pattern with * and ?.
-        status: what the backend does instead of passing.
+        statuses: what the backend does instead of passing; several where it depends on the machine which limit comes first.
         reason: why, in a sentence.
         link: where it is reported; empty: nowhere.
         versions: beginnings of the backend's versions for which it holds; empty: all.
     """
 
     case: str
-    status: Status
+    statuses: tuple[Status, ...]
     reason: str
     link: str = ""
     versions: tuple[str, ...] = ()
@@ -72,15 +73,16 @@ def _entry(entry: Any, where: str) -> Deviation:
         rule = f"must be an object with {', '.join(_REQUIRED)} and at most {', '.join(_OPTIONAL)}"
         raise RoiAlignError(f"a known deviation {rule}, got {shown(entry)} ({where})")
     versions = entry.get("versions", [])
-    texts = [entry[name] for name in (*_REQUIRED, "link") if name in entry]
+    statuses = entry["status"] if isinstance(entry["status"], list) else [entry["status"]]
+    texts = [*(entry[name] for name in ("case", "reason", "link") if name in entry), *statuses]
     if not isinstance(versions, list) or not all(isinstance(text, str) and text for text in (*texts, *versions)):
         raise RoiAlignError(f"a known deviation must hold texts that are not empty, got {shown(entry)} ({where})")
-    if entry["status"] not in _STATUSES:
+    if not statuses or not set(statuses) <= set(_STATUSES):
         raise RoiAlignError(
             f"the status of a known deviation must be one of {', '.join(_STATUSES)}, got {entry['status']!r} ({where})"
         )
     link = entry.get("link", "")
-    return Deviation(entry["case"], Status(entry["status"]), entry["reason"], link, tuple(versions))
+    return Deviation(entry["case"], tuple(map(Status, statuses)), entry["reason"], link, tuple(versions))
 
 
 def applied(
@@ -110,15 +112,16 @@ def applied(
 
 def _marked(result: Result, entries: Sequence[Deviation]) -> Result:
     for entry in entries:
-        if entry.status is result.status and fnmatchcase(result.case, entry.case):
+        if result.status in entry.statuses and fnmatchcase(result.case, entry.case):
             return replace(result, known=f"{entry.reason} {entry.link}".strip())
     return result
 
 
 def _wrong(entry: Deviation, results: Sequence[Result], all_ids: Collection[str] | None) -> Iterator[str]:
+    declared = " or ".join(status.value for status in entry.statuses)
     if all_ids is not None and not any(fnmatchcase(name, entry.case) for name in all_ids):
-        yield f"{entry.case}: declared as {entry.status.value}, but no case has this name"
+        yield f"{entry.case}: declared as {declared}, but no case has this name"
     for result in results:
-        if result.status is not entry.status and fnmatchcase(result.case, entry.case):
+        if result.status not in entry.statuses and fnmatchcase(result.case, entry.case):
             end = "passes now" if result.status is Status.PASS else f"is {result.status.value}: {result.text}"
-            yield f"{entry.case}: declared as {entry.status.value}, but {result.case} {end}"
+            yield f"{entry.case}: declared as {declared}, but {result.case} {end}"

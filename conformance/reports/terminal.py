@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from rich.box import SIMPLE
@@ -16,50 +17,57 @@ __all__ = ["remarks", "table"]
 
 
 def table(runs: Sequence[Run], cases: Mapping[str, Case]) -> Table:
-    """Returns a table with a row for each run: passed of all cases per tier, and the number of each other status."""
+    """Returns a table with a row for each run: how many cases of each tier passed, and how many did something else."""
     made = Table(title="RoiAlign conformance", box=SIMPLE, show_edge=False, padding=(0, 1, 0, 0))
-    made.add_column("backend")
-    made.add_column("version")
-    tiers = [tier for tier in Tier if any(case.tier is tier for case in cases.values())]
-    statuses = [status for status in Status if status is not Status.PASS and _any_of(runs, status)]
-    for name in (*(tier.value for tier in tiers), *(status.value for status in statuses), "known"):
-        made.add_column(name, justify="right")
+    made.add_column("backend", overflow="fold")
+    tiers = Counter(case.tier for case in cases.values())
+    statuses = [status for status in Status if status is not Status.PASS and any(_others(run)[status] for run in runs)]
+    for tier, count in tiers.items():
+        made.add_column(f"{tier.value}\nof {count}", justify="right")
+    for status in statuses:
+        made.add_column(status.value, justify="right")
+    made.add_column("known", justify="right")
     made.add_column("verdict")
     for run in runs:
-        passed = [_passed(run, tier, cases) for tier in tiers]
-        others = [str(_count(run, status) or "") for status in statuses]
-        known = str(sum(bool(result.known) for result in run.results) or "")
+        passed = Counter(cases[result.case].tier for result in run.results if result.status is Status.PASS)
+        others = _others(run)
+        known = sum(bool(result.known) for result in run.results)
+        numbers = (*(passed[tier] for tier in tiers), *(others[status] or "" for status in statuses), known or "")
         verdict = Text("passes", "green") if passes(run, cases) else Text("fails", "bold red")
-        made.add_row(Text(run.backend), Text(run.version), *passed, *others, known, verdict)
+        made.add_row(Text(f"{run.backend} {run.version}".strip()), *map(str, numbers), verdict)
     return made
 
 
-def _any_of(runs: Sequence[Run], status: Status) -> bool:
-    return any(_count(run, status) for run in runs)
+def _others(run: Run) -> Counter[Status]:
+    """The number of results of each status, without those that are declared as known."""
+    return Counter(result.status for result in run.results if not result.known)
 
 
-def _count(run: Run, status: Status) -> int:
-    """Results with a status that are not declared as known."""
-    return sum(result.status is status and not result.known for result in run.results)
+def remarks(runs: Sequence[Run], cases: Mapping[str, Case]) -> Iterator[str]:
+    """Yields a line for each contested case with who takes which side, each result that fails, and each wrong entry."""
+    for case in cases.values():
+        if case.tier is Tier.CONTESTED:
+            yield from _sides(case, runs)
+    for run in runs:
+        for result in run.results:
+            if fails(result):
+                yield f"{run.backend}: {result.status.value}: {result.case}: {result.text}"
+        yield from (f"{run.backend}: unsupported: {line}" for line in _unsupported(run.results))
+        yield from (f"{run.backend}: known deviations: {line}" for line in run.wrong_entries)
+        if not any(
+            result.status is Status.PASS and cases[result.case].tier is not Tier.CONTESTED for result in run.results
+        ):
+            yield f"{run.backend}: passes no case"
 
 
-def _passed(run: Run, tier: Tier, cases: Mapping[str, Case]) -> str:
-    results = [result for result in run.results if cases[result.case].tier is tier]
-    return f"{sum(result.status is Status.PASS for result in results)}/{len(results)}" if results else ""
-
-
-def remarks(run: Run, cases: Mapping[str, Case]) -> Iterator[str]:
-    """Yields a line for each result that fails, each side of a contested case, and each wrong entry."""
-    for result in run.results:
-        if fails(result):
-            yield f"{run.backend}: {result.status.value}: {result.case}: {result.text}"
-    for result in run.results:
-        if result.status is Status.PASS and cases[result.case].tier is Tier.CONTESTED:
-            yield f"{run.backend}: contested: {result.case}: {result.side or result.text}"
-    yield from (f"{run.backend}: unsupported: {line}" for line in _unsupported(run.results))
-    yield from (f"{run.backend}: known deviations: {line}" for line in run.wrong_entries)
-    if not any(result.status is Status.PASS for result in run.results):
-        yield f"{run.backend}: fails because it passes no case"
+def _sides(case: Case, runs: Sequence[Run]) -> Iterator[str]:
+    takers: dict[str, list[str]] = {}
+    for run in runs:
+        for result in run.results:
+            if result.case == case.id and result.status is Status.PASS:
+                takers.setdefault(result.side or result.text, []).append(run.backend)
+    for side, backends in takers.items():
+        yield f"{case.id}: {side}: {', '.join(backends)}"
 
 
 def _unsupported(results: Sequence[Result]) -> Iterator[str]:

@@ -172,9 +172,8 @@ def _report(runs: Sequence[Run], cases: Mapping[str, Case], *, as_json: bool) ->
         write_json(document(tuple(cases.values()), runs))
     else:
         console = Console()
-        for run in runs:
-            for line in remarks(run, cases):
-                console.print(line, markup=False, highlight=False, soft_wrap=True)
+        for line in remarks(runs, cases):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
         console.print(table(runs, cases))
     return 0 if all(passes(run, cases) for run in runs) else 1
 

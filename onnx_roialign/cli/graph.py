@@ -18,7 +18,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -213,7 +213,7 @@ def unfuse(
     return 0
 
 
-def write_json(document: dict[str, Any]) -> None:
+def write_json(document: Mapping[str, Any]) -> None:
     """Writes one object to stdout; NaN and infinity, which JSON does not have, must already be strings."""
     typer.echo(json.dumps(document, indent=2, allow_nan=False))
 
