@@ -159,22 +159,30 @@ def _branches() -> Iterator[Case]:
 
 
 def _loops() -> Iterator[Case]:
-    steps = np.stack([pooled(X, ROIS + np.float32(k) / 4, IMAGES) for k in range(3)])
+    steps = [pooled(X, ROIS + np.float32(k) / 4, IMAGES) for k in range(3)]
     for opset in (16, 22):
         yield graph(
             f"loop-moves-the-rois@{opset}",
             "In the body of a Loop, RoiAlign pools the RoIs of each iteration.",
-            f"""loop (int64 n, bool go, float step, {DECLARED}) => (float[3,4] last, float[3,3,3,2,2] Y) {{
-                last, Y = Loop (n, go, rois) <body = one (int64 i, bool more, float[3,4] boxes)
-                    => (bool again, float[3,4] moved, float[3,3,2,2] y) {{
+            f"""loop (int64 n, bool go, float step, float[3,3,2,2] zero, {DECLARED})
+                => (float[3,4] last, float[3,3,2,2] Y) {{
+                last, Y = Loop (n, go, rois, zero) <body = one (int64 i, bool more, float[3,4] boxes,
+                    float[3,3,2,2] sum) => (bool again, float[3,4] moved, float[3,3,2,2] next) {{
                         again = Identity (more)
                         y = {POOL} (X, boxes, images)
+                        next = Sub (y, sum)
                         moved = Add (boxes, step)
                     }}>
             }}""",
-            {"last": ROIS + np.float32(0.75), "Y": steps if opset >= 16 else steps},
-            inputs={"n": np.array(3, np.int64), "go": np.array(True), "step": np.array(0.25, np.float32), **GIVEN},
-            requires=("Loop",),
+            {"last": ROIS + np.float32(0.75), "Y": steps[2] - (steps[1] - steps[0])},
+            inputs={
+                "n": np.array(3, np.int64),
+                "go": np.array(True),
+                "step": np.array(0.25, np.float32),
+                "zero": np.zeros_like(steps[0]),
+                **GIVEN,
+            },
+            requires=("Loop", "Identity", "Add", "Sub"),
             opset=opset,
         )
 
