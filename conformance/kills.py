@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +34,26 @@ def proving_cases() -> tuple[Case, ...]:
     return tuple(case for case in all_cases() if case.tier in (Tier.SPEC, Tier.SETTLED))
 
 
-def kill_table(cases: Sequence[Case]) -> dict[str, tuple[str, ...]]:
-    """Returns the ids of the cases that each mutant fails, by the mutant's name."""
-    return {
-        mutant.name: tuple(case.id for case in cases if fails(mutant.make(), case)) for mutant in mutants()
-    }
+def kill_table() -> dict[str, tuple[str, ...]]:
+    """Returns the ids of the proving cases that each mutant fails, by the mutant's name; on every core."""
+    names = [mutant.name for mutant in mutants()]
+    with ProcessPoolExecutor() as pool:
+        return dict(zip(names, pool.map(_kills, names, chunksize=8), strict=True))
+
+
+def _kills(name: str) -> tuple[str, ...]:
+    make = _by_name()[name]
+    return tuple(case.id for case in _cases() if fails(make(), case))
+
+
+@functools.cache
+def _by_name() -> Mapping[str, Callable[[], PlainRoiAlign]]:
+    return {mutant.name: mutant.make for mutant in mutants()}
+
+
+@functools.cache
+def _cases() -> tuple[Case, ...]:
+    return proving_cases()
 
 
 def fails(operator: PlainRoiAlign, case: Case) -> bool:

@@ -370,7 +370,6 @@ def _grids() -> Iterator[Mutant]:
     yield grid("of-the-height", lambda a: np.ceil((a if a.name == "y" else a.other).step))
     yield grid("of-the-width", lambda a: np.ceil((a if a.name == "x" else a.other).step))
     yield grid("of-the-other-number-of-bins", lambda a: np.ceil(a.size / a.other.bins))
-    yield grid("ceil-before-the-division", lambda a: np.ceil(np.ceil(a.size) / a.bins))
     yield grid("whole-division", lambda a: max(int(a.size) // a.bins, 1))
     yield grid("of-the-end", lambda a: np.ceil(a.end / a.bins))
     yield grid("of-the-map", lambda a: np.ceil(a.length / a.bins))
@@ -461,7 +460,14 @@ def _taps() -> Iterator[Mutant]:
     yield taps("one-further", lambda lo, hi, f, at, a: (hi, np.minimum(hi + 1, a.length - 1), f))
     yield taps("mirrored", lambda lo, hi, f, at, a: (a.length - 1 - lo, a.length - 1 - hi, f))
     yield taps("high-is-low", lambda lo, hi, f, at, a: (lo, lo, f))
-    yield taps("wraps-around", lambda lo, hi, f, at, a: (lo, (lo + 1) % a.length, f))
+    yield taps(
+        "wraps-around",
+        lambda lo, hi, f, at, a: (
+            np.where(at > a.length - 1, a.length - 1, lo),
+            np.where(at > a.length - 1, 0, hi),
+            np.where(at > a.length - 1, at - (a.length - 1), f).astype(a.real),
+        ),
+    )
     yield taps("zero-after-the-last", lambda lo, hi, f, at, a: (lo, hi, np.where(at > a.length - 1, f * 0, f)))
     yield taps(
         "fraction-of-the-position-outside",

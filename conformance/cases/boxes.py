@@ -50,6 +50,8 @@ def cases() -> Iterator[Case]:
     X = features(1, 2, H, W, seed=21)
     for name, box in {**SMALL, **NOTHING, **INVERTED}.items():
         for grid, ratio in (("fixed", 2), ("adaptive", 0)):
+            if grid == "adaptive" and name in SMALL and "square" not in name:
+                continue
             yield legacy(
                 f"boxes/{name}-{grid}-output-half-pixel",
                 "In output_half_pixel a scaled RoI has a width and a height of at least 1 pixel, from its x1 and y1 on.",

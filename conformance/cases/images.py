@@ -51,7 +51,7 @@ def _images() -> Iterator[Case]:
         ("fewer-rois-than-images", 5, [4, 1]),
         ("more-rois-than-images", 2, [1, 0, 1, 1, 0, 0, 1, 0, 1]),
     ):
-        for mode in ("avg", "max"):
+        for mode in ("avg", "max") if name == "shuffled" else ("avg",):
             yield spec(
                 f"images/{name}-{mode}",
                 f"Every RoI is pooled from the image that its batch index names: {indices}.",
@@ -84,7 +84,7 @@ def _images() -> Iterator[Case]:
 
 
 def _channels() -> Iterator[Case]:
-    for channels in (1, 2, 3, 4, 5, 8, 15, 16, 17, 33, 64):
+    for channels in (1, 3, 4, 5, 8, 16, 17, 33):
         yield spec(
             f"images/{channels}-channels",
             f"Each of {channels} channels is pooled on its own and stands in its own place.",
@@ -111,7 +111,7 @@ def _channels() -> Iterator[Case]:
 
 
 def _counts() -> Iterator[Case]:
-    for count in (0, 1, 2, 7, 31, 100, 257):
+    for count in (0, 1, 2, 7, 100):
         yield spec(
             f"images/{count}-rois",
             f"{count} RoIs give {count} results, in their order.",
@@ -173,7 +173,7 @@ def _columns() -> Iterator[Case]:
 def _shapes() -> Iterator[Case]:
     for H, W in ((1, 1), (1, 9), (9, 1), (2, 2), (2, 11), (11, 2), (5, 13), (13, 5), (24, 7), (7, 24), (40, 60)):
         inside = [[W / 4 + 0.25, H / 4 + 0.25, 3 * W / 4 + 0.5, 3 * H / 4 + 0.5]]
-        for C in (1, 3):
+        for C in (1, 3) if H * W < 30 else (3,):
             yield spec(
                 f"images/map-of-{H}x{W}-with-{C}-channels",
                 f"A map of {H} rows and {W} columns is read row by row.",
@@ -187,7 +187,7 @@ def _shapes() -> Iterator[Case]:
             )
     for shapes in ("dynamic", "unknown"):
         for count in (0, 3):
-            for opset in (10, 16, 22):
+            for opset in (10, 16, 22) if shapes == "dynamic" else (16,):
                 yield spec(
                     f"images/{shapes}-shapes-with-{count}-rois@{opset}",
                     "The shapes of the inputs need not be known in advance.",

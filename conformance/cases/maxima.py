@@ -80,18 +80,17 @@ def cases() -> Iterator[Case]:
 
 
 def _places(H: int, W: int) -> Iterator[Case]:
-    for y in range(4):
-        for x in range(4):
-            X = np.full((1, 1, H, W), 0.5, np.float32)
-            X[0, 0, 2 + y, 2 + x] = 64
-            yield spec(
-                f"maxima/largest-at-{y}-{x}-of-4x4",
-                "Every sample of a bin takes part in its maximum, the first and the last too.",
-                X,
-                [[2.25, 2.25, 5.25, 5.25]],
-                sampling_ratio=2,
-                **LEGACY,
-            )
+    for y, x in ((0, 0), (0, 3), (3, 0), (3, 3), (1, 2), (2, 1)):
+        X = np.full((1, 1, H, W), 0.5, np.float32)
+        X[0, 0, 2 + y, 2 + x] = 64
+        yield spec(
+            f"maxima/largest-at-{y}-{x}-of-4x4",
+            "Every sample of a bin takes part in its maximum, the first and the last too.",
+            X,
+            [[2.25, 2.25, 5.25, 5.25]],
+            sampling_ratio=2,
+            **LEGACY,
+        )
 
 
 def _on_pixels(H: int, W: int) -> Iterator[Case]:
@@ -110,8 +109,8 @@ def _on_pixels(H: int, W: int) -> Iterator[Case]:
         "maxima/samples-outside-are-0",
         "A sample outside the map has the value 0, and counts in the maximum: it exceeds negative features.",
         -positive(1, 2, H, W, seed=36),
-        [[-3.25, -3.5, 2.25, 2.75], [5.25, 6.25, W + 3.5, H + 3.25]],
-        sampling_ratio=3,
+        [[-1.75, -1.75, 4.25, 4.25], [W - 3.75, H - 3.75, W + 2.25, H + 2.25]],
+        sampling_ratio=2,
     )
     yield settled(
         "maxima/box-outside",

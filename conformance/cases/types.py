@@ -9,7 +9,7 @@ import numpy as np
 
 from onnx_roialign.arrays import Array
 
-from ..case import Case, Tier
+from ..case import Case, Tier, Tolerance
 from .building import features, full, numpy_type, positive, roi_case
 
 __all__ = ["cases"]
@@ -175,6 +175,20 @@ def _sixteen_bits() -> Iterator[Case]:
             output_width=2,
             sampling_ratio=2,
             spatial_scale=0.3,
+        )
+    for dtype, step in (("float16", 2.0**-10), ("bfloat16", 2.0**-7)):
+        # Samples are a quarter or three quarters of the way between two neighbours of the type: float32 is exact.
+        X = (1 + step * (np.arange(64) % 5)).reshape(1, 1, 8, 8).astype(numpy_type(dtype))
+        yield settled(
+            f"types/{dtype}-is-rounded-to-the-nearest",
+            f"The result is the {dtype} nearest to the mean, which is exact in float32: it is not cut off.",
+            X,
+            [[1.75, 1.25, 5.75, 5.25]],
+            tolerance=Tolerance(0, "float32 is exact here, and no result is halfway between two numbers of the type"),
+            opset=22,
+            output_height=4,
+            output_width=4,
+            sampling_ratio=1,
         )
     yield settled(
         "types/float16-sum-beyond-65504",
