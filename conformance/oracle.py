@@ -233,8 +233,9 @@ def _taps(position: int, axis: _Axis, rules: Rules) -> list[tuple[int, int]]:
 
 
 def _mean(plane: Array, y: _Axis, x: _Axis, rules: Rules) -> Array:
-    weights_y, weights_x = _weights(y, rules), _weights(x, rules)
-    features, unit = _integers(plane)
+    rows, weights_y = _weights(y, rules)
+    columns, weights_x = _weights(x, rules)
+    features, unit = _integers(plane[:, rows[:, None], columns])
     sums = np.matmul(np.matmul(weights_y, features), weights_x.T)
     divisor = unit * y.unit * y.count * x.unit * x.count
     means: Array = np.vectorize(lambda n: rounded(Fraction(n, divisor), plane.dtype), otypes=[float])(sums)
@@ -243,14 +244,16 @@ def _mean(plane: Array, y: _Axis, x: _Axis, rules: Rules) -> Array:
     return means
 
 
-def _weights(axis: _Axis, rules: Rules) -> Array:
-    """Returns (P, N) integers: the sum of the weights that the samples of a bin give to a pixel."""
-    weights = np.zeros((len(axis.positions), axis.length), object)
-    for p, of_bin in enumerate(axis.positions):
-        for position in of_bin:
-            for pixel, weight in _taps(position, axis, rules):
-                weights[p, pixel] += weight
-    return weights
+def _weights(axis: _Axis, rules: Rules) -> tuple[Array, Array]:
+    """Returns the J pixels that samples touch, and (P, J) integers: the sum of the weights that a bin gives to each."""
+    taps = [[tap for position in of_bin for tap in _taps(position, axis, rules)] for of_bin in axis.positions]
+    pixels = sorted({pixel for of_bin in taps for pixel, _ in of_bin})
+    place = {pixel: j for j, pixel in enumerate(pixels)}
+    weights = np.zeros((len(taps), len(pixels)), object)
+    for p, of_bin in enumerate(taps):
+        for pixel, weight in of_bin:
+            weights[p, place[pixel]] += weight
+    return np.array(pixels, np.int64), weights
 
 
 def _integers(values: Array) -> tuple[Array, int]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ..case import Case
-from . import attributes, boxes, contested, edges, graphs, images, maxima, onnx_vectors, robust, sampling, types
+from . import attributes, boxes, contested, edges, graphs, images, maxima, mixtures, onnx_vectors, robust, sampling, types
 
 __all__ = ["all_cases"]
 
-_GROUPS = (onnx_vectors, attributes, sampling, images, boxes, edges, maxima, types, graphs, contested, robust)
+_GROUPS = (onnx_vectors, attributes, sampling, images, boxes, edges, maxima, types, mixtures, graphs, contested, robust)
 
 
 def all_cases() -> tuple[Case, ...]:

@@ -100,6 +100,16 @@ def _scaled() -> Iterator[Case]:
                 sampling_ratio=2,
                 spatial_scale=scale,
             )
+        yield half_pixel(
+            f"boxes/no-least-size-at-scale-{scale:g}",
+            "In half_pixel a RoI has no least size, at any spatial_scale.",
+            features(1, 2, H, W, seed=22),
+            [[3.25 / scale, 2.5 / scale, 4 / scale, 3.25 / scale]],
+            output_height=2,
+            output_width=2,
+            sampling_ratio=2,
+            spatial_scale=scale,
+        )
     for opset in (10, 16, 22):
         yield settled(
             f"boxes/least-size-where-the-mode-is-omitted@{opset}",

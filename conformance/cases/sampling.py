@@ -223,6 +223,16 @@ def _adaptive() -> Iterator[Case]:
                 output_height=rows,
                 output_width=columns,
             )
+    for sides in (1, 2, 3, 4, 6, 9):
+        for name, more in (("less", -1 / 512), ("more", 1 / 512)):
+            yield spec(
+                f"sampling/adaptive-grid-of-a-little-{name}-than-{sides}-per-bin",
+                f"{sides} pixels per bin and 1/512 {name} are sampled at {sides + (more > 0)} places.",
+                squares(14, 22),
+                [[1.125, 0.875, 1.125 + 2 * (sides + more), 0.875 + sides + more]],
+                source=CEIL,
+                output_width=2,
+            )
     for height, width in ((19.5, 8.25), (8.25, 19.5), (33.25, 17.5), (40.75, 40.5), (65.5, 3.25)):
         yield spec(
             f"sampling/adaptive-grid-of-{-(-height // 1):.0f}x{-(-width // 1):.0f}",
