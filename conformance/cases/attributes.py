@@ -21,7 +21,7 @@ def cases() -> Iterator[Case]:
     """Yields the cases of this group."""
     for opset in OPSETS:
         yield from _defaults(opset)
-        yield from _each(opset)
+    yield from _each()
     for opset in OPSETS[1:]:
         yield from _coordinate_transformation_mode(opset)
     yield from _sizes()
@@ -74,7 +74,7 @@ def _defaults(opset: int) -> Iterator[Case]:
     )
 
 
-def _each(opset: int) -> Iterator[Case]:
+def _each() -> Iterator[Case]:
     X = features(1, 2, 8, 9, seed=1)
     given = {
         "mode": "avg",
@@ -85,40 +85,40 @@ def _each(opset: int) -> Iterator[Case]:
     }
     for name, value in given.items():
         yield spec(
-            f"attributes/{name.replace('_', '-')}-alone@{opset}",
+            f"attributes/{name.replace('_', '-')}-alone",
             f"{name}={value} alone changes what it says and nothing else.",
             X,
             BOXES,
             source=f"{TEXT}, {name}",
-            opset=opset,
             **{name: value},
         )
-    yield spec(
-        f"attributes/mode-max@{opset}",
-        "mode=max returns the maximum.",
-        X,
-        BOXES,
-        source="ONNX's vector mode_max",
-        opset=opset,
-        mode="max",
-        output_height=2,
-        output_width=2,
-        sampling_ratio=2,
-    )
-    yield spec(
-        f"attributes/all-defaults-written-out@{opset}",
-        "The defaults may be written out.",
-        X,
-        BOXES,
-        source=f"{TEXT}: the defaults of opset {opset}",
-        opset=opset,
-        mode="avg",
-        output_height=1,
-        output_width=1,
-        sampling_ratio=0,
-        spatial_scale=1.0,
-        **({} if opset < 16 else {"coordinate_transformation_mode": "half_pixel"}),
-    )
+    for opset in OPSETS:
+        yield spec(
+            f"attributes/mode-max@{opset}",
+            "mode=max returns the maximum.",
+            X,
+            BOXES,
+            source="ONNX's vector mode_max",
+            opset=opset,
+            mode="max",
+            output_height=2,
+            output_width=2,
+            sampling_ratio=2,
+        )
+        yield spec(
+            f"attributes/all-defaults-written-out@{opset}",
+            "The defaults may be written out.",
+            X,
+            BOXES,
+            source=f"{TEXT}: the defaults of opset {opset}",
+            opset=opset,
+            mode="avg",
+            output_height=1,
+            output_width=1,
+            sampling_ratio=0,
+            spatial_scale=1.0,
+            **({} if opset < 16 else {"coordinate_transformation_mode": "half_pixel"}),
+        )
 
 
 def _coordinate_transformation_mode(opset: int) -> Iterator[Case]:
@@ -157,7 +157,7 @@ def _coordinate_transformation_mode(opset: int) -> Iterator[Case]:
 
 
 def _sizes() -> Iterator[Case]:
-    for height, width in ((1, 4), (4, 1), (2, 3), (3, 2), (1, 1), (7, 7), (5, 9), (14, 14), (8, 16)):
+    for height, width in ((1, 4), (4, 1), (2, 3), (3, 2), (7, 7), (5, 9), (14, 14)):
         yield spec(
             f"attributes/output-{height}x{width}",
             f"The output has {height} rows and {width} columns of bins.",
@@ -171,7 +171,7 @@ def _sizes() -> Iterator[Case]:
 
 
 def _scales() -> Iterator[Case]:
-    for scale in (0.0625, 0.125, 0.25, 0.5, 2.0, 1 / 3, 0.3, 0.7, 1.5, 0.1):
+    for scale in (0.0625, 0.25, 0.5, 2.0, 1 / 3, 0.3, 0.7):
         boxes = [[1.25, 0.75, 6.5, 5.25], [2.25, 3, 7.25, 6.75]]
         yield spec(
             f"attributes/spatial-scale-{scale:.3g}",
@@ -184,7 +184,7 @@ def _scales() -> Iterator[Case]:
             sampling_ratio=2,
             spatial_scale=scale,
         )
-        if scale in (0.25, 0.5, 1.5):
+        if scale in (0.25, 0.5, 0.7):
             continue
         yield spec(
             f"attributes/adaptive-grid-at-scale-{scale:.3g}",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from ..case import Case, Tier
-from .building import features, full, roi_case
+from .building import features, roi_case
 
 __all__ = ["cases"]
 
@@ -134,16 +134,21 @@ def _scaled() -> Iterator[Case]:
 
 
 def _large() -> Iterator[Case]:
-    for side in (100.5, 1000.25, 4000.5):
-        yield half_pixel(
-            f"boxes/{side:g}-pixels-fixed",
-            "Of a RoI much larger than the map, samples inside the map count.",
-            full(1.0, H=H, W=W),
-            [[-side / 2, -side / 2, side / 2, side / 2]],
-            output_height=1,
-            output_width=2,
-            sampling_ratio=16,
-        )
+    for side in (100.5, 4000.5):
+        for name, box, columns in (
+            ("wide", [-side + 7, 2.25, 7, 6.5], 32),
+            ("wide-to-the-right", [1.25, 2.25, side, 6.5], 32),
+            ("high", [2.25, -side + 5, 6.5, 5], 1),
+        ):
+            yield half_pixel(
+                f"boxes/{side:g}-pixels-{name}-fixed",
+                "Of a RoI much larger than the map, the samples inside the map count.",
+                features(1, 1, H, W, seed=26),
+                [box],
+                output_height=32 // columns,
+                output_width=columns,
+                sampling_ratio=16,
+            )
     yield half_pixel(
         "boxes/100.5-pixels-adaptive",
         "The adaptive grid of a RoI much larger than the map counts all of its samples.",

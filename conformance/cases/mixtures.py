@@ -18,7 +18,7 @@ SOURCE = (
     "the clauses of the other groups, together: torchvision 0.27, Paddle 3.3 and ONNX Runtime 1.31 agree in recorded "
     "calls on mixed boxes"
 )
-CASES = 36
+CASES = 30
 
 MODES = ("avg", "max")
 COORDINATE_MODES = ("half_pixel", "output_half_pixel", None)
@@ -51,7 +51,8 @@ def cases() -> Iterator[Case]:
             attributes["coordinate_transformation_mode"] = coordinate_mode
         boxes = mixed_boxes(X, opset, attributes, seed=i)
         yield roi_case(
-            f"mixtures/{i:02}",
+            f"mixtures/{attributes['mode']}-{coordinate_mode or 'default'}-grid-{attributes['sampling_ratio']}-"
+            f"{height}x{width}-{dtype}@{opset}".replace("_", "-"),
             f"{dtype}, opset {opset}, {', '.join(f'{name}={value}' for name, value in attributes.items())}, on boxes "
             "inside, across the border and outside, small and large.",
             X,

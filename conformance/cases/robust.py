@@ -157,7 +157,7 @@ def _shapes_and_types() -> Iterator[Case]:
 def _coordinates() -> Iterator[Case]:
     for name, value in {"nan": np.nan, "infinity": np.inf, "minus-infinity": -np.inf}.items():
         for column, at in {"x1": 0, "y2": 3}.items():
-            for grid, ratio in (("fixed", 2), ("adaptive", 0)):
+            for grid, ratio in (("fixed", 2), ("adaptive", 0)) if name == "nan" else (("fixed", 2),):
                 rois = inputs()["rois"]
                 rois[1, at] = value
                 sides: dict[str, Side] = {"refused": None, "NaN": _only_first(rois, ratio)}

@@ -50,7 +50,7 @@ def single_pixel(H: int, W: int, y: int, x: int) -> Array:
 
 
 def _fixed() -> Iterator[Case]:
-    for ratio in (1, 2, 3, 4, 5, 7, 8, 9, 16, 17):
+    for ratio in (1, 2, 3, 4, 5, 8, 9, 17):
         yield spec(
             f"sampling/fixed-grid-of-{ratio}",
             f"Each bin is sampled at the centres of {ratio} x {ratio} equal parts of it.",
@@ -187,7 +187,6 @@ def _interpolation() -> Iterator[Case]:
 ADAPTIVE = [
     # height, width, output_height, output_width
     (5.25, 3.75, 2, 2),
-    (3.75, 5.25, 2, 2),
     (2.25, 7.5, 2, 2),
     (7.5, 2.25, 2, 2),
     (8.5, 8.5, 1, 1),
@@ -197,7 +196,6 @@ ADAPTIVE = [
     (10.25, 10.25, 2, 4),
     (6.25, 1.25, 4, 4),
     (0.5, 0.75, 1, 1),
-    (1.25, 1.125, 1, 1),
     (1.75, 1.875, 1, 1),
     (2.0625, 2.9375, 1, 1),
     (7.25, 7.75, 3, 5),
@@ -223,7 +221,7 @@ def _adaptive() -> Iterator[Case]:
                 output_height=rows,
                 output_width=columns,
             )
-    for sides in (1, 2, 3, 4, 6, 9):
+    for sides in (1, 2, 3, 6):
         for name, more in (("less", -1 / 512), ("more", 1 / 512)):
             yield spec(
                 f"sampling/adaptive-grid-of-a-little-{name}-than-{sides}-per-bin",
@@ -254,7 +252,7 @@ def _adaptive() -> Iterator[Case]:
 
 def _adaptive_exact() -> Iterator[Case]:
     for height, width, rows, columns in (
-        (4, 4, 2, 2), (4, 2, 1, 1), (8, 4, 2, 4), (6, 3, 3, 3), (1, 1, 1, 1), (9, 5, 1, 1), (2, 6, 2, 2),
+        (4, 4, 2, 2), (4, 2, 1, 1), (8, 4, 2, 4), (6, 3, 3, 3), (1, 1, 1, 1),
     ):  # fmt: skip
         yield settled(
             f"sampling/adaptive-exact-{height}x{width}-in-{rows}x{columns}-bins",

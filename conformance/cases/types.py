@@ -42,15 +42,15 @@ def cases() -> Iterator[Case]:
                     output_width=2,
                     sampling_ratio=2,
                 )
-            yield spec(
-                f"types/{dtype}-adaptive@{opset}",
-                f"The adaptive grid is the same in {dtype}.",
-                features(1, 2, 8, 9, dtype=dtype, seed=42),
-                BOXES,
-                opset=opset,
-                output_height=1,
-                output_width=2,
-            )
+        yield spec(
+            f"types/{dtype}-adaptive",
+            f"The adaptive grid is the same in {dtype}.",
+            features(1, 2, 8, 9, dtype=dtype, seed=42),
+            BOXES,
+            opset=opsets[-1],
+            output_height=1,
+            output_width=2,
+        )
         yield spec(
             f"types/{dtype}-no-rois",
             "No RoIs give an empty output of X's type.",
@@ -144,7 +144,7 @@ def _sixteen_bits() -> Iterator[Case]:
             "equal-features": full(1.703125, H=18, W=18, dtype=dtype),
             "thirds": thirds(1, 2, 18, 18, dtype),
         }.items():
-            for ratio in (3, 16):
+            for ratio in (3, 16) if name == "thirds" else (16,):
                 yield settled(
                     f"types/{dtype}-sums-of-{ratio * ratio}-samples-of-{name}",
                     f"In {dtype} the samples are summed with more bits than the type has, and the mean is rounded once.",
