@@ -14,12 +14,13 @@ from onnx_roialign.arrays import RECORDED, Array, close, largest_finite
 from onnx_roialign.conformance.case import Case
 from onnx_roialign.definition.call import Call
 from onnx_roialign.definition.onnx_form import relevant
+from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.errors import RoiAlignError, shown
 from onnx_roialign.identification.recorded import RecordedCall, identify_recorded
 from onnx_roialign.identification.result import FIELDS, Value
 from onnx_roialign.ops.nodes import is_roi_align, read_attributes
 
-__all__ = ["call_of", "instead"]
+__all__ = ["Explanations", "call_of", "few_changes", "instead", "recorded_call", "told"]
 
 
 def call_of(case: Case) -> Call | None:
@@ -49,21 +50,29 @@ def instead(wrong: Iterable[tuple[Case, Mapping[str, Array]]]) -> str:
     Args:
         wrong: cases, and what a runtime returned for them that is no accepted outcome.
     """
-    calls = [call for case, got in wrong if (call := _recorded(case, got)) is not None]
+    calls = [call for case, got in wrong if (call := recorded_call(case, got)) is not None]
     if not calls:
         return ""
+    explanations = [Explanations(call) for call in calls]
+    for fields in few_changes():
+        if all(one.explained_by(fields) for one in explanations):
+            return told(fields)
+    if len(calls) == 1:  # identify_recorded takes seconds: not for every single case
+        return ""
     try:
-        explanations = [_Explanations(call) for call in calls]
-        for fields in _few_changes():
-            if all(one.explained_by(fields) for one in explanations):
-                return ", ".join(f"{field}={shown(value)}" for field, value in fields.items())
-        found = identify_recorded(calls) if len(calls) > 1 else None  # it takes seconds: not for every single case
+        found = identify_recorded(calls)
     except RoiAlignError:  # inputs that have no result
         return ""
-    return str(found.semantics) if found is not None and found.fits else ""
+    return str(found.semantics) if found.fits else ""
 
 
-def _recorded(case: Case, got: Mapping[str, Array]) -> RecordedCall | None:
+def told(fields: Mapping[str, Value]) -> str:
+    """Returns fields of Semantics with their values as reports show them: "offset=0, end_shift=1"."""
+    return ", ".join(f"{field}={shown(value)}" for field, value in fields.items())
+
+
+def recorded_call(case: Case, got: Mapping[str, Array]) -> RecordedCall | None:
+    """Returns the call of a case with one RoiAlign and what a runtime returned; None where it is no such case."""
     call = call_of(case)
     if call is None or len(got) != 1:
         return None
@@ -73,7 +82,7 @@ def _recorded(case: Case, got: Mapping[str, Array]) -> RecordedCall | None:
     return RecordedCall(call.X, call.rois, call.batch_indices, call.attributes, Y, name=case.id)
 
 
-def _few_changes() -> Iterator[dict[str, Value]]:
+def few_changes() -> Iterator[dict[str, Value]]:
     """Every value of one field, then of two: more fields at once explain anything."""
     single = [{field: value} for field, values in FIELDS.items() for value in values]
     yield from single
@@ -82,7 +91,7 @@ def _few_changes() -> Iterator[dict[str, Value]]:
             yield one | other
 
 
-class _Explanations:
+class Explanations:
     """Which changes of a call's Semantics return its wrong output; each effective Semantics is computed once."""
 
     def __init__(self, call: RecordedCall) -> None:
@@ -91,9 +100,16 @@ class _Explanations:
         self._explains = {relevant(call.attributes): False}
 
     def explained_by(self, fields: Mapping[str, Any]) -> bool:
+        """Returns whether the output is that of the call's Semantics with these fields."""
         attributes = self._call.attributes
         effective = relevant(replace(attributes, semantics=replace(attributes.semantics, **fields)))
         if effective not in self._explains:
-            right = close(self._call.expected(effective), self._call.Y, self._tolerance)
-            self._explains[effective] = bool(np.all(right))
+            self._explains[effective] = self._returns(effective)
         return self._explains[effective]
+
+    def _returns(self, semantics: Semantics) -> bool:
+        try:
+            expected = self._call.expected(semantics)
+        except RoiAlignError:  # inputs that have no result
+            return False
+        return bool(np.all(close(expected, self._call.Y, self._tolerance)))

@@ -1,0 +1,187 @@
+"""A search as a whole: rounds in this process, beside each other or on a cluster, and their failures by cause."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from typing import Any
+
+from onnx_roialign.conformance.case import Case
+from onnx_roialign.conformance.process import Launch, Limits
+from onnx_roialign.conformance.reports.instead import Explanations, few_changes, recorded_call, told
+from onnx_roialign.conformance.result import Result
+from onnx_roialign.conformance.search.rounds import Failure, search_round
+from onnx_roialign.extras import imported_for
+from onnx_roialign.identification.result import Value
+
+__all__ = ["Finding", "Search", "findings", "run_search"]
+
+# Seconds of one worker that a round counts as, so that --seconds means the same cases on every machine and any number
+# of workers: a round takes 4 s where nothing fails, and 10 to 15 s where failures are shrunk.
+_ROUND_SECONDS = 12.0
+_PATIENCE = 3  # no round starts after so many times the seconds: a backend may be much slower than that
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finding:
+    """Failures of one cause.
+
+    Attributes:
+        case: the smallest.
+        result: what the backend did with it.
+        cause: which fields of Semantics explain it, or else its status and text without numbers.
+        count: how many rounds found it.
+    """
+
+    case: Case
+    result: Result
+    cause: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is searched.
+
+    Attributes:
+        launch: how the backend's worker is started.
+        limits: of each case.
+        against: the backend that it is compared with; None: the exact results.
+        seed: equal seeds draw equal cases.
+        seconds: the effort, in seconds of one worker.
+        jobs: workers beside each other.
+        ray: address of a Ray cluster whose nodes run the rounds; "" starts one here; None: without Ray.
+    """
+
+    launch: Launch
+    limits: Limits
+    against: Launch | None = None
+    seed: int = 0
+    seconds: float = 60.0
+    jobs: int = 1
+    ray: str | None = None
+
+    @property
+    def rounds(self) -> int:
+        """The number of rounds: the same for equal seconds, however many workers there are."""
+        return max(1, int(self.seconds / _ROUND_SECONDS))
+
+
+def run_search(search: Search, after_each: Callable[[], None] = lambda: None) -> tuple[list[Finding], int]:
+    """Returns the findings, the same for the same seed and seconds however many workers, and how many rounds were run.
+
+    Fewer rounds than `search.rounds` were run where the time was up before.
+
+    Raises:
+        MissingPackageError: `ray` is given and Ray is not installed.
+    """
+    failures: list[Failure] = []
+    done = 0
+    if search.ray is not None:
+        runner = _on_ray
+    else:
+        runner = _in_order if search.jobs == 1 else _beside_each_other
+    for found in runner(search, time.monotonic() + _PATIENCE * search.seconds):
+        failures += found
+        done += 1
+        after_each()
+    return findings(failures), done
+
+
+def findings(failures: Iterable[Failure]) -> list[Finding]:
+    """Returns the failures by cause, of each the smallest; those that more failures share come first."""
+    left = sorted(failures, key=lambda failure: (failure.kind, failure.size))
+    groups: list[tuple[str, list[Failure]]] = []
+    calls = {id(failure): _explanations(failure) for failure in left}
+    for fields in _by_share(left, calls):
+        group = [failure for failure in left if _explains(fields, calls[id(failure)])]
+        if group:
+            groups.append((told(fields), group))
+            left = [failure for failure in left if failure not in group]
+    unexplained: dict[str, list[Failure]] = {}
+    for failure in left:
+        unexplained.setdefault(_unexplained(failure), []).append(failure)
+    return [_finding(number, *entry) for number, entry in enumerate([*groups, *unexplained.items()], start=1)]
+
+
+def _explanations(failure: Failure) -> list[Explanations]:
+    pairs = [(failure.case, failure.result), *failure.others]
+    calls = [recorded_call(case, result.got or {}) for case, result in pairs]
+    return [Explanations(call) for call in calls if call is not None]
+
+
+def _explains(fields: Mapping[str, Value], calls: Sequence[Explanations]) -> bool:
+    return bool(calls) and all(call.explained_by(fields) for call in calls)
+
+
+def _by_share(
+    failures: Sequence[Failure], calls: Mapping[int, Sequence[Explanations]]
+) -> Iterator[Mapping[str, Value]]:
+    """Yields changes of Semantics: those of one field before those of two, and the more they explain the earlier."""
+    for size, changes in itertools.groupby(few_changes(), key=len):
+        fewer = [fields for fields in few_changes() if len(fields) < size]
+        left = [failure for failure in failures if not any(_explains(fields, calls[id(failure)]) for fields in fewer)]
+        counted = [(sum(_explains(fields, calls[id(failure)]) for failure in left), fields) for fields in changes]
+        yield from (fields for count, fields in sorted(counted, key=lambda entry: -entry[0]) if count)
+
+
+def _unexplained(failure: Failure) -> str:
+    result = failure.result
+    if result.got is not None and all(outcome.outputs is None for outcome in failure.case.outcomes):
+        return f"no error: {_without_numbers(failure.case.clause)}"
+    if result.got is not None:
+        return f"{result.status.value}: wrong values that no one or two fields of Semantics explain"
+    return f"{result.status.value}: {_without_numbers(result.text)}"[:160]
+
+
+def _without_numbers(text: str) -> str:
+    return re.sub(r"\S*[0-9]\S*", "N", text)
+
+
+def _finding(number: int, cause: str, group: Sequence[Failure]) -> Finding:
+    smallest = min(group, key=lambda failure: failure.size)
+    name = re.sub("[^a-z0-9]+", "-", cause.lower()).strip("-")[:60]
+    case = replace(smallest.case, id=f"search/{number:02}-{name}", clause=f"Found by search: {cause}.")
+    return Finding(case, replace(smallest.result, case=case.id), cause, len(group))
+
+
+def _in_order(search: Search, deadline: float) -> Iterator[list[Failure]]:
+    for number in range(search.rounds):
+        if number and time.monotonic() > deadline:
+            return
+        yield search_round(search.launch, search.limits, search.against, search.seed, number)
+
+
+def _beside_each_other(search: Search, deadline: float) -> Iterator[list[Failure]]:
+    # Processes, for drawing and the exact results take as long as the backend; fresh ones, for onnxruntime has threads.
+    with ProcessPoolExecutor(search.jobs, mp_context=get_context("spawn")) as pool:
+        arguments = (search.launch, search.limits, search.against, search.seed)
+        pending = {pool.submit(search_round, *arguments, number) for number in range(search.rounds)}
+        for future in as_completed(pending):
+            if not future.cancelled():
+                yield future.result()
+            if time.monotonic() > deadline:
+                for other in pending:
+                    other.cancel()
+
+
+def _on_ray(search: Search, deadline: float) -> Iterator[list[Failure]]:
+    with imported_for("fuzz --ray"):
+        import ray
+    if not ray.is_initialized():
+        ray.init(address=search.ray or None, log_to_driver=False, include_dashboard=False if not search.ray else None)
+    remote: Any = ray.remote(search_round)
+    arguments = (search.launch, search.limits, search.against, search.seed)
+    pending = [remote.remote(*arguments, number) for number in range(search.rounds)]
+    while pending:
+        ready, pending = ray.wait(pending, timeout=1.0)
+        yield from ray.get(ready)
+        if time.monotonic() > deadline:
+            for reference in pending:
+                ray.cancel(reference)
+            return
