@@ -30,12 +30,9 @@ def cases(draw: Any, dtypes: Sequence[str] = ("float32", "float64", "float16")) 
     """Draws a case; None where its result depends on the last bit, or independent implementations disagree about it."""
     opset = draw(st.sampled_from(_OPSETS))
     X = draw(_features(dtypes))
-    count = draw(st.integers(1, 3))
-    coordinate = draw(st.sampled_from((_quarters, _floats)))
-    rois = np.array([[draw(coordinate) for _ in range(4)] for _ in range(count)])
-    batch_indices = [draw(st.integers(0, len(X) - 1)) for _ in range(count)]
     attributes = draw(_attributes(opset))
-    boxes = rois / attributes.get("spatial_scale", 1.0) if draw(st.booleans()) else rois
+    boxes = draw(_boxes()) / attributes.get("spatial_scale", 1.0)
+    batch_indices = [draw(st.integers(0, len(X) - 1)) for _ in boxes]
     if draw(st.integers(0, 24)) == 24:
         return _refused(X, boxes, batch_indices, opset, attributes, draw(st.sampled_from((len(X), -1))))
     call = Call(X, boxes.astype(X.dtype), np.array(batch_indices, np.int64), opset, attributes)
@@ -46,8 +43,18 @@ def cases(draw: Any, dtypes: Sequence[str] = ("float32", "float64", "float16")) 
     return roi_case("search/drawn", clause, X, boxes, batch_indices, **founded, **attributes)
 
 
-_quarters = st.integers(-8, 4 * _FARTHEST).map(lambda number: number / 4)
-_floats = st.floats(-4, _FARTHEST, width=32).map(lambda number: round(number, 3))
+@st.composite
+def _boxes(draw: Any) -> Array:
+    """Rows x1, y1, x2, y2 in pixels of the map; one in eight boxes has its corners exchanged along an axis."""
+    whole = draw(st.sampled_from((4, 1000)))  # quarters of a pixel, which no operation rounds, or thousandths
+    start = st.integers(-3 * whole, 12 * whole)
+    size = st.integers(1, 12 * whole)
+    rows = []
+    for _ in range(draw(st.integers(1, 3))):
+        x1, y1, width, height = draw(start), draw(start), draw(size), draw(size)
+        turned = draw(st.integers(0, 7)) == 7
+        rows.append([x1 + width, y1, x1, y1 + height] if turned else [x1, y1, x1 + width, y1 + height])
+    return np.array(rows) / whole
 
 
 @st.composite
@@ -75,7 +82,7 @@ def _attributes(draw: Any, opset: int) -> dict[str, Any]:
     }
     if opset >= _MODE_OPSET:
         values["coordinate_transformation_mode"] = st.sampled_from(("half_pixel", "output_half_pixel"))
-    return {name: draw(value) for name, value in values.items() if draw(st.booleans())}
+    return {name: draw(value) for name, value in values.items() if draw(st.integers(0, 3))}
 
 
 def _settled(call: Call) -> bool:

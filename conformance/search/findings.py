@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from typing import Any
 
-from onnx_roialign.conformance.case import Case
 from onnx_roialign.conformance.process import Launch, Limits
+
+from onnx_roialign.conformance.case import Case
 from onnx_roialign.conformance.reports.instead import Explanations, few_changes, recorded_call, told
 from onnx_roialign.conformance.result import Result
 from onnx_roialign.conformance.search.rounds import Failure, search_round
@@ -82,11 +83,9 @@ def run_search(search: Search, after_each: Callable[[], None] = lambda: None) ->
     """
     failures: list[Failure] = []
     done = 0
-    if search.ray is not None:
-        runner = _on_ray
-    else:
-        runner = _in_order if search.jobs == 1 else _beside_each_other
-    for found in runner(search, time.monotonic() + _PATIENCE * search.seconds):
+    beside = _in_order if search.jobs == 1 else _beside_each_other
+    run = beside if search.ray is None else _on_ray
+    for found in run(search, time.monotonic() + _PATIENCE * search.seconds):
         failures += found
         done += 1
         after_each()

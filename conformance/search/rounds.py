@@ -1,4 +1,4 @@
-"""One round of a search: a fixed number of random cases from one seed, and the smallest case of each kind of failure."""
+"""One round of a search: so many random cases from one seed, and the smallest case of each kind of failure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import hypothesis
 import numpy as np
 import onnx
 from hypothesis import HealthCheck, Phase
-
-from onnx_roialign.conformance.case import Case, Outcome
 from onnx_roialign.conformance.comparing import judge_outputs
 from onnx_roialign.conformance.process import Launch, Limits, Worker
+
+from onnx_roialign.conformance.case import Case, Outcome
 from onnx_roialign.conformance.result import Result, Status
 from onnx_roialign.conformance.runner import run_case
 from onnx_roialign.conformance.search.drawing import cases
