@@ -23,6 +23,8 @@ _BROUGHT_BY = MappingProxyType(
         "rich": "pip install 'onnx_roialign[cli]'",
         "psutil": "pip install 'onnx_roialign[conform]'",
         "jinja2": "pip install 'onnx_roialign[conform]'",
+        "hypothesis": "pip install 'onnx_roialign[conform]'",
+        "ray": "pip install 'onnx_roialign[ray]'",
         "matplotlib": "pip install 'onnx_roialign[plot]'",
     }
 )

@@ -54,7 +54,7 @@ def _boxes(draw: Any) -> Array:
         x1, y1, width, height = draw(start), draw(start), draw(size), draw(size)
         turned = draw(st.integers(0, 7)) == 7
         rows.append([x1 + width, y1, x1, y1 + height] if turned else [x1, y1, x1 + width, y1 + height])
-    return np.array(rows) / whole
+    return np.asarray(np.array(rows) / whole)
 
 
 @st.composite

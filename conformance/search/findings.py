@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from typing import Any
 
-from onnx_roialign.conformance.process import Launch, Limits
-
 from onnx_roialign.conformance.case import Case
+from onnx_roialign.conformance.process import Launch, Limits
 from onnx_roialign.conformance.reports.instead import Explanations, few_changes, recorded_call, told
 from onnx_roialign.conformance.result import Result
 from onnx_roialign.conformance.search.rounds import Failure, search_round
@@ -83,8 +82,7 @@ def run_search(search: Search, after_each: Callable[[], None] = lambda: None) ->
     """
     failures: list[Failure] = []
     done = 0
-    beside = _in_order if search.jobs == 1 else _beside_each_other
-    run = beside if search.ray is None else _on_ray
+    run = _in_processes if search.ray is None else _on_ray
     for found in run(search, time.monotonic() + _PATIENCE * search.seconds):
         failures += found
         done += 1
@@ -149,15 +147,9 @@ def _finding(number: int, cause: str, group: Sequence[Failure]) -> Finding:
     return Finding(case, replace(smallest.result, case=case.id), cause, len(group))
 
 
-def _in_order(search: Search, deadline: float) -> Iterator[list[Failure]]:
-    for number in range(search.rounds):
-        if number and time.monotonic() > deadline:
-            return
-        yield search_round(search.launch, search.limits, search.against, search.seed, number)
-
-
-def _beside_each_other(search: Search, deadline: float) -> Iterator[list[Failure]]:
-    # Processes, for drawing and the exact results take as long as the backend; fresh ones, for onnxruntime has threads.
+def _in_processes(search: Search, deadline: float) -> Iterator[list[Failure]]:
+    # Processes, even for one job: drawing and the exact results take as long as the backend; and hypothesis draws some
+    # numbers from the constants in the modules that a process has imported, which are the same in each of these.
     with ProcessPoolExecutor(search.jobs, mp_context=get_context("spawn")) as pool:
         arguments = (search.launch, search.limits, search.against, search.seed)
         pending = {pool.submit(search_round, *arguments, number) for number in range(search.rounds)}

@@ -12,10 +12,10 @@ import hypothesis
 import numpy as np
 import onnx
 from hypothesis import HealthCheck, Phase
-from onnx_roialign.conformance.comparing import judge_outputs
-from onnx_roialign.conformance.process import Launch, Limits, Worker
 
 from onnx_roialign.conformance.case import Case, Outcome
+from onnx_roialign.conformance.comparing import judge_outputs
+from onnx_roialign.conformance.process import Launch, Limits, Worker
 from onnx_roialign.conformance.result import Result, Status
 from onnx_roialign.conformance.runner import run_case
 from onnx_roialign.conformance.search.drawing import cases
@@ -122,7 +122,7 @@ def _compared(case: Case, worker: Worker, other: Worker) -> Result:
         return replace(first, status=Status.FAIL, text=f"{_said(first)}; the other: {_said(second)}")
     judged = judge_outputs(replace(case, outcomes=(Outcome(second.got),)), first.got)
     exact = {(True, False): "the first is exact", (False, True): "the other is exact"}
-    passed = tuple(result.status is Status.PASS for result in (first, second))
+    passed = (first.status is Status.PASS, second.status is Status.PASS)
     return replace(judged, text=f"{judged.text}; {exact.get(passed, 'neither is exact')}", got=first.got)
 
 

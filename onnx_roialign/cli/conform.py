@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from onnx_roialign.cli.conform_reports import compare, write_reports
 from onnx_roialign.cli.graph import JSON, write_json
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
@@ -32,6 +33,7 @@ __all__ = ["app"]
 _MOST_JOBS = 256
 
 app = typer.Typer(invoke_without_command=True)
+app.command()(compare)
 
 
 @app.callback(invoke_without_command=True)
@@ -71,6 +73,9 @@ def conform(
         Path | None, typer.Option("--import", help="Score the outputs that a runtime wrote into an exported folder.")
     ] = None,
     as_json: Annotated[bool, JSON] = False,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit's XML, for a CI service.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write a table and the deviations as Markdown.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page of the matrix and every deviation.")] = None,
 ) -> int:
     """Run RoiAlign's conformance suite on any runtime, and report where it deviates."""
     if context.invoked_subcommand is not None:
@@ -79,6 +84,7 @@ def conform(
         from onnx_roialign.conformance.cases import all_cases
         from onnx_roialign.conformance.layout import export_cases, read_cases
         from onnx_roialign.conformance.process import Limits
+        from onnx_roialign.conformance.verdict import passes
     every = all_cases() if cases is None else read_cases(cases)
     chosen = _chosen(every, tier, case)
     if export is not None:
@@ -94,7 +100,17 @@ def conform(
         limits = Limits(_within("--timeout", timeout, 0.1, 86400), int(_within("--memory", memory, 16, 1 << 24)))
         count = int(_within("--jobs", usable_cores() if jobs is None else jobs, 1, _MOST_JOBS))
         runs = _run_all(_launches(backend, worker, python, known), chosen, ids, limits, count)
-    return _report(runs, {each.id: each for each in chosen}, as_json=as_json)
+    by_id = {each.id: each for each in chosen}
+    if as_json or junit or markdown or html:
+        from onnx_roialign.conformance.reports.document import document
+
+        made = document(chosen, runs)
+        write_reports(made, chosen, junit, markdown, html)
+        if as_json:
+            write_json(made)
+    if not as_json:
+        _print(runs, by_id)
+    return 0 if all(passes(run, by_id) for run in runs) else 1
 
 
 def _chosen(cases: Sequence[Case], tiers: Sequence[str] | None, patterns: Sequence[str] | None) -> tuple[Case, ...]:
@@ -163,19 +179,13 @@ def _imported(folder: Path, cases: Sequence[Case], known: Path | None, ids: Sequ
     return scored(read_identity(folder), results, entries, ids)
 
 
-def _report(runs: Sequence[Run], cases: Mapping[str, Case], *, as_json: bool) -> int:
-    from onnx_roialign.conformance.reports.document import document
+def _print(runs: Sequence[Run], cases: Mapping[str, Case]) -> None:
     from onnx_roialign.conformance.reports.terminal import remarks, table
-    from onnx_roialign.conformance.verdict import passes
 
-    if as_json:
-        write_json(document(tuple(cases.values()), runs))
-    else:
-        console = Console()
-        for line in remarks(runs, cases):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
-        console.print(table(runs, cases))
-    return 0 if all(passes(run, cases) for run in runs) else 1
+    console = Console()
+    for line in remarks(runs, cases):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(table(runs, cases))
 
 
 @contextlib.contextmanager
