@@ -110,13 +110,21 @@ class Call:
         sum_ = 4 + near.samples / 8
         if near.exact:
             return Tolerance(sum_, "positions are exact; weights, their products and the sum of the samples round")
-        moved = _POSITION_ROUNDINGS * float(np.spacing(self.X.dtype.type(near.reach))) / 2 * _steepest(self.X)
+        moved = _POSITION_ROUNDINGS * float(np.spacing(self.X.dtype.type(near.reach))) / 2 * self._steepest()
         unit = float(np.spacing(self.X.dtype.type(largest_finite(self.X) or 1.0)))
         return Tolerance(
             math.ceil(sum_ + moved / unit),
             "weights and sums round as they do at exact positions; and four roundings of a position move a sample, "
-            "whose value changes with the steepest slope of the features",
+            "whose value changes with the steepest slope of the features, and in a maximum of weighted neighbours with "
+            "the features themselves",
         )
+
+    def _steepest(self) -> float:
+        """Returns how much a value changes at most per pixel that a sample moves along both axes."""
+        if self.attributes.get("mode") == "max":
+            return 2 * largest_finite(self.X)
+        finite = np.where(np.isfinite(self.X.astype(np.float64)), self.X, 0).astype(np.float64)
+        return sum(float(np.max(np.abs(np.diff(finite, axis=axis)), initial=0.0)) for axis in (2, 3))
 
 
 NOTHING_TO_COMPARE = Tolerance(0, "an error, or zeros and NaN, which are exact")
@@ -124,12 +132,6 @@ NOTHING_TO_COMPARE = Tolerance(0, "an error, or zeros and NaN, which are exact")
 # start = x * scale - offset, + p * step, + (i + 0.5) * step / g: of these operations at most four round by half a unit
 # in the last place of the largest coordinate, and the others by that of a smaller number.
 _POSITION_ROUNDINGS = 4
-
-
-def _steepest(X: Array) -> float:
-    """Returns the largest sum of a difference along y and one along x of neighbouring features."""
-    finite = np.where(np.isfinite(X.astype(np.float64)), X, 0).astype(np.float64)
-    return sum(float(np.max(np.abs(np.diff(finite, axis=axis)), initial=0.0)) for axis in (2, 3))
 
 
 def node_model(
