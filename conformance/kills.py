@@ -1,4 +1,4 @@
-"""The kill table: which cases tell each mutant from the right RoiAlign. Writes KILLS.md: python -m ...kills."""
+"""The kill table: which cases tell each mutant from the right RoiAlign, and the page KILLS.md that shows it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
@@ -95,7 +94,7 @@ def _as_op(operator: PlainRoiAlign, opset: int) -> type[Any]:
 
 
 def minimal_set(table: Mapping[str, Sequence[str]]) -> list[str]:
-    """Returns few cases that kill all mutants that any case kills: the one that kills most of the rest, again and again."""
+    """Returns few cases that kill every mutant: again and again the one that kills most of the rest."""
     kills: dict[str, set[str]] = {}
     for name, ids in table.items():
         for id_ in ids:
@@ -107,3 +106,40 @@ def minimal_set(table: Mapping[str, Sequence[str]]) -> list[str]:
         chosen.append(best)
         left -= kills[best]
     return chosen
+
+
+def page(table: Mapping[str, Sequence[str]]) -> str:
+    """Returns the table as a Markdown page."""
+    few = minimal_set(table)
+    lines = [
+        "# Which cases kill which mutants",
+        "",
+        "A mutant is a RoiAlign with one error (`mutants/`); a case kills it if the mutant fails the case. Only cases",
+        "of the tiers spec and settled count; the RoiAlign without an error (`plain.py`) fails none. This page is",
+        "written by",
+        "",
+        "    python -m onnx_roialign.conformance.kills",
+        "",
+        f"{len(table)} mutants, {len(proving_cases())} cases. {len(few)} cases are enough to kill all:",
+        "",
+        *(f"- `{id_}`" for id_ in few),
+        "",
+        "| mutant | killed by | for example |",
+        "|---|---|---|",
+        *(f"| {name} | {len(ids)} | {', '.join(f'`{id_}`' for id_ in ids[:2])} |" for name, ids in table.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Writes the page; returns 1 if a mutant survives."""
+    table = kill_table()
+    PAGE.write_text(page(table), encoding="utf-8")
+    survivors = [name for name, ids in table.items() if not ids]
+    for name in survivors:
+        sys.stderr.write(f"{name} survives\n")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

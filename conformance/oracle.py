@@ -322,7 +322,7 @@ def _extended(plane: Array, features: Array, tap: tuple[int, int, int], rules: R
 
 
 def rounded(exact: Fraction, dtype: np.dtype[Any]) -> float:
-    """Returns the number of a type that is nearest to an exact one, of two the even one; infinite beyond the largest."""
+    """Returns the number of a type nearest to an exact one, of two the even one; infinite beyond the largest."""
     bits, smallest = _FORMATS[str(dtype)]
     if not exact:
         return 0.0

@@ -161,7 +161,8 @@ class PlainRoiAlign:
 
     def adaptive(self, a: Axis) -> int:
         """Returns the samples per bin of an adaptive grid."""
-        return (math.ceil if a.node.meaning["adaptive"] == "ceil" else math.floor)(a.step)
+        rounding = math.ceil if a.node.meaning["adaptive"] == "ceil" else math.floor
+        return int(rounding(a.step))
 
     def positions(self, a: Axis) -> Array:
         """Returns (bins, count) positions of the samples."""
@@ -212,7 +213,7 @@ class PlainRoiAlign:
 
     def mean(self, products: list[Array], inside: Array, y: Axis, x: Axis) -> Array:
         """Returns the mean of (C, P, gy, Q, gx) samples over gy and gx."""
-        made: Array = sum(products).sum(axis=(2, 4), dtype=y.real) / self.divisor(inside, y, x)  # type: ignore[union-attr]
+        made: Array = np.add.reduce(products).sum(axis=(2, 4), dtype=y.real) / self.divisor(inside, y, x)
         return made
 
     def divisor(self, inside: Array, y: Axis, x: Axis) -> Any:
@@ -222,8 +223,8 @@ class PlainRoiAlign:
     def maximum(self, products: list[Array], inside: Array, y: Axis, x: Axis) -> Array:
         """Returns the maximum of (C, P, gy, Q, gx) samples over gy and gx."""
         meaning = y.node.meaning
-        values = self.corners(products) if meaning["max_rule"] == "corners" else sum(products)
-        made: Array = values.max(axis=(2, 4))  # type: ignore[union-attr]
+        values = self.corners(products) if meaning["max_rule"] == "corners" else np.add.reduce(products)
+        made: Array = values.max(axis=(2, 4))
         return made if meaning["max_start"] is None else np.maximum(made, y.real(meaning["max_start"]))
 
     def corners(self, products: list[Array]) -> Array:

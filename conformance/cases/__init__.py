@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
-from ..case import Case
-from . import attributes, boxes, contested, edges, graphs, images, maxima, mixtures, onnx_vectors, robust, sampling, types
+from onnx_roialign.conformance.case import Case
+
+from . import (
+    attributes,
+    boxes,
+    contested,
+    edges,
+    graphs,
+    images,
+    maxima,
+    mixtures,
+    onnx_vectors,
+    robust,
+    sampling,
+    types,
+)
 
 __all__ = ["all_cases"]
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 
-from ..case import Case, Tier
+from onnx_roialign.conformance.case import Case, Tier
+
 from .building import features, roi_case
 
 __all__ = ["cases"]
 
 TEXT = "ONNX's text of RoiAlign"
 OPSETS = (10, 16, 22)
+HALF_PIXEL: Mapping[str, Any] = {"coordinate_transformation_mode": "half_pixel"}
 BOXES = [[1.25, 0.5, 6.5, 5.25], [2, 3, 7.25, 6.75]]  # sides of 5.25, 4.75 and 3.75 pixels: no multiple of 2 to 4 bins
 
 spec = partial(roi_case, tier=Tier.SPEC)
@@ -76,7 +79,7 @@ def _defaults(opset: int) -> Iterator[Case]:
 
 def _each() -> Iterator[Case]:
     X = features(1, 2, 8, 9, seed=1)
-    given = {
+    given: dict[str, Any] = {
         "mode": "avg",
         "output_height": 3,
         "output_width": 2,
@@ -117,7 +120,7 @@ def _each() -> Iterator[Case]:
             output_width=1,
             sampling_ratio=0,
             spatial_scale=1.0,
-            **({} if opset < 16 else {"coordinate_transformation_mode": "half_pixel"}),
+            **(HALF_PIXEL if opset >= 16 else {}),
         )
 
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 
-from ..case import Case, Tier
+from onnx_roialign.conformance.case import Case, Tier
+
 from .building import features, roi_case
 
 __all__ = ["cases"]
 
 LEAST = (
-    "torchvision 0.27 (aligned=False), Paddle 3.3, MindSpore 2.10, ONNX Runtime 1.31, OpenVINO 2026.4 and TVM 0.27 agree "
-    "in recorded calls on tiny and on inverted boxes"
+    "torchvision 0.27 (aligned=False), Paddle 3.3, MindSpore 2.10, ONNX Runtime 1.31, OpenVINO 2026.4 and TVM 0.27 "
+    "agree in recorded calls on tiny and on inverted boxes"
 )
 NO_LEAST = (
-    "torchvision 0.27 (aligned=True), Paddle 3.3, ONNX Runtime 1.31 and OpenVINO 2026.4 agree in recorded calls on tiny "
-    "boxes, and with a fixed grid on inverted ones"
+    "torchvision 0.27 (aligned=True), Paddle 3.3, ONNX Runtime 1.31 and OpenVINO 2026.4 agree in recorded calls on "
+    "tiny boxes, and with a fixed grid on inverted ones"
 )
-LEGACY = {"coordinate_transformation_mode": "output_half_pixel"}
+LEGACY: Mapping[str, Any] = {"coordinate_transformation_mode": "output_half_pixel"}
 H, W = 9, 11
 
 settled = partial(roi_case, tier=Tier.SETTLED)
@@ -54,7 +56,7 @@ def cases() -> Iterator[Case]:
                 continue
             yield legacy(
                 f"boxes/{name}-{grid}-output-half-pixel",
-                "In output_half_pixel a scaled RoI has a width and a height of at least 1 pixel, from its x1 and y1 on.",
+                "In output_half_pixel a scaled RoI is at least 1 pixel wide and high, from its x1 and y1 on.",
                 X,
                 [box],
                 output_height=2,

@@ -12,12 +12,23 @@ import onnx
 from onnx import helper
 
 from onnx_roialign.arrays import Array, largest_finite
+from onnx_roialign.conformance import oracle
+from onnx_roialign.conformance.case import Case, Outcome, Tier, Tolerance
+from onnx_roialign.conformance.oracle import HALF_PIXEL, OUTPUT_HALF_PIXEL, Conditioning, Rules
 
-from .. import oracle
-from ..case import Case, Outcome, Tier, Tolerance
-from ..oracle import HALF_PIXEL, OUTPUT_HALF_PIXEL, Conditioning, Rules
-
-__all__ = ["IR_VERSIONS", "NOTHING_TO_COMPARE", "Call", "Side", "features", "full", "node_model", "numpy_type", "positive", "refused_case", "roi_case"]
+__all__ = [
+    "IR_VERSIONS",
+    "NOTHING_TO_COMPARE",
+    "Call",
+    "Side",
+    "features",
+    "full",
+    "node_model",
+    "numpy_type",
+    "positive",
+    "refused_case",
+    "roi_case",
+]
 
 # The version of ONNX's file format that came with each opset.
 IR_VERSIONS: Mapping[int, int] = {10: 5, 11: 6, 16: 8, 22: 10}
@@ -77,7 +88,7 @@ class Call:
 
     @property
     def rules(self) -> Rules:
-        """The meaning of coordinate_transformation_mode; the attribute and its default half_pixel came with opset 16."""
+        """The meaning of coordinate_transformation_mode, which came with opset 16 and the default half_pixel."""
         default = "half_pixel" if self.opset >= 16 else "output_half_pixel"
         mode = self.attributes.get("coordinate_transformation_mode", default)
         return {"half_pixel": HALF_PIXEL, "output_half_pixel": OUTPUT_HALF_PIXEL}[mode]
@@ -135,7 +146,7 @@ _POSITION_ROUNDINGS = 4
 
 
 def node_model(
-    inputs: Mapping[str, Array], shape: Sequence[int], opset: int, shapes: str, attributes: Mapping[str, Any]
+    inputs: Mapping[str, Array], shape: Sequence[int | None], opset: int, shapes: str, attributes: Mapping[str, Any]
 ) -> onnx.ModelProto:
     """Returns one RoiAlign node as a model.
 
@@ -149,7 +160,7 @@ def node_model(
     """
     symbols = {"X": "NCHW", "rois": ("num_rois", 4), "batch_indices": ("num_rois",), "Y": ("num_rois", "C", *shape[2:])}
 
-    def value(name: str, dtype: str, dims: Sequence[int]) -> onnx.ValueInfoProto:
+    def value(name: str, dtype: str, dims: Sequence[int | None]) -> onnx.ValueInfoProto:
         declared: Sequence[Any] = dims
         if shapes != "static":
             declared = symbols[name] if shapes == "dynamic" else [None] * len(dims)
@@ -162,13 +173,11 @@ def node_model(
         [value(name, str(array.dtype), array.shape) for name, array in inputs.items()],
         [value("Y", str(inputs["X"].dtype), shape)],
     )
-    return helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR_VERSIONS[opset]
-    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR_VERSIONS[opset])
 
 
 def roi_case(
-    id: str,  # noqa: A002 as in Case
+    id: str,
     clause: str,
     X: Array,
     rois: Sequence[Sequence[float]] | Array,
@@ -216,7 +225,7 @@ def roi_case(
 
 
 def refused_case(
-    id: str,  # noqa: A002 as in Case
+    id: str,
     clause: str,
     inputs: Mapping[str, Array],
     *,
@@ -236,9 +245,10 @@ def refused_case(
         mentions: words of which the error must contain one; empty: any error.
         attributes: of the node.
     """
-    shape = [None, None, None, None]
-    model = node_model(inputs, shape, opset, "static", attributes)
-    return Case(id, clause, Tier.ROBUST, source, model, inputs, (Outcome(None, "refused", mentions),), NOTHING_TO_COMPARE)
+    model = node_model(inputs, [None] * 4, opset, "static", attributes)
+    return Case(
+        id, clause, Tier.ROBUST, source, model, inputs, (Outcome(None, "refused", mentions),), NOTHING_TO_COMPARE
+    )
 
 
 def _outcome(call: Call, side: Side, name: str) -> Outcome:

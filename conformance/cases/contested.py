@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from ..case import Case, Tier
+from onnx_roialign.conformance.case import Case, Tier
+
 from .building import Side, features, full, positive, roi_case
 
 __all__ = ["cases"]
 
-LEGACY = {"coordinate_transformation_mode": "output_half_pixel"}
+LEGACY: Mapping[str, Any] = {"coordinate_transformation_mode": "output_half_pixel"}
 H, W = 6, 8
 
 contested = partial(roi_case, tier=Tier.CONTESTED)
@@ -135,5 +137,3 @@ def _special() -> Iterator[Case]:
             sampling_ratio=1,
             **LEGACY,
         )
-
-

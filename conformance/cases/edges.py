@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 
-from ..case import Case, Tier
+from onnx_roialign.conformance.case import Case, Tier
+
 from .building import features, full, positive, roi_case
 
 __all__ = ["cases"]
@@ -15,7 +17,7 @@ AGREE = (
     "calls on boxes across the border and outside"
 )
 H, W = 6, 8
-LEGACY = {"coordinate_transformation_mode": "output_half_pixel"}
+LEGACY: Mapping[str, Any] = {"coordinate_transformation_mode": "output_half_pixel"}
 
 settled = partial(roi_case, tier=Tier.SETTLED, source=AGREE)
 

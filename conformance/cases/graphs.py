@@ -10,10 +10,10 @@ import numpy as np
 import onnx
 
 from onnx_roialign.arrays import Array
+from onnx_roialign.conformance import oracle
+from onnx_roialign.conformance.case import Case, Outcome, Tier, Tolerance
+from onnx_roialign.conformance.oracle import HALF_PIXEL, OUTPUT_HALF_PIXEL
 
-from .. import oracle
-from ..case import Case, Outcome, Tier, Tolerance
-from ..oracle import HALF_PIXEL, OUTPUT_HALF_PIXEL
 from .building import IR_VERSIONS, features, positive
 
 __all__ = ["cases"]
@@ -226,7 +226,11 @@ def _constants() -> Iterator[Case]:
     constants: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
         "rois": ("float[2,3,8,9] X, int64[3] images", f"<float[3,4] rois = {boxes}>", ()),
         "batch-indices": ("float[2,3,8,9] X, float[3,4] rois", "<int64[3] images = {1, 0, 1}>", ()),
-        "rois-and-batch-indices": ("float[2,3,8,9] X", f"<float[3,4] rois = {boxes}, int64[3] images = {{1, 0, 1}}>", ()),
+        "rois-and-batch-indices": (
+            "float[2,3,8,9] X",
+            f"<float[3,4] rois = {boxes}, int64[3] images = {{1, 0, 1}}>",
+            (),
+        ),
     }
     for name, (declared, initializers, requires) in constants.items():
         yield graph(
@@ -314,7 +318,7 @@ def _computed_inputs() -> Iterator[Case]:
                 Y = {POOL} (X, rois_kept, images_kept)
             }}""",
             {"Y": pooled(X, ROIS[1 : 1 + kept], IMAGES[1 : 1 + kept])},
-            inputs={**GIVEN, "scores": np.float32([0, kept, kept]), "half": np.array(0.5, np.float32)},
+            inputs={**GIVEN, "scores": np.array([0, kept, kept], np.float32), "half": np.array(0.5, np.float32)},
             requires=("Greater", "Compress"),
         )
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from onnx_roialign.arrays import Array
+from onnx_roialign.conformance.case import Case, Tier
 
-from ..case import Case, Tier
 from .building import features, roi_case
 
 __all__ = ["cases"]
@@ -20,7 +21,7 @@ SHAPE = f'{TEXT}, Y: "4-D tensor of shape (num_rois, C, output_height, output_wi
 COLUMNS = f'{TEXT}, rois: "2-D input of shape (num_rois, 4) given as [[x1, y1, x2, y2], ...]"'
 
 spec = partial(roi_case, tier=Tier.SPEC)
-TWO = {"output_height": 2, "output_width": 2, "sampling_ratio": 2}
+TWO: Mapping[str, Any] = {"output_height": 2, "output_width": 2, "sampling_ratio": 2}
 
 
 def cases() -> Iterator[Case]:

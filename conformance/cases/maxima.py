@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from ..case import Case, Tier
+from onnx_roialign.conformance.case import Case, Tier
+
 from .building import features, full, positive, roi_case
 
 __all__ = ["cases"]
 
 CORNERS = (
-    "ONNX's vector mode_max, whose numbers are the maximum over weight * feature of the four neighbours of every sample; "
+    "ONNX's vector mode_max, whose numbers are the maximum over weight * feature of each sample's four neighbours; "
     "onnx.reference and ONNX Runtime agree"
 )
-LEGACY = {"coordinate_transformation_mode": "output_half_pixel"}
+LEGACY: Mapping[str, Any] = {"coordinate_transformation_mode": "output_half_pixel"}
 
 spec = partial(roi_case, tier=Tier.SPEC, source=CORNERS, mode="max")
 settled = partial(

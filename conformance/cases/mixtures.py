@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import count
+from typing import Any
 
 import numpy as np
 
 from onnx_roialign.arrays import Array
+from onnx_roialign.conformance.case import Case, Tier
 
-from ..case import Case, Tier
 from .building import Call, features, numpy_type, roi_case
 
 __all__ = ["cases"]
@@ -40,7 +41,7 @@ def cases() -> Iterator[Case]:
         H, W = MAPS[i // 2 % len(MAPS)]
         N = IMAGES[i % len(IMAGES)]
         X = features(N, CHANNELS[i % len(CHANNELS)], H, W, dtype=dtype, seed=70 + i)
-        attributes = {
+        attributes: dict[str, Any] = {
             "mode": MODES[i // 3 % 2],
             "output_height": height,
             "output_width": width,
@@ -65,16 +66,18 @@ def cases() -> Iterator[Case]:
         )
 
 
-def mixed_boxes(X: Array, opset: int, attributes: dict[str, object], *, seed: int, wanted: int = 6) -> Array:
+def mixed_boxes(X: Array, opset: int, attributes: dict[str, Any], *, seed: int, wanted: int = 6) -> Array:
     """Returns (wanted, 4) scattered boxes in 32nds of a pixel of X, none where rounding decides."""
     H, W = X.shape[2:]
     chosen: list[Array] = []
     for trial in count(1000 * seed):
-        numbers = np.array([(trial * trial * a + trial * b) % 997 / 997 for a, b in ((31, 7), (17, 29), (13, 3), (41, 11))])
+        numbers = np.array(
+            [(trial * trial * a + trial * b) % 997 / 997 for a, b in ((31, 7), (17, 29), (13, 3), (41, 11))]
+        )
         # Corners from 2 pixels before the map to 2 beyond, sides from 1/4 to all of it.
         x1, y1 = (W + 2) * numbers[0] - 2, (H + 2) * numbers[1] - 2
         box = np.array([x1, y1, x1 + 0.25 + W * numbers[2], y1 + 0.25 + H * numbers[3]])
-        in_image = np.round(box * 32) / 32 / float(attributes["spatial_scale"])  # type: ignore[arg-type]
+        in_image = np.round(box * 32) / 32 / float(attributes["spatial_scale"])
         rois = in_image[None].astype(numpy_type(str(X.dtype)))
         near = Call(X, rois, np.zeros(1, np.int64), opset, attributes).conditioning()
         if near.cut > 1 / 256 and near.integer > 1 / 256:

@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 
 from onnx_roialign.arrays import Array, largest_finite
+from onnx_roialign.conformance.case import Case, Outcome, Tier, Tolerance
 
-from ..case import Case, Outcome, Tier, Tolerance
 from .building import IR_VERSIONS
 
 __all__ = ["cases", "literal_tolerance"]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from onnx_roialign.arrays import Array
+from onnx_roialign.conformance.case import Case, Tier, Tolerance
 
-from ..case import Case, Tier, Tolerance
 from .building import NOTHING_TO_COMPARE, Side, features, full, positive, refused_case, roi_case
 
 __all__ = ["cases"]
@@ -22,6 +22,8 @@ INPUTS = f"{TEXT}: the inputs' types and shapes"
 
 # Of the largest feature: 16 ULP of 1 are 1.9e-6.
 _PART = Tolerance(16, "the part of the samples on the map; single-precision positions of 1e5 pixels are 1e-2 apart")
+
+DEFAULTS: Mapping[str, Any] = {"sampling_ratio": 2, "output_height": 2, "output_width": 2}
 
 robust = partial(roi_case, tier=Tier.ROBUST)
 
@@ -106,7 +108,7 @@ def _attributes() -> Iterator[Case]:
             [0, 1],
             source=ATTRIBUTE,
             sides={"refused": None, "computed": {}},
-            **{"sampling_ratio": 2, "output_height": 2, "output_width": 2, **attributes},
+            **{**DEFAULTS, **attributes},
         )
     yield refused_case(
         "robust/output-of-2^40-rows",
@@ -118,7 +120,7 @@ def _attributes() -> Iterator[Case]:
 
 
 def _shapes_and_types() -> Iterator[Case]:
-    bad = {
+    bad: dict[str, dict[str, Array]] = {
         "X-of-rank-3": {"X": np.zeros((2, 5, 6), np.float32)},
         "X-of-rank-5": {"X": np.zeros((2, 1, 1, 5, 6), np.float32)},
         "rois-with-5-columns": {"rois": np.zeros((2, 5), np.float32)},

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from onnx_roialign.arrays import Array
+from onnx_roialign.conformance.case import Case, Tier
 
-from ..case import Case, Tier
 from .building import features, full, roi_case
 
 __all__ = ["cases"]
@@ -25,7 +26,7 @@ AGREE = (
 
 spec = partial(roi_case, tier=Tier.SPEC)
 settled = partial(roi_case, tier=Tier.SETTLED, source=AGREE)
-LEGACY = {"coordinate_transformation_mode": "output_half_pixel"}
+LEGACY: Mapping[str, Any] = {"coordinate_transformation_mode": "output_half_pixel"}
 
 
 def cases() -> Iterator[Case]:
@@ -114,7 +115,7 @@ def _interpolation() -> Iterator[Case]:
     yield spec(
         "sampling/interpolation-along-y",
         "Between two rows the value changes linearly.",
-        np.repeat(np.float32([0, 1, 0, 0, 5, 0, 0, -3])[:, None], 6, axis=1)[None, None],
+        np.repeat(np.array([0, 1, 0, 0, 5, 0, 0, -3], np.float32)[:, None], 6, axis=1)[None, None],
         [[1, 0.75, 5, 6.75]],
         source=BILINEAR,
         output_height=8,
@@ -124,7 +125,7 @@ def _interpolation() -> Iterator[Case]:
     yield spec(
         "sampling/interpolation-along-x",
         "Between two columns the value changes linearly.",
-        np.repeat(np.float32([0, 1, 0, 0, 5, 0, 0, -3])[None], 6, axis=0)[None, None],
+        np.repeat(np.array([0, 1, 0, 0, 5, 0, 0, -3], np.float32)[None], 6, axis=0)[None, None],
         [[0.75, 1, 6.75, 5]],
         source=BILINEAR,
         output_height=1,

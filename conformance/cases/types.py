@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from onnx_roialign.arrays import Array
+from onnx_roialign.conformance.case import Case, Tier, Tolerance
 
-from ..case import Case, Tier, Tolerance
-from .building import features, full, numpy_type, positive, roi_case
+from .building import features, full, numpy_type, roi_case
 
 __all__ = ["cases"]
 
-TYPES = 'ONNX\'s text of RoiAlign, T1: "tensor(float16), tensor(float), tensor(double)", since opset 22 "tensor(bfloat16)"'
+TYPES = (
+    'ONNX\'s text of RoiAlign, T1: "tensor(float16), tensor(float), tensor(double)", since opset 22 "tensor(bfloat16)"'
+)
 ROUNDED_ONCE = (
     "ONNX Runtime 1.32 (CPU: Cast to float32, RoiAlign, Cast back) and OpenVINO 2026.4 (CPU: computed in float32) agree"
 )
-LEGACY = {"coordinate_transformation_mode": "output_half_pixel"}
+LEGACY: Mapping[str, Any] = {"coordinate_transformation_mode": "output_half_pixel"}
 BOXES = [[1.25, 0.75, 6.5, 5.25], [2, 3.25, 7.25, 6.75]]
 
 spec = partial(roi_case, tier=Tier.SPEC, source=TYPES)
@@ -147,7 +150,7 @@ def _sixteen_bits() -> Iterator[Case]:
             for ratio in (3, 16) if name == "thirds" else (16,):
                 yield settled(
                     f"types/{dtype}-sums-of-{ratio * ratio}-samples-of-{name}",
-                    f"In {dtype} the samples are summed with more bits than the type has, and the mean is rounded once.",
+                    f"In {dtype} samples are summed with more bits than the type has, and the mean is rounded once.",
                     X,
                     [[0.75, 1.25, 16.5, 15.5]],
                     opset=22,
