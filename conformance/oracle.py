@@ -333,7 +333,7 @@ def rounded(exact: Fraction, dtype: np.dtype[Any]) -> float:
     exponent = max(exponent, smallest)
     units = round(magnitude / Fraction(2) ** exponent)  # Python rounds a Fraction half to even
     value = math.inf if units.bit_length() + exponent > _largest_exponent(dtype) else math.ldexp(units, exponent)
-    return math.copysign(value, exact)
+    return -value if exact < 0 else value
 
 
 def _largest_exponent(dtype: np.dtype[Any]) -> int:

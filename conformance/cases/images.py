@@ -77,7 +77,7 @@ def _images() -> Iterator[Case]:
         "images/adaptive-grids-on-shuffled-images",
         "Images and adaptive grids belong to the same RoI.",
         features(3, 3, 8, 9, seed=13),
-        boxes(5, seed=1) + 1 / 32,
+        boxes(5, seed=1) + np.array([0, 0, 1, 1]) / 32,
         [2, 0, 1, 0, 2],
         source=INDEX,
         output_height=2,

@@ -223,10 +223,10 @@ def _adaptive() -> Iterator[Case]:
                 output_width=columns,
             )
     for sides in (1, 2, 3, 6):
-        for name, more in (("less", -1 / 512), ("more", 1 / 512)):
+        for name, more in (("less", -1 / 4096), ("more", 1 / 4096)):
             yield spec(
                 f"sampling/adaptive-grid-of-a-little-{name}-than-{sides}-per-bin",
-                f"{sides} pixels per bin and 1/512 {name} are sampled at {sides + (more > 0)} places.",
+                f"{sides} pixels per bin and 1/4096 {name} are sampled at {sides + (more > 0)} places.",
                 squares(14, 22),
                 [[1.125, 0.875, 1.125 + 2 * (sides + more), 0.875 + sides + more]],
                 source=CEIL,

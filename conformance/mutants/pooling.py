@@ -50,7 +50,7 @@ def taps() -> Iterator[Mutant]:
     yield taps("zero-after-the-last", lambda lo, hi, f, at, a: (lo, hi, np.where(at > a.length - 1, f * 0, f)))
     yield taps(
         "fraction-of-the-position-outside",
-        lambda lo, hi, f, at, a: (lo, hi, np.where(at < 0, at % 1, f).astype(a.real)),
+        lambda lo, hi, f, at, a: (lo, hi, np.asarray(np.where(at < 0, at % 1, f), a.real)),
     )
     yield taps("extrapolates-before", lambda lo, hi, f, at, a: (lo, hi, np.where(at < 0, at, f).astype(a.real)))
     yield taps(
