@@ -13,6 +13,7 @@ from . import (
     images,
     maxima,
     mixtures,
+    neighbours,
     onnx_vectors,
     robust,
     sampling,
@@ -21,7 +22,21 @@ from . import (
 
 __all__ = ["all_cases"]
 
-_GROUPS = (onnx_vectors, attributes, sampling, images, boxes, edges, maxima, types, mixtures, graphs, contested, robust)
+_GROUPS = (
+    onnx_vectors,
+    attributes,
+    sampling,
+    images,
+    boxes,
+    edges,
+    maxima,
+    types,
+    mixtures,
+    graphs,
+    neighbours,
+    contested,
+    robust,
+)
 
 
 def all_cases() -> tuple[Case, ...]:

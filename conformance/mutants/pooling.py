@@ -52,7 +52,7 @@ def taps() -> Iterator[Mutant]:
         "fraction-of-the-position-outside",
         lambda lo, hi, f, at, a: (lo, hi, np.asarray(np.where(at < 0, at % 1, f), a.real)),
     )
-    yield taps("extrapolates-before", lambda lo, hi, f, at, a: (lo, hi, np.where(at < 0, at, f).astype(a.real)))
+    yield taps("extrapolates-before", lambda lo, hi, f, at, a: (lo, hi, np.asarray(np.where(at < 0, at, f), a.real)))
     yield taps(
         "extrapolates-beyond",
         lambda lo, hi, f, at, a: (lo, hi, np.where(at > a.length - 1, at - lo, f).astype(a.real)),

@@ -134,8 +134,8 @@ def test_tolerances_are_tight():
         if case.id.startswith(("onnx/", "graphs/")) or call is None:
             continue  # decimal literals; several operators
         near = call.conditioning()
-        # 4 ULP and one for every 8 samples where positions are exact. Else a position of `reach` pixels is off by two of
-        # its own ULP, and features of both signs change by 4 times the largest from a pixel to the next in y and x.
+        # 4 ULP and one for every 8 samples where positions are exact. Else a position of `reach` pixels is off by two
+        # of its own ULP, and features of both signs change by 4 times the largest to the next pixel in y and in x.
         moved = 0 if near.exact else 16 * near.reach
         assert case.tolerance.ulps <= (1 if call.X.dtype.itemsize == 2 else 5 + near.samples / 8 + moved), case.id
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import math
+import shutil
 import subprocess
 import sys
 from fractions import Fraction
+from pathlib import Path
 
 import golden
 import ml_dtypes
@@ -20,12 +22,11 @@ from onnx_roialign.arrays import RECORDED
 from onnx_roialign.conformance import oracle
 from onnx_roialign.conformance.cases.building import Call, features
 
-PATH = onnx_roialign.conformance.__path__[0] + "/oracle.py"
+PATH = Path(onnx_roialign.conformance.__path__[0]) / "oracle.py"
 
 
 def test_the_oracle_imports_the_standard_library_and_numpy_only():
-    with open(PATH, encoding="utf-8") as file:
-        tree = ast.parse(file.read())
+    tree = ast.parse(PATH.read_text(encoding="utf-8"))
     imported = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -37,7 +38,7 @@ def test_the_oracle_imports_the_standard_library_and_numpy_only():
 
 
 def test_the_oracle_runs_where_the_package_cannot_be_imported(tmp_path):
-    (tmp_path / "oracle.py").write_bytes(open(PATH, "rb").read())
+    shutil.copy(PATH, tmp_path / "oracle.py")
     code = (
         "import sys; sys.modules['onnx_roialign'] = None\n"
         "import oracle, numpy as np\n"
