@@ -8,7 +8,7 @@ from typing import Any
 
 from onnx_roialign.conformance.case import Case, Tier
 
-from .building import features, roi_case
+from .building import features, full, roi_case
 
 __all__ = ["cases"]
 
@@ -151,6 +151,14 @@ def _large() -> Iterator[Case]:
                 output_width=columns,
                 sampling_ratio=16,
             )
+    for name, ratio, W_, x1, x2 in (("fixed", 129, 60, -60.25, 70.5), ("adaptive", 0, 130, -130.375, 130.125)):
+        yield half_pixel(
+            f"boxes/{name}-grid-of-{ratio or 261}-half-outside",
+            "A grid may have more than 128 samples along an axis, and the mean counts those outside the map.",
+            full(1.0, H=6, W=W_),
+            [[x1, 1.25, x2, 3.5]],
+            sampling_ratio=ratio,
+        )
     yield half_pixel(
         "boxes/100.5-pixels-adaptive",
         "The adaptive grid of a RoI much larger than the map counts all of its samples.",

@@ -72,7 +72,7 @@ def attributes() -> Iterator[Mutant]:
 
         return node(f"sampling-ratio-{name}", changed)
 
-    for cap in (1, 2, 3, 4, 8, 16):
+    for cap in (1, 2, 3, 4, 8, 16, 32):
         yield ratio(f"at-most-{cap}", partial(min, cap))
     yield ratio("1-is-adaptive", lambda r: 0 if r == 1 else r)
     yield ratio("one-more", lambda r: r + 1 if r else 0)

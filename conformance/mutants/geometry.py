@@ -140,7 +140,7 @@ def grids() -> Iterator[Mutant]:
     yield grid("a-power-of-two", lambda a: 2 ** max(math.ceil(math.log2(max(a.step, 1e-3))), 0) if a.step > 0 else 0)
     yield grid("doubled", lambda a: 2 * np.ceil(a.step))
     yield grid("at-least-2", lambda a: max(np.ceil(a.step), 2))
-    for cap in (1, 2, 3, 4, 8, 16, 32):
+    for cap in (1, 2, 3, 4, 8, 16, 32, 64, 128):
         yield mutant(f"grid/at-most-{cap}", adaptive=lambda self, a, cap=cap: min(Plain.adaptive(self, a), cap))
 
     def of_the_first(self: Plain, a: Axis) -> int:
