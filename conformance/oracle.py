@@ -89,6 +89,8 @@ class Conditioning:
     Attributes:
         cut: least distance of a sample from -1 or N, where its value jumps to 0, in pixels; infinite without samples.
         integer: least distance of size / P from an integer, where the adaptive grid jumps; infinite for a fixed grid.
+        between: whether every sample lies between the centres of the first and the last pixel, so that none is moved
+            onto the map or dropped.
         reach: the largest absolute scaled coordinate, in pixels: roundings of positions are in proportion to it.
         exact: whether P and g are powers of two and every position, step and size has at most 20 significant bits, so
             that float32 rounds none of them, whatever the order of operations.
@@ -97,6 +99,7 @@ class Conditioning:
 
     cut: float
     integer: float
+    between: bool
     reach: float
     exact: bool
     samples: int
@@ -171,6 +174,7 @@ def conditioning(
     return Conditioning(
         cut=float(min(cuts, default=math.inf)),
         integer=math.inf if sampling_ratio else float(min((abs(s - round(s)) for s in steps), default=math.inf)),
+        between=all(0 <= n <= (axis.length - 1) * axis.unit for axis in axes for n in _flat(axis)),
         reach=float(max((abs(end) for end in ends), default=0)) + float(rules.offset),
         exact=all(_is_short(number) for number in (*numbers, *ends))
         and all(_is_power_of_two(n) for axis in axes for n in (len(axis.positions), max(axis.count, 1))),
