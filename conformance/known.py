@@ -33,7 +33,7 @@ class Deviation:
 
     Attributes:
         case: id of a case, or a pattern with * and ?.
-        statuses: what the backend does instead of passing; several where it depends on the machine which limit comes first.
+        statuses: what the backend does instead of passing; several where it depends on the machine which comes first.
         reason: why, in a sentence.
         link: where it is reported; empty: nowhere.
         versions: beginnings of the backend's versions for which it holds; empty: all.

@@ -49,7 +49,7 @@ _DATA = "test_data_set_0"
 
 def folder_name(case: Case) -> str:
     """Returns the path of a case's folder below the exported one: the tier, and a name of letters, digits and _."""
-    return f"{case.tier.value}/test_roialign_{re.sub('[^a-z0-9]+', '_', case.id.lower())}"
+    return f"{case.tier.value}/test_roialign_{re.sub('[^A-Za-z0-9]', '_', case.id)}"
 
 
 def write_question(folder: Path, case: Case) -> None:

@@ -17,30 +17,28 @@ __all__ = ["remarks", "table"]
 
 
 def table(runs: Sequence[Run], cases: Mapping[str, Case]) -> Table:
-    """Returns a table with a row for each run: how many cases of each tier passed, and how many did something else."""
+    """Returns a table with a row for each run: how many cases of each tier passed, and what the others did."""
     made = Table(title="RoiAlign conformance", box=SIMPLE, show_edge=False, padding=(0, 1, 0, 0))
-    made.add_column("backend", overflow="fold")
+    made.add_column("backend", no_wrap=True)
     tiers = Counter(case.tier for case in cases.values())
-    statuses = [status for status in Status if status is not Status.PASS and any(_others(run)[status] for run in runs)]
     for tier, count in tiers.items():
         made.add_column(f"{tier.value}\nof {count}", justify="right")
-    for status in statuses:
-        made.add_column(status.value, justify="right")
-    made.add_column("known", justify="right")
-    made.add_column("verdict")
+    made.add_column("others")
+    made.add_column("verdict", no_wrap=True)
     for run in runs:
         passed = Counter(cases[result.case].tier for result in run.results if result.status is Status.PASS)
-        others = _others(run)
-        known = sum(bool(result.known) for result in run.results)
-        numbers = (*(passed[tier] for tier in tiers), *(others[status] or "" for status in statuses), known or "")
         verdict = Text("passes", "green") if passes(run, cases) else Text("fails", "bold red")
-        made.add_row(Text(f"{run.backend} {run.version}".strip()), *map(str, numbers), verdict)
+        name = Text(f"{run.backend} {run.version}".strip())
+        made.add_row(name, *(str(passed[tier]) for tier in tiers), "\n".join(_others(run)), verdict)
     return made
 
 
-def _others(run: Run) -> Counter[Status]:
-    """The number of results of each status, without those that are declared as known."""
-    return Counter(result.status for result in run.results if not result.known)
+def _others(run: Run) -> Iterator[str]:
+    """How many results are of each status but pass and not declared as known; and how many are known."""
+    counts = Counter(result.status for result in run.results if not result.known)
+    yield from (f"{counts[status]} {status.value}" for status in Status if status is not Status.PASS and counts[status])
+    if known := sum(bool(result.known) for result in run.results):
+        yield f"{known} known"
 
 
 def remarks(runs: Sequence[Run], cases: Mapping[str, Case]) -> Iterator[str]:
