@@ -25,7 +25,7 @@ from onnx_roialign.sessions.options import usable_cores
 
 if TYPE_CHECKING:
     from onnx_roialign.conformance.case import Case
-    from onnx_roialign.conformance.process import Launch, Limits
+    from onnx_roialign.conformance.process import Identity, Launch, Limits
     from onnx_roialign.conformance.result import Run
 
 __all__ = ["app"]
@@ -85,7 +85,14 @@ def conform(
         from onnx_roialign.conformance.layout import export_cases, read_cases
         from onnx_roialign.conformance.process import Limits
         from onnx_roialign.conformance.verdict import passes
-    every = all_cases() if cases is None else read_cases(cases)
+    if export is not None and import_ is not None:
+        raise RoiAlignError("--export and --import must not be given together, got both")
+    limits = Limits(_within("--timeout", timeout, 0.1, 86400), int(_within("--memory", memory, 16, 1 << 24)))
+    workers = int(_within("--jobs", usable_cores() if jobs is None else jobs, 1, _MOST_JOBS))
+    runs_here = export is None and import_ is None
+    started = _started(_launches(backend, worker, python, known), limits) if runs_here else []
+    with _progress("making the cases", None):
+        every = all_cases() if cases is None else read_cases(cases)
     chosen = _chosen(every, tier, case)
     if export is not None:
         with _progress("writing", len(chosen)) as after_each:
@@ -97,9 +104,7 @@ def conform(
     if import_ is not None:
         runs = [_imported(import_, chosen, known, ids)]
     else:
-        limits = Limits(_within("--timeout", timeout, 0.1, 86400), int(_within("--memory", memory, 16, 1 << 24)))
-        count = int(_within("--jobs", usable_cores() if jobs is None else jobs, 1, _MOST_JOBS))
-        runs = _run_all(_launches(backend, worker, python, known), chosen, ids, limits, count)
+        runs = _run_all(started, chosen, ids, limits, workers)
     by_id = {each.id: each for each in chosen}
     if as_json or junit or markdown or html:
         from onnx_roialign.conformance.reports.document import document
@@ -152,17 +157,28 @@ def _launches(
     return (*found, *(find_worker(command, known) for command in workers or ()))
 
 
-def _run_all(
-    launches: Sequence[Launch], cases: Sequence[Case], ids: Sequence[str] | None, limits: Limits, jobs: int
-) -> list[Run]:
-    from onnx_roialign.conformance.runner import identify, run
+def _started(launches: Sequence[Launch], limits: Limits) -> list[tuple[Launch, Identity]]:
+    """Each worker with what it says of itself: one that does not start ends the command before hours are spent."""
+    from onnx_roialign.conformance.runner import identify
 
-    identities = [identify(launch, limits) for launch in launches]  # before hours are spent on the first
-    names = [identity.name for identity in identities]
+    started = [(launch, identify(launch, limits)) for launch in launches]
+    names = [identity.name for _, identity in started]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise RoiAlignError(f"--backend and --worker must have names that differ, got {doubled[0]!r} more than once")
+    return started
+
+
+def _run_all(
+    started: Sequence[tuple[Launch, Identity]],
+    cases: Sequence[Case],
+    ids: Sequence[str] | None,
+    limits: Limits,
+    jobs: int,
+) -> list[Run]:
+    from onnx_roialign.conformance.runner import run
+
     runs = []
-    for launch, identity in zip(launches, identities, strict=True):
+    for launch, identity in started:
         with _progress(identity.name, len(cases)) as after_each:
             runs.append(run(cases, launch, identity, limits=limits, jobs=jobs, all_ids=ids, after_each=after_each))
     return runs
@@ -189,8 +205,10 @@ def _print(runs: Sequence[Run], cases: Mapping[str, Case]) -> None:
 
 
 @contextlib.contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """A progress bar on stderr; yields the function to call after each case."""
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+def _progress(what: str, total: int | None) -> Iterator[Callable[[], None]]:
+    """A progress bar on stderr; yields the function to call after each case. Without a total it moves by itself."""
+    console = Console(stderr=True)
+    # A bar that is not on a terminal would leave an empty line.
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task(what, total=total)
         yield lambda: progress.advance(bar)
