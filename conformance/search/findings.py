@@ -55,6 +55,7 @@ class Search:
         seed: equal seeds draw equal cases.
         seconds: the effort, in seconds of one worker.
         jobs: workers beside each other.
+        examples: cases of a round, shrinking not counted.
         ray: address of a Ray cluster whose nodes run the rounds; "" starts one here; None: without Ray.
     """
 
@@ -64,6 +65,7 @@ class Search:
     seed: int = 0
     seconds: float = 60.0
     jobs: int = 1
+    examples: int = 100
     ray: str | None = None
 
     @property
@@ -151,7 +153,7 @@ def _in_processes(search: Search, deadline: float) -> Iterator[list[Failure]]:
     # Processes, even for one job: drawing and the exact results take as long as the backend; and hypothesis draws some
     # numbers from the constants in the modules that a process has imported, which are the same in each of these.
     with ProcessPoolExecutor(search.jobs, mp_context=get_context("spawn")) as pool:
-        arguments = (search.launch, search.limits, search.against, search.seed)
+        arguments = (search.launch, search.limits, search.against, search.examples, search.seed)
         pending = {pool.submit(search_round, *arguments, number) for number in range(search.rounds)}
         for future in as_completed(pending):
             if not future.cancelled():
@@ -167,7 +169,7 @@ def _on_ray(search: Search, deadline: float) -> Iterator[list[Failure]]:
     if not ray.is_initialized():
         ray.init(address=search.ray or None, log_to_driver=False, include_dashboard=False if not search.ray else None)
     remote: Any = ray.remote(search_round)
-    arguments = (search.launch, search.limits, search.against, search.seed)
+    arguments = (search.launch, search.limits, search.against, search.examples, search.seed)
     pending = [remote.remote(*arguments, number) for number in range(search.rounds)]
     while pending:
         ready, pending = ray.wait(pending, timeout=1.0)

@@ -22,7 +22,6 @@ from onnx_roialign.conformance.search.drawing import cases
 
 __all__ = ["Failure", "search_round"]
 
-EXAMPLES = 100  # of a round, shrinking not counted
 _MOST_OTHERS = 2
 _SEEDS = 2**32
 
@@ -49,13 +48,16 @@ class Failure:
         return _size(self.case)
 
 
-def search_round(launch: Launch, limits: Limits, against: Launch | None, first_seed: int, number: int) -> list[Failure]:
+def search_round(
+    launch: Launch, limits: Limits, against: Launch | None, examples: int, first_seed: int, number: int
+) -> list[Failure]:
     """Returns the smallest failure of each kind among the cases of a round; they depend on nothing but the arguments.
 
     Args:
         launch: of the backend.
         limits: of each case.
         against: a backend that the first is compared with; None: with the exact results.
+        examples: number of cases, shrinking not counted.
         first_seed: of the search.
         number: of the round.
     """
@@ -74,17 +76,21 @@ def search_round(launch: Launch, limits: Limits, against: Launch | None, first_s
 
     with Worker(launch, limits) as worker:
         if against is None:
-            _explore(lambda case: run_case(case, worker), first_seed, number, keep)
+            _explore(lambda case: run_case(case, worker), examples, _seed(first_seed, number), keep)
         else:
             with Worker(against, limits) as other:
-                _explore(lambda case: _compared(case, worker, other), first_seed, number, keep)
+                _explore(lambda case: _compared(case, worker, other), examples, _seed(first_seed, number), keep)
     return [smallest[kind] for kind in sorted(smallest)]
 
 
-def _explore(judge: Callable[[Case], Result], first: int, number: int, keep: Callable[[Failure], None]) -> None:
-    @hypothesis.seed((first * 1_000_003 + number) % _SEEDS)
+def _seed(first: int, number: int) -> int:
+    return (first * 1_000_003 + number) % _SEEDS
+
+
+def _explore(judge: Callable[[Case], Result], examples: int, seed: int, keep: Callable[[Failure], None]) -> None:
+    @hypothesis.seed(seed)
     @hypothesis.settings(
-        max_examples=EXAMPLES,
+        max_examples=examples,
         database=None,
         deadline=None,
         phases=(Phase.generate, Phase.shrink),

@@ -63,7 +63,7 @@ def fuzz(
         seed,
         seconds,
         usable_cores() if jobs is None else jobs,
-        "" if ray == "local" else ray,
+        ray="" if ray == "local" else ray,
     )
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task(identities[0].name, total=search.rounds)

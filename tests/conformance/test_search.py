@@ -56,8 +56,9 @@ def wrong(tmp_path):
 
 def searched(backend, against=None, **given):
     launches = [None if name is None else find_backend(name)[0] for name in (backend, against)]
-    found, rounds = run_search(Search(launches[0], Limits(), launches[1], **given))
-    assert rounds == Search(launches[0], Limits(), **given).rounds
+    search = Search(launches[0], Limits(), launches[1], examples=40, **given)
+    found, rounds = run_search(search)
+    assert rounds == search.rounds
     return found
 
 
@@ -69,8 +70,10 @@ def test_nothing_is_found_where_nothing_is_wrong():
     ("change", "cause"),
     [
         ("semantics = replace(semantics, adaptive='floor')", "adaptive='floor'"),
-        ("semantics = replace(semantics, end_shift=1.0)", "end_shift=1"),
-        ("semantics = replace(semantics, max_rule='samples')", "max_rule='samples'"),
+        pytest.param("semantics = replace(semantics, end_shift=1.0)", "end_shift=1", marks=pytest.mark.long),
+        pytest.param(
+            "semantics = replace(semantics, max_rule='samples')", "max_rule='samples'", marks=pytest.mark.long
+        ),
     ],
 )
 def test_a_wrong_field_is_found_by_its_name(wrong, change, cause):
@@ -80,10 +83,11 @@ def test_a_wrong_field_is_found_by_its_name(wrong, change, cause):
     assert found[0].result.status.value == "fail"
 
 
+@pytest.mark.long
 def test_what_no_field_explains_is_found_and_shrunk(wrong):
     (found,) = [
         finding
-        for finding in searched(wrong("batch_indices = batch_indices * 0"), seed=3, seconds=12)
+        for finding in searched(wrong("batch_indices = batch_indices * 0"), seed=3, seconds=36)
         if finding.result.got is not None and finding.case.outcomes[0].outputs is not None
     ]
     assert "no one or two fields of Semantics explain" in found.cause
@@ -107,6 +111,7 @@ def test_the_same_is_found_for_a_seed_however_many_workers(wrong):
     assert alone == told(searched(name, seed=5, seconds=24, jobs=2))
 
 
+@pytest.mark.long
 def test_two_runtimes_are_compared_with_each_other(wrong):
     found = searched(
         wrong("semantics = replace(semantics, offset=0.5, min_size=None)"), "reference", seed=6, seconds=12
