@@ -17,7 +17,7 @@ import numpy as np
 from onnx_roialign import __version__
 from onnx_roialign.arrays import Array
 from onnx_roialign.conformance.case import Case, Tier
-from onnx_roialign.conformance.reports.instead import instead
+from onnx_roialign.conformance.reports.causes import causes
 from onnx_roialign.conformance.result import Result, Run, Status
 from onnx_roialign.errors import RoiAlignError, shown
 
@@ -71,7 +71,6 @@ class RunEntry(TypedDict):
     environment: dict[str, str]
     summary: dict[str, dict[str, int]]
     wrong_entries: list[str]
-    instead: str
     results: list[ResultEntry]
 
 
@@ -109,18 +108,20 @@ def _run(cases: dict[str, Case], run: Run) -> RunEntry:
     counts = {tier.value: Counter[str]() for tier in Tier}
     for result in run.results:
         counts[cases[result.case].tier.value][result.status.value] += 1
+    wrong = [result for result in run.results if _is_wrong(result)]
+    explained = causes([[(cases[result.case], result.got or {})] for result in wrong])
+    instead = dict(zip((result.case for result in wrong), explained, strict=True))
     return RunEntry(
         backend=run.backend,
         version=run.version,
         environment=dict(run.environment),
         summary={tier: dict(counter) for tier, counter in counts.items()},
         wrong_entries=list(run.wrong_entries),
-        instead=instead((cases[result.case], result.got or {}) for result in run.results if _is_wrong(result)),
-        results=[_result(cases[result.case], result) for result in run.results],
+        results=[_result(cases[result.case], result, instead.get(result.case, "")) for result in run.results],
     )
 
 
-def _result(case: Case, result: Result) -> ResultEntry:
+def _result(case: Case, result: Result, instead: str) -> ResultEntry:
     return ResultEntry(
         case=result.case,
         status=result.status.value,
@@ -128,7 +129,7 @@ def _result(case: Case, result: Result) -> ResultEntry:
         side=result.side,
         ulps=None if result.ulps is None or not math.isfinite(result.ulps) else result.ulps,
         known=result.known,
-        instead=instead([(case, result.got or {})]) if _is_wrong(result) else "",
+        instead=instead,
         differences=_differences(case, result) if _is_wrong(result) else [],
     )
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from onnx_roialign.arrays import Array
 from onnx_roialign.conformance.case import Case, Tier
+from onnx_roialign.conformance.reports.causes import call_of
 from onnx_roialign.conformance.reports.document import CaseEntry, Document, ResultEntry, RunEntry
-from onnx_roialign.conformance.reports.instead import call_of
 from onnx_roialign.conformance.reports.markdown import deviations
 from onnx_roialign.conformance.reports.picture import picture
 from onnx_roialign.conformance.result import Status

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -13,11 +12,10 @@ from typing import Any
 
 from onnx_roialign.conformance.case import Case
 from onnx_roialign.conformance.process import Launch, Limits
-from onnx_roialign.conformance.reports.instead import Explanations, few_changes, recorded_call, told
+from onnx_roialign.conformance.reports.causes import Wrong, causes
 from onnx_roialign.conformance.result import Result
 from onnx_roialign.conformance.search.rounds import Failure, search_round
 from onnx_roialign.extras import imported_for
-from onnx_roialign.identification.result import Value
 
 __all__ = ["Finding", "Search", "findings", "run_search"]
 
@@ -93,40 +91,18 @@ def run_search(search: Search, after_each: Callable[[], None] = lambda: None) ->
 
 
 def findings(failures: Iterable[Failure]) -> list[Finding]:
-    """Returns the failures by cause, of each the smallest; those that more failures share come first."""
-    left = sorted(failures, key=lambda failure: (failure.kind, failure.size))
-    groups: list[tuple[str, list[Failure]]] = []
-    calls = {id(failure): _explanations(failure) for failure in left}
-    for fields in _by_share(left, calls):
-        group = [failure for failure in left if _explains(fields, calls[id(failure)])]
-        if group:
-            groups.append((told(fields), group))
-            left = [failure for failure in left if failure not in group]
-    unexplained: dict[str, list[Failure]] = {}
-    for failure in left:
-        unexplained.setdefault(_unexplained(failure), []).append(failure)
-    return [_finding(number, *entry) for number, entry in enumerate([*groups, *unexplained.items()], start=1)]
+    """Returns the failures by cause, of each the smallest; ordered by cause."""
+    found = sorted(failures, key=lambda failure: (failure.kind, failure.size))
+    texts = causes([_wrong(failure) for failure in found])
+    groups: dict[str, list[Failure]] = {}
+    for failure, text in zip(found, texts, strict=True):
+        groups.setdefault(text or _unexplained(failure), []).append(failure)
+    return [_finding(number, *group) for number, group in enumerate(sorted(groups.items()), start=1)]
 
 
-def _explanations(failure: Failure) -> list[Explanations]:
+def _wrong(failure: Failure) -> Wrong:
     pairs = [(failure.case, failure.result), *failure.others]
-    calls = [recorded_call(case, result.got or {}) for case, result in pairs]
-    return [Explanations(call) for call in calls if call is not None]
-
-
-def _explains(fields: Mapping[str, Value], calls: Sequence[Explanations]) -> bool:
-    return bool(calls) and all(call.explained_by(fields) for call in calls)
-
-
-def _by_share(
-    failures: Sequence[Failure], calls: Mapping[int, Sequence[Explanations]]
-) -> Iterator[Mapping[str, Value]]:
-    """Yields changes of Semantics: those of one field before those of two, and the more they explain the earlier."""
-    for size, changes in itertools.groupby(few_changes(), key=len):
-        fewer = [fields for fields in few_changes() if len(fields) < size]
-        left = [failure for failure in failures if not any(_explains(fields, calls[id(failure)]) for fields in fewer)]
-        counted = [(sum(_explains(fields, calls[id(failure)]) for failure in left), fields) for fields in changes]
-        yield from (fields for count, fields in sorted(counted, key=lambda entry: -entry[0]) if count)
+    return [(case, result.got or {}) for case, result in pairs]
 
 
 def _unexplained(failure: Failure) -> str:
@@ -134,7 +110,7 @@ def _unexplained(failure: Failure) -> str:
     if result.got is not None and all(outcome.outputs is None for outcome in failure.case.outcomes):
         return f"no error: {_without_numbers(failure.case.clause)}"
     if result.got is not None:
-        return f"{result.status.value}: wrong values that no one or two fields of Semantics explain"
+        return f"{result.status.value}: wrong values that no field of Semantics and no error of the mutants explains"
     return f"{result.status.value}: {_without_numbers(result.text)}"[:160]
 
 
