@@ -20,6 +20,7 @@ __all__ = [
     "UNIT_IN_THE_LAST_PLACE",
     "Array",
     "close",
+    "differences",
     "largest_difference",
     "largest_finite",
     "ordinal",
@@ -66,7 +67,7 @@ def close(a: Array, b: Array, tolerance: float) -> Array:
         b: numbers of the same shape.
         tolerance: the largest allowed absolute difference (inclusive).
     """
-    return np.asarray(_differences(a, b) <= tolerance)
+    return np.asarray(differences(a, b) <= tolerance)
 
 
 def largest_difference(got: Array, want: Array) -> float:
@@ -84,11 +85,11 @@ def largest_difference(got: Array, want: Array) -> float:
         return float("inf")
     if got.dtype.kind in "OSU" or want.dtype.kind in "OSU":
         return 0.0 if np.array_equal(got, want) else float("inf")
-    return float(np.max(_differences(got, want), initial=0.0))
+    return float(np.max(differences(got, want), initial=0.0))
 
 
-def _differences(a: Array, b: Array) -> Array:
-    """Elementwise |a - b| in float64: 0 where both are NaN or the same infinity, infinite where only one is NaN."""
+def differences(a: Array, b: Array) -> Array:
+    """Returns |a - b| by element in float64: 0 for two NaN or equal infinities, infinite where only one is NaN."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     same = (np.isnan(a) & np.isnan(b)) | (a == b)  # equal infinities, whose difference is NaN
     apart = np.where(same, 0.0, np.abs(np.where(same, 0.0, a) - np.where(same, 0.0, b)))

@@ -21,6 +21,10 @@ _BROUGHT_BY = MappingProxyType(
         "onnx_ir": "pip install 'onnx_roialign[graph]'",
         "typer": "pip install 'onnx_roialign[cli]'",
         "rich": "pip install 'onnx_roialign[cli]'",
+        "psutil": "pip install 'onnx_roialign[conform]'",
+        "jinja2": "pip install 'onnx_roialign[conform]'",
+        "hypothesis": "pip install 'onnx_roialign[conform]'",
+        "ray": "pip install 'onnx_roialign[ray]'",
         "matplotlib": "pip install 'onnx_roialign[plot]'",
     }
 )

@@ -18,7 +18,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -225,7 +225,7 @@ def _rewrite(
     return 0
 
 
-def write_json(document: dict[str, Any]) -> None:
+def write_json(document: Mapping[str, Any]) -> None:
     """Writes one object to stdout; NaN and infinity, which JSON does not have, must already be strings."""
     typer.echo(json.dumps(document, indent=2, allow_nan=False))
 

@@ -27,6 +27,8 @@ from onnx_roialign.arrays import Array, largest_difference
 from onnx_roialign.cli import graph as cli_graph
 from onnx_roialign.cli import identify as cli_probe
 from onnx_roialign.cli.bench import bench
+from onnx_roialign.cli.conform import app as conform
+from onnx_roialign.cli.fuzz import fuzz
 from onnx_roialign.engines.by_name import SESSION_ENGINES, check_engine
 from onnx_roialign.engines.native import active_isa, available_isas, library_path
 from onnx_roialign.errors import ModelError, NativeLibraryError, RoiAlignError, UnreadableModelError, one_line
@@ -209,6 +211,8 @@ app.command()(cli_graph.optimize)
 app.command()(cli_graph.unfuse)
 app.command()(cli_probe.identify)
 app.command()(cli_probe.explain)
+app.add_typer(conform, name="conform")
+app.command()(fuzz)
 
 
 def main() -> None:

@@ -1,0 +1,321 @@
+"""RoiAlign among other nodes, in branches, loops and functions; its inputs constant or computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+import numpy as np
+import onnx
+
+from onnx_roialign.arrays import Array
+from onnx_roialign.conformance import oracle
+from onnx_roialign.conformance.case import Case, Outcome, Tier, Tolerance
+from onnx_roialign.conformance.oracle import HALF_PIXEL, OUTPUT_HALF_PIXEL
+
+from .building import IR_VERSIONS, features
+
+__all__ = ["DECLARED", "GIVEN", "IMAGES", "POOL", "ROIS", "X", "cases", "graph", "pooled"]
+
+TEXT = "ONNX's text of RoiAlign, and of the operators beside it"
+TOLERANCE = Tolerance(8, "features, weights and positions are exact; products and sums round")
+
+X = features(2, 3, 8, 9, seed=61)
+ROIS = np.array([[1.25, 0.5, 6.5, 5.25], [2, 3, 7.25, 6.75], [0.75, 1.5, 4.25, 7]], np.float32)
+IMAGES = np.array([1, 0, 1], np.int64)
+GIVEN: Mapping[str, Array] = {"X": X, "rois": ROIS, "images": IMAGES}
+DECLARED = "float[2,3,8,9] X, float[3,4] rois, int64[3] images"
+POOL = "RoiAlign <output_height = 2, output_width = 2, sampling_ratio = 2>"
+POOL_MAX = 'RoiAlign <output_height = 2, output_width = 2, sampling_ratio = 2, mode = "max">'
+
+pooled = partial(oracle.roi_align, output_height=2, output_width=2, sampling_ratio=2)
+
+
+def cases() -> Iterator[Case]:
+    """Yields the cases of this group."""
+    yield from _several_nodes()
+    yield from _branches()
+    yield from _loops()
+    yield from _functions()
+    yield from _constants()
+    yield from _computed_inputs()
+
+
+def graph(
+    name: str,
+    clause: str,
+    text: str,
+    outputs: Mapping[str, Array],
+    *,
+    inputs: Mapping[str, Array] = GIVEN,
+    requires: tuple[str, ...] = (),
+    opset: int = 16,
+    functions: str = "",
+) -> Case:
+    """Returns the case of a graph.
+
+    Args:
+        name: the case's id after "graphs/".
+        clause: the statement as a sentence.
+        text: the graph in ONNX's textual syntax.
+        outputs: what it must return.
+        inputs: what it is given.
+        requires: operators besides RoiAlign.
+        opset: version of ONNX's operators.
+        functions: model-local functions, of the domain "local", in the same syntax.
+    """
+    imports = f'["" : {opset}, "local" : 1]' if functions else f'["" : {opset}]'
+    model = onnx.parser.parse_model(f"<ir_version: {IR_VERSIONS[opset]}, opset_import: {imports}>\n{text}\n{functions}")
+    return Case(
+        f"graphs/{name}", clause, Tier.SPEC, TEXT, model, inputs, (Outcome(outputs),), TOLERANCE, tuple(requires)
+    )
+
+
+def _several_nodes() -> Iterator[Case]:
+    yield graph(
+        "two-nodes-of-different-attributes",
+        "Two RoiAlign nodes with the same inputs keep their own attributes.",
+        f"""several ({DECLARED}) => (float[3,3,2,2] A, float[3,3,1,3] B) {{
+            A = {POOL} (X, rois, images)
+            B = RoiAlign <output_width = 3, sampling_ratio = 1, spatial_scale = 0.5> (X, rois, images)
+        }}""",
+        {
+            "A": pooled(X, ROIS, IMAGES),
+            "B": oracle.roi_align(X, ROIS, IMAGES, output_width=3, sampling_ratio=1, spatial_scale=0.5),
+        },
+    )
+    yield graph(
+        "two-nodes-of-both-modes",
+        "avg and max side by side do not mix, nor do the coordinate modes.",
+        f"""several ({DECLARED}) => (float[3,3,2,2] A, float[3,3,2,2] B, float[3,3,2,2] C) {{
+            A = {POOL_MAX} (X, rois, images)
+            B = {POOL} (X, rois, images)
+            C = RoiAlign <output_height = 2, output_width = 2, sampling_ratio = 2,
+                          coordinate_transformation_mode = "output_half_pixel"> (X, rois, images)
+        }}""",
+        {
+            "A": pooled(X, ROIS, IMAGES, mode="max"),
+            "B": pooled(X, ROIS, IMAGES),
+            "C": pooled(X, ROIS, IMAGES, rules=OUTPUT_HALF_PIXEL),
+        },
+    )
+    small = np.ascontiguousarray(X[:, :, :4, :5])
+    yield graph(
+        "levels-of-a-pyramid",
+        "RoiAlign nodes on maps of different sizes and scales, joined by Concat.",
+        f"""levels ({DECLARED}, float[2,3,4,5] small) => (float[6,3,2,2] Y) {{
+            a = {POOL} (X, rois, images)
+            b = RoiAlign <output_height = 2, output_width = 2, sampling_ratio = 2, spatial_scale = 0.5>
+                (small, rois, images)
+            Y = Concat <axis = 0> (a, b)
+        }}""",
+        {"Y": np.concatenate([pooled(X, ROIS, IMAGES), pooled(small, ROIS, IMAGES, spatial_scale=0.5)])},
+        inputs={**GIVEN, "small": small},
+        requires=("Concat",),
+    )
+    first = oracle.roi_align(X, ROIS, IMAGES, output_height=4, output_width=4, sampling_ratio=1)
+    inner = np.array([[0.75, 1.25, 3.5, 3.25], [1, 0.5, 2.75, 3.5]], np.float32)
+    yield graph(
+        "the-output-of-one-is-the-input-of-the-next",
+        "RoiAlign pools the output of RoiAlign, whose images are the first one's RoIs.",
+        f"""chain ({DECLARED}, float[2,4] inner, int64[2] of) => (float[2,3,2,2] Y) {{
+            a = RoiAlign <output_height = 4, output_width = 4, sampling_ratio = 1> (X, rois, images)
+            Y = {POOL} (a, inner, of)
+        }}""",
+        {"Y": pooled(first, inner, np.array([2, 0]))},
+        inputs={**GIVEN, "inner": inner, "of": np.array([2, 0], np.int64)},
+    )
+    yield graph(
+        "names-of-inputs-are-free",
+        "The node's inputs are found by their position, not by their names.",
+        f"""names (float[2,3,8,9] rois, float[3,4] batch_indices, int64[3] X) => (float[3,3,2,2] Z) {{
+            Z = {POOL} (rois, batch_indices, X)
+        }}""",
+        {"Z": pooled(X, ROIS, IMAGES)},
+        inputs={"rois": X, "batch_indices": ROIS, "X": IMAGES},
+    )
+
+
+def _branches() -> Iterator[Case]:
+    for value in (True, False):
+        for opset in (10, 16, 22):
+            rules = OUTPUT_HALF_PIXEL if opset < 16 else HALF_PIXEL
+            yield graph(
+                f"if-{str(value).lower()}@{opset}",
+                "In the branches of an If, RoiAlign reads values of the outer graph.",
+                f"""branches (bool c, {DECLARED}) => (float[3,3,2,2] Y) {{
+                    Y = If (c) <
+                        then_branch = yes () => (float[3,3,2,2] a) {{ a = {POOL} (X, rois, images) }},
+                        else_branch = no () => (float[3,3,2,2] b) {{ b = {POOL_MAX} (X, rois, images) }}
+                    >
+                }}""",
+                {"Y": pooled(X, ROIS, IMAGES, rules=rules, mode="avg" if value else "max")},
+                inputs={"c": np.array(value), **GIVEN},
+                requires=("If",),
+                opset=opset,
+            )
+
+
+def _loops() -> Iterator[Case]:
+    steps = [pooled(X, ROIS + np.float32(k) / 4, IMAGES) for k in range(3)]
+    for opset in (16, 22):
+        yield graph(
+            f"loop-moves-the-rois@{opset}",
+            "In the body of a Loop, RoiAlign pools the RoIs of each iteration.",
+            f"""loop (int64 n, bool go, float step, float[3,3,2,2] zero, {DECLARED})
+                => (float[3,4] last, float[3,3,2,2] Y) {{
+                last, Y = Loop (n, go, rois, zero) <body = one (int64 i, bool more, float[3,4] boxes,
+                    float[3,3,2,2] sum) => (bool again, float[3,4] moved, float[3,3,2,2] next) {{
+                        again = Identity (more)
+                        y = {POOL} (X, boxes, images)
+                        next = Sub (y, sum)
+                        moved = Add (boxes, step)
+                    }}>
+            }}""",
+            {"last": ROIS + np.float32(0.75), "Y": steps[2] - (steps[1] - steps[0])},
+            inputs={
+                "n": np.array(3, np.int64),
+                "go": np.array(True),
+                "step": np.array(0.25, np.float32),
+                "zero": np.zeros_like(steps[0]),
+                **GIVEN,
+            },
+            requires=("Loop", "Identity", "Add", "Sub"),
+            opset=opset,
+        )
+
+
+def _functions() -> Iterator[Case]:
+    for opset in (16, 22):
+        yield graph(
+            f"function@{opset}",
+            "RoiAlign in a model-local function.",
+            f"functions ({DECLARED}) => (float[3,3,2,2] Y) {{ Y = local.Pool (X, rois, images) }}",
+            {"Y": pooled(X, ROIS, IMAGES)},
+            functions=f"""<domain: "local", opset_import: ["" : {opset}]>
+                Pool (features, boxes, of) => (y) {{ y = {POOL} (features, boxes, of) }}""",
+            requires=("model-local function",),
+            opset=opset,
+        )
+    yield graph(
+        "function-with-attributes",
+        "A function passes its attributes on to RoiAlign, other ones at each call.",
+        f"""functions ({DECLARED}) => (float[3,3,2,3] A, float[3,3,2,3] B) {{
+            A = local.Pool <ratio = 1, scale = 0.5, how = "max"> (X, rois, images)
+            B = local.Pool <ratio = 3, scale = 1.0, how = "avg"> (X, rois, images)
+        }}""",
+        {
+            name: oracle.roi_align(
+                X, ROIS, IMAGES, output_height=2, output_width=3, sampling_ratio=r, spatial_scale=s, mode=m
+            )
+            for name, r, s, m in (("A", 1, 0.5, "max"), ("B", 3, 1.0, "avg"))
+        },
+        functions="""<domain: "local", opset_import: ["" : 16]>
+            Pool <ratio, scale, how> (features, boxes, of) => (y) {
+                y = RoiAlign <output_height = 2, output_width = 3, sampling_ratio: int = @ratio,
+                              spatial_scale: float = @scale, mode: string = @how> (features, boxes, of)
+            }""",
+        requires=("model-local function",),
+    )
+
+
+def _constants() -> Iterator[Case]:
+    boxes = "{1.25, 0.5, 6.5, 5.25, 2, 3, 7.25, 6.75, 0.75, 1.5, 4.25, 7}"
+    constants: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
+        "rois": ("float[2,3,8,9] X, int64[3] images", f"<float[3,4] rois = {boxes}>", ()),
+        "batch-indices": ("float[2,3,8,9] X, float[3,4] rois", "<int64[3] images = {1, 0, 1}>", ()),
+        "rois-and-batch-indices": (
+            "float[2,3,8,9] X",
+            f"<float[3,4] rois = {boxes}, int64[3] images = {{1, 0, 1}}>",
+            (),
+        ),
+    }
+    for name, (declared, initializers, requires) in constants.items():
+        yield graph(
+            f"constant-{name}",
+            "Inputs may be initializers.",
+            f"constants ({declared}) => (float[3,3,2,2] Y) {initializers} {{ Y = {POOL} (X, rois, images) }}",
+            {"Y": pooled(X, ROIS, IMAGES)},
+            inputs={key: value for key, value in GIVEN.items() if f" {key}" in declared},
+            requires=requires,
+        )
+    yield graph(
+        "constant-nodes",
+        "Inputs may be Constant nodes.",
+        f"""constants (float[2,3,8,9] X) => (float[3,3,2,2] Y) {{
+            rois = Constant <value: tensor = float[3,4] {boxes}> ()
+            images = Constant <value: tensor = int64[3] {{1, 0, 1}}> ()
+            Y = {POOL} (X, rois, images)
+        }}""",
+        {"Y": pooled(X, ROIS, IMAGES)},
+        inputs={"X": X},
+        requires=("Constant",),
+    )
+    pixels = np.arange(12, dtype=np.float32).reshape(1, 1, 3, 4)
+    box = np.array([[0.75, 0.5, 3.5, 2.25]], np.float32)
+    yield graph(
+        "constant-features",
+        "X may be an initializer.",
+        f"""constants (float[1,4] rois, int64[1] images) => (float[1,1,2,2] Y)
+            <float[1,1,3,4] X = {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}}> {{ Y = {POOL} (X, rois, images) }}""",
+        {"Y": pooled(pixels, box, np.zeros(1, np.int64))},
+        inputs={"rois": box, "images": np.zeros(1, np.int64)},
+    )
+    yield graph(
+        "all-constant",
+        "A graph of constants may be folded, to the same result.",
+        f"""constants (float[1,1,2,2] bias) => (float[1,1,2,2] Y)
+            <float[1,1,3,4] X = {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}}, float[1,4] rois = {{0.75, 0.5, 3.5, 2.25}},
+             int64[1] images = {{0}}> {{
+            y = {POOL} (X, rois, images)
+            Y = Add (y, bias)
+        }}""",
+        {"Y": pooled(pixels, box, np.zeros(1, np.int64))},
+        inputs={"bias": np.zeros((1, 1, 2, 2), np.float32)},
+        requires=("Add",),
+    )
+
+
+def _computed_inputs() -> Iterator[Case]:
+    yield graph(
+        "computed-rois",
+        "RoIs of corner and size are made corners by other nodes.",
+        f"""computed (float[2,3,8,9] X, float[3,2] corner, float[3,2] size, int64[3] images) => (float[3,3,2,2] Y) {{
+            end = Add (corner, size)
+            rois = Concat <axis = 1> (corner, end)
+            Y = {POOL} (X, rois, images)
+        }}""",
+        {"Y": pooled(X, ROIS, IMAGES)},
+        inputs={"X": X, "corner": ROIS[:, :2].copy(), "size": ROIS[:, 2:] - ROIS[:, :2], "images": IMAGES},
+        requires=("Add", "Concat"),
+    )
+    rows = np.concatenate([IMAGES[:, None].astype(np.float32), ROIS], axis=1)
+    yield graph(
+        "batch-indices-from-a-column",
+        "Rows of five numbers are split into batch indices and RoIs, as converters of PyTorch do.",
+        f"""computed (float[2,3,8,9] X, float[3,5] rows) => (float[3,3,2,2] Y)
+            <int64[1] zero = {{0}}, int64[1] one = {{1}}, int64[1] five = {{5}}> {{
+            column = Slice (rows, zero, one, one)
+            rois = Slice (rows, one, five, one)
+            flat = Squeeze (column, one)
+            images = Cast <to = 7> (flat)
+            Y = {POOL} (X, rois, images)
+        }}""",
+        {"Y": pooled(X, ROIS, IMAGES)},
+        inputs={"X": X, "rows": rows},
+        requires=("Slice", "Squeeze", "Cast"),
+    )
+    for kept in (0, 2):
+        yield graph(
+            f"{kept}-rois-selected-at-run-time",
+            "The number of RoIs may follow from the data, and be 0.",
+            f"""computed ({DECLARED}, float[3] scores, float half) => (float[n,3,2,2] Y) {{
+                good = Greater (scores, half)
+                rois_kept = Compress <axis = 0> (rois, good)
+                images_kept = Compress <axis = 0> (images, good)
+                Y = {POOL} (X, rois_kept, images_kept)
+            }}""",
+            {"Y": pooled(X, ROIS[1 : 1 + kept], IMAGES[1 : 1 + kept])},
+            inputs={**GIVEN, "scores": np.array([0, kept, kept], np.float32), "half": np.array(0.5, np.float32)},
+            requires=("Greater", "Compress"),
+        )

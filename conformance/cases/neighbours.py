@@ -1,0 +1,105 @@
+"""RoiAlign between nodes that a runtime may compute in another layout: Conv, Relu, Transpose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from onnx_roialign.arrays import Array
+from onnx_roialign.conformance import oracle
+from onnx_roialign.conformance.case import Case
+
+from .building import positive
+from .graphs import DECLARED, GIVEN, IMAGES, POOL, ROIS, X, graph, pooled
+
+__all__ = ["cases"]
+
+
+def cases() -> Iterator[Case]:
+    """Yields the cases of this group; their ids begin with "graphs/" too."""
+    # Sums of absolute weights are at most 1, so that no value exceeds the largest feature; all numbers are exact.
+    index = np.arange(16 * 3 * 9)
+    three = (((index * index * 5 % 7) - 3) / 128).reshape(16, 3, 3, 3).astype(np.float32)
+    one = (((np.arange(4 * 16) * 3 % 5) - 2) / 32).reshape(4, 16, 1, 1).astype(np.float32)
+    mapped = conv(X, three)
+    before = pooled(mapped, ROIS, IMAGES)
+    padded: dict[str, Any] = {**GIVEN, "w": three}
+    yield graph(
+        "conv-before",
+        "X comes from a convolution, which a runtime may compute in another layout.",
+        f"""neighbours ({DECLARED}, float[16,3,3,3] w) => (float[3,16,2,2] Y) {{
+            m = Conv <pads = [1, 1, 1, 1]> (X, w)
+            Y = {POOL} (m, rois, images)
+        }}""",
+        {"Y": before},
+        inputs=padded,
+        requires=("Conv",),
+    )
+    yield graph(
+        "conv-before-max-adaptive",
+        "X comes from a convolution; the maximum of an adaptive grid follows.",
+        f"""neighbours ({DECLARED}, float[16,3,3,3] w) => (float[3,16,2,3] Y) {{
+            m = Conv <pads = [1, 1, 1, 1]> (X, w)
+            r = Relu (m)
+            Y = RoiAlign <output_height = 2, output_width = 3, mode = "max"> (r, rois, images)
+        }}""",
+        {"Y": oracle.roi_align(np.maximum(mapped, 0), ROIS, IMAGES, output_height=2, output_width=3, mode="max")},
+        inputs=padded,
+        requires=("Conv", "Relu"),
+    )
+    yield graph(
+        "conv-after",
+        "Y goes into a convolution.",
+        f"""neighbours (float[2,16,8,9] X, float[3,4] rois, int64[3] images, float[4,16,1,1] v) => (float[3,4,2,2] Z) {{
+            y = {POOL} (X, rois, images)
+            Z = Conv (y, v)
+        }}""",
+        {"Z": conv(pooled(wide := positive(2, 16, 8, 9, seed=62), ROIS, IMAGES), one)},
+        inputs={**GIVEN, "X": wide, "v": one},
+        requires=("Conv",),
+    )
+    yield graph(
+        "conv-before-and-after",
+        "Between two convolutions.",
+        f"""neighbours ({DECLARED}, float[16,3,3,3] w, float[4,16,1,1] v) => (float[3,4,2,2] Z) {{
+            m = Conv <pads = [1, 1, 1, 1]> (X, w)
+            y = {POOL} (m, rois, images)
+            Z = Conv (y, v)
+        }}""",
+        {"Z": conv(before, one)},
+        inputs={**padded, "v": one},
+        requires=("Conv",),
+    )
+    yield graph(
+        "transpose-before-and-after",
+        "X arrives with channels last, and Y leaves so.",
+        f"""neighbours (float[2,8,9,3] last, float[3,4] rois, int64[3] images) => (float[3,2,2,3] Z) {{
+            X = Transpose <perm = [0, 3, 1, 2]> (last)
+            y = {POOL} (X, rois, images)
+            Z = Transpose <perm = [0, 2, 3, 1]> (y)
+        }}""",
+        {"Z": np.ascontiguousarray(np.moveaxis(pooled(X, ROIS, IMAGES), 1, 3))},
+        inputs={"last": np.ascontiguousarray(np.moveaxis(X, 1, 3)), "rois": ROIS, "images": IMAGES},
+        requires=("Transpose",),
+    )
+    yield graph(
+        "y-is-read-twice",
+        "Y is an output of the graph and an input of another node.",
+        f"""neighbours ({DECLARED}) => (float[3,3,2,2] Y, float[3,3,2,2] Z) {{
+            Y = {POOL} (X, rois, images)
+            Z = Neg (Y)
+        }}""",
+        {"Y": pooled(X, ROIS, IMAGES), "Z": -pooled(X, ROIS, IMAGES)},
+        requires=("Neg",),
+    )
+
+
+def conv(features_: Array, weights: Array) -> Array:
+    """Returns a convolution of (C_out, C_in, k, k) weights, padded to the same size."""
+    pad = weights.shape[2] // 2
+    padded = np.pad(features_.astype(np.float64), ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, weights.shape[2:], axis=(2, 3))
+    made: Array = np.einsum("nchwij,ocij->nohw", windows, weights.astype(np.float64)).astype(np.float32)
+    return made

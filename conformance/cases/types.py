@@ -1,0 +1,204 @@
+"""The four types: computed as precisely as the type allows, and rounded once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from onnx_roialign.arrays import Array
+from onnx_roialign.conformance.case import Case, Tier, Tolerance
+
+from .building import features, full, numpy_type, roi_case
+
+__all__ = ["cases"]
+
+TYPES = (
+    'ONNX\'s text of RoiAlign, T1: "tensor(float16), tensor(float), tensor(double)", since opset 22 "tensor(bfloat16)"'
+)
+ROUNDED_ONCE = (
+    "ONNX Runtime 1.32 (CPU: Cast to float32, RoiAlign, Cast back) and OpenVINO 2026.4 (CPU: computed in float32) agree"
+)
+LEGACY: Mapping[str, Any] = {"coordinate_transformation_mode": "output_half_pixel"}
+BOXES = [[1.25, 0.75, 6.5, 5.25], [2, 3.25, 7.25, 6.75]]
+
+spec = partial(roi_case, tier=Tier.SPEC, source=TYPES)
+settled = partial(roi_case, tier=Tier.SETTLED, source=ROUNDED_ONCE)
+
+
+def cases() -> Iterator[Case]:
+    """Yields the cases of this group."""
+    for dtype, opsets in {"float64": (10, 16, 22), "float16": (10, 16, 22), "bfloat16": (22,)}.items():
+        for opset in opsets:
+            for mode in ("avg", "max"):
+                yield spec(
+                    f"types/{dtype}-{mode}@{opset}",
+                    f"Y has the type of X, {dtype}.",
+                    features(2, 3, 8, 9, dtype=dtype, seed=41),
+                    BOXES,
+                    [1, 0],
+                    opset=opset,
+                    mode=mode,
+                    output_height=2,
+                    output_width=2,
+                    sampling_ratio=2,
+                )
+        yield spec(
+            f"types/{dtype}-adaptive",
+            f"The adaptive grid is the same in {dtype}.",
+            features(1, 2, 8, 9, dtype=dtype, seed=42),
+            BOXES,
+            opset=opsets[-1],
+            output_height=1,
+            output_width=2,
+        )
+        yield spec(
+            f"types/{dtype}-no-rois",
+            "No RoIs give an empty output of X's type.",
+            features(1, 2, 4, 4, dtype=dtype),
+            np.zeros((0, 4)),
+            opset=opsets[-1],
+        )
+    yield from _float64()
+    yield from _sixteen_bits()
+
+
+def thirds(N: int, C: int, H: int, W: int, dtype: str) -> Array:
+    """Returns (N, C, H, W) thirds in [1, 2), which fill the significand of every type."""
+    index = np.arange(N * C * H * W)
+    made: Array = (1 + (index * index * 7 % 97) / 291.0).reshape(N, C, H, W).astype(numpy_type(dtype))
+    return made
+
+
+def _float64() -> Iterator[Case]:
+    for opset in (10, 16, 22):
+        yield spec(
+            f"types/float64-keeps-the-features@{opset}",
+            "In float64 features, weights and sums have 53 bits, not 24.",
+            thirds(1, 2, 8, 9, "float64"),
+            BOXES,
+            opset=opset,
+            output_height=2,
+            output_width=2,
+            sampling_ratio=2,
+        )
+    yield spec(
+        "types/float64-keeps-the-coordinates",
+        "In float64 coordinates have 53 bits, not 24.",
+        features(1, 2, 8, 9, dtype="float64", seed=43),
+        np.array(BOXES) + np.array([1 / 3, 1 / 7, 1 / 11, 1 / 13]) / 8,
+        output_height=2,
+        output_width=3,
+        sampling_ratio=2,
+    )
+    yield spec(
+        "types/float64-max-keeps-the-features",
+        "In float64 the maximum has 53 bits.",
+        thirds(1, 2, 8, 9, "float64"),
+        BOXES,
+        mode="max",
+        output_height=2,
+        output_width=2,
+        sampling_ratio=2,
+    )
+    yield spec(
+        "types/float32-keeps-the-features",
+        "In float32 features, weights and sums have 24 bits.",
+        thirds(1, 2, 8, 9, "float32"),
+        BOXES,
+        output_height=2,
+        output_width=2,
+        sampling_ratio=2,
+    )
+    yield spec(
+        "types/float32-keeps-the-coordinates",
+        "In float32 coordinates have 24 bits, not 11 or 8.",
+        features(1, 2, 8, 9, seed=44),
+        np.array(BOXES) + np.array([1 / 3, 1 / 7, 1 / 11, 1 / 13]) / 8,
+        output_height=2,
+        output_width=3,
+        sampling_ratio=2,
+    )
+    yield spec(
+        "types/float32-keeps-large-features",
+        "A feature of 1e30 has a mean: float32 is not float16.",
+        features(1, 1, 8, 9, seed=45) * np.float32(2.0**100),
+        BOXES,
+        output_height=2,
+        output_width=2,
+        sampling_ratio=2,
+    )
+    yield spec(
+        "types/float32-keeps-small-features",
+        "A feature of 1e-30 is not 0.",
+        features(1, 1, 8, 9, seed=46) * np.float32(2.0**-100),
+        BOXES,
+        output_height=2,
+        output_width=2,
+        sampling_ratio=2,
+    )
+
+
+def _sixteen_bits() -> Iterator[Case]:
+    for dtype in ("float16", "bfloat16"):
+        for name, X in {
+            "equal-features": full(1.703125, H=18, W=18, dtype=dtype),
+            "thirds": thirds(1, 2, 18, 18, dtype),
+        }.items():
+            for ratio in (3, 16) if name == "thirds" else (16,):
+                yield settled(
+                    f"types/{dtype}-sums-of-{ratio * ratio}-samples-of-{name}",
+                    f"In {dtype} samples are summed with more bits than the type has, and the mean is rounded once.",
+                    X,
+                    [[0.75, 1.25, 16.5, 15.5]],
+                    opset=22,
+                    output_height=1,
+                    output_width=2,
+                    sampling_ratio=ratio,
+                )
+        yield settled(
+            f"types/{dtype}-positions-have-more-bits",
+            f"In {dtype} positions are computed with more bits than the type has.",
+            features(1, 2, 18, 18, dtype=dtype, seed=47),
+            [[9.0625, 8.1875, 15.9375, 14.8125]],
+            opset=22,
+            output_height=7,
+            output_width=5,
+            sampling_ratio=3,
+        )
+        yield settled(
+            f"types/{dtype}-scale-has-more-bits",
+            f"In {dtype} spatial_scale is a float32 and is not rounded to the type.",
+            features(1, 2, 18, 18, dtype=dtype, seed=48),
+            [[30, 35, 52, 50]],
+            opset=22,
+            output_height=2,
+            output_width=2,
+            sampling_ratio=2,
+            spatial_scale=0.3,
+        )
+    for dtype, step in (("float16", 2.0**-10), ("bfloat16", 2.0**-7)):
+        # Samples are a quarter or three quarters of the way between two neighbours of the type: float32 is exact.
+        X = (1 + step * (np.arange(64) % 5)).reshape(1, 1, 8, 8).astype(numpy_type(dtype))
+        yield settled(
+            f"types/{dtype}-is-rounded-to-the-nearest",
+            f"The result is the {dtype} nearest to the mean, which is exact in float32: it is not cut off.",
+            X,
+            [[1.75, 1.25, 5.75, 5.25]],
+            tolerance=Tolerance(0, "float32 is exact here, and no result is halfway between two numbers of the type"),
+            opset=22,
+            output_height=4,
+            output_width=4,
+            sampling_ratio=1,
+        )
+    yield settled(
+        "types/float16-sum-beyond-65504",
+        "The sum of float16 samples may exceed the largest float16; their mean does not.",
+        full(40000.0, H=8, W=8, dtype="float16"),
+        [[1.25, 1.25, 5.5, 6.25]],
+        output_height=1,
+        output_width=1,
+        sampling_ratio=4,
+    )

@@ -1,0 +1,140 @@
+"""What a runtime computes instead of the right result: other values of fields of Semantics, or a known error."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import onnx
+
+from onnx_roialign.arrays import RECORDED, Array, close, largest_finite
+from onnx_roialign.conformance.case import Case, Outcome
+from onnx_roialign.conformance.kills import fails
+from onnx_roialign.conformance.mutants import mutants
+from onnx_roialign.definition.call import Call
+from onnx_roialign.definition.onnx_form import relevant
+from onnx_roialign.definition.semantics import Semantics
+from onnx_roialign.errors import RoiAlignError, shown
+from onnx_roialign.identification.result import FIELDS
+from onnx_roialign.ops.nodes import is_roi_align, read_attributes
+
+__all__ = ["Wrong", "call_of", "causes"]
+
+# Cases, and what a runtime returned for them that is no accepted outcome; all of one cause.
+Wrong = Sequence[tuple[Case, Mapping[str, Array]]]
+
+_Explanation = Callable[["_Output"], bool]
+
+
+def causes(wrong: Sequence[Wrong]) -> list[str]:
+    """Returns a cause for each, as a text; empty where nothing explains it.
+
+    A cause is a value of one field of Semantics, an error of `mutants`, or values of two fields, whichever explains
+    the most outputs: a single output often has several explanations. Unlike `identify_recorded`, this lets
+    ill-conditioned bins count, for most cases have coordinates that no order of operations rounds, and lie on a border
+    or at a whole number of samples on purpose.
+    """
+    outputs = [[_Output(case, got) for case, got in pairs] for pairs in wrong]
+    texts = [""] * len(wrong)
+    left = list(range(len(wrong)))
+    for explanations in (_fields_and_errors(), _pairs_of_fields()):
+        unexplained = []
+        while left:
+            fitting = [entry for entry in explanations if _explains(entry[1], outputs[left[0]])]
+            if not fitting:
+                unexplained.append(left.pop(0))
+                continue
+            groups = [(text, [i for i in left if _explains(explains, outputs[i])]) for text, explains in fitting]
+            text, group = max(groups, key=lambda entry: len(entry[1]))  # of equal ones the first
+            for i in group:
+                texts[i] = text
+            left = [i for i in left if i not in group]
+        left = unexplained
+    return texts
+
+
+def _explains(explanation: _Explanation, outputs: Sequence[_Output]) -> bool:
+    return all(explanation(output) for output in outputs)
+
+
+def _fields_and_errors() -> list[tuple[str, _Explanation]]:
+    fields = [(_told(one), partial(_with_fields, one)) for one in _single_fields()]
+    # The mutants of the group semantics/ are the fields once more.
+    errors = [mutant for mutant in mutants() if not mutant.name.startswith("semantics/")]
+    return [*fields, *((f"the error {mutant.name}", partial(_with_error, mutant.make)) for mutant in errors)]
+
+
+def _pairs_of_fields() -> list[tuple[str, _Explanation]]:
+    pairs = [one | other for one, other in itertools.combinations(_single_fields(), 2) if one.keys() != other.keys()]
+    return [(_told(pair), partial(_with_fields, pair)) for pair in pairs]
+
+
+def _single_fields() -> list[dict[str, Any]]:
+    return [{field: value} for field, values in FIELDS.items() for value in values]
+
+
+def _told(fields: Mapping[str, Any]) -> str:
+    return ", ".join(f"{field}={shown(value)}" for field, value in fields.items())
+
+
+def _with_fields(fields: Mapping[str, Any], output: _Output) -> bool:
+    return output.is_of(fields)
+
+
+def _with_error(make: Callable[[], Any], output: _Output) -> bool:
+    return output.is_comparable and not fails(make(), output.case_of_it)
+
+
+class _Output:
+    """A wrong output of a case; each effective Semantics is computed once."""
+
+    def __init__(self, case: Case, got: Mapping[str, Array]) -> None:
+        expected = next((outcome.outputs for outcome in case.outcomes if outcome.outputs is not None), None) or {}
+        alike = expected.keys() == got.keys() and all(
+            (got[name].shape, got[name].dtype) == (value.shape, value.dtype) for name, value in expected.items()
+        )
+        self.is_comparable = bool(expected) and alike
+        self.case_of_it = replace(case, outcomes=(Outcome(got),))
+        self._call = call_of(case) if self.is_comparable and len(got) == 1 else None
+        self._Y = next(iter(got.values()), None)
+        self._is_of: dict[Semantics, bool] = {}
+        if self._call is not None:
+            self._is_of[relevant(self._call.attributes)] = False  # it is wrong
+
+    def is_of(self, fields: Mapping[str, Any]) -> bool:
+        """Returns whether the output is that of the call's Semantics with these fields."""
+        if self._call is None or self._Y is None:
+            return False
+        attributes = self._call.attributes
+        effective = relevant(replace(attributes, semantics=replace(attributes.semantics, **fields)))
+        if effective not in self._is_of:
+            self._is_of[effective] = self._returns(self._call, self._Y, effective)
+        return self._is_of[effective]
+
+    def _returns(self, call: Call, Y: Array, semantics: Semantics) -> bool:
+        try:
+            expected = call.expected(semantics)
+        except RoiAlignError:  # inputs that have no result
+            return False
+        return bool(np.all(close(expected, Y, RECORDED * (largest_finite(call.X) or 1.0))))
+
+
+def call_of(case: Case) -> Call | None:
+    """Returns the case's call, where its model is one RoiAlign of the model's inputs and constants; else None."""
+    graph = case.model.graph
+    if len(graph.node) != 1 or not is_roi_align(graph.node[0]) or len(graph.node[0].input) != 3:
+        return None
+    given = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer} | dict(case.inputs)
+    arrays = [given.get(name) for name in graph.node[0].input]
+    try:
+        attributes = read_attributes(graph.node[0], case.opset)
+    except RoiAlignError:
+        return None
+    X, rois, batch_indices = arrays
+    if X is None or rois is None or batch_indices is None:
+        return None
+    return Call(X, rois, batch_indices, attributes)

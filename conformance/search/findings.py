@@ -1,0 +1,156 @@
+"""A search as a whole: rounds in this process, beside each other or on a cluster, and their failures by cause."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from typing import Any
+
+from onnx_roialign.conformance.case import Case
+from onnx_roialign.conformance.process import Launch, Limits
+from onnx_roialign.conformance.reports.causes import Wrong, causes
+from onnx_roialign.conformance.result import Result
+from onnx_roialign.conformance.search.rounds import Failure, search_round
+from onnx_roialign.extras import imported_for
+
+__all__ = ["Finding", "Search", "findings", "run_search"]
+
+# Seconds of one worker that a round counts as, so that --seconds means the same cases on every machine and any number
+# of workers: a round takes 4 s where nothing fails, and 10 to 15 s where failures are shrunk.
+_ROUND_SECONDS = 12.0
+_PATIENCE = 3  # no round starts after so many times the seconds: a backend may be much slower than that
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finding:
+    """Failures of one cause.
+
+    Attributes:
+        case: the smallest.
+        result: what the backend did with it.
+        cause: which fields of Semantics explain it, or else its status and text without numbers.
+        count: how many rounds found it.
+    """
+
+    case: Case
+    result: Result
+    cause: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is searched.
+
+    Attributes:
+        launch: how the backend's worker is started.
+        limits: of each case.
+        against: the backend that it is compared with; None: the exact results.
+        seed: equal seeds draw equal cases.
+        seconds: the effort, in seconds of one worker.
+        jobs: workers beside each other.
+        examples: cases of a round, shrinking not counted.
+        ray: address of a Ray cluster whose nodes run the rounds; "" starts one here; None: without Ray.
+    """
+
+    launch: Launch
+    limits: Limits
+    against: Launch | None = None
+    seed: int = 0
+    seconds: float = 60.0
+    jobs: int = 1
+    examples: int = 100
+    ray: str | None = None
+
+    @property
+    def rounds(self) -> int:
+        """The number of rounds: the same for equal seconds, however many workers there are."""
+        return max(1, int(self.seconds / _ROUND_SECONDS))
+
+
+def run_search(search: Search, after_each: Callable[[], None] = lambda: None) -> tuple[list[Finding], int]:
+    """Returns the findings, the same for the same seed and seconds however many workers, and how many rounds were run.
+
+    Fewer rounds than `search.rounds` were run where the time was up before.
+
+    Raises:
+        MissingPackageError: `ray` is given and Ray is not installed.
+    """
+    failures: list[Failure] = []
+    done = 0
+    run = _in_processes if search.ray is None else _on_ray
+    for found in run(search, time.monotonic() + _PATIENCE * search.seconds):
+        failures += found
+        done += 1
+        after_each()
+    return findings(failures), done
+
+
+def findings(failures: Iterable[Failure]) -> list[Finding]:
+    """Returns the failures by cause, of each the smallest; ordered by cause."""
+    found = sorted(failures, key=lambda failure: (failure.kind, failure.size))
+    texts = causes([_wrong(failure) for failure in found])
+    groups: dict[str, list[Failure]] = {}
+    for failure, text in zip(found, texts, strict=True):
+        groups.setdefault(text or _unexplained(failure), []).append(failure)
+    return [_finding(number, *group) for number, group in enumerate(sorted(groups.items()), start=1)]
+
+
+def _wrong(failure: Failure) -> Wrong:
+    pairs = [(failure.case, failure.result), *failure.others]
+    return [(case, result.got or {}) for case, result in pairs]
+
+
+def _unexplained(failure: Failure) -> str:
+    result = failure.result
+    if result.got is not None and all(outcome.outputs is None for outcome in failure.case.outcomes):
+        return f"no error: {_without_numbers(failure.case.clause)}"
+    if result.got is not None:
+        return f"{result.status.value}: wrong values that no field of Semantics and no error of the mutants explains"
+    return f"{result.status.value}: {_without_numbers(result.text)}"[:160]
+
+
+def _without_numbers(text: str) -> str:
+    return re.sub(r"\S*[0-9]\S*", "N", text)
+
+
+def _finding(number: int, cause: str, group: Sequence[Failure]) -> Finding:
+    smallest = min(group, key=lambda failure: failure.size)
+    name = re.sub("[^a-z0-9]+", "-", cause.lower()).strip("-")[:60]
+    case = replace(smallest.case, id=f"search/{number:02}-{name}", clause=f"Found by search: {cause}.")
+    return Finding(case, replace(smallest.result, case=case.id), cause, len(group))
+
+
+def _in_processes(search: Search, deadline: float) -> Iterator[list[Failure]]:
+    # Processes, even for one job: drawing and the exact results take as long as the backend; and hypothesis draws some
+    # numbers from the constants in the modules that a process has imported, which are the same in each of these.
+    with ProcessPoolExecutor(search.jobs, mp_context=get_context("spawn")) as pool:
+        arguments = (search.launch, search.limits, search.against, search.examples, search.seed)
+        pending = {pool.submit(search_round, *arguments, number) for number in range(search.rounds)}
+        for future in as_completed(pending):
+            if not future.cancelled():
+                yield future.result()
+            if time.monotonic() > deadline:
+                for other in pending:
+                    other.cancel()
+
+
+def _on_ray(search: Search, deadline: float) -> Iterator[list[Failure]]:
+    with imported_for("fuzz --ray"):
+        import ray
+    if not ray.is_initialized():
+        ray.init(address=search.ray or None, log_to_driver=False, include_dashboard=False if not search.ray else None)
+    remote: Any = ray.remote(search_round)
+    arguments = (search.launch, search.limits, search.against, search.examples, search.seed)
+    pending = [remote.remote(*arguments, number) for number in range(search.rounds)]
+    while pending:
+        ready, pending = ray.wait(pending, timeout=1.0)
+        yield from ray.get(ready)
+        if time.monotonic() > deadline:
+            for reference in pending:
+                ray.cancel(reference)
+            return

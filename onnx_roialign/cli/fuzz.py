@@ -1,0 +1,119 @@
+"""The command fuzz: random cases on a runtime against the exact results; what differs is shrunk and explained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from onnx_roialign.cli.graph import JSON, write_json
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.extras import imported_for
+from onnx_roialign.sessions.options import usable_cores
+
+if TYPE_CHECKING:
+    from onnx_roialign.conformance.process import Launch
+    from onnx_roialign.conformance.search.findings import Finding
+
+__all__ = ["fuzz"]
+
+_MOST_SECONDS = 7 * 86400.0
+_MOST_JOBS = 256
+_MOST_SEED = 2**31 - 1
+
+
+def fuzz(
+    backend: Annotated[str, typer.Option(help="As conform's: a built-in backend, module:Class or path/file.py:Class.")],
+    against: Annotated[
+        str | None, typer.Option(help="A backend whose results are compared with. Default: the exact results.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Effort, in seconds of one worker.")] = 60.0,
+    seed: Annotated[int, typer.Option(help="Equal seeds draw equal cases and find the same.")] = 0,
+    jobs: Annotated[int | None, typer.Option(help="Workers beside each other. Default: one for each core.")] = None,
+    ray: Annotated[
+        str | None, typer.Option(help="Address of a Ray cluster that runs the search; 'local': one on this machine.")
+    ] = None,
+    python: Annotated[str | None, typer.Option(help="The Python that has the backend's runtime.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Save each finding as a case here.")] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> int:
+    """Search for calls that a runtime gets wrong; exit code 1 if there are any."""
+    with imported_for("fuzz"):
+        from onnx_roialign.conformance.layout import export_cases
+        from onnx_roialign.conformance.process import Limits
+        from onnx_roialign.conformance.runner import identify
+        from onnx_roialign.conformance.search.findings import Search, run_search
+    for option, value, least, most in (
+        ("--seconds", seconds, 1, _MOST_SECONDS),
+        ("--seed", seed, 0, _MOST_SEED),
+        ("--jobs", 1 if jobs is None else jobs, 1, _MOST_JOBS),
+    ):
+        if not least <= value <= most:
+            raise RoiAlignError(f"{option} must be in [{least}, {most:g}], got {value}")
+    limits = Limits()
+    launches = [_one(name, python) for name in (backend, against) if name is not None]
+    identities = [identify(launch, limits) for launch in launches]
+    search = Search(
+        launches[0],
+        limits,
+        launches[1] if against is not None else None,
+        seed,
+        seconds,
+        usable_cores() if jobs is None else jobs,
+        ray="" if ray == "local" else ray,
+    )
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(identities[0].name, total=search.rounds)
+        found, rounds = run_search(search, lambda: progress.advance(bar))
+    if output is not None and found:
+        export_cases(output, [finding.case for finding in found])
+    if as_json:
+        write_json({"rounds": rounds, "of": search.rounds, "findings": [_entry(finding) for finding in found]})
+    else:
+        _print(found, rounds, search.rounds, output)
+    return 1 if found else 0
+
+
+def _one(name: str, python: str | None) -> Launch:
+    from onnx_roialign.conformance.backends import find_backend
+
+    found = find_backend(name, python)
+    return found[0]  # native: the widest instruction set
+
+
+def _entry(finding: Finding) -> dict[str, object]:
+    return {
+        "case": finding.case.id,
+        "cause": finding.cause,
+        "count": finding.count,
+        "status": finding.result.status.value,
+        "text": finding.result.text,
+        "attributes": _attributes(finding),
+        "opset": finding.case.opset,
+        "inputs": {name: [str(array.dtype), list(array.shape)] for name, array in finding.case.inputs.items()},
+    }
+
+
+def _attributes(finding: Finding) -> dict[str, object]:
+    import onnx
+
+    values = {a.name: onnx.helper.get_attribute_value(a) for a in finding.case.model.graph.node[0].attribute}
+    return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
+
+
+def _print(found: list[Finding], rounds: int, of: int, output: Path | None) -> None:
+    console = Console()
+    for finding in found:
+        inputs = finding.case.inputs
+        attributes = ", ".join(f"{name}={value}" for name, value in _attributes(finding).items()) or "no attributes"
+        where = f"opset {finding.case.opset}, {attributes}, X {inputs['X'].dtype} {inputs['X'].shape}"
+        boxes = f"rois {inputs['rois'].tolist()}, batch_indices {inputs['batch_indices'].tolist()}"
+        for line in (finding.case.id, f"  {finding.cause}", f"  {where}", f"  {boxes}", f"  {finding.result.text}"):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    skipped = "" if rounds == of else f" of {of}; the time was up before the others, give more --seconds or --jobs"
+    console.print(f"{len(found)} findings in {rounds} rounds{skipped}.", highlight=False)
+    if output is not None and found:
+        console.print(f"Saved: onnx-roialign conform --cases {output}", markup=False, highlight=False, soft_wrap=True)
