@@ -60,26 +60,32 @@ def read_known(path: Path) -> tuple[Deviation, ...]:
         content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise RoiAlignError(
-            f"--known must be a file of known deviations, got {str(path)!r} ({one_line(error)})"
+            "--known", "form", f"must be a file of known deviations, got {str(path)!r} ({one_line(error)})"
         ) from error
     entries = content.get("deviations") if isinstance(content, dict) else None
     if not isinstance(entries, list):
-        raise RoiAlignError(f'--known must be a file with a list "deviations", got {shown(content)} in {str(path)!r}')
+        raise RoiAlignError(
+            "--known", "form", f'must be a file with a list "deviations", got {shown(content)} in {str(path)!r}'
+        )
     return tuple(_entry(entry, f"entry {index} of {str(path)!r}") for index, entry in enumerate(entries))
 
 
 def _entry(entry: Any, where: str) -> Deviation:
     if not isinstance(entry, dict) or not set(_REQUIRED) <= set(entry) <= {*_REQUIRED, *_OPTIONAL}:
         rule = f"must be an object with {', '.join(_REQUIRED)} and at most {', '.join(_OPTIONAL)}"
-        raise RoiAlignError(f"a known deviation {rule}, got {shown(entry)} ({where})")
+        raise RoiAlignError("a known deviation", "form", f"{rule}, got {shown(entry)} ({where})")
     versions = entry.get("versions", [])
     statuses = entry["status"] if isinstance(entry["status"], list) else [entry["status"]]
     texts = [*(entry[name] for name in ("case", "reason", "link") if name in entry), *statuses]
     if not isinstance(versions, list) or not all(isinstance(text, str) and text for text in (*texts, *versions)):
-        raise RoiAlignError(f"a known deviation must hold texts that are not empty, got {shown(entry)} ({where})")
+        raise RoiAlignError(
+            "a known deviation", "form", f"must hold texts that are not empty, got {shown(entry)} ({where})"
+        )
     if not statuses or not set(statuses) <= set(_STATUSES):
         raise RoiAlignError(
-            f"the status of a known deviation must be one of {', '.join(_STATUSES)}, got {entry['status']!r} ({where})"
+            "the status of a known deviation",
+            "choice",
+            f"must be one of {', '.join(_STATUSES)}, got {entry['status']!r} ({where})",
         )
     link = entry.get("link", "")
     return Deviation(entry["case"], tuple(map(Status, statuses)), entry["reason"], link, tuple(versions))

@@ -100,14 +100,16 @@ def export_cases(folder: Path, cases: Sequence[Case], after_each: Callable[[], N
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise RoiAlignError(f"--export must be a new or empty folder, got {str(folder)!r}")
+            raise RoiAlignError("--export", "file", f"must be a new or empty folder, got {str(folder)!r}")
         for case in cases:
             write_case(folder / folder_name(case), case)
             after_each()
         index = [{**_summary(case), "folder": folder_name(case)} for case in cases]
         _write_json(folder / "index.json", {"suite": f"onnx_roialign {__version__}", "cases": index})
     except OSError as error:
-        raise RoiAlignError(f"--export must be a folder to write to, got {str(folder)!r} ({error.strerror})") from error
+        raise RoiAlignError(
+            "--export", "file", f"must be a folder to write to, got {str(folder)!r} ({error.strerror})"
+        ) from error
 
 
 def read_cases(folder: Path) -> tuple[Case, ...]:
@@ -118,7 +120,7 @@ def read_cases(folder: Path) -> tuple[Case, ...]:
     """
     found = sorted(folder.rglob("case.json"))
     if not found:
-        raise RoiAlignError(f"--cases must be a folder with case.json files, got {str(folder)!r}")
+        raise RoiAlignError("--cases", "file", f"must be a folder with case.json files, got {str(folder)!r}")
     return tuple(sorted((_read_case(path.parent) for path in found), key=lambda case: case.id))
 
 
@@ -140,7 +142,7 @@ def _read_case(folder: Path) -> Case:
         return Case(*texts, model, inputs, outcomes, tolerance, tuple(told["requires"]))
     except Exception as error:  # a damaged file raises anything
         reason = f"{type(error).__name__}: {one_line(error)}"
-        raise RoiAlignError(f"--cases must hold cases, got {str(folder)!r} ({reason})") from error
+        raise RoiAlignError("--cases", "form", f"must hold cases, got {str(folder)!r} ({reason})") from error
 
 
 def read_outputs(folder: Path, names: Sequence[str], stem: str = "output") -> dict[str, Array]:
@@ -173,7 +175,7 @@ def read_identity(folder: Path) -> Identity:
     except Exception as error:
         reason = f"{type(error).__name__}: {one_line(error)}"
         raise RoiAlignError(
-            f"runtime.json must be an object with name and version, got {str(path)!r} ({reason})"
+            "runtime.json", "form", f"must be an object with name and version, got {str(path)!r} ({reason})"
         ) from error
 
 
@@ -186,11 +188,13 @@ def import_results(
         RoiAlignError: there is no such folder, or it has no result at all.
     """
     if not folder.is_dir():
-        raise RoiAlignError(f"--import must be a folder that --export wrote, got {str(folder)!r}")
+        raise RoiAlignError("--import", "file", f"must be a folder that --export wrote, got {str(folder)!r}")
     if not any(any(folder.glob(f"*/*/{_DATA}/{name}")) for name in ("got_*.pb", "error.txt", "unsupported.txt")):
         raise RoiAlignError(
-            f"--import must be a folder with results, got_0.pb, error.txt or unsupported.txt beside the inputs, "
-            f"got none in {str(folder)!r}"
+            "--import",
+            "file",
+            f"must be a folder with results, got_0.pb, error.txt or unsupported.txt beside the inputs, "
+            f"got none in {str(folder)!r}",
         )
     results = []
     for case in cases:

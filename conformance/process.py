@@ -253,7 +253,9 @@ class Worker:
         return LostError(Status.CRASHED, f"{end}: {said}" if said else end)
 
     def _not_started(self, reason: str) -> RoiAlignError:
-        return RoiAlignError(f"--backend or --worker must be one that starts, got {self._launch.name!r} ({reason})")
+        return RoiAlignError(
+            "--backend or --worker", "failed", f"must be one that starts, got {self._launch.name!r} ({reason})"
+        )
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

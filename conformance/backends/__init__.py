@@ -55,7 +55,9 @@ def find_backend(name: str, python: str | None = None, known: Path | None = None
         return (_launch(name, name, python, known),)
     if not colon:
         names = ", ".join(backend_names())
-        raise RoiAlignError(f"--backend must be one of {names}, module:Class or path/file.py:Class, got {name!r}")
+        raise RoiAlignError(
+            "--backend", "choice", f"must be one of {names}, module:Class or path/file.py:Class, got {name!r}"
+        )
     return (Launch(name, (*_interpreter(python), str(_WORKER), name), dict(_paths(python)), known),)
 
 
@@ -68,9 +70,9 @@ def find_worker(command: str, known: Path | None = None) -> Launch:
     try:
         words = shlex.split(command)
     except ValueError as error:
-        raise RoiAlignError(f"--worker must be a command line, got {command!r} ({error})") from error
+        raise RoiAlignError("--worker", "form", f"must be a command line, got {command!r} ({error})") from error
     if not words:
-        raise RoiAlignError(f"--worker must be a command line, got {command!r}")
+        raise RoiAlignError("--worker", "form", f"must be a command line, got {command!r}")
     return Launch(command, tuple(words), {}, known)
 
 

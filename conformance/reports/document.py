@@ -180,7 +180,7 @@ def joined(documents: Sequence[Document]) -> Document:
     names = [(run["backend"], run["version"]) for run in runs]
     for name, version in names:
         if names.count((name, version)) > 1:
-            raise RoiAlignError(f"runs must differ in backend or version, got {name} {version} twice")
+            raise RoiAlignError("runs", "conflict", f"must differ in backend or version, got {name} {version} twice")
     suite = documents[0]["suite"] if documents else __version__
     return Document(format=FORMAT, suite=suite, cases=[cases[id_] for id_ in order], runs=runs)
 
@@ -200,9 +200,13 @@ def read(path: Path) -> Document:
         given: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-        raise RoiAlignError(f"{path} must be a report that conform --json wrote, got {shown(reason)}") from error
+        raise RoiAlignError(
+            str(path), "form", f"must be a report that conform --json wrote, got {shown(reason)}"
+        ) from error
     if not isinstance(given, dict) or given.get("format") != FORMAT:
         found = given.get("format") if isinstance(given, dict) else type(given).__name__
-        raise RoiAlignError(f"{path} must be a report that conform --json wrote ({FORMAT!r}), got {shown(found)}")
+        raise RoiAlignError(
+            str(path), "form", f"must be a report that conform --json wrote ({FORMAT!r}), got {shown(found)}"
+        )
     made: Document = given  # type: ignore[assignment]
     return made

@@ -86,7 +86,7 @@ def conform(
         from onnx_roialign.conformance.process import Limits
         from onnx_roialign.conformance.verdict import passes
     if export is not None and import_ is not None:
-        raise RoiAlignError("--export and --import must not be given together, got both")
+        raise RoiAlignError("--export and --import", "conflict", "must not be given together, got both")
     limits = Limits(_within("--timeout", timeout, 0.1, 86400), int(_within("--memory", memory, 16, 1 << 24)))
     workers = int(_within("--jobs", usable_cores() if jobs is None else jobs, 1, _MOST_JOBS))
     runs_here = export is None and import_ is None
@@ -124,10 +124,10 @@ def _chosen(cases: Sequence[Case], tiers: Sequence[str] | None, patterns: Sequen
     names = [each.value for each in Tier]
     for name in tiers or ():
         if name not in names:
-            raise RoiAlignError(f"--tier must be one of {', '.join(names)}, got {name!r}")
+            raise RoiAlignError("--tier", "choice", f"must be one of {', '.join(names)}, got {name!r}")
     for pattern in patterns or ():
         if not any(fnmatchcase(each.id, pattern) for each in cases):
-            raise RoiAlignError(f"--case must match the id of a case, got {pattern!r}")
+            raise RoiAlignError("--case", "choice", f"must match the id of a case, got {pattern!r}")
     chosen = tuple(
         each
         for each in cases
@@ -135,13 +135,13 @@ def _chosen(cases: Sequence[Case], tiers: Sequence[str] | None, patterns: Sequen
         and (not patterns or any(fnmatchcase(each.id, pattern) for pattern in patterns))
     )
     if not chosen:
-        raise RoiAlignError("--tier and --case must leave a case, got none")
+        raise RoiAlignError("--tier and --case", "choice", "must leave a case, got none")
     return chosen
 
 
 def _within(option: str, value: float, least: float, most: float) -> float:
     if not least <= value <= most:
-        raise RoiAlignError(f"{option} must be in [{least:g}, {most}], got {value}")
+        raise RoiAlignError(option, "range", f"must be in [{least:g}, {most}], got {value}")
     return value
 
 
@@ -152,7 +152,7 @@ def _launches(
 
     names = backends or (() if workers else OWN)
     if known is not None and len(names) + len(workers or ()) != 1:
-        raise RoiAlignError("--known must be given with one --backend or --worker, got more or none")
+        raise RoiAlignError("--known", "conflict", "must be given with one --backend or --worker, got more or none")
     found = [launch for name in names for launch in find_backend(name, python, known)]
     return (*found, *(find_worker(command, known) for command in workers or ()))
 
@@ -164,7 +164,9 @@ def _started(launches: Sequence[Launch], limits: Limits) -> list[tuple[Launch, I
     started = [(launch, identify(launch, limits)) for launch in launches]
     names = [identity.name for _, identity in started]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
-        raise RoiAlignError(f"--backend and --worker must have names that differ, got {doubled[0]!r} more than once")
+        raise RoiAlignError(
+            "--backend and --worker", "conflict", f"must have names that differ, got {doubled[0]!r} more than once"
+        )
     return started
 
 

@@ -49,7 +49,7 @@ def _write(option: str, path: Path, write: Callable[[], object]) -> None:
     try:
         write()
     except OSError as error:
-        raise RoiAlignError(f"{option} must be a file to write, got {str(path)!r} ({error.strerror})") from error
+        raise RoiAlignError(option, "file", f"must be a file to write, got {str(path)!r} ({error.strerror})") from error
 
 
 def compare(

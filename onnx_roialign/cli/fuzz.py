@@ -52,7 +52,7 @@ def fuzz(
         ("--jobs", 1 if jobs is None else jobs, 1, _MOST_JOBS),
     ):
         if not least <= value <= most:
-            raise RoiAlignError(f"{option} must be in [{least}, {most:g}], got {value}")
+            raise RoiAlignError(option, "range", f"must be in [{least}, {most:g}], got {value}")
     limits = Limits()
     launches = [_one(name, python) for name in (backend, against) if name is not None]
     identities = [identify(launch, limits) for launch in launches]
