@@ -146,8 +146,8 @@ def test_a_command_says_in_one_line_what_it_needs(package, arguments, message, t
 
 def test_the_conformance_suite_says_in_one_line_what_it_needs():
     done = run_without(["rich"], "import runpy; runpy.run_module('onnx_roialign.conformance', run_name='__main__')")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"the conformance suite needs rich, which is not installed: {extras._BROUGHT_BY['rich']}\n"
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == f"onnx-roialign: the command line needs rich, which is not installed: {extras._BROUGHT_BY['rich']}\n"
 
 
 def test_another_missing_module_stays_what_it_is():
