@@ -51,7 +51,7 @@ struct Map {
 // words.
 std::string check_pyramid(const Pyramid& pyramid);
 
-// Each runs a check of one RoiAlign for every level; what it says of X is said of that level's map.
+// Each runs a check of one RoiAlign for every level; a message about X names the map of that level.
 //
 // arrays: of every map but X, H and W.
 std::string check_level_attributes(const Pyramid& pyramid);
@@ -59,7 +59,7 @@ std::string check_level_types(const Pyramid& pyramid, ElementType type, ElementT
 std::string check_level_sizes(const Pyramid& pyramid, const Arrays& arrays, const std::vector<Map>& maps);
 std::string check_level_values(const Pyramid& pyramid, const Arrays& arrays);
 
-// What a check says of X, said of a level's map.
+// Returns a check's message with the name of a level's map in place of X.
 std::string of_level(size_t level, const std::string& problem);
 
 // The smallest area of each level, in the type that areas are computed in: of rois, where they are float64, else float.

@@ -25,7 +25,22 @@ The JSON file is one object. Times are in milliseconds, sizes in bytes; a field 
             faster_than peer -> the peer's median / this median
             scratch_bytes  largest memory of a run beyond inputs and outputs
     worst             "sweep": workload, dtype, threads, isa, ratio of the lowest ratio to onnxruntime
-    shares            "model": a list of threads, engine, refusal, run_ms, operator_ms (by operator), operator_nodes
+    shares            "model": a list of
+        threads
+        session       "builtin" (ONNX Runtime's own kernel), "native" (ours), "optimized" (after `fuse`), "free" (the
+                      same with what the fused parts return handed in)
+        engine        of the session
+        refusal       why it was not timed, in one line, or null; then all that follows is null
+        median_ms, q1_ms, q3_ms, samples  of a run without the profiler
+        run_ms        of a run with it, the median one of three, to which all regions and all operators add up but for
+                      what ONNX Runtime does between nodes
+        operator_ms, operator_nodes  by operator; a Loop counts without what runs inside
+        region_ms, region_nodes  by region; of a Loop that pastes masks, all that runs inside counts as pasting
+        peak_bytes    resident memory of a process with this session alone that ran once, or null
+        difference    by output, from native's, the largest, in units of the output's largest value, or null
+    gains             "model": a list of threads, possible_ms (what free parts take off native's time), gained_part (how
+                      much of it `fuse` gets); null where there is none
+    fused             "model": what `fuse` reports: a list of op, output, fused, nodes, text
 """
 
 from __future__ import annotations
@@ -42,7 +57,6 @@ from rich.table import Table
 
 from onnx_roialign.bench.peers import OURS, PEERS
 from onnx_roialign.bench.race import Race, Result
-from onnx_roialign.bench.share import Share
 from onnx_roialign.errors import RoiAlignError
 
 __all__ = [
@@ -53,14 +67,12 @@ __all__ = [
     "race_table",
     "ratios",
     "refusals",
-    "share_record",
-    "share_table",
     "sweep_table",
+    "times_faster",
     "write_json",
 ]
 
-SCHEMA = 1
-_TOP_OPERATORS = 12
+SCHEMA = 2
 
 
 def race_record(race: Race) -> dict[str, Any]:
@@ -96,17 +108,6 @@ def _result_record(race: Race, result: Result) -> dict[str, Any]:
     }
 
 
-def share_record(share: Share) -> dict[str, Any]:
-    """Returns one entry of "shares", without its number of threads."""
-    return {
-        "engine": share.engine,
-        "refusal": share.refusal,
-        "run_ms": None if share.refusal else share.run_ms,
-        "operator_ms": dict(share.operator_ms),
-        "operator_nodes": dict(share.operator_nodes),
-    }
-
-
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Writes the document.
 
@@ -133,7 +134,8 @@ def milliseconds(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value < 1 else f"{value:.{2 if value < 10 else 1}f}"
 
 
-def _times_faster(ratio: float | None) -> str:
+def times_faster(ratio: float | None) -> str:
+    """The ratio, marked in red where it is slower; empty for None."""
     if ratio is None:
         return ""
     text = f"{ratio:.1f}x" if ratio >= 1.95 else f"{ratio:.2f}x"
@@ -173,11 +175,11 @@ def _cells(race: Race, result: Result, isas: Sequence[str | None]) -> Iterator[s
         yield milliseconds(times.median)
         yield f"{milliseconds(times.q1)}-{milliseconds(times.q3)}"
         if race.threads > 1:
-            yield _times_faster(result.speed_up)
+            yield times_faster(result.speed_up)
         yield f"{times.median / race.floor_ms:.2f}"
         ours = {one.contestant.isa: one for one in race.results if one.contestant.name == OURS}
         peer = result.contestant.isa is None
-        yield from (_times_faster(race.faster(ours[isa], result.contestant.name)) if peer else "" for isa in isas)
+        yield from (times_faster(race.faster(ours[isa], result.contestant.name)) if peer else "" for isa in isas)
     yield "" if result.difference is None else f"{result.difference:.1g}"
     yield "" if result.scratch_bytes is None else f"{result.scratch_bytes / 2**20:.1f} MB"
 
@@ -222,34 +224,5 @@ def sweep_table(races: Sequence[Race], rival: str, count: int = 12) -> Table:
         median = result.times.median if result.times else 0.0
         own = milliseconds(median), milliseconds(median * ratio)
         place = race.workload, race.dtype, str(race.threads), result.contestant.label
-        table.add_row(*map(escape, place), *own, _times_faster(ratio))
+        table.add_row(*map(escape, place), *own, times_faster(ratio))
     return table
-
-
-def share_table(shares: Sequence[Share]) -> Table:
-    """Time per operator, the largest first, RoiAlign whatever its place."""
-    timed = [share for share in shares if share.refusal is None]
-    largest: dict[str, float] = {}
-    for share in timed:
-        for name, time in share.operator_ms.items():
-            largest[name] = max(time, largest.get(name, 0.0))
-    names = sorted(largest, key=lambda name: -largest[name])
-    shown = [name for i, name in enumerate(names) if i < _TOP_OPERATORS or "RoiAlign" in name]
-    table = Table(box=SIMPLE, title="Milliseconds of one run, by operator", title_justify="left")
-    table.add_column("operator", no_wrap=True)
-    table.add_column("nodes", justify="right")
-    for share in timed:
-        table.add_column({"native": "with our kernel", "builtin": "without"}[share.engine], justify="right")
-        table.add_column("share", justify="right")
-    for name in shown:
-        nodes = max(share.operator_nodes.get(name, 0) for share in timed)
-        cells = [cell for share in timed for cell in _share_cells(share, share.operator_ms.get(name, 0.0))]
-        table.add_row(escape(name), str(nodes), *cells, style="bold green" if "RoiAlign" in name else "")
-    if timed:
-        cells = [cell for share in timed for cell in _share_cells(share, share.run_ms)]
-        table.add_row("the whole run", "", *cells, style="bold")
-    return table
-
-
-def _share_cells(share: Share, time: float) -> tuple[str, str]:
-    return milliseconds(time), f"{100 * time / share.run_ms:.1f} %"

@@ -16,7 +16,7 @@ from pathlib import Path
 from onnx_roialign.bench.peers import OURS, find_contestants
 from onnx_roialign.bench.workloads import WORKLOADS, converted
 
-__all__ = ["peak_bytes", "scratch_bytes"]
+__all__ = ["peak_bytes", "scratch_bytes", "status_bytes"]
 
 _PROCESS = Path("/proc/self")
 _RESET_PEAK = "5"  # see proc(5), clear_refs
@@ -55,12 +55,13 @@ def _measure(workload: str, dtype: str, mode: str, isa: str, threads: str) -> in
 def peak_bytes(run: Callable[[], object]) -> int:
     """Returns by how many bytes the process's resident memory grows at most while `run` runs."""
     (_PROCESS / "clear_refs").write_text(_RESET_PEAK)
-    before = _status("VmRSS")
+    before = status_bytes("VmRSS")
     run()
-    return max(0, _status("VmHWM") - before)
+    return max(0, status_bytes("VmHWM") - before)
 
 
-def _status(key: str) -> int:
+def status_bytes(key: str) -> int:
+    """A size in bytes from /proc/self/status; see proc(5)."""
     found = re.search(rf"^{key}:\s+(\d+) kB$", (_PROCESS / "status").read_text(), re.MULTILINE)
     if found is None:
         raise RuntimeError(f"/proc/self/status must have {key}")

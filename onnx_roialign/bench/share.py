@@ -1,127 +1,266 @@
-"""Measures how much of a model's time each operator takes, with our kernel and with ONNX Runtime's own."""
+"""Where a detector's time goes: the model on ONNX Runtime's own kernel, on ours, and after `fuse`, in turns.
+
+A fourth session, `fused` without the parts and with their outputs handed in, shows what free ones would give.
+"""
 
 from __future__ import annotations
 
-import json
-import statistics
+import pickle
 import tempfile
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from onnx_roialign.bench.race import settle
+from onnx_roialign.arrays import largest_difference
+from onnx_roialign.bench.memory import session_bytes
+from onnx_roialign.bench.profiler import ProfiledRun, median_run
+from onnx_roialign.bench.race import Times, times_in_turns
+from onnx_roialign.bench.regions import PASTING, REGIONS, ROI_ALIGN, Regions, Versions
 from onnx_roialign.errors import one_line
+from onnx_roialign.onnx_model.file import to_bytes
+from onnx_roialign.onnx_model.scopes import has_external_data
+from onnx_roialign.sessions.feeding import run_session
+from onnx_roialign.sessions.options import FOLDER_ENTRY
 from onnx_roialign.sessions.session import session
 from onnx_roialign.sessions.silent import silent_options
 
-__all__ = ["COMPARED", "Share", "measure_shares"]
+__all__ = ["BUILTIN", "FREE", "NATIVE", "OPTIMIZED", "SESSIONS", "Measured", "Share", "measure_shares"]
 
-# The engines of a session that are compared: with our kernel, and without it.
-COMPARED = ("native", "builtin")
+BUILTIN, NATIVE, OPTIMIZED, FREE = "builtin", "native", "optimized", "free"
+SESSIONS = (BUILTIN, NATIVE, OPTIMIZED, FREE)
+PROFILED_RUNS = 3
+
+Feeds = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """The time of one run by operator, from ONNX Runtime's profiler.
+    """One session's time, and where it goes by ONNX Runtime's profiler.
 
     Attributes:
-        engine: "native", with our kernel, or "builtin", without.
-        refusal: why it has no time, in one line; None if it has one.
-        run_ms: median milliseconds of a run.
-        operator_ms: for each operator, the median milliseconds of all its nodes in one run. The time of a Loop or an If
-            includes the nodes inside, which also count under their own names.
-        operator_nodes: for each operator, how many of its nodes ran in one run.
+        session: one of SESSIONS.
+        refusal: why there is no time, in one line; None where there is one.
+        times: of a run without the profiler; None where there is none, as is all that follows.
+        profiled_ms: of the profiled run, one of three and of median length, which the sums below add up to.
+        operator_ms: by operator, the milliseconds of its nodes; a Loop or an If counts without what runs inside.
+        operator_nodes: by operator, how many nodes of it ran.
+        region_ms: by region, likewise; every node is in one.
+        region_nodes: likewise.
+        written_bytes: what RoiAligns and mask pasting returned, by region.
+        peak_bytes: resident memory of a process with this session alone, which ran once; None where it was not
+            measured.
+        difference: from the native session's outputs, the largest, in units of the output's largest value; None where
+            there is nothing to compare.
     """
 
+    session: str
+    refusal: str | None = None
+    times: Times | None = None
+    profiled_ms: float = 0.0
+    operator_ms: Mapping[str, float] | None = None
+    operator_nodes: Mapping[str, int] | None = None
+    region_ms: Mapping[str, float] | None = None
+    region_nodes: Mapping[str, int] | None = None
+    written_bytes: Mapping[str, int] | None = None
+    peak_bytes: int | None = None
+    difference: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The sessions of one model on one number of threads, those that there are."""
+
+    threads: int
+    shares: tuple[Share, ...]
+
+    def times(self, name: str) -> Times | None:
+        """Of the session of that name; None where it has none."""
+        return next((share.times for share in self.shares if share.session == name), None)
+
+    @property
+    def possible_ms(self) -> float | None:
+        """What free poolers and free pasting would take off the native session's time."""
+        native, free = self.times(NATIVE), self.times(FREE)
+        return None if native is None or free is None else native.median - free.median
+
+    @property
+    def gained_part(self) -> float | None:
+        """The part of it that `fuse` gets; None also where there is nothing to gain."""
+        native, optimized, possible = self.times(NATIVE), self.times(OPTIMIZED), self.possible_ms
+        if native is None or optimized is None or possible is None or possible <= 0:
+            return None
+        return (native.median - optimized.median) / possible
+
+
+@dataclass(frozen=True, slots=True)
+class _Setup:
+    """What a session is made of."""
+
+    model: onnx.ModelProto
     engine: str
-    refusal: str | None
-    run_ms: float
-    operator_ms: Mapping[str, float]
-    operator_nodes: Mapping[str, int]
+    regions: Regions
+    feeds: Feeds
 
 
 def measure_shares(
-    model: Path,
-    feeds: Mapping[str, NDArray[Any]],
+    versions: Versions,
+    feeds: Feeds,
     *,
+    folder: Path,
     threads: int,
     repeat: int,
-    after_run: Callable[[], None] = lambda: None,
-) -> tuple[Share, ...]:
-    """Runs the model in turns with and without our kernel.
+    after_step: Callable[[], None] = lambda: None,
+) -> Measured:
+    """Times the sessions in turns, then profiles each, then measures the memory of each.
 
     Args:
-        model: its file.
+        versions: of the model.
         feeds: array per input name.
+        folder: where the model's external data lies.
         threads: of each session.
-        repeat: runs per engine, after one that is not counted.
-        after_run: called after each of them.
+        repeat: timed runs per session.
+        after_step: called `repeat` times, and twice for each session.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        loaded = {engine: _load(model, engine, _options(Path(folder) / engine, threads)) for engine in COMPARED}
-        refusals = {engine: one for engine, one in loaded.items() if isinstance(one, str)}
-        running = {engine: one for engine, one in loaded.items() if not isinstance(one, str)}
-        for _ in range(1 + repeat):
-            for engine in [name for name in running if name not in refusals]:
-                settle()
-                refusal = _run(running[engine], feeds)
-                if refusal is not None:
-                    refusals[engine] = refusal
-                after_run()
-        profiles = {engine: Path(one.end_profiling()) for engine, one in running.items()}
-        return tuple(
-            Share(engine, refusals[engine], 0.0, {}, {}) if engine in refusals else _share(engine, profiles[engine])
-            for engine in COMPARED
-        )
+    external = str(folder.resolve()) if has_external_data(versions.before) else ""
+    options = partial(_options, threads, external)
+    setups = _setups(versions, feeds, options)
+    ready = {name: _ready(setup, options()) for name, setup in setups.items()}
+    refusals = {name: one for name, one in ready.items() if isinstance(one, str)}
+    running = {name: one for name, one in ready.items() if not isinstance(one, str)}
+    runs = {name: partial(run_session, one[0], setups[name].feeds) for name, one in running.items()}
+    times = times_in_turns(runs, repeat=repeat, settled=threads > 1, after_round=after_step)
+    answers = {name: one[1] for name, one in running.items()}
+    del ready, running, runs  # with the sessions' memory
+    shares = []
+    for name, setup in setups.items():
+        if name in refusals:
+            shares.append(Share(name, refusals[name]))
+        else:
+            profile = _profiled(setup, options)
+            after_step()
+            memory = _peak_bytes(setup, threads, external) if name != FREE else None
+            difference = _differences(answers[name], answers.get(NATIVE, {})) if name != NATIVE else None
+            shares.append(_share(name, setup.regions, times[name], profile, memory, difference))
+        after_step()
+    return Measured(threads, tuple(shares))
 
 
-def _load(model: Path, engine: str, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession | str:
-    try:
-        return session(model, options, engine=engine)
-    except Exception as error:  # an engine that fails must not hide the other's result
-        return f"does not load: {one_line(error)}"
-
-
-def _run(running: onnxruntime.InferenceSession, feeds: Mapping[str, NDArray[Any]]) -> str | None:
-    try:
-        running.run(None, dict(feeds))
-    except Exception as error:
-        return f"loads, but does not run: {one_line(error)}"
-    return None
-
-
-def _options(prefix: Path, threads: int) -> onnxruntime.SessionOptions:
-    options = silent_options(profile=prefix)
+def _options(threads: int, folder: str, profile: Path | None = None) -> onnxruntime.SessionOptions:
+    options = silent_options(profile=profile)
     options.intra_op_num_threads = threads
+    if folder:
+        options.add_session_config_entry(FOLDER_ENTRY, folder)
     return options
 
 
-def _share(engine: str, profile: Path) -> Share:
-    events = json.loads(profile.read_text(encoding="utf-8"))
-    # The first run warms up.
-    runs = sorted((e["ts"], e["ts"] + e["dur"]) for e in events if e.get("name") == "model_run")[1:]
-    nodes = [e for e in events if e.get("cat") == "Node" and str(e.get("name", "")).endswith("_kernel_time")]
-    totals: dict[str, list[float]] = defaultdict(lambda: [0.0] * len(runs))
-    counts: dict[str, int] = defaultdict(int)
-    starts = np.array([start for start, _ in runs])
-    for node in nodes:
-        run = int(np.searchsorted(starts, node["ts"], side="right")) - 1
-        if run >= 0 and node["ts"] < runs[run][1]:
-            name = node["args"]["op_name"]
-            totals[name][run] += node["dur"] / 1e3
-            counts[name] += run == 0
-    operators = {name: statistics.median(times) for name, times in totals.items()}
-    by_time: Sequence[str] = sorted(operators, key=lambda name: -operators[name])
+def _setups(versions: Versions, feeds: Feeds, options: Callable[[], onnxruntime.SessionOptions]) -> dict[str, _Setup]:
+    setups = {name: _Setup(versions.before, name, versions.regions_before, feeds) for name in (BUILTIN, NATIVE)}
+    if versions.after is not None:
+        setups[OPTIMIZED] = _Setup(versions.after, NATIVE, versions.regions_after, feeds)
+    if versions.after is not None and versions.free is not None:
+        try:
+            handed_in = _recorded(versions.after, versions.handed_in, feeds, options())
+        except Exception:  # whatever it is, the optimized session has it too, and says so
+            return setups
+        setups[FREE] = _Setup(versions.free, NATIVE, versions.regions_after, {**feeds, **handed_in})
+    return setups
+
+
+def _recorded(
+    model: onnx.ModelProto, names: tuple[str, ...], feeds: Feeds, options: onnxruntime.SessionOptions
+) -> Feeds:
+    """Values of the model's graph in a run."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    there = {value.name for value in model.graph.output}
+    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in there)
+    return dict(zip(names, run_session(session(copy, options), feeds, list(names)), strict=True))
+
+
+def _ready(setup: _Setup, options: onnxruntime.SessionOptions) -> tuple[onnxruntime.InferenceSession, Feeds] | str:
+    """The session and its outputs, or why there is none."""
+    try:
+        made = session(setup.model, options, engine=setup.engine)
+    except Exception as error:  # any error is the session's result: one that fails must not hide the others
+        return f"does not load: {one_line(error)}"
+    try:
+        names = [output.name for output in made.get_outputs()]
+        return made, dict(zip(names, run_session(made, setup.feeds, names), strict=True))
+    except Exception as error:
+        return f"loads, but does not run: {one_line(error)}"
+
+
+def _profiled(setup: _Setup, options: Callable[..., onnxruntime.SessionOptions]) -> ProfiledRun:
+    with tempfile.TemporaryDirectory() as folder:
+        made = session(setup.model, options(Path(folder) / "profile"), engine=setup.engine)
+        for _ in range(1 + PROFILED_RUNS):
+            run_session(made, setup.feeds)
+        return median_run(Path(made.end_profiling()))
+
+
+def _peak_bytes(setup: _Setup, threads: int, external: str) -> int | None:
+    with tempfile.TemporaryDirectory() as folder:
+        model, inputs = Path(folder) / "model.onnx", Path(folder) / "inputs.pickle"
+        model.write_bytes(to_bytes(setup.model))
+        inputs.write_bytes(pickle.dumps(dict(setup.feeds)))
+        return session_bytes(model, inputs, setup.engine, threads, external)
+
+
+def _differences(got: Feeds, expected: Feeds) -> dict[str, float]:
+    """By output; what is no array of numbers differs by 0 or infinitely."""
+    return {
+        name: largest_difference(one, expected[name]) / _largest(expected[name])
+        for name, one in got.items()
+        if name in expected
+    }
+
+
+def _largest(array: object) -> float:
+    """The largest finite magnitude; 1 where there is none but 0."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind in "OSU":
+        return 1.0
+    magnitudes = np.abs(array.astype(np.float64))
+    return float(magnitudes.max(initial=0.0, where=np.isfinite(magnitudes))) or 1.0
+
+
+def _share(
+    name: str,
+    regions: Regions,
+    times: Times,
+    run: ProfiledRun,
+    memory: int | None,
+    difference: Mapping[str, float] | None,
+) -> Share:
+    operator_ms: dict[str, float] = defaultdict(float)
+    region_ms = dict.fromkeys(REGIONS, 0.0)
+    written = {ROI_ALIGN: 0, PASTING: 0}
+    region_nodes = dict.fromkeys(REGIONS, 0)
+    for node in run.nodes:
+        region = regions.of(node)
+        operator_ms[node.operator] += node.ms
+        region_ms[region] += node.ms
+        region_nodes[region] += 1
+        if region in written and not node.within:
+            written[region] += node.output_bytes
+    by_time = dict(sorted(operator_ms.items(), key=lambda one: -one[1]))
+    counts = Counter(node.operator for node in run.nodes)
     return Share(
-        engine=engine,
-        refusal=None,
-        run_ms=statistics.median(end - start for start, end in runs) / 1e3,
-        operator_ms={name: operators[name] for name in by_time},
-        operator_nodes={name: counts[name] for name in by_time},
+        name,
+        times=times,
+        profiled_ms=run.ms,
+        operator_ms=by_time,
+        operator_nodes={operator: counts[operator] for operator in by_time},
+        region_ms=region_ms,
+        region_nodes=region_nodes,
+        written_bytes=written,
+        peak_bytes=memory,
+        difference=difference,
     )

@@ -19,13 +19,13 @@ from onnx_roialign.bench.machine import describe_machine
 from onnx_roialign.bench.peers import OURS, PEERS, Contestant, find_contestants
 from onnx_roialign.bench.race import Race, race
 from onnx_roialign.bench.scratch import scratch_bytes
-from onnx_roialign.bench.share import COMPARED, measure_shares
 from onnx_roialign.bench.sweep import all_cases, run_sweep
 from onnx_roialign.bench.workloads import DTYPES, WORKLOADS, converted
+from onnx_roialign.cli.bench_model import bench_model
 from onnx_roialign.engines.native import available_isas
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
-from onnx_roialign.onnx_model.inputs import check_repeat, given_inputs, made_inputs, read_model
+from onnx_roialign.onnx_model.inputs import check_repeat
 from onnx_roialign.sessions.silent import NOTHING, log_only
 
 __all__ = ["bench"]
@@ -74,7 +74,10 @@ def bench(
         bool, typer.Option("--sweep", help=f"Many shapes against {_RIVAL} only; exit code 1 if ours is slower in one.")
     ] = False,
     model: Annotated[
-        Path | None, typer.Option(help="Measure a model's time by operator instead, with and without our kernel.")
+        Path | None,
+        typer.Option(
+            help="Measure a model instead, by region and operator: without and with our kernel, and after optimize."
+        ),
     ] = None,
     inputs: Annotated[Path | None, typer.Option(help="With --model: a .npz with an array per input.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write all measurements to this file.")] = None,
@@ -104,7 +107,7 @@ def bench(
     if not console.is_terminal:  # a file has no width of its own
         console.width = max(console.width, _FILE_WIDTH)
     if model is not None:
-        return _share(model, inputs, options, console, json)
+        return _model(model, inputs, options, console, json)
     if sweep:
         return _sweep(options, console, json)
     return _race(options, console, json, plot)
@@ -245,28 +248,16 @@ def _sweep(options: _Options, console: Console, json: Path | None) -> int:
     return 1 if not found or found[0][0] < 1 or _ours_failed(races) else 0
 
 
-def _share(model: Path, inputs: Path | None, options: _Options, console: Console, json: Path | None) -> int:
-    proto = read_model(model)
-    feeds = made_inputs(proto) if inputs is None else given_inputs(proto, inputs)[0]
+def _model(model: Path, inputs: Path | None, options: _Options, console: Console, json: Path | None) -> int:
     machine = describe_machine()
     _print_header(console, machine, {})
-    records = []
-    for threads in options.threads:
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            bar = progress.add_task(f"{threads} thread(s)", total=len(COMPARED) * (1 + options.repeat))
-            after_run = functools.partial(progress.advance, bar)
-            shares = measure_shares(model, feeds, threads=threads, repeat=options.repeat, after_run=after_run)
-        console.print(f"{model.name}, {threads} thread(s)", markup=False, highlight=False)
-        for share in shares:
-            if share.refusal is not None:
-                console.print(f"{share.engine}: {share.refusal}", markup=False, highlight=False)
-        console.print(report.share_table(shares))
-        records += [{"threads": threads, **report.share_record(share)} for share in shares]
-    console.print("The time of a Loop or an If includes the nodes inside it, which are also listed by themselves.")
+    records, any_runs = bench_model(
+        model, inputs, threads=options.threads, repeat=options.repeat, bandwidth=copy_bandwidth, console=console
+    )
     if json is not None:
         document = {"kind": "model", "machine": machine, "settings": {**options.record(), "model": str(model)}}
-        report.write_json(json, {**document, "missing": {}, "shares": records})
-    return 0 if any(record["refusal"] is None for record in records) else 1
+        report.write_json(json, {**document, "missing": {}, **records})
+    return 0 if any_runs else 1
 
 
 def _print_header(console: Console, machine: dict[str, Any], missing: dict[str, str]) -> None:

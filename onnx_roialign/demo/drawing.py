@@ -33,6 +33,7 @@ class MaskPooler:
     Attributes:
         pyramid: its attributes.
         rois: (K, 4) the boxes of the detections, in pixels of the image.
+        levels: (K,) of each RoI, from 0 on.
         features: one (1, C, h, w) map per level.
         pooled: (K, C, output_height, output_width).
         outputs: the model's own, by name.
@@ -40,6 +41,7 @@ class MaskPooler:
 
     pyramid: Pyramid
     rois: Array
+    levels: Array
     features: tuple[Array, ...]
     pooled: Array
     outputs: Mapping[str, Array]
@@ -47,11 +49,7 @@ class MaskPooler:
     def side(self, index: int) -> float:
         """The longer side of one RoI in pixels of its level's map."""
         x1, y1, x2, y2 = self.rois[index]
-        return float(max(x2 - x1, y2 - y1)) * self.pyramid.spatial_scales[self.level(index)]
-
-    def level(self, index: int) -> int:
-        """Of one RoI, from 0 on."""
-        return int(self.pyramid.rule.levels(self.rois[index : index + 1])[0])
+        return float(max(x2 - x1, y2 - y1)) * self.pyramid.spatial_scales[int(self.levels[index])]
 
 
 def draw_demo(path: Path, scene: Scene, model: onnx.ModelProto, runs: Sequence[Run]) -> None:
@@ -95,15 +93,18 @@ def run_mask_pooler(model: onnx.ModelProto, image: Array) -> MaskPooler:
             f"must have a {multiscale_roi_align.OP_TYPE}, got none: fuse left it as it was",
         )
     pyramid, node = max(((read_any(one, None), one) for one in poolers), key=lambda pair: _bins(pair[0]))
-    rois, _, _, *features = node.input
+    rois, _, levels, *features = node.input
     tapped = onnx.ModelProto()
     tapped.CopyFrom(model)
-    tapped.graph.output.extend(onnx.ValueInfoProto(name=name) for name in (rois, *features, *node.output))
+    tapped.graph.output.extend(
+        onnx.ValueInfoProto(name=name) for name in (rois, *features, *node.output, *filter(None, [levels]))
+    )
     trial = try_engine(tapped, {"image": image}, "native")
     if trial.refusal is not None:
         raise RoiAlignError("the picture", "failed", f"must have a run to show, got none: {trial.refusal}")
     got = trial.outputs
-    return MaskPooler(pyramid, got[rois], tuple(got[name] for name in features), got[node.output[0]], got)
+    of_rois = got[levels] if levels else pyramid.rule.levels(got[rois])
+    return MaskPooler(pyramid, got[rois], of_rois, tuple(got[name] for name in features), got[node.output[0]], got)
 
 
 def _bins(pyramid: Pyramid) -> int:
@@ -112,7 +113,7 @@ def _bins(pyramid: Pyramid) -> int:
 
 def sampled_roi(pooler: MaskPooler, index: int) -> SampledRoi:
     """Where one detection's RoI is sampled, on the channel that shows best what its mask takes in."""
-    level = pooler.level(index)
+    level = int(pooler.levels[index])
     attributes, features = pooler.pyramid.at(level), pooler.features[level][0]
     axes = roi_axes(pooler.rois[index : index + 1], features.shape[1:], attributes)
     y, x = (axis_samples(axis).position for axis in axes)

@@ -1,1 +1,1 @@
-"""The ops that ONNX does not have, and the onnx.reference ops."""
+"""The private operators, and RoiAlign for onnx.reference."""

@@ -1,4 +1,4 @@
-"""RoiAlign for onnx.reference, aware of the opset of the model it runs in."""
+"""RoiAlign for onnx.reference, with the defaults of the model's opset."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class _Evaluator(ReferenceEvaluator):
 
 
 def reference_evaluator(model: str | os.PathLike[str] | bytes | onnx.ModelProto) -> ReferenceEvaluator:
-    """An onnx ReferenceEvaluator in which every RoiAlign of the model, at any depth, is the one defined here.
+    """Returns an onnx ReferenceEvaluator that computes every RoiAlign of the model, at any depth, as defined here.
 
     The private ops, onnx_roialign::AnyRoiAlign and QLinearRoiAlign, run too.
 

@@ -3,8 +3,8 @@
 Inputs: rois (num_rois, 4), batch_indices (num_rois,), levels (num_rois,), which may be left out, and one map
 (N, C, H, W) for each spatial scale. Output Y (num_rois, C, output_height, output_width), of the maps' type.
 
-Attributes: those of AnyRoiAlign but spatial_scale; spatial_scales (floats), one for each map; and the rule that tells a
-RoI's level where there is no input levels: min_level, max_level, canonical_level (integers), canonical_scale,
+Attributes: those of AnyRoiAlign but spatial_scale; spatial_scales (floats), one for each map; and the rule for a
+RoI's level if the input levels is omitted: min_level, max_level, canonical_level (integers), canonical_scale,
 log_epsilon, floor_epsilon (floats), level_areas (floats), as `definition.pyramid.LevelRule` defines them.
 """
 
@@ -43,7 +43,7 @@ ATTRIBUTE_TYPES: tuple[tuple[str, int], ...] = (
 
 
 def read_attributes(values: Mapping[str, Any]) -> Pyramid:
-    """What a node with these attributes means.
+    """Returns the pyramid that these attributes of a node describe.
 
     Args:
         values: plain Python values by name; texts as str.

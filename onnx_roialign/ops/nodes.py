@@ -1,4 +1,4 @@
-"""A node that is a RoiAlign, ONNX's or a private one: which it is, what it says, and what it must say."""
+"""RoiAlign nodes, ONNX's and the private ones: their kind, their attributes, and the rules for them."""
 
 from __future__ import annotations
 
@@ -111,13 +111,13 @@ def make_roi_align(
 
 
 def is_explicit(node: onnx.NodeProto) -> bool:
-    """Whether a RoiAlign of ONNX says which coordinate_transformation_mode it has, whatever its opset."""
-    # A reference to a function's attribute is none where the function is called without it.
+    """Returns whether a RoiAlign of ONNX has the attribute coordinate_transformation_mode."""
+    # A reference to a function's attribute is absent if the call does not pass the attribute.
     return any(a.name == MODE and not a.ref_attr_name for a in node.attribute)
 
 
 def check_form(node: onnx.NodeProto, opset: int | None) -> None:
-    """Checks what a node says by itself: how many inputs and outputs it has, and its attributes.
+    """Checks a node by itself: the number of its inputs and outputs, and its attributes.
 
     An attribute that refers to a function's is left to the runtime, which inlines functions.
 
@@ -158,7 +158,7 @@ def wrong_outputs(op_type: str, given: Sequence[str]) -> RoiAlignError | None:
 
 
 def in_node(node: onnx.NodeProto, check: Callable[..., None], *values: object) -> None:
-    """Calls a check; what it raises names the node."""
+    """Calls a check and adds the node's name to its error."""
     try:
         check(*values)
     except RoiAlignError as error:
@@ -166,7 +166,7 @@ def in_node(node: onnx.NodeProto, check: Callable[..., None], *values: object) -
 
 
 def read_any(node: onnx.NodeProto, opset: int | None) -> Any:
-    """What a node of ONNX's RoiAlign, at this opset, or of any private op asks for: what its `Op.read` returns.
+    """Returns the attributes of ONNX's RoiAlign at this opset, or what `Op.read` returns for a private operator.
 
     Raises:
         RoiAlignError: as `read_attributes`.
@@ -182,7 +182,7 @@ def read_any(node: onnx.NodeProto, opset: int | None) -> Any:
 
 
 def read_attributes(node: onnx.NodeProto, opset: int | None) -> Attributes:
-    """What a RoiAlign node asks for, ONNX's at this opset or a private one.
+    """Returns the attributes of a RoiAlign node, ONNX's at this opset or a private one.
 
     Raises:
         RoiAlignError: an attribute that the op does not have, or of the wrong type or value; the text names it and the

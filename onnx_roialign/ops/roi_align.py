@@ -57,7 +57,7 @@ ATTRIBUTE_TYPES: tuple[tuple[str, int], ...] = (
 
 
 def attributes_of(attributes: Attributes) -> dict[str, Any]:
-    """Every attribute of a node that means this; min_size and max_start only where there is one.
+    """Returns the attributes of a node, with min_size and max_start only if they have a value.
 
     Raises:
         RoiAlignError: a number that a node cannot say, since its floats are float32.
@@ -72,7 +72,7 @@ def attributes_of(attributes: Attributes) -> dict[str, Any]:
 
 
 def read_attributes(values: Mapping[str, Any]) -> Attributes:
-    """What a node with these attributes means.
+    """Returns the attributes of a node.
 
     Args:
         values: plain Python values by name; texts as str.

@@ -1,4 +1,4 @@
-"""The private ops as onnx sees them: schemas, and types and shapes to infer with."""
+"""The private operators in onnx's registry: schemas, and inference of types and shapes."""
 
 from __future__ import annotations
 

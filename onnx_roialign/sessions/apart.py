@@ -1,4 +1,4 @@
-"""A trial in a process of its own: what takes that process down is the trial's result, not the caller's end."""
+"""Runs a trial in another process: a crash there is the trial's result and does not end the caller."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from onnx_roialign.sessions.trial import Trial, try_engine
 __all__ = ["try_engine_apart"]
 
 _COMMAND = (sys.executable, "-m", "onnx_roialign.sessions.apart")
-_LONGEST = 200  # characters of what a process says when it goes down
+_LONGEST = 200  # characters of the last output of a process that ended
 
 
 def try_engine_apart(
@@ -33,7 +33,7 @@ def try_engine_apart(
 ) -> Trial:
     """`trial.try_engine` in another process of this Python.
 
-    ONNX Runtime's kernels end the process on some inputs that they do not check; the trial's refusal says so then.
+    ONNX Runtime's kernels crash on some inputs that they do not check; the trial's refusal then says so.
 
     Args:
         model: path.
@@ -52,7 +52,7 @@ def try_engine_apart(
 
 
 def _follow(process: subprocess.Popen[bytes], task: tuple[Any, ...], after_run: Callable[[], None]) -> Trial | None:
-    """Hands the task over and reads until there is a trial; None where the process ends before."""
+    """Sends the task and reads until the trial arrives; None if the process ends before."""
     assert process.stdin is not None
     assert process.stdout is not None
     try:
@@ -77,10 +77,10 @@ def _crash(engine: str, code: int, said: IO[bytes]) -> Trial:
 
 
 def _serve() -> None:
-    """The other process: a task from stdin, a 1 for each run and the trial to stdout."""
+    """Runs in the other process: reads a task from stdin, writes a 1 for each run and the trial to stdout."""
     model, inputs, engine, repeat = pickle.load(sys.stdin.buffer)
     with os.fdopen(os.dup(1), "wb") as answers:
-        os.dup2(2, 1)  # what libraries print is not for the one who reads
+        os.dup2(2, 1)  # libraries may print, which must not reach the reader
 
         def tell(message: object) -> None:
             pickle.dump(message, answers)

@@ -1,4 +1,4 @@
-"""Running a session on NumPy arrays of any element type, those that onnxruntime's run() does not take too."""
+"""Runs a session on NumPy arrays of any element type, also those that onnxruntime's run() does not accept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["run_session"]
 def run_session(
     session: onnxruntime.InferenceSession, feeds: Mapping[str, Array], names: Sequence[str] | None = None
 ) -> list[Any]:
-    """The outputs of a session, as `InferenceSession.run` returns them.
+    """Returns the outputs of a session, as `InferenceSession.run` does.
 
     onnxruntime has no conversion between NumPy and types that NumPy itself does not have, such as bfloat16: these go in
     and out by IoBinding, through the memory of an OrtValue.

@@ -1,4 +1,4 @@
-"""What the installed onnxruntime can do, asked of itself: every release is another, and so may be the next."""
+"""Tests what the installed onnxruntime supports, because releases differ."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _IR_VERSION = 8  # read by every onnxruntime that runs here
 
 @functools.cache
 def has_builtin_kernel(opset: int) -> bool:
-    """Whether onnxruntime's CPU provider has a kernel of its own for ONNX's RoiAlign (float32) at this opset."""
+    """Returns whether onnxruntime's CPU provider has a kernel for ONNX's RoiAlign (float32) at this opset."""
     inputs = [
         helper.make_tensor_value_info("X", TensorProto.FLOAT, [1, 1, 2, 2]),
         helper.make_tensor_value_info("rois", TensorProto.FLOAT, [1, 4]),
@@ -31,13 +31,13 @@ def has_builtin_kernel(opset: int) -> bool:
 
 @functools.cache
 def loads_opset(opset: int) -> bool:
-    """Whether onnxruntime knows this opset of ONNX's own operators."""
+    """Returns whether onnxruntime knows this opset of ONNX's own operators."""
     return _loads("Identity", [helper.make_tensor_value_info("X", TensorProto.FLOAT, [1])], [1], opset)
 
 
 @contextlib.contextmanager
 def opset_explained(read_opset: Callable[[], int | None]) -> Iterator[None]:
-    """Around the creation of a session of a model: says so where onnxruntime is too old for the model's opset.
+    """Context manager for creating a session: names the cause if onnxruntime is too old for the model's opset.
 
     Args:
         read_opset: reads it from the model; called only where onnxruntime refuses.

@@ -31,7 +31,7 @@ __all__ = [
 _OLDEST = (1, 20)
 
 # Where external data lies for a model given as bytes.
-_FOLDER_ENTRY = "session.model_external_initializers_file_folder_path"
+FOLDER_ENTRY = "session.model_external_initializers_file_folder_path"
 _FOLDER_ENTRY_SINCE = (1, 22)
 
 
@@ -131,10 +131,10 @@ def looking_in(folder: str | None, options: onnxruntime.SessionOptions, *, share
     if folder is None:
         yield
         return
-    before = config_entry(options, _FOLDER_ENTRY)
-    options.add_session_config_entry(_FOLDER_ENTRY, folder)
+    before = config_entry(options, FOLDER_ENTRY)
+    options.add_session_config_entry(FOLDER_ENTRY, folder)
     try:
         yield
     finally:
         if shared:
-            options.add_session_config_entry(_FOLDER_ENTRY, before or "")
+            options.add_session_config_entry(FOLDER_ENTRY, before or "")

@@ -1,4 +1,4 @@
-"""The sessions that `session()` returns: made anew where their providers change, and asked who runs RoiAlign."""
+"""The sessions that `session()` returns: they survive a change of providers, and check which provider runs RoiAlign."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from onnx_roialign.sessions.providers import CPU, assignment, checked_providers
 
 __all__ = ["OwnSession", "Prepare", "RemadeSession"]
 
-# Prepares options for a session that these providers are asked for, and returns the model for onnxruntime.
+# Prepares options for a session with these providers, and returns the model for onnxruntime.
 Prepare = Callable[[onnxruntime.SessionOptions, list[Any] | None], Source]
 
 
 class RemadeSession(onnxruntime.InferenceSession):  # type: ignore[misc]
-    """An InferenceSession whose set_providers() does again all that was done to make it.
+    """An InferenceSession whose set_providers() repeats the preparation of the session.
 
     Args:
-        prepare: is called for each set of providers.
+        prepare: called for each set of providers.
         options: the user's; None: the session has new ones each time.
         arguments: further ones of InferenceSession.
         providers: as InferenceSession takes them.
@@ -47,7 +47,7 @@ class RemadeSession(onnxruntime.InferenceSession):  # type: ignore[misc]
             super().__init__(source.model, used, checked, provider_options, **arguments)
 
     def set_providers(self, providers: object = None, provider_options: Any = None) -> None:
-        """As InferenceSession's; where it fails the session stays as it was."""
+        """As InferenceSession's; after an error the session is unchanged."""
         self.__dict__.update(self._made_again(providers, provider_options).__dict__)
 
     def _made_again(self, providers: object, provider_options: Any) -> RemadeSession:
@@ -55,10 +55,10 @@ class RemadeSession(onnxruntime.InferenceSession):  # type: ignore[misc]
 
 
 class OwnSession(RemadeSession):
-    """One in which an engine of this package runs every RoiAlign, whatever providers it has.
+    """A session in which an engine of this package runs every RoiAlign, with any providers.
 
     Raises:
-        RoiAlignError: another provider took a RoiAlign, or stumbles over one that it must leave alone.
+        RoiAlignError: another provider runs a RoiAlign, or fails on one that it should not run.
     """
 
     def __init__(
@@ -96,12 +96,12 @@ class OwnSession(RemadeSession):
         self._neighbours = sorted(others) if any(map(_is_ours, found.get(CPU, ()))) else []
 
     def set_providers(self, providers: object = None, provider_options: Any = None) -> None:
-        """As InferenceSession's; where it fails the session stays as it was."""
+        """As InferenceSession's; after an error the session is unchanged."""
         super().set_providers(providers, provider_options)
         self.warn_of_neighbours(stacklevel=3)
 
     def warn_of_neighbours(self, stacklevel: int) -> None:
-        """Warns where RoiAlign stands on the CPU among nodes that other providers run."""
+        """Warns if RoiAlign runs on the CPU between nodes that other providers run."""
         if self._neighbours:
             warnings.warn(
                 f"RoiAlign runs on the CPU, and {', '.join(self._neighbours)} runs other nodes of this model: "
@@ -113,7 +113,7 @@ class OwnSession(RemadeSession):
 def _loads(prepare: Prepare, options: onnxruntime.SessionOptions | None, arguments: Mapping[str, Any]) -> bool:
     try:
         RemadeSession(prepare, options, arguments, [CPU], None)
-    except Exception:  # whatever it is, the providers are not to blame
+    except Exception:  # the providers are not the cause
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""onnxruntime's execution providers: which a session is asked to have, and what each of them runs in the end."""
+"""onnxruntime's execution providers: those that a caller requests, and the nodes that each of them runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copies of a model in which every RoiAlign carries its whole meaning as attributes: as a private op or a Python op."""
+"""Copies of a model in which every RoiAlign is a private or Python operator with all its fields as attributes."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ __all__ = [
 ]
 
 DOMAIN = "onnx_roialign.reference"
-# The op's attributes, all of them JSON text: onnxruntime-extensions keeps only six digits of a float attribute.
+# The operator's attributes are JSON texts: onnxruntime-extensions keeps only six digits of a float attribute.
 TEXTS = ("session", "node", *PLAIN, *FIELDS)
 
-# Types that no Python op can carry. Cast to float32 and back they are computed in float32 and rounded once, as they
-# must be.
+# Types that Python operators do not support. With casts to float32 and back, they are computed in float32 and rounded
+# once, as the definition requires.
 _CAST_TYPES = tuple(one.number for one in FLOATS if one.bits == 16)
 
 
 def with_private_ops(model: ModelFacts) -> onnx.ModelProto:
-    """A copy in which every RoiAlign is the private op, by the name that no provider of onnxruntime knows.
+    """Returns a copy in which every RoiAlign is the private operator, which no provider of onnxruntime knows.
 
-    It means the same whatever the opset, on any session options. Nodes keep their names.
+    It has the same meaning at every opset and with any session options. Nodes keep their names.
 
     Args:
-        model: left as it is.
+        model: it is not changed.
 
     Raises:
-        RoiAlignError: an attribute of the wrong type or value; the text names it and the node.
+        RoiAlignError: an attribute has the wrong type or value; the message names it and the node.
     """
     copy = _copy(model, private_op.DOMAIN, private_op.OPSET_VERSION)
     for scope in scopes(copy):
@@ -80,11 +80,11 @@ def rewrite(model: ModelFacts, session: str) -> onnx.ModelProto:
     among the float32 and the float64 op, and a 16-bit X is refused when the session is created.
 
     Args:
-        model: left as it is.
+        model: it is not changed.
         session: text that the nodes hand to the op.
 
     Raises:
-        RoiAlignError: an attribute of the wrong type or value; the text names it and the node.
+        RoiAlignError: an attribute has the wrong type or value; the message names it and the node.
     """
     copy = _copy(read_facts(expanded(model.proto)), DOMAIN, 1)
     # of whose outputs onnx knows the rank, whatever is known of the inputs
@@ -139,14 +139,14 @@ def _texts(node: NodeProto, attributes: Attributes, session: str) -> dict[str, s
 
 
 def attributes_from_texts(texts: Mapping[str, str]) -> Attributes:
-    """What `rewrite` wrote into a node."""
+    """Returns the attributes that `rewrite` wrote into a node."""
     values = {name: json.loads(text) for name, text in texts.items()}
     semantics = Semantics(**{name: values[name] for name in FIELDS})
     return Attributes(**{name: values[name] for name in PLAIN}, semantics=semantics)
 
 
 def _element_types(node: NodeProto, types: Mapping[str, int]) -> tuple[int, int]:
-    """The types of X (and Y) and of rois; 0 where they are not known."""
+    """Returns the types of X (and Y) and of rois; 0 if they are not known."""
     X, rois = (types.get(name, 0) for name in node.input[:2])
     X = X or types.get(node.output[0], 0)
     if is_private(node):

@@ -1,4 +1,4 @@
-"""Models run on many inputs in a process of its own, which a model may take down without harm to the caller."""
+"""Runs models on many inputs in another process, so that a crash does not end the caller."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from onnx_roialign.sessions.session import session
 __all__ = ["Outcome", "run_apart"]
 
 Array = NDArray[Any]
-Outcome = list[Array] | str  # the outputs of a run, or why there are none
+Outcome = list[Array] | str  # the outputs of a run, or why it has none
 
 _SECONDS = 300
 
@@ -30,15 +30,15 @@ def run_apart(
     """Runs each model on each feed, RoiAligns on the compiled library, all in one process that is no other's.
 
     Args:
-        models: each takes every feed.
+        models: each runs on every feed.
         feeds: array by name.
-        outputs: of each model, those that are wanted.
+        outputs: for each model, the names of the outputs to return.
 
     Returns:
         Of each model, in the order of the feeds, the outputs of its runs.
 
     Raises:
-        RoiAlignError: the process ended before it was done.
+        RoiAlignError: the process crashed or took too long.
     """
     task = pickle.dumps(
         ([model.SerializeToString() for model in models], list(feeds), [list(names) for names in outputs])
@@ -59,7 +59,7 @@ def run_apart(
 def _run(model: bytes, feeds: Sequence[Mapping[str, Array]], outputs: list[str]) -> list[Outcome]:
     try:
         running = session(model, quiet_options())
-    except Exception as error:  # whatever onnxruntime raises, it does not load
+    except Exception as error:  # after any exception of onnxruntime, the model does not load
         return [f"does not load: {one_line(error)}"] * len(feeds)
 
     def outcome(feed: Mapping[str, Array]) -> Outcome:

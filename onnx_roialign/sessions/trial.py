@@ -1,4 +1,4 @@
-"""One model on one engine: does it load, what does it answer, how long does it take, how far off is it."""
+"""Runs a model on one engine: whether it loads, its outputs, and its time."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ __all__ = ["Trial", "try_engine"]
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What one engine made of a model.
+    """The result of a model on one engine.
 
     Attributes:
         engine: one of `by_name.SESSION_ENGINES`.
-        refusal: why there is no answer, in one line; None where there is one.
-        outputs: the answer by output name, empty where there is none.
+        refusal: why it has no outputs, in one line; None if it has.
+        outputs: array by output name; empty if it did not run.
         milliseconds: median wall time of one run, after one that is not counted.
         roi_align_milliseconds: median over the runs of the time spent in RoiAlign nodes, by ONNX Runtime's profiler;
-            None where the profiler was not asked for.
+            None without the profiler.
     """
 
     engine: str
@@ -52,7 +52,7 @@ def try_engine(
 ) -> Trial:
     """Loads `model` on `engine` and runs it once to warm up and `repeat` times to measure.
 
-    Whatever the engine raises becomes the trial's refusal: one engine that fails must not hide the others.
+    An exception of the engine becomes the trial's refusal, so that it does not hide the other engines.
 
     Args:
         model: path or proto.
@@ -66,7 +66,7 @@ def try_engine(
         options = silent_options(profile=Path(folder) / "profile" if profile else None)
         try:
             running = session(model, options, engine=engine)
-        except Exception as error:  # any engine, any error: it is the trial's result
+        except Exception as error:  # any error is the trial's result
             return Trial(engine, f"does not load: {one_line(error)}", {}, 0.0, None)
         names = [output.name for output in running.get_outputs()]
         milliseconds = []
@@ -84,7 +84,7 @@ def try_engine(
 
 
 def _roi_align_milliseconds(profile: Path, runs: int) -> float:
-    """Median over the runs, the first left out, of the time that all RoiAlign nodes took together."""
+    """Returns the median over the runs, without the first, of the time of all RoiAlign nodes."""
     events = json.loads(profile.read_text(encoding="utf-8"))
     nodes = [event for event in events if "RoiAlign" in event.get("args", {}).get("op_name", "")]
     totals = []

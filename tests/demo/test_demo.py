@@ -7,6 +7,7 @@ import re
 
 import exports
 import numpy as np
+import onnx
 import pytest
 import tolerances
 from matplotlib.image import imread
@@ -163,12 +164,25 @@ def test_the_shown_roi_is_sampled_where_the_kernel_samples(pooler):
 
 
 def test_every_level_of_the_pyramid_is_pooled_from(pooler):
-    levels = [pooler.level(index) for index in range(len(pooler.rois))]
-    assert set(levels) == {0, 1, 2}
-    for index, level in enumerate(levels):
+    assert set(pooler.levels) == {0, 1, 2}
+    for index, level in enumerate(pooler.levels):
         attributes = pooler.pyramid.at(level)
         pooled = roi_align(pooler.features[level], pooler.rois[index : index + 1], np.zeros(1, np.int64), attributes)
         np.testing.assert_allclose(pooler.pooled[index], pooled[0], atol=1e-5 * np.abs(pooled).max())
+
+
+def test_a_pooler_whose_levels_are_an_input_is_drawn_from_them(fused, pooler):
+    """As `fuse` leaves it where no rule tells the levels."""
+    model = onnx.ModelProto()
+    model.CopyFrom(fused)
+    (node,) = (n for n in model.graph.node if any(a.name == "output_height" and a.i == 14 for a in n.attribute))
+    others = onnx.numpy_helper.from_array(pooler.levels[::-1].astype(np.int64), "other_levels")
+    model.graph.initializer.append(others)
+    node.input[2] = others.name
+    got = drawing.run_mask_pooler(model, made_scene().image)
+    assert np.array_equal(got.levels, pooler.levels[::-1])
+    index = int(np.flatnonzero(got.levels != pooler.levels)[0])
+    assert drawing.sampled_roi(got, index).level == got.levels[index]
 
 
 def test_the_picture_has_all_panels_with_their_colours(ran):

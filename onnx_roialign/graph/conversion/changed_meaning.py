@@ -1,4 +1,4 @@
-"""Operators that mean another thing in another opset, of which onnx's version converter (1.23) says nothing."""
+"""Operators whose meaning differs between opsets and that onnx's version converter (1.23) converts wrongly."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from onnx_roialign.graph.reading.values import constant
 
 __all__ = ["meant_before", "misconverted"]
 
-# From this opset on these work along one axis; before, along all axes from that one on. Up, the converter writes
-# Softmax and LogSoftmax otherwise, and Hardmax as it is; down, all three as they are.
+# From this opset on, these operators work along one axis; before, along all axes from that one on. To a higher opset
+# the converter rewrites Softmax and LogSoftmax but not Hardmax; to a lower opset it rewrites none of them.
 _ONE_AXIS_OPSET = 13
 _ALONG_AXES = ("Softmax", "LogSoftmax", "Hardmax")
 _WRITTEN_OTHERWISE = ("Softmax", "LogSoftmax")
 
-_RESIZE_OPSET = 11  # the first in which Resize says where a pixel comes from
+_RESIZE_OPSET = 11  # the first with Resize's coordinate_transformation_mode
 
 
 def misconverted(node: ir.Node, current: int, target: int, known: Known) -> str | None:
-    """What the converter would make another meaning of; None where it keeps it.
+    """Returns what the converter would convert wrongly, for a message; None if it keeps the meaning.
 
     Args:
         node: of ONNX's own operators.
-        current: the opset that it is in.
+        current: its opset.
         target: the other opset.
-        known: shapes, where known.
+        known: known shapes.
     """
     name = node.op_type
     if name in _ALONG_AXES and (current < _ONE_AXIS_OPSET) != (target < _ONE_AXIS_OPSET):
@@ -42,7 +42,7 @@ def misconverted(node: ir.Node, current: int, target: int, known: Known) -> str 
 
 
 def meant_before(node: ir.Node, current: int, target: int) -> dict[str, str]:
-    """The attributes that say, in the target, what the operator meant before it had them."""
+    """Returns the attributes that express, in the target, the operator's meaning in the current opset."""
     if node.op_type != "Resize" or not current < _RESIZE_OPSET <= target:
         return {}
     scales = constant(node.inputs[1] if len(node.inputs) > 1 else None)

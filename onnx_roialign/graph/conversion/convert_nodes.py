@@ -1,4 +1,4 @@
-"""A pass: every node of ONNX's own operators but RoiAlign, taken to another opset one at a time."""
+"""A pass that converts every node of ONNX's own operators, except RoiAlign, to another opset, one at a time."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class _ConverterError(Exception):
 
 
 class ConvertNodes(ir.passes.InPlacePass):
-    """Takes a model to another opset, node by node, and leaves alone what need not change.
+    """Converts a model to another opset node by node; nodes that need no change are kept.
 
-    1. A node that means the same in both opsets stays as it is; so do RoiAligns (`MakeExplicit`) and calls of the
-       model's functions. On the way down, what became an input is made the attribute again first: onnx's converter
-       knows no way down for most operators, even where nothing changes.
-    2. Of those that mean another thing there, `changed_meaning` knows what onnx's converter does not.
-    3. Every other node goes through onnx's converter in a model of its own, with the types and the constants that are
-       known of its inputs; what comes back takes its place.
+    1. A node with the same meaning in both opsets is kept; so are RoiAligns (`MakeExplicit`) and calls of the model's
+       functions. For a lower opset, inputs that were attributes there become attributes first: onnx's converter cannot
+       convert most operators to a lower opset, even where nothing changes.
+    2. A node that onnx's converter would convert wrongly is an error: see `changed_meaning`.
+    3. Every other node is converted by onnx's converter in a model of its own, with the known types and constants of
+       its inputs, and replaced by the result.
     4. The bodies of If, Loop and Scan are converted in the same way, and so are functions, each from its own opset.
 
     Args:
@@ -59,7 +59,7 @@ class ConvertNodes(ir.passes.InPlacePass):
             current = owner.opset_imports.get("")
             if current is None or current == self._target:
                 continue
-            # From the last to the first: what a node reads is still the value of which the type is known.
+            # From the last to the first, so that the inputs of a node are still values with known types.
             for node in reversed(list(ir.traversal.RecursiveGraphIterator(owner))):
                 if node.graph is None:
                     continue  # removed with its last reader
@@ -90,7 +90,7 @@ class ConvertNodes(ir.passes.InPlacePass):
         self._replace(node, current, made)
 
     def _converted(self, node: ir.Node, current: int) -> onnx.GraphProto:
-        """The graph that the converter makes of the node, its inputs, and constants with the values they have here."""
+        """Returns the converter's result for the node, with its inputs and the values of constant inputs."""
         graph = onnx.GraphProto(name="node", node=[ir.to_proto(node)])
         _check(graph.node[0], current)
         for value in dict.fromkeys(one for one in node.inputs if one is not None and one.name):
@@ -155,12 +155,12 @@ class ConvertNodes(ir.passes.InPlacePass):
 
 
 def check_types(model: ir.Model, target: int, known: Known) -> None:
-    """Refuses a model in which an operator has a type that the opset does not have it for.
+    """Raises an error if an operator of the model has a type that it does not have at the opset.
 
-    It finds what `ConvertNodes` cannot see of functions, whose values have types only when they are written out.
+    `ConvertNodes` cannot check functions, because their values have types only after inlining.
 
     Args:
-        model: at the opset, its functions written out.
+        model: at the opset, with its functions inlined.
         target: the opset.
         known: the types of its values.
     """
@@ -176,7 +176,7 @@ def _refused(node: ir.Node, target: int, reason: str) -> RoiAlignError:
 
 
 def _check(node: onnx.NodeProto, opset: int) -> None:
-    """Refuses what ONNX's checker refuses: on an attribute of a wrong type the converter ends the process."""
+    """Runs ONNX's checker on a node: the converter crashes on an attribute of a wrong type."""
     context = onnx.checker.C.CheckerContext()
     context.ir_version = _IR_VERSION
     context.opset_imports = {"": opset}
@@ -187,7 +187,7 @@ def _check(node: onnx.NodeProto, opset: int) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """The converter's text without the line of its source that it starts with."""
+    """Returns the converter's message without the line of its source code at the beginning."""
     text = one_line(error)
     match = re.search(r"No (Adapter|Previous).*|Unsupported.*", text) or re.search(r"Assertion.*", text)
     return match.group() if match else text

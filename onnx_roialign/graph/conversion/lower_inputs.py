@@ -1,4 +1,4 @@
-"""Operators that took an input in place of an attribute get the attribute back, for an older opset."""
+"""Turns inputs into the attributes that they are in an older opset."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from onnx_roialign.graph.writing.unread import remove_unread
 
 __all__ = ["lower_inputs"]
 
-# The input that an attribute became: at opset 13 for Squeeze, Unsqueeze, ReduceSum and Split, at 18 for the others.
+# The input that replaced an attribute: at opset 13 for Squeeze, Unsqueeze, ReduceSum and Split, at 18 for the others.
 _INPUTS = (
     *((op_type, "axes") for op_type in ("Squeeze", "Unsqueeze", "ReduceSum")),
     *(
@@ -22,10 +22,10 @@ _INPUTS = (
 
 
 def lower_inputs(node: ir.Node, current: int, target: int) -> None:
-    """Writes a node as an older opset writes it, where that means the same.
+    """Writes a node in the form of an older opset, if the meaning is the same.
 
     1. Axes and split sizes that are a constant input, and an attribute in the older opset, become that attribute.
-    2. An attribute that the older opset does not have is removed where it holds its default: its absence means that.
+    2. An attribute that the older opset does not have is removed if it has its default value.
 
     onnx's converter does the first from opset 13 to 12 only, and has no way further down for the same operators.
 

@@ -117,14 +117,14 @@ def _converted(model: onnx.ModelProto, target: int, explicit: dict[str, Any]) ->
 
 
 def convert_graph(graph: ir.Model, target: int, known: Known, *, private: bool, allow: str = "") -> None:
-    """Takes a model to another opset in place.
+    """Converts a model to another opset in place.
 
     Args:
-        graph: it is changed, and where this fails, left half converted.
+        graph: it is changed; after an error it is partly converted.
         target: version of ONNX's own operators.
-        known: types and shapes of its values; gains those of what is new.
-        private: whether a RoiAlign that the target cannot say becomes the private op.
-        allow: the words in which the caller is asked to allow that.
+        known: types and shapes of its values; those of new values are added.
+        private: whether a RoiAlign that the target cannot express becomes the private operator.
+        allow: the option that allows it, for the message.
 
     Raises:
         RoiAlignError: a node that cannot be converted.
@@ -143,7 +143,7 @@ def convert_graph(graph: ir.Model, target: int, known: Known, *, private: bool, 
 
 
 def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model without functions; the inliner does not import the domains of what was in them."""
+    """Returns the model with its functions inlined, and imports their domains, which the inliner does not."""
     copy = deepcopy(model)
     imported = {entry.domain for entry in copy.opset_import}
     for function in copy.functions:

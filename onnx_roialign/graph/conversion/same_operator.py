@@ -1,4 +1,4 @@
-"""Operators that mean the same in another opset, which onnx's version converter cannot take down all the same."""
+"""Decides whether a node has the same meaning in another opset, so that it needs no conversion."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _NEGATIVE_OPSET = 11  # from which on the branches of an If may have results of 
 
 
 def is_same(node: ir.Node, current: int, target: int, known: Known) -> bool:
-    """Whether a node of ONNX's own domain, as it is, means the same in another opset, if that has its types.
+    """Returns whether a node of ONNX's own domain has the same meaning in another opset, if that has its types.
 
     What lies in its bodies is not looked at, and of types only the shapes of branches: see `lacking_type`.
 
@@ -62,13 +62,13 @@ def is_same(node: ir.Node, current: int, target: int, known: Known) -> bool:
 
 
 def has_bodies(node: ir.Node) -> bool:
-    """Whether graphs are among the node's attributes."""
+    """Returns whether the node has graphs as attributes."""
     kinds = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
     return any(attribute.type in kinds for attribute in node.attributes.values())
 
 
 def lacking_type(node: ir.Node, opset: int, known: Known) -> str | None:
-    """A type that a node has, and its operator has not got in an opset: "Cast to bfloat16", "Relu of int32".
+    """Returns a type of a node that its operator does not have in an opset: "Cast to bfloat16", "Relu of int32".
 
     In functions no types are known but those that a node's own attribute gives its output.
 
@@ -116,7 +116,7 @@ def _stated_type(node: ir.Node) -> int:
 
 
 def _later(node: ir.Node, target: int) -> bool:
-    """Whether the node uses what is no matter of names and counts, and came after the target."""
+    """Returns whether the node uses a feature newer than the target that the schema does not show."""
     for op_type, name, value, opset in _LATER_VALUES:
         attribute = node.attributes.get(name)
         if node.op_type == op_type and attribute is not None and attribute.value == value and target < opset:

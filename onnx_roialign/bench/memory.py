@@ -1,0 +1,56 @@
+"""The peak memory of a session: of a process of its own that makes it and runs it once.
+
+``python -m onnx_roialign.bench.memory MODEL INPUTS ENGINE THREADS FOLDER`` prints bytes: the process's largest resident
+memory. It is not getrusage's, which a new process inherits from the one that started it.
+"""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+from onnx_roialign.bench.scratch import status_bytes
+from onnx_roialign.sessions.feeding import run_session
+from onnx_roialign.sessions.options import FOLDER_ENTRY
+from onnx_roialign.sessions.session import session
+from onnx_roialign.sessions.silent import silent_options
+
+__all__ = ["session_bytes"]
+
+_TIMEOUT_S = 600
+
+
+def session_bytes(model: Path, inputs: Path, engine: str, threads: int, folder: str) -> int | None:
+    """Peak bytes of a process that loads a model and runs it once; None where it fails, or /proc does not tell.
+
+    Args:
+        model: its file.
+        inputs: a file with the pickled arrays by input name.
+        engine: of the session.
+        threads: of the session.
+        folder: where the model's external data lies; empty: it has none.
+    """
+    if not Path("/proc/self/status").exists():
+        return None
+    command = [sys.executable, "-m", __name__, str(model), str(inputs), engine, str(threads), folder]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True)
+    except (subprocess.SubprocessError, OSError):
+        return None
+    return int(answer.stdout)
+
+
+def _measure(model: str, inputs: str, engine: str, threads: str, folder: str) -> int:
+    options = silent_options()
+    options.intra_op_num_threads = int(threads)
+    if folder:
+        options.add_session_config_entry(FOLDER_ENTRY, folder)
+    feeds = pickle.loads(Path(inputs).read_bytes())
+    run_session(session(model, options, engine=engine), feeds)
+    return status_bytes("VmHWM")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{_measure(*sys.argv[1:])}\n")

@@ -1,0 +1,72 @@
+"""The command onnx-roialign bench --model: where the time of one model goes, before and after optimize."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from onnx_roialign.bench import model_report
+from onnx_roialign.bench.regions import split
+from onnx_roialign.bench.share import SESSIONS, measure_shares
+from onnx_roialign.onnx_model.inputs import given_inputs, made_inputs, read_model
+from onnx_roialign.onnx_model.soundness import sound
+
+__all__ = ["bench_model"]
+
+
+def bench_model(
+    path: Path,
+    inputs: Path | None,
+    *,
+    threads: Sequence[int],
+    repeat: int,
+    bandwidth: Any,
+    console: Console,
+) -> tuple[dict[str, Any], bool]:
+    """Measures and prints; returns what goes into the JSON file, and whether any session runs the model.
+
+    Args:
+        path: the model's file.
+        inputs: a .npz with an array per input; None: made up.
+        threads: numbers of threads.
+        repeat: timed runs per session.
+        bandwidth: see `floor.copy_bandwidth`.
+        console: to print to.
+    """
+    proto = sound(read_model(path))
+    feeds = made_inputs(proto) if inputs is None else given_inputs(proto, inputs)[0]
+    versions = split(proto)
+    _print_lines(console, model_report.fused_lines(versions.report))
+    shares, gains = [], []
+    for count in threads:
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            bar = progress.add_task(f"{count} thread(s)", total=repeat + 2 * len(SESSIONS))
+            measured = measure_shares(
+                versions,
+                feeds,
+                folder=path.parent,
+                threads=count,
+                repeat=repeat,
+                after_step=functools.partial(progress.advance, bar),
+            )
+        timed = any(share.times is not None for share in measured.shares)
+        console.print(f"{path.name}, {count} thread(s)", markup=False, highlight=False)
+        console.print(model_report.session_table(measured))
+        if timed:
+            console.print(model_report.region_table(measured))
+            console.print(model_report.operator_table(measured))
+        _print_lines(console, model_report.remarks(measured, bandwidth(count) if timed else None))
+        shares += model_report.share_records(measured)
+        gains.append(model_report.gain_record(measured))
+    records = {"shares": shares, "gains": gains, "fused": model_report.fused_records(versions.report)}
+    return records, any(share["refusal"] is None for share in shares)
+
+
+def _print_lines(console: Console, lines: Any) -> None:
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
