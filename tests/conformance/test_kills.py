@@ -15,7 +15,7 @@ from onnx_roialign.conformance.mutants.making import mutant
 from onnx_roialign.conformance.plain import HALF_PIXEL, OUTPUT_HALF_PIXEL, PlainRoiAlign
 from onnx_roialign.definition.semantics import CHOICES, FIELDS, PRESETS
 
-pytestmark = pytest.mark.xdist_group("kills")
+pytestmark = [pytest.mark.xdist_group("kills"), pytest.mark.timeout(1200)]  # 50 s on two free cores
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def test_only_numpy_and_onnx_are_installed_with_the_package():
 
 def test_all_brings_what_every_other_extra_brings():
     everything = requirements("all")
-    for name in ("runtime", "reference", "graph", "cli", "plot"):
+    for name in ("runtime", "reference", "graph", "cli", "plot", "conform"):
         brought = requirements(name)
         assert brought
         assert brought.items() <= everything.items()
@@ -132,6 +132,7 @@ def test_what_needs_a_package_says_how_to_install_it(package, code, message):
             "the picture needs matplotlib",
         ),
         ("matplotlib", ["bench", "--plot", "{tmp}/bench.png"], "--plot needs matplotlib"),
+        ("psutil", ["conform"], "the conformance suite needs psutil"),
         ("onnx_ir", ["validate", "{tmp}/model.onnx"], "onnx_roialign.graph needs onnx_ir"),
     ],
 )
@@ -147,7 +148,8 @@ def test_a_command_says_in_one_line_what_it_needs(package, arguments, message, t
 def test_the_conformance_suite_says_in_one_line_what_it_needs():
     done = run_without(["rich"], "import runpy; runpy.run_module('onnx_roialign.conformance', run_name='__main__')")
     assert (done.returncode, done.stdout) == (4, "")
-    assert done.stderr == f"onnx-roialign: the command line needs rich, which is not installed: {extras._BROUGHT_BY['rich']}\n"
+    missing = f"the command line needs rich, which is not installed: {extras._BROUGHT_BY['rich']}"
+    assert done.stderr == f"onnx-roialign: {missing}\n"
 
 
 def test_another_missing_module_stays_what_it_is():
