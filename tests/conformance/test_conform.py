@@ -94,7 +94,7 @@ def test_json_is_one_object_of_the_results():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--backend", "none"], "--backend must be one of builtin, native, "),
+        (["--backend", "none"], "--backend must be one of builtin, emx, mnn, native, "),
         (
             ["--backend", "no_such_module:X"],
             "--backend or --worker must be one that starts, got 'no_such_module:X' (",

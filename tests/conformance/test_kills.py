@@ -27,14 +27,20 @@ def test_the_roi_align_without_an_error_fails_no_case():
     assert [case.id for case in proving_cases() if fails(PlainRoiAlign(), case)] == []
 
 
+@pytest.mark.long
+@pytest.mark.xdist_group("kill table")
 def test_every_mutant_fails_a_spec_or_settled_case(table):
     assert [name for name, ids in table.items() if not ids] == []
 
 
+@pytest.mark.long
+@pytest.mark.xdist_group("kill table")
 def test_the_page_is_up_to_date(table):
     assert PAGE.read_text(encoding="utf-8") == page(table), "run python -m onnx_roialign.conformance.kills"
 
 
+@pytest.mark.long
+@pytest.mark.xdist_group("kill table")
 def test_few_cases_kill_all(table):
     few = minimal_set(table)
     assert all(set(few) & set(ids) for ids in table.values())
