@@ -76,7 +76,7 @@ def test_functions_call_each_other_100_deep_at_most():
     feeds["batch_indices"] = np.zeros(1, np.int64)
     (Y,) = session(calls(99, each=1)).run(None, feeds)
     np.testing.assert_array_equal(Y, np.ones_like(Y))
-    with pytest.raises(RoiAlignError, match="^functions must call each other at most 100 deep, got 101$"):
+    with pytest.raises(RoiAlignError, match=r"^functions must call each other at most 100 deep, got 101$"):
         session(calls(101, each=1))
 
 
