@@ -11,6 +11,7 @@ from onnx_roialign.definition import checks
 from onnx_roialign.definition.checks import Given
 from onnx_roialign.onnx_model.facts import ModelFacts
 from onnx_roialign.onnx_model.scopes import Scope, infer, scopes
+from onnx_roialign.onnx_model.soundness import call_defects, require_none
 from onnx_roialign.onnx_model.tensor_data import without_weights
 from onnx_roialign.ops.nodes import check_form, in_node, is_ours
 from onnx_roialign.ops.table import op_of
@@ -27,10 +28,12 @@ def check_nodes(model: ModelFacts) -> None:
 
     Raises:
         RoiAlignError: a node breaks a rule; the message names the node.
+        ModelError: functions call themselves, or are too large when they are written out.
     """
     for scope, node in model.roi_aligns:
         check_form(node, scope.opset)
     if model.roi_aligns:
+        require_none(call_defects(model.proto))  # neither onnx nor onnxruntime bounds what functions are written out to
         for scope in scopes(infer(without_weights(model.proto))):
             nodes = [node for node in scope.nodes if is_ours(node)]
             values = _values(scope) if nodes else {}

@@ -16,7 +16,7 @@ import onnx
 from google.protobuf.descriptor import FieldDescriptor  # type: ignore[import-untyped]
 from google.protobuf.message import Message  # type: ignore[import-untyped]
 
-from onnx_roialign.errors import ModelError
+from onnx_roialign.errors import ModelError, shown
 from onnx_roialign.onnx_model.file import Model, parse
 from onnx_roialign.onnx_model.scopes import bodies
 from onnx_roialign.onnx_model.tensor_data import sizes
@@ -24,11 +24,12 @@ from onnx_roialign.ops import roi_align as private_op
 from onnx_roialign.ops.nodes import ONNX_DOMAINS, is_ours
 from onnx_roialign.ops.table import OPS_BY_NAME
 
-__all__ = ["Defect", "defects", "sound"]
+__all__ = ["Defect", "call_defects", "defects", "require_none", "sound"]
 
 _DEEPEST = 100  # nested messages that protobuf reads: about 33 nested bodies
-
+_MOST_DIGITS = 19  # of a place in a file, an int64
 _MOST_NUMBERS = 2**40  # in one declared value; a session may allocate it when it is created
+_DEEPEST_CALLS = 100  # as onnx and onnxruntime allow
 
 # Nodes of a model after its functions are inlined, as runtimes do: a few functions that each call the next one twice
 # exceed any memory.
@@ -79,9 +80,18 @@ def sound(model: Model) -> onnx.ModelProto:
         ModelError: it has a defect.
     """
     proto = parse(model)
-    for defect in defects(proto):
-        raise ModelError("", "broken", defect.message, node=defect.node or None)
+    require_none(defects(proto))
     return proto
+
+
+def require_none(found: Iterable[Defect]) -> None:
+    """Raises the first of some defects.
+
+    Raises:
+        ModelError: there is one.
+    """
+    for defect in found:
+        raise ModelError("", "broken", defect.message, node=defect.node or None)
 
 
 def defects(model: onnx.ModelProto) -> tuple[Defect, ...]:
@@ -93,7 +103,7 @@ def defects(model: onnx.ModelProto) -> tuple[Defect, ...]:
         _import_defects(model),
         _graph_defects(model.graph, _Names()),
         *map(_function_defects, model.functions),
-        _call_defects(model),
+        call_defects(model),
         _argument_defects(model),
     )
     return tuple(itertools.islice(found, _MOST_DEFECTS))
@@ -283,8 +293,12 @@ def _tensor_defects(tensor: onnx.TensorProto, where: str) -> Iterator[Defect]:
         return
     numbers = math.prod(tensor.dims)
     if tensor.data_location == _Tensor.EXTERNAL:
-        if not any(entry.key == "location" and entry.value for entry in tensor.external_data):
+        told = {entry.key: entry.value for entry in tensor.external_data}
+        if not told.get("location"):
             yield Defect(f"tensor {name!r} must say in which file its data is, got none", where)
+        for key in ("offset", "length"):
+            if key in told and not (told[key].isascii() and told[key].isdecimal() and len(told[key]) < _MOST_DIGITS):
+                yield Defect(f"tensor {name!r} must have data whose {key} is a number, got {shown(told[key])}", where)
         return
     got, wanted = sizes(tensor)
     if got != wanted and got:  # a model without weights, which can be read
@@ -320,7 +334,7 @@ def _listed(dims: Iterable[int]) -> str:
 # Functions
 
 
-def _call_defects(model: onnx.ModelProto) -> Iterator[Defect]:
+def call_defects(model: onnx.ModelProto) -> Iterator[Defect]:
     """Yields functions with equal names, functions that call themselves, and those that are too large when inlined."""
     calls: dict[tuple[str, str, str], list[tuple[str, str, str]]] = {}
     for function in model.functions:
@@ -329,6 +343,7 @@ def _call_defects(model: onnx.ModelProto) -> Iterator[Defect]:
             yield Defect(f"a function must have a name of its own, got {function.name!r} twice")
         calls[key] = list(_called(function.node))
     sizes: dict[tuple[str, str, str], int] = {}
+    depths: dict[tuple[str, str, str], int] = {}
     for key in calls:
         pending, open_calls = [key], set()
         while pending:
@@ -345,7 +360,10 @@ def _call_defects(model: onnx.ModelProto) -> Iterator[Defect]:
                 pending.extend(dict.fromkeys(missing))
             else:
                 sizes[caller] = sum(sizes.get(one, 1) for one in calls[caller])
+                depths[caller] = 1 + max((depths.get(one, 0) for one in calls[caller]), default=0)
                 open_calls.discard(pending.pop())
+    if max(depths.values(), default=0) > _DEEPEST_CALLS:
+        yield Defect(f"functions must call each other at most {_DEEPEST_CALLS} deep, got {max(depths.values())}")
     total = sum(sizes.get(one, 1) for one in _called(model.graph.node))
     if calls and total > _MOST_NODES:
         yield Defect(f"functions must be at most {_MOST_NODES} nodes when they are written out, got more")

@@ -15,7 +15,7 @@ from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.checks import Given, check_signature
 from onnx_roialign.definition.semantics import from_onnx
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.errors import RoiAlignError, last_guard
 from onnx_roialign.ops.nodes import check_form
 from onnx_roialign.ops.reference_ops import PRIVATE_OPS
 
@@ -69,9 +69,13 @@ def reference_evaluator(model: str | os.PathLike[str] | bytes | onnx.ModelProto)
 
     Args:
         model: path, serialized model or ModelProto. From a path, external data is loaded too.
+
+    Raises:
+        RoiAlignError: no model, a RoiAlign that breaks a rule, or a model that onnx.reference does not take.
     """
-    if isinstance(model, bytes):
-        model = onnx.load_model_from_string(model)
-    elif not isinstance(model, onnx.ModelProto):
-        model = onnx.load(os.fspath(model))
-    return _Evaluator(model)
+    with last_guard("evaluated by onnx.reference"):
+        if isinstance(model, bytes):
+            model = onnx.load_model_from_string(model)
+        elif not isinstance(model, onnx.ModelProto):
+            model = onnx.load(os.fspath(model))
+        return _Evaluator(model)

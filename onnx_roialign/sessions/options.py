@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 from onnx.external_data_helper import load_external_data_for_model
 
-from onnx_roialign.errors import NativeLibraryError, RoiAlignError
+from onnx_roialign.errors import NativeLibraryError, RoiAlignError, last_guard
 from onnx_roialign.onnx_model.facts import ModelFacts
 from onnx_roialign.onnx_model.file import PROTOBUF_LIMIT, to_bytes
 
@@ -109,7 +109,8 @@ def packed(model: onnx.ModelProto, facts: ModelFacts, *, whole: bool = False) ->
         return Source(to_bytes(model))
     old = version() < _FOLDER_ENTRY_SINCE
     if (whole or old) and facts.external_size() < PROTOBUF_LIMIT:
-        load_external_data_for_model(model, folder)
+        with last_guard("read with its external data"):
+            load_external_data_for_model(model, folder)
         return Source(to_bytes(model))
     if old:
         raise RoiAlignError(

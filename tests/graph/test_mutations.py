@@ -14,7 +14,7 @@ from mutations import BYTE_DAMAGES, PROTO_DAMAGES, mutants, nodes_of
 
 from onnx_roialign import RoiAlignError
 from onnx_roialign.errors import ModelError
-from onnx_roialign.graph import convert_opset, make_explicit, repair, validate
+from onnx_roialign.graph import convert_opset, fuse, make_explicit, repair, unfuse, validate
 from onnx_roialign.identification.node import find_node
 from onnx_roialign.onnx_model.file import parse
 from onnx_roialign.onnx_model.soundness import sound
@@ -35,6 +35,8 @@ def calls(seed):
         "repair": lambda model: repair(model, SOURCES[seed % len(SOURCES)]),
         "convert_opset": lambda model: convert_opset(model, TARGETS[seed % len(TARGETS)], private_op=seed % 2 == 0),
         "make_explicit": make_explicit,
+        "fuse": fuse,
+        "unfuse": unfuse,
         "identify": lambda model: find_node(sound(model), None, Path("model.onnx")),
     }
 
@@ -84,6 +86,7 @@ def test_only_our_errors_come_out_of_a_damaged_model(chunk):
     assert outcomes["validate", "done"] > CHUNK / 3  # most are read, and what is wrong is found
     assert outcomes["repair", "done"] > CHUNK / 20
     assert outcomes["convert_opset", "done"] > CHUNK / 20
+    assert min(outcomes["fuse", "done"], outcomes["unfuse", "done"]) > CHUNK / 3
     assert refused_by_our_session(right) == {}
 
 

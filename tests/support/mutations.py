@@ -11,9 +11,12 @@ import exports
 import finding_cases
 import graph_models
 import onnx
+import pooler_exports
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from onnx import helper
+
+from onnx_roialign.graph import fuse
 
 NUMBERS = (0, 1, -1, 2, 9, 10, 15, 16, 22, 99, 2**31 - 1, 2**31, 2**40, -(2**40), 2**63 - 1, -(2**63))
 FLOATS = (0.0, -0.0, 0.5, 1.0, -1.0, float("nan"), float("inf"), float("-inf"), 1e-45, 3e38)
@@ -23,11 +26,13 @@ LARGEST_BASE = 60_000  # bytes of an export that is mutated too
 
 @cache
 def bases() -> tuple[onnx.ModelProto, ...]:
-    """What is damaged: the graph tests' models, right and wrong, bodies and functions, and the smaller exports."""
+    """What is damaged: the graph tests' models, right and wrong, bodies and functions, smaller exports and poolers."""
     made = [make() for case in finding_cases.CASES for make in (case.wrong, case.right)]
     made += [body(opset) for body in graph_models.BODIES.values() for opset in (11, 16, 22)]
     models = (exports.load(name).model for name in exports.names())
     made += [onnx.load_model_from_string(data) for data in models if len(data) < LARGEST_BASE]
+    poolers = [pooler_exports.load(name) for name in pooler_exports.names()]
+    made += [*poolers, *(fuse(pooler).model for pooler in poolers)]
     return tuple(made)
 
 

@@ -8,7 +8,7 @@ import onnx
 import onnx_ir as ir
 
 from onnx_roialign.graph.reading.value_types import Known, Shape, graphs
-from onnx_roialign.graph.reading.values import constant
+from onnx_roialign.graph.reading.values import constant, integers
 from onnx_roialign.onnx_model.operators import schema_of, tensor_of, type_name
 
 __all__ = ["has_bodies", "is_same", "lacking_type"]
@@ -141,12 +141,9 @@ def _fits(node: ir.Node, new: onnx.defs.OpSchema, old: onnx.defs.OpSchema) -> bo
 def _negative(node: ir.Node) -> bool:
     """Whether an axis or an index is negative, or may be."""
     for name in ("axis", "axes"):
-        attribute = node.attributes.get(name)
-        if attribute is not None:
-            if attribute.is_ref():
-                return True
-            numbers = attribute.as_ints() if attribute.type == ir.AttributeType.INTS else (attribute.as_int(),)
-            if any(number < 0 for number in numbers):
+        if name in node.attributes:
+            numbers = integers(node, name)
+            if numbers is None or any(number < 0 for number in numbers):
                 return True
     if node.op_type not in ("Gather", "Slice"):
         return False

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from onnx_roialign.graph.fusion.region import free_values, moved_from, nearest, through
 from onnx_roialign.graph.reading.value_types import graphs
-from onnx_roialign.graph.reading.values import constant
+from onnx_roialign.graph.reading.values import constant, integers
 
 __all__ = ["Pasting", "pastings"]
 
@@ -135,13 +135,12 @@ def _takes_columns(node: ir.Node) -> bool:
     if node.op_type == "Slice":
         axes = constant(node.inputs[3]) if len(node.inputs) > 3 else None
         return axes is not None and axes.tolist() in ([1], [-1])
-    axis = node.attributes.get("axis")
-    return axis is not None and not axis.is_ref() and axis.as_int() in (1, -1)
+    return integers(node, "axis") in ((1,), (-1,))
 
 
 def _axes(node: ir.Node) -> list[int]:
-    attribute = node.attributes.get("axes")
-    if attribute is not None and not attribute.is_ref():
-        return list(attribute.as_ints())
+    stated = integers(node, "axes")
+    if stated is not None:
+        return list(stated)
     numbers = constant(node.inputs[1]) if len(node.inputs) > 1 else None
     return [] if numbers is None else np.asarray(numbers).reshape(-1).tolist()

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
-from onnx_roialign.graph.fusion.region import integer
 from onnx_roialign.graph.fusion.rows import mask_of
-from onnx_roialign.graph.reading.values import constant
+from onnx_roialign.graph.reading.values import constant, integer
 from onnx_roialign.ops.nodes import is_private, is_roi_align
 
 __all__ = ["Merge", "Part", "merges"]

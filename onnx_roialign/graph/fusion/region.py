@@ -9,7 +9,7 @@ import onnx
 import onnx_ir as ir
 
 from onnx_roialign.graph.reading.value_types import Known, graphs
-from onnx_roialign.graph.reading.values import constant, cut
+from onnx_roialign.graph.reading.values import constant, cut, integer
 from onnx_roialign.ops.roi_align import DOMAIN, OPSET_VERSION
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "Region",
     "boxes_from",
     "free_values",
-    "integer",
     "moved",
     "moved_from",
     "nearest",
@@ -201,9 +200,3 @@ def through(value: ir.Value, passes: Callable[[ir.Node], bool]) -> ir.Value:
         value = node.inputs[0]
         node = value.producer()
     return value
-
-
-def integer(node: ir.Node, name: str) -> int:
-    """An attribute that is 0 where it is left out."""
-    attribute = node.attributes.get(name)
-    return 0 if attribute is None or attribute.is_ref() else attribute.as_int()

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from onnx_roialign.graph.fusion.region import MOVES, integer, moved, reached, through
-from onnx_roialign.graph.reading.values import constant
+from onnx_roialign.graph.fusion.region import MOVES, moved, reached, through
+from onnx_roialign.graph.reading.values import constant, integer
 
 __all__ = ["Taken", "compared", "cut_of", "mask_of", "taken", "whole"]
 

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnx_roialign.graph.reading.sites import Site
 from onnx_roialign.graph.reading.stride import extent
 from onnx_roialign.graph.reading.value_types import Known
-from onnx_roialign.graph.reading.values import constant, cut, settle
+from onnx_roialign.graph.reading.values import constant, cut, integer, settle
 
 __all__ = ["FINE", "NARROW", "Narrow", "Way", "exact_up_to"]
 
@@ -112,7 +112,7 @@ class Narrow:
 
     def _joined_columns(self, node: ir.Node, data: Sequence[ir.Value], column: int) -> list[_Key]:
         """Returns the input of a Concat that has a column; all inputs if that is not known."""
-        axis = _integer(node, "axis")
+        axis = integer(node, "axis")
         shapes = [self._known.shape(one) for one in data]
         ranks = {len(shape) for shape in shapes if shape is not None} or {2}
         if axis == 0 and ranks != {1}:
@@ -149,16 +149,10 @@ def _joined(ways: Sequence[Way]) -> Way:
 def _takes_rows(node: ir.Node) -> bool:
     """Returns whether the node takes whole rows of its data, without a change of the last axis."""
     if node.op_type in ("Gather", "Split"):
-        return _integer(node, "axis") == 0
+        return integer(node, "axis") == 0
     if node.op_type != "Slice":
         return False
     if "starts" in node.attributes:  # opset 9 and older
         return False
     axes = constant(node.inputs[3]) if len(node.inputs) > 3 else None
     return axes is not None and axes.ravel().tolist() == [0]
-
-
-def _integer(node: ir.Node, name: str) -> int:
-    attribute = node.attributes.get(name)
-    given = attribute is not None and attribute.type == ir.AttributeType.INT and not attribute.is_ref()
-    return attribute.as_int() if attribute is not None and given else 0

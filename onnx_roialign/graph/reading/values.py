@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from onnx_roialign.definition.element_types import FLOATS
 
-__all__ = ["LARGEST", "Column", "Values", "constant", "cut", "settle"]
+__all__ = ["LARGEST", "Column", "Values", "constant", "cut", "integer", "integers", "settle"]
 
 Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
@@ -146,14 +146,14 @@ class Values:
         node = value.producer()
         if node is None or node.domain != "" or self._constant(value) is not None:
             return None
-        if node.op_type == "Identity" or (node.op_type == "Cast" and _integer(node, "to") in _FLOATS):
+        if node.op_type == "Identity" or (node.op_type == "Cast" and integer(node, "to") in _FLOATS):
             return _from(node, 0, index)  # casts to integers are not followed: they round
         if node.op_type in ("Add", "Sub"):
             return self._shifted(node, index)
         before = cut(node, value, index)
         if before is not None:
             return _from(node, 0, before)
-        if node.op_type == "Concat" and _integer(node, "axis") in (1, -1):
+        if node.op_type == "Concat" and integer(node, "axis") in (1, -1):
             start = 0
             for position, one in enumerate(node.inputs):
                 width = None if one is None else self._width(one)
@@ -230,10 +230,10 @@ def _from(node: ir.Node, position: int, index: int, shift: float = 0.0) -> tuple
 
 def cut(node: ir.Node, value: ir.Value, index: int) -> int | None:
     """Returns the column of the node's first input that is column ``index`` of its output; None if it selects none."""
-    if node.op_type == "Split" and _integer(node, "axis") in (1, -1):
+    if node.op_type == "Split" and integer(node, "axis") in (1, -1):
         sizes, which = _split_sizes(node), value.index()
         return None if sizes is None or which is None else int(sum(sizes[:which])) + index
-    if node.op_type == "Gather" and len(node.inputs) == 2 and _integer(node, "axis") in (1, -1):
+    if node.op_type == "Gather" and len(node.inputs) == 2 and integer(node, "axis") in (1, -1):
         picked = constant(node.inputs[1])
         if picked is None or picked.ndim != 1 or index >= picked.size or picked.dtype.kind != "i" or picked[index] < 0:
             return None
@@ -245,10 +245,8 @@ def cut(node: ir.Node, value: ir.Value, index: int) -> int | None:
 
 
 def _split_sizes(node: ir.Node) -> tuple[int, ...] | None:
-    attribute = node.attributes.get("split")
-    if attribute is not None:
-        known = attribute.type == ir.AttributeType.INTS and not attribute.is_ref()
-        return tuple(attribute.as_ints()) if known else None
+    if "split" in node.attributes:
+        return integers(node, "split")
     sizes = constant(node.inputs[1]) if len(node.inputs) > 1 else None
     return None if sizes is None or sizes.ndim != 1 or sizes.dtype.kind != "i" else tuple(int(size) for size in sizes)
 
@@ -290,7 +288,17 @@ def _own_width(value: ir.Value) -> int | None:
     return None
 
 
-def _integer(node: ir.Node, name: str) -> int:
+def integers(node: ir.Node, name: str) -> tuple[int, ...] | None:
+    """Returns an attribute that is an integer or a list of integers; None if it is missing, a reference or neither."""
     attribute = node.attributes.get(name)
-    given = attribute is not None and attribute.type == ir.AttributeType.INT and not attribute.is_ref()
-    return attribute.as_int() if attribute is not None and given else 0
+    if attribute is None or attribute.is_ref():
+        return None
+    if attribute.type == ir.AttributeType.INT:
+        return (attribute.as_int(),)
+    return tuple(attribute.as_ints()) if attribute.type == ir.AttributeType.INTS else None
+
+
+def integer(node: ir.Node, name: str) -> int:
+    """Returns an attribute that is an integer; 0 if it is missing, a reference or of another type."""
+    found = integers(node, name)
+    return found[0] if found is not None and len(found) == 1 else 0
