@@ -7,19 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import onnx
 from rich.console import Console
 from rich.progress import Progress
 
 from onnx_roialign.bench import model_report
 from onnx_roialign.bench.regions import split
 from onnx_roialign.bench.share import SESSIONS, measure_shares
-from onnx_roialign.onnx_model.inputs import given_inputs, made_inputs, read_model
-from onnx_roialign.onnx_model.soundness import sound
+from onnx_roialign.onnx_model.inputs import given_inputs, made_inputs
 
 __all__ = ["bench_model"]
 
 
 def bench_model(
+    proto: onnx.ModelProto,
     path: Path,
     inputs: Path | None,
     *,
@@ -31,14 +32,14 @@ def bench_model(
     """Measures and prints; returns what goes into the JSON file, and whether any session runs the model.
 
     Args:
-        path: the model's file.
+        proto: the model, which has no defect.
+        path: its file.
         inputs: a .npz with an array per input; None: made up.
         threads: numbers of threads.
         repeat: timed runs per session.
         bandwidth: see `floor.copy_bandwidth`.
         console: to print to.
     """
-    proto = sound(read_model(path))
     feeds = made_inputs(proto) if inputs is None else given_inputs(proto, inputs)[0]
     versions = split(proto)
     _print_lines(console, model_report.fused_lines(versions.report))
