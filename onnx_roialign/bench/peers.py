@@ -29,7 +29,7 @@ from onnx_roialign.errors import one_line
 from onnx_roialign.sessions.session import session
 from onnx_roialign.sessions.silent import silent_options
 
-__all__ = ["OURS", "PEERS", "Contestant", "Prepared", "find_contestants", "session_on"]
+__all__ = ["OURS", "PEERS", "Contestant", "Prepared", "find_contestants", "run_bound", "session_on"]
 
 OURS = "ours"
 _ISA_ENTRY = "onnx_roialign.isa"  # read by the library when it is registered
@@ -174,10 +174,10 @@ def _bound(running: onnxruntime.InferenceSession, workload: Workload) -> Prepare
             binding.bind_input(name, "cpu", 0, _type(array), array.shape, array.ctypes.data)
         binding.bind_output(f"Y{i}", "cpu", 0, _type(outputs[i]), outputs[i].shape, outputs[i].ctypes.data)
 
-    return Prepared(partial(_run_bound, running, binding, (workload, outputs)), lambda: outputs)
+    return Prepared(partial(run_bound, running, binding, (workload, outputs)), lambda: outputs)
 
 
-def _run_bound(running: onnxruntime.InferenceSession, binding: Any, arrays: object) -> None:
+def run_bound(running: onnxruntime.InferenceSession, binding: Any, arrays: object) -> None:
     """Runs the session. The arguments keep the arrays alive, as the binding holds only their addresses."""
     running.run_with_iobinding(binding)
 

@@ -3,18 +3,19 @@
 The JSON file is one object. Times are in milliseconds, sizes in bytes; a field without a value is null.
 
     schema            1; changes only if a field changes its meaning or is removed
-    kind              "bench", "sweep" or "model"
+    kind              "bench", "pooler", "sweep" or "model"
     machine           cpu, cores, system, python, versions (by package)
     settings          the command's options, with defaults filled in
     missing           peer -> why it could not be imported
-    races             "bench" and "sweep": a list of
+    races             "bench", "pooler" and "sweep": a list of
         workload, dtype, mode, threads
         moved_bytes   features in use, read once, and the output, written once
         copy_bandwidth  bytes per second that NumPy copies, read and written ones both counted
         floor_ms      moved_bytes / copy_bandwidth
         results       a list of
             engine    "ours", a peer's name, "direct corners" or "direct samples" (our kernel without a session), or in
-                      a sweep "onnxruntime again" (a second session)
+                      a sweep "onnxruntime again" (a second session); of "pooler", "ours" is one call, beside "single
+                      levels", "unfused, onnxruntime" and "unfused, our RoiAlign"
             isa       the instruction set that it had to use, null for a peer
             refusal   the reason that it was not timed, in one line, or null
             difference  the largest difference from the reference, in units of max|X|; null if it is not a number

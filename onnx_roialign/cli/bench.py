@@ -17,6 +17,7 @@ from onnx_roialign.bench import report
 from onnx_roialign.bench.floor import copy_bandwidth
 from onnx_roialign.bench.machine import describe_machine
 from onnx_roialign.bench.peers import OURS, PEERS, Contestant, find_contestants
+from onnx_roialign.bench.pooler import POOLERS, pooler_contestants
 from onnx_roialign.bench.race import Race, race
 from onnx_roialign.bench.scratch import scratch_bytes
 from onnx_roialign.bench.sweep import all_cases, run_sweep
@@ -37,6 +38,11 @@ _REPEAT, _REPEAT_SWEEP, _REPEAT_MODEL = 15, 9, 10
 _SWEEP_SECONDS = 2.0  # per case; 16 times as long if ours is slower at first
 _FILE_WIDTH = 120
 _MOST_THREADS = 1024
+_POOLER_REMARKS = (
+    "ours: one MultiScaleRoiAlign on all RoIs, in any order. single levels: our RoiAlign on each level's own RoIs, the "
+    "sum of the levels.",
+    "unfused: the pooler in ONNX's own operators, as unfuse writes it, on ONNX Runtime's RoiAlign and on ours.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,13 @@ def bench(
     sweep: Annotated[
         bool, typer.Option("--sweep", help=f"Many shapes against {_RIVAL} only; exit code 1 if ours is slower in one.")
     ] = False,
+    pooler: Annotated[
+        bool,
+        typer.Option(
+            "--pooler",
+            help="A pyramid's pooler as one call against a call for each level, and against ONNX's own operators.",
+        ),
+    ] = False,
     model: Annotated[
         Path | None,
         typer.Option(
@@ -85,7 +98,9 @@ def bench(
     plot: Annotated[Path | None, typer.Option(help="Draw the results to this .png file.")] = None,
 ) -> int:
     """Compare our kernel's time with that of every installed RoiAlign, of many shapes, or within a model."""
-    _check_together(sweep=sweep, model=model, inputs=inputs, plot=plot, against=against, workload=workload)
+    _check_together(
+        sweep=sweep, pooler=pooler, model=model, inputs=inputs, plot=plot, against=against, workload=workload
+    )
     _check_writable(json, "--json")
     _check_writable(plot, "--plot")
     if plot is not None:
@@ -99,10 +114,12 @@ def bench(
         threads=_thread_counts(threads),
         dtypes=_chosen("--dtype", dtype, tuple(DTYPES)),
         isas=_chosen("--isa", isa, available_isas()),
-        workloads=_chosen("--workload", workload, tuple(WORKLOADS)),
+        workloads=_chosen("--workload", workload, POOLERS if pooler else tuple(WORKLOADS)),
         mode=_chosen("--mode", mode, _MODES)[0],
         repeat=default_repeat if repeat is None else repeat,
     )
+    if pooler and options.dtypes != ("float32",):  # in another type boxes change their level
+        raise RoiAlignError("--dtype", "conflict", f"must be float32 together with --pooler, got {dtype!r}")
     log_only(NOTHING)  # ONNX Runtime's kernel logs a warning about mode max in every session
     console = Console()
     if not console.is_terminal:  # a file has no width of its own
@@ -111,18 +128,19 @@ def bench(
         return _model(model, inputs, options, console, json)
     if sweep:
         return _sweep(options, console, json)
-    return _race(options, console, json, plot)
+    return _race(options, console, json, plot, pooler=pooler)
 
 
 def _check_together(**given: Any) -> None:
     """Refuses options that exclude each other."""
     for option, others in (
         ("--sweep", ("--model", "--plot", "--against", "--workload")),
+        ("--pooler", ("--sweep", "--model", "--plot", "--against")),
         ("--model", ("--plot", "--against", "--workload")),
     ):
         if given[option.removeprefix("--")]:
             for other in others:
-                if given[other.removeprefix("--")] is not None:
+                if given[other.removeprefix("--")] not in (None, False):
                     raise RoiAlignError(other, "conflict", f"must not be given together with {option}")
     if given["inputs"] is not None and given["model"] is None:
         raise RoiAlignError("--inputs", "missing", "must be given together with --model")
@@ -159,8 +177,10 @@ def _thread_counts(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(counts))
 
 
-def _race(options: _Options, console: Console, json: Path | None, plot: Path | None) -> int:
+def _race(options: _Options, console: Console, json: Path | None, plot: Path | None, *, pooler: bool) -> int:
     contestants, missing = find_contestants(options.against, options.isas, options.mode)
+    if pooler:
+        contestants, missing = pooler_contestants(options.isas[0]), {}
     machine = describe_machine([contestant.name for contestant in contestants if contestant.name in PEERS])
     _print_header(console, machine, missing)
     races: list[Race] = []
@@ -179,14 +199,18 @@ def _race(options: _Options, console: Console, json: Path | None, plot: Path | N
                     bandwidth=copy_bandwidth,
                     after_round=functools.partial(progress.advance, bar),
                 )
-                group.append(finished.with_scratch(scratch_bytes))
+                group.append(finished if pooler else finished.with_scratch(scratch_bytes))
                 progress.advance(bar)
             console.print(report.race_table(group))
             races += group
     _print_lines(console, report.refusals(races))
     _print_remarks(console, races)
+    if pooler:
+        _print_lines(console, _POOLER_REMARKS)
     if json is not None:
-        _write(json, "bench", machine, options, missing, races=list(map(report.race_record, races)))
+        _write(
+            json, "pooler" if pooler else "bench", machine, options, missing, races=list(map(report.race_record, races))
+        )
     if plot is not None:
         from onnx_roialign.pictures.bench import draw_races  # imported here because importing matplotlib is slow
 

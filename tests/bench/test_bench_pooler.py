@@ -1,0 +1,40 @@
+"""bench --pooler: one call, a call for each level and ONNX's own operators pool the same, and are timed in turns."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from command_line import invoke
+from races import ISA, fake_times, race
+
+from onnx_roialign.bench import pooler
+from onnx_roialign.bench.workloads import WORKLOADS
+from onnx_roialign.definition.pyramid import LevelRule
+
+NAMES = ["ours", "single levels", "unfused, onnxruntime", "unfused, our RoiAlign"]
+
+
+def test_pooler_prints_and_writes_each_contestant(tmp_path):
+    arguments = ("--pooler", "--workload", "fpn_mask_14x14_s2", "--isa", ISA, "--repeat", 1)
+    result = invoke("bench", *arguments, "--json", tmp_path / "pooler.json")
+    assert result.exit_code == 0, result.output
+    assert "ours: one MultiScaleRoiAlign on all RoIs" in result.stdout
+    document = json.loads((tmp_path / "pooler.json").read_text())
+    assert (document["schema"], document["kind"], document["missing"]) == (2, "pooler", {})
+    (measured,) = document["races"]
+    assert [one["engine"] for one in measured["results"]] == NAMES
+    assert [one["isa"] for one in measured["results"]] == [ISA, None, None, None]
+    for one in measured["results"]:
+        assert one["refusal"] is None
+        assert one["median_ms"] > 0
+
+
+@pytest.mark.parametrize("name", pooler.POOLERS)
+def test_a_wrong_level_would_show(name, monkeypatch):
+    fake_times(monkeypatch, 1.0, 1.0, 1.0, 1.0)
+    monkeypatch.setattr(pooler, "_RULE", LevelRule(canonical_scale=220.0))
+    found = race(WORKLOADS[name](), pooler.pooler_contestants(ISA))
+    refusals = [result.refusal for result in found.results]
+    assert refusals[1] is None
+    assert all(refusal.startswith("wrong: off by") for refusal in (refusals[0], *refusals[2:]))
