@@ -33,6 +33,7 @@ SMALL = {
     "0.25-square": [4.25, 3.5, 4.5, 3.75],
     "0.75-square": [4.25, 3.5, 5, 4.25],
     "1/64-square": [4.25, 3.5, 4.265625, 3.515625],
+    "1/1024-square": [4.25, 3.5, 4.2509765625, 3.5009765625],
     "1.25-square": [4.25, 3.5, 5.5, 4.75],
 }
 NOTHING = {
@@ -85,6 +86,13 @@ def cases() -> Iterator[Case]:
             output_width=3,
             sampling_ratio=2,
         )
+    yield legacy(
+        "boxes/zeros-only-output-half-pixel",
+        "In output_half_pixel the RoI 0, 0, 0, 0 is the pixel at the origin: it is no padding that gives 0.",
+        X,
+        [[0, 0, 0, 0]],
+        sampling_ratio=2,
+    )
     yield from _scaled()
     yield from _large()
 

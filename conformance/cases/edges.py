@@ -201,6 +201,30 @@ def _outside() -> Iterator[Case]:
                 output_width=3,
                 sampling_ratio=ratio,
             )
+    for name, box in {
+        "65536": [65537.5, 65537.25, 65541.5, 65540.25],
+        "2^32": [2.0**32, 2.0**32, 2.0**32, 2.0**32],
+    }.items():
+        yield settled(
+            f"edges/box-beyond-{name}",
+            "A box far outside the map gives 0: its coordinates do not wrap around as integers do.",
+            positive(1, 2, H, W, seed=6),
+            [box],
+            sampling_ratio=2,
+            **LEGACY,
+        )
+    yield settled(
+        "edges/boxes-beyond-the-map-by-less-than-half-a-pixel",
+        "In half_pixel a box that lies beyond the edge of the map by less than half a pixel has samples at the border.",
+        positive(1, 2, H, W, seed=8),
+        [
+            [2.25, H + 0.125, 4.5, H + 0.375],
+            [W + 0.125, 2.25, W + 0.375, 4.5],
+            [2.25, -0.375, 4.5, -0.125],
+            [-0.375, 2.25, -0.125, 4.5],
+        ],
+        sampling_ratio=2,
+    )
 
 
 def _on_the_cut() -> Iterator[Case]:
@@ -210,12 +234,15 @@ def _on_the_cut() -> Iterator[Case]:
         "before-the-first-column": (2.5, -1),
         "after-the-last-column": (2.5, W),
     }.items():
-        yield settled(
-            f"edges/sample-exactly-1-px-{name}",
-            "A sample exactly at -1 or N is still moved onto the border.",
-            positive(1, 2, H, W, seed=7),
-            [box_at(y, x)],
-            source=f"{AGREE}, with corners on whole pixels; MindSpore's GPU kernel, which runs no ONNX models, differs",
-            sampling_ratio=1,
-            **LEGACY,
-        )
+        for mode in ("avg", "max"):
+            yield settled(
+                f"edges/sample-exactly-1-px-{name}" + ("-max" if mode == "max" else ""),
+                "A sample exactly at -1 or N is still moved onto the border.",
+                positive(1, 2, H, W, seed=7),
+                [box_at(y, x)],
+                source=f"{AGREE}, with corners on whole pixels; MindSpore's GPU kernel, which runs no ONNX models, "
+                "differs",
+                mode=mode,
+                sampling_ratio=1,
+                **LEGACY,
+            )

@@ -18,6 +18,7 @@ from .building import IR_VERSIONS, features
 __all__ = ["DECLARED", "GIVEN", "IMAGES", "POOL", "ROIS", "X", "cases", "graph", "pooled"]
 
 TEXT = "ONNX's text of RoiAlign, and of the operators beside it"
+BORDER = "torchvision 0.27, Paddle 3.3 and ONNX Runtime 1.31 in recorded calls on boxes across the border"
 TOLERANCE = Tolerance(8, "features, weights and positions are exact; products and sums round")
 
 X = features(2, 3, 8, 9, seed=61)
@@ -51,6 +52,8 @@ def graph(
     requires: tuple[str, ...] = (),
     opset: int = 16,
     functions: str = "",
+    tier: Tier = Tier.SPEC,
+    source: str = TEXT,
 ) -> Case:
     """Returns the case of a graph.
 
@@ -63,11 +66,13 @@ def graph(
         requires: operators besides RoiAlign.
         opset: version of ONNX's operators.
         functions: model-local functions, of the domain "local", in the same syntax.
+        tier: how firmly it is founded.
+        source: where the clause comes from.
     """
     imports = f'["" : {opset}, "local" : 1]' if functions else f'["" : {opset}]'
     model = onnx.parser.parse_model(f"<ir_version: {IR_VERSIONS[opset]}, opset_import: {imports}>\n{text}\n{functions}")
     return Case(
-        f"graphs/{name}", clause, Tier.SPEC, TEXT, model, inputs, (Outcome(outputs),), TOLERANCE, tuple(requires)
+        f"graphs/{name}", clause, tier, source, model, inputs, (Outcome(outputs),), TOLERANCE, tuple(requires)
     )
 
 
@@ -99,7 +104,30 @@ def _several_nodes() -> Iterator[Case]:
             "C": pooled(X, ROIS, IMAGES, rules=OUTPUT_HALF_PIXEL),
         },
     )
+    other = 1 - IMAGES
+    yield graph(
+        "two-nodes-of-different-images",
+        "Two RoiAlign nodes with the same RoIs keep their own batch indices.",
+        f"""several ({DECLARED}, int64[3] other) => (float[3,3,2,2] A, float[3,3,2,2] B) {{
+            A = {POOL} (X, rois, images)
+            B = {POOL} (X, rois, other)
+        }}""",
+        {"A": pooled(X, ROIS, IMAGES), "B": pooled(X, ROIS, other)},
+        inputs={**GIVEN, "other": other},
+    )
     small = np.ascontiguousarray(X[:, :, :4, :5])
+    yield graph(
+        "two-nodes-on-maps-of-different-sizes",
+        "Two RoiAlign nodes with the same RoIs sample each its own map, up to its own border.",
+        f"""several ({DECLARED}, float[2,3,4,5] small) => (float[3,3,2,2] A, float[3,3,2,2] B) {{
+            A = {POOL} (X, rois, images)
+            B = {POOL} (small, rois, images)
+        }}""",
+        {"A": pooled(X, ROIS, IMAGES), "B": pooled(small, ROIS, IMAGES)},
+        inputs={**GIVEN, "small": small},
+        tier=Tier.SETTLED,
+        source=BORDER,
+    )
     yield graph(
         "levels-of-a-pyramid",
         "RoiAlign nodes on maps of different sizes and scales, joined by Concat.",
@@ -183,6 +211,32 @@ def _loops() -> Iterator[Case]:
             requires=("Loop", "Identity", "Add", "Sub"),
             opset=opset,
         )
+    first, second = (pooled(x, ROIS, i, spatial_scale=0.5) for x, i in ((X, IMAGES), (-X, 1 - IMAGES)))
+    yield graph(
+        "loop-changes-the-features-and-the-images",
+        "In the body of a Loop, RoiAlign reads the features and the batch indices of each iteration, and has its scale.",
+        f"""loop (int64 n, bool go, int64 one, float[3,3,2,2] zero, {DECLARED})
+            => (float[2,3,8,9] x, int64[3] i, float[3,3,2,2] Y) {{
+            x, i, Y = Loop (n, go, X, images, zero) <body = once (int64 k, bool more, float[2,3,8,9] map, int64[3] of,
+                float[3,3,2,2] sum) => (bool again, float[2,3,8,9] negative, int64[3] others, float[3,3,2,2] next) {{
+                    again = Identity (more)
+                    y = RoiAlign <output_height = 2, output_width = 2, sampling_ratio = 2, spatial_scale = 0.5>
+                        (map, rois, of)
+                    next = Sub (y, sum)
+                    negative = Neg (map)
+                    others = Sub (one, of)
+                }}>
+        }}""",
+        {"x": X, "i": IMAGES, "Y": second - first},
+        inputs={
+            "n": np.array(2, np.int64),
+            "go": np.array(True),
+            "one": np.array(1, np.int64),
+            "zero": np.zeros_like(first),
+            **GIVEN,
+        },
+        requires=("Loop", "Identity", "Neg", "Sub"),
+    )
 
 
 def _functions() -> Iterator[Case]:
@@ -240,6 +294,16 @@ def _constants() -> Iterator[Case]:
             requires=requires,
         )
     yield graph(
+        "constant-rois-with-a-scale",
+        "RoIs that are initializers are scaled once.",
+        f"""constants (float[2,3,8,9] X, int64[3] images) => (float[3,3,2,2] Y) <float[3,4] rois = {boxes}> {{
+            Y = RoiAlign <output_height = 2, output_width = 2, sampling_ratio = 2, spatial_scale = 0.5>
+                (X, rois, images)
+        }}""",
+        {"Y": pooled(X, ROIS, IMAGES, spatial_scale=0.5)},
+        inputs={"X": X, "images": IMAGES},
+    )
+    yield graph(
         "constant-nodes",
         "Inputs may be Constant nodes.",
         f"""constants (float[2,3,8,9] X) => (float[3,3,2,2] Y) {{
@@ -288,6 +352,18 @@ def _computed_inputs() -> Iterator[Case]:
         {"Y": pooled(X, ROIS, IMAGES)},
         inputs={"X": X, "corner": ROIS[:, :2].copy(), "size": ROIS[:, 2:] - ROIS[:, :2], "images": IMAGES},
         requires=("Add", "Concat"),
+    )
+    yield graph(
+        "computed-rois-with-a-scale",
+        "RoIs that another node computes are scaled too.",
+        f"""computed ({DECLARED}, float two) => (float[3,3,2,2] Y) {{
+            larger = Mul (rois, two)
+            Y = RoiAlign <output_height = 2, output_width = 2, sampling_ratio = 2, spatial_scale = 0.25>
+                (X, larger, images)
+        }}""",
+        {"Y": pooled(X, 2 * ROIS, IMAGES, spatial_scale=0.25)},
+        inputs={**GIVEN, "two": np.array(2, np.float32)},
+        requires=("Mul",),
     )
     rows = np.concatenate([IMAGES[:, None].astype(np.float32), ROIS], axis=1)
     yield graph(

@@ -231,6 +231,14 @@ def _more_than_a_byte_holds() -> Iterator[Case]:
         source=SHAPE,
         sampling_ratio=1,
     )
+    yield spec(
+        "images/65537-channels",
+        "Channels, and numbers of the output, may exceed 65535.",
+        features(1, 65537, 1, 2, seed=23),
+        [[0.75, 0.25, 1.25, 0.75]],
+        source=SHAPE,
+        sampling_ratio=1,
+    )
     for height, width in ((1, 300), (300, 1), (40, 33)):
         yield spec(
             f"images/output-of-{height}x{width}",

@@ -61,6 +61,7 @@ def cases() -> Iterator[Case]:
             output_height=rows,
             output_width=columns,
         )
+    yield from _many_samples()
     yield spec(
         "maxima/large-negative-features",
         "The maximum of features of -30000 is not bounded from below.",
@@ -79,6 +80,27 @@ def cases() -> Iterator[Case]:
     )
     yield from _places(H, W)
     yield from _on_pixels(H, W)
+
+
+def _many_samples() -> Iterator[Case]:
+    # The features grow from left to right and from top to bottom: the last sample is the largest.
+    X = np.arange(8 * 48, dtype=np.float32).reshape(1, 1, 8, 48) + 1
+    for name, ratio in (("fixed", 9), ("adaptive", 0)):
+        yield spec(
+            f"maxima/{name}-grid-of-many-samples",
+            "The maximum is over every sample, however many a bin has.",
+            X,
+            [[1.125, 0.875, 46.625, 6.5]],
+            sampling_ratio=ratio,
+        )
+    for opset in (10, 22):
+        yield spec(
+            f"maxima/adaptive@{opset}",
+            "The maximum is over an adaptive grid, at every opset.",
+            features(1, 2, 12, 12, seed=33),
+            [[1.125, 0.875, 9.375, 7.125]],
+            opset=opset,
+        )
 
 
 def _places(H: int, W: int) -> Iterator[Case]:
@@ -113,6 +135,22 @@ def _on_pixels(H: int, W: int) -> Iterator[Case]:
         -positive(1, 2, H, W, seed=36),
         [[-1.75, -1.75, 4.25, 4.25], [W - 3.75, H - 3.75, W + 2.25, H + 2.25]],
         sampling_ratio=2,
+    )
+    yield settled(
+        "maxima/inverted-fixed",
+        "In half_pixel with a fixed grid a RoI whose corners are exchanged has samples, and a maximum.",
+        positive(1, 2, H, W, seed=39),
+        [[5.25, 2.25, 2.75, 5.5], [2.25, 6.75, 5.5, 2.5], [5.25, 6.75, 2.5, 2.25]],
+        output_height=2,
+        output_width=3,
+        sampling_ratio=2,
+    )
+    yield settled(
+        "maxima/without-size-output-half-pixel",
+        "In output_half_pixel a RoI without size is 1 pixel wide and high, and has a maximum; one of zeros only too.",
+        positive(1, 2, H, W, seed=40),
+        [[4.25, 3.5, 4.25, 3.5], [0, 0, 0, 0]],
+        **LEGACY,
     )
     yield settled(
         "maxima/box-outside",

@@ -63,6 +63,7 @@ def cases() -> Iterator[Case]:
         )
     yield from _float64()
     yield from _sixteen_bits()
+    yield from _range()
 
 
 def thirds(N: int, C: int, H: int, W: int, dtype: str) -> Array:
@@ -137,6 +138,52 @@ def _float64() -> Iterator[Case]:
         BOXES,
         output_height=2,
         output_width=2,
+        sampling_ratio=2,
+    )
+
+
+def _range() -> Iterator[Case]:
+    for dtype, value in {"float64": -1e300, "float16": -60000.0, "bfloat16": -1e38}.items():
+        yield spec(
+            f"types/{dtype}-maximum-of-large-negative-features",
+            f"The maximum of features of {value:g} is not bounded from below in {dtype}.",
+            full(value, H=8, W=9, dtype=dtype),
+            BOXES,
+            opset=22,
+            mode="max",
+            output_height=2,
+            output_width=2,
+            sampling_ratio=2,
+        )
+    yield spec(
+        "types/bfloat16-keeps-large-features",
+        "A feature beyond 65504 has a mean: bfloat16 is not float16.",
+        features(1, 1, 8, 9, dtype="bfloat16", seed=45) * numpy_type("bfloat16").type(2.0**40),
+        BOXES,
+        opset=22,
+        output_height=2,
+        output_width=2,
+        sampling_ratio=2,
+    )
+    yield spec(
+        "types/float64-scale-is-a-float32",
+        "An attribute is a float32: in float64, spatial_scale = 0.3 is the float32 nearest to 0.3.",
+        features(1, 2, 8, 9, dtype="float64", seed=49),
+        [[5, 4, 21, 20]],
+        output_height=2,
+        output_width=2,
+        sampling_ratio=2,
+        spatial_scale=0.3,
+    )
+    hidden = features(1, 2, 8, 9, seed=50)
+    hidden[0, 0, 3, 4] = np.nan
+    hidden[0, 1, 3, 4] = np.inf
+    yield settled(
+        "types/features-that-are-no-numbers",
+        "The mean of samples of which one is NaN is NaN, and of which one is infinite infinite.",
+        hidden,
+        [[3.25, 2.25, 5.5, 4.75]],
+        source="ONNX Runtime 1.32, onnx.reference and OpenVINO 2026.4 agree",
         sampling_ratio=2,
     )
 
