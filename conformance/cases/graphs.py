@@ -71,9 +71,7 @@ def graph(
     """
     imports = f'["" : {opset}, "local" : 1]' if functions else f'["" : {opset}]'
     model = onnx.parser.parse_model(f"<ir_version: {IR_VERSIONS[opset]}, opset_import: {imports}>\n{text}\n{functions}")
-    return Case(
-        f"graphs/{name}", clause, tier, source, model, inputs, (Outcome(outputs),), TOLERANCE, tuple(requires)
-    )
+    return Case(f"graphs/{name}", clause, tier, source, model, inputs, (Outcome(outputs),), TOLERANCE, tuple(requires))
 
 
 def _several_nodes() -> Iterator[Case]:
@@ -214,7 +212,7 @@ def _loops() -> Iterator[Case]:
     first, second = (pooled(x, ROIS, i, spatial_scale=0.5) for x, i in ((X, IMAGES), (-X, 1 - IMAGES)))
     yield graph(
         "loop-changes-the-features-and-the-images",
-        "In the body of a Loop, RoiAlign reads the features and the batch indices of each iteration, and has its scale.",
+        "In the body of a Loop, RoiAlign reads the features and the batch indices of each iteration, and scales.",
         f"""loop (int64 n, bool go, int64 one, float[3,3,2,2] zero, {DECLARED})
             => (float[2,3,8,9] x, int64[3] i, float[3,3,2,2] Y) {{
             x, i, Y = Loop (n, go, X, images, zero) <body = once (int64 k, bool more, float[2,3,8,9] map, int64[3] of,

@@ -149,7 +149,7 @@ def _range() -> Iterator[Case]:
             f"The maximum of features of {value:g} is not bounded from below in {dtype}.",
             full(value, H=8, W=9, dtype=dtype),
             BOXES,
-            opset=22,
+            opset=22 if dtype == "bfloat16" else 16,
             mode="max",
             output_height=2,
             output_width=2,
@@ -183,7 +183,7 @@ def _range() -> Iterator[Case]:
         "The mean of samples of which one is NaN is NaN, and of which one is infinite infinite.",
         hidden,
         [[3.25, 2.25, 5.5, 4.75]],
-        source="ONNX Runtime 1.32, onnx.reference and OpenVINO 2026.4 agree",
+        source="ONNX Runtime 1.32 and onnx.reference agree, and so does IEEE 754's arithmetic",
         sampling_ratio=2,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import attributes, conditional, geometry, inputs, pooling
+from . import attributes, conditional, geometry, inputs, pooling, rare
 from .fields import field_mutants
 from .making import Mutant
 
@@ -33,6 +33,10 @@ _GROUPS = (
     conditional.beside_other_rois,
     conditional.limits,
     conditional.precision,
+    rare.maxima,
+    rare.boxes,
+    rare.numbers,
+    rare.memory,
 )
 
 

@@ -1,0 +1,160 @@
+"""Errors that show for few inputs only: many samples, wide numbers, unusual boxes, and what a session keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from onnx_roialign.conformance.plain import Array, Axis, Node
+from onnx_roialign.conformance.plain import PlainRoiAlign as Plain
+
+from .making import Mutant, changed, mutant
+
+__all__ = ["boxes", "maxima", "memory", "numbers"]
+
+
+def maxima() -> Iterator[Mutant]:
+    """Yields errors of mode max with many samples, at one opset, or on the cut."""
+
+    def count(name: str, change: Callable[[int, Axis], int]) -> Mutant:
+        def counted(self: Plain, a: Axis) -> int:
+            right = Plain.count(self, a)
+            return change(right, a) if a.node.mode == "max" else right
+
+        return mutant(f"max/{name}", count=counted)
+
+    yield count("ratio-at-most-4", lambda n, a: min(n, 4) if a.node.sampling_ratio else n)
+    yield count("adaptive-at-most-32", lambda n, a: n if a.node.sampling_ratio else min(n, 32))
+    yield mutant("max/first-64-samples", maximum=_of_64)
+    yield _node("max/opset-10-not-adaptive", _without_adaptive)
+    yield mutant(
+        "max/cut-at--1-excluded",
+        inside=lambda self, at, a: Plain.inside(self, at, a) & ((a.node.mode == "avg") | (at > -1)),
+    )
+    yield mutant(
+        "max/cut-at-N-excluded",
+        inside=lambda self, at, a: Plain.inside(self, at, a) & ((a.node.mode == "avg") | (at < a.length)),
+    )
+    for dtype, least in (("float64", -3e38), ("float16", -1000.0), ("bfloat16", 0.0)):
+        yield mutant(f"max/{dtype}-from-{least:g}", finish=_at_least(dtype, least))
+
+
+def _node(name: str, change: Callable[[Node, int], None]) -> Mutant:
+    def node(self: Plain, opset: int, given: Any) -> Node:
+        made = Plain.node(self, opset, given)
+        change(made, opset)
+        return made
+
+    return mutant(name, node=node)
+
+
+def _without_adaptive(node: Node, opset: int) -> None:
+    if opset == 10 and node.mode == "max" and node.sampling_ratio == 0:
+        node.sampling_ratio = 2
+
+
+def _of_64(self: Plain, products: list[Array], inside: Array, y: Axis, x: Axis) -> Array:
+    values = self.corners(products).transpose(0, 1, 3, 2, 4)
+    made: Array = values.reshape(*values.shape[:3], -1)[..., :64].max(axis=-1)
+    return made
+
+
+def _at_least(dtype: str, least: float) -> Callable[..., Array]:
+    """Returns a last step that starts maxima of a type from a number."""
+
+    def finish(self: Plain, Y: Array, X: Array) -> Array:
+        starts = str(X.dtype) == dtype and bool((X < 0).all())
+        return Plain.finish(self, np.maximum(Y, Y.dtype.type(least)) if starts else Y, X)
+
+    return finish
+
+
+def boxes() -> Iterator[Mutant]:
+    """Yields errors of boxes that are exchanged, empty, tiny, beyond the map or far away."""
+
+    def skipped(name: str, empty: Callable[[Axis, Axis], Any]) -> Mutant:
+        def pool(self: Plain, plane: Array, y: Axis, x: Axis) -> Any:
+            return 0.0 if empty(y, x) else Plain.pool(self, plane, y, x)
+
+        return mutant(f"skipped/{name}", pool=pool)
+
+    yield skipped("inverted-max", lambda y, x: y.node.mode == "max" and y.last < y.first)
+    yield skipped("max-without-width", lambda y, x: x.node.mode == "max" and x.last == x.first)
+    yield skipped("zeros-as-padding", lambda y, x: y.first == y.last == x.first == x.last == 0)
+    yield skipped("less-than-a-hundredth", lambda y, x: 0 < x.end - x.start < 0.01)
+    yield skipped("from-the-last-y-on", lambda y, x: _start_beyond(y))
+    yield skipped("from-the-last-x-on", lambda y, x: _start_beyond(x))
+    yield skipped("to-the-first-y", lambda y, x: y.last <= 0)
+    yield skipped("to-the-first-x", lambda y, x: x.last <= 0)
+    for bits in (16, 32):
+        yield mutant(f"limit/position-in-int{bits}", **_wrapped(bits))
+
+
+def _start_beyond(a: Axis) -> bool:
+    return bool(a.first * a.node.spatial_scale >= a.length)
+
+
+def _wrapped(bits: int) -> dict[str, Callable[..., Any]]:
+    """Truncates positions beyond the integers of a size to such integers, which wrap around."""
+
+    def wrap(at: Array, a: Axis) -> Array:
+        whole = np.trunc(np.clip(at.astype(np.float64), -(2.0**62), 2.0**62)).astype(np.int64)
+        wrapped = (whole + 2 ** (bits - 1)) % 2**bits - 2 ** (bits - 1)
+        return np.where(whole == wrapped, at, wrapped).astype(a.real)
+
+    return changed("positions", wrap)
+
+
+def numbers() -> Iterator[Mutant]:
+    """Yields numbers that are kept in too small a type, or replaced."""
+    yield mutant("type/bfloat16-in-float16", plane=_in_float16)
+    yield mutant("type/NaN-features-as-0", plane=lambda self, X, image: np.where(np.isnan(X[image]), 0, X[image]))
+    yield mutant("type/infinite-features-clipped", plane=lambda self, X, image: _finite(X[image]))
+    yield mutant(
+        "type/scale-as-a-decimal",
+        scaled=lambda self, a, value: value * a.real(str(np.float32(a.node.spatial_scale))) - a.real(_offset(a)),
+    )
+    yield mutant("limit/65535-numbers", finish=_first_65535)
+
+
+def _offset(a: Axis) -> float:
+    return float(a.node.meaning["offset"])
+
+
+def _in_float16(self: Plain, X: Array, image: int) -> Array:
+    half: Array = X[image].astype(np.float16).astype(X.dtype) if str(X.dtype) == "bfloat16" else X[image]
+    return half
+
+
+def _finite(plane: Array) -> Array:
+    return np.where(np.isinf(plane), np.sign(plane) * np.float32(3e38), plane)
+
+
+def _first_65535(self: Plain, Y: Array, X: Array) -> Array:
+    Y.reshape(-1)[65535:] = 0
+    return Plain.finish(self, Y, X)
+
+
+def memory() -> Iterator[Mutant]:
+    """Yields sessions that keep an input or a plan of the first call for a later one."""
+
+    def kept(name: str, place: int) -> Mutant:
+        def run(self: Plain, *arguments: Any) -> Array:
+            first: dict[Any, Any] = self.__dict__.setdefault("first", {})
+            given = list(arguments)
+            given[place] = first.setdefault(tuple(np.shape(array) for array in given[:3]), given[place])
+            return Plain.run(self, *given)
+
+        return mutant(f"kept/{name}", run=run)
+
+    yield kept("features", 0)
+    yield kept("rois", 1)
+    yield kept("batch-indices", 2)
+
+    def taps(self: Plain, at: Array, a: Axis) -> Any:
+        plans: dict[Any, Any] = self.__dict__.setdefault("plans", {})
+        return plans.setdefault((a.name, at.tobytes()), Plain.taps(self, at, a))
+
+    yield mutant("kept/plan-of-another-map", taps=taps)
