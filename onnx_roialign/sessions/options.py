@@ -18,6 +18,7 @@ from onnx_roialign.onnx_model.file import PROTOBUF_LIMIT, to_bytes
 
 __all__ = [
     "Source",
+    "check_omitted_inputs",
     "check_version",
     "config_entry",
     "has_own_threads",
@@ -29,6 +30,8 @@ __all__ = [
 ]
 
 _OLDEST = (1, 20)
+# Before, onnxruntime reads a null pointer where a custom op's optional input is omitted (1.20 to 1.23 tried).
+_OMITTED_INPUTS_SINCE = (1, 24)
 
 # Where external data lies for a model given as bytes.
 FOLDER_ENTRY = "session.model_external_initializers_file_folder_path"
@@ -52,6 +55,27 @@ def check_version() -> None:
             f"onnxruntime must be {_OLDEST[0]}.{_OLDEST[1]} or newer, got {onnxruntime.__version__}: "
             "pip install -U onnxruntime"
         )
+
+
+def check_omitted_inputs(facts: ModelFacts) -> None:
+    """Refuses a private op without an optional input where onnxruntime crashes on it, before its schema is asked.
+
+    Raises:
+        RoiAlignError: the text says which version is needed, and what else can be done.
+    """
+    if version() >= _OMITTED_INPUTS_SINCE:
+        return
+    for _, node in facts.roi_aligns:
+        if "" in node.input:
+            raise RoiAlignError(
+                "onnxruntime",
+                "unsupported",
+                "must be {}.{} or newer for a {} with an omitted input, got {}: pip install -U onnxruntime, or write "
+                "the model in ONNX's own operators with onnx_roialign.graph.unfuse()".format(
+                    *_OMITTED_INPUTS_SINCE, node.op_type, onnxruntime.__version__
+                ),
+                node=node.name,
+            )
 
 
 def quiet_options() -> onnxruntime.SessionOptions:

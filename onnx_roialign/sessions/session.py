@@ -20,7 +20,15 @@ from onnx_roialign.onnx_model.file import Model, format_of, parse, to_bytes
 from onnx_roialign.onnx_model.node_rules import check_nodes
 from onnx_roialign.onnx_model.scopes import default_opset
 from onnx_roialign.sessions.installed import opset_explained
-from onnx_roialign.sessions.options import Source, check_version, config_entry, has_own_threads, packed, usable_cores
+from onnx_roialign.sessions.options import (
+    Source,
+    check_omitted_inputs,
+    check_version,
+    config_entry,
+    has_own_threads,
+    packed,
+    usable_cores,
+)
 from onnx_roialign.sessions.own_session import OwnSession, RemadeSession
 from onnx_roialign.sessions.providers import CPU, Providers, has_providers, may_run_more_than_cpu, record
 from onnx_roialign.sessions.rewrite import with_private_ops
@@ -66,7 +74,7 @@ def register(sess_options: onnxruntime.SessionOptions, model: Model) -> None:
             "that providers were added to; use onnx_roialign.session()",
         )
     facts = read_facts(model)
-    check_nodes(facts)
+    _check(facts)
     _register(sess_options, facts)
 
 
@@ -92,12 +100,17 @@ def session(
     with opset_explained(lambda: default_opset(parse(model).opset_import)):
         if engine == "reference":
             facts = read_facts(model)
-            check_nodes(facts)
+            _check(facts)
             made = python_op.session(facts, *making)
         else:
             made = OwnSession(_Native(model), *making)
     made.warn_of_neighbours(stacklevel=3)
     return made
+
+
+def _check(facts: ModelFacts) -> None:
+    check_nodes(facts)
+    check_omitted_inputs(facts)
 
 
 def _kept(model: Model) -> str | os.PathLike[str] | bytes:
@@ -143,7 +156,7 @@ class _Native:
 
     def __call__(self, options: onnxruntime.SessionOptions, providers: list[Any] | None) -> Source:
         facts, self._given = read_facts(self._given), self._kept
-        check_nodes(facts)
+        _check(facts)
         record(options)
         if not (facts.roi_aligns and may_run_more_than_cpu(providers, options)):
             try:
