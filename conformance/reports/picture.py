@@ -56,6 +56,8 @@ def picture(call: Call, at: tuple[int, ...] | None) -> Picture | None:
         at: index of a value of Y: RoI, channel, bin along y, bin along x; None: the first RoI.
     """
     roi = at[0] if at else 0
+    if call.X.ndim != 4 or call.rois.ndim != 2 or call.rois.shape[1] != 4:
+        return None
     H, W = call.X.shape[2:]
     if roi >= len(call.rois) or not np.isfinite(call.rois[roi].astype(np.float64)).all() or min(H, W) < 1:
         return None

@@ -310,3 +310,8 @@ def test_an_error_that_is_no_field_is_told_by_its_name():
     run = documents.document(CASES, [made_run(results=[result])])["runs"][0]
     told = next(entry["instead"] for entry in run["results"] if entry["case"] == GRID.id)
     assert told == "the error output/channels-reversed"
+
+
+def test_a_case_whose_inputs_have_no_picture_is_drawn_without_one(both):
+    inputs = dict(GRID.inputs) | {"X": GRID.inputs["X"][0]}
+    assert "<svg" not in html_page(both, [replace(GRID, inputs=inputs)])
