@@ -20,7 +20,7 @@ from onnx_roialign.extras import imported_for
 
 __all__ = ["html"]
 
-_MOST_NUMBERS = 512  # of an input that is written out; of a larger one the first
+_MOST_NUMBERS = 96  # of an input that is written out; of a larger one the first
 # A sign and a word for each status: colour alone tells nothing to one reader in twelve.
 _SIGNS: Mapping[str, str] = {
     Status.PASS.value: "✓",
@@ -86,15 +86,16 @@ def _row(
     group, _, statement = entry["id"].partition("/")
     cells = [_cell(entry, run, found.get(entry["id"])) for run, found in zip(runs, results, strict=True)]
     looked_at = next((cell["differences"][0]["at"] for cell in cells if cell["differences"]), None)
-    call = call_of(case) if case is not None else None
+    shown = case if any(cell["status"] not in ("", Status.PASS.value) for cell in cells) else None
+    call = call_of(shown) if shown is not None else None
     return {
         "entry": entry,
         "group": group,
         "statement": (statement or group).replace("-", " "),
         "cells": cells,
         "statuses": sorted({cell["status"] for cell in cells if cell["status"]}),
-        "inputs": _inputs(case) if case is not None else [],
-        "attributes": _attributes(case) if case is not None else "",
+        "inputs": _inputs(shown) if shown is not None else [],
+        "attributes": _attributes(shown) if shown is not None else "",
         "picture": picture(call, tuple(looked_at) if looked_at else None) if call is not None else None,
     }
 

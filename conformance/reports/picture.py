@@ -96,4 +96,4 @@ def _along(axis: RoiAxis) -> tuple[Array, Array]:
 
 
 def _numbers(values: Array) -> tuple[float, ...]:
-    return tuple(round(float(value), 3) for value in np.clip(values, -1e4, 1e4))
+    return tuple(round(float(value), 2) for value in np.clip(values, -1e4, 1e4))
