@@ -13,7 +13,7 @@ from paths import PROGRAMS, SUPPORT
 from sanitized import THREAD, build_library, build_program
 
 # The library takes minutes to build under each.
-pytestmark = [pytest.mark.long, pytest.mark.timeout(2400), pytest.mark.xdist_group("sanitizers")]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]
 
 CALLS, MODELS, PROCESSES = 20_000, 2_500, 2
 
@@ -27,6 +27,7 @@ def counted(outputs):
     return total
 
 
+@pytest.mark.xdist_group("sanitizers")  # with test_fuzz.py, which shares the library
 def test_malformed_calls_stay_inside_their_buffers_and_python_says_the_same(sanitized):
     parts = [
         subprocess.Popen(
