@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 import numpy as np
 import onnx
 
 from onnx_roialign.arrays import Array, largest_finite
 
-__all__ = ["Case", "Outcome", "Tier", "Tolerance"]
+__all__ = ["Case", "Outcome", "Tier", "Tolerance", "attributes_of"]
 
 
 class Tier(Enum):
@@ -97,3 +98,11 @@ class Case:
         arrays = [array for array in (*self.inputs.values(), *weights) if str(array.dtype) == self.dtype]
         maps = [array for array in arrays if array.ndim == 4]
         return max((largest_finite(array) for array in maps), default=0.0) or 1.0
+
+
+def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
+    """Returns the attributes that a node has, by name; texts as str."""
+    values = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+    return {
+        name: value.decode(errors="replace") if isinstance(value, bytes) else value for name, value in values.items()
+    }

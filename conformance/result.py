@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
 from onnx_roialign.arrays import Array
 
-__all__ = ["Result", "Run", "Status"]
+__all__ = ["Result", "Run", "Status", "without_numbers"]
 
 
 class Status(Enum):
@@ -64,3 +65,8 @@ class Run:
     results: tuple[Result, ...]
     wrong_entries: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def without_numbers(text: str) -> str:
+    """Returns what the texts of one cause have in common: N for each word with a digit."""
+    return re.sub(r"\S*[0-9]\S*", "N", text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from onnx_roialign.conformance.reports.document import Document, ResultEntry, RunEntry
+from onnx_roialign.conformance.reports.document import Document, ResultEntry, RunEntry, name_of
 from onnx_roialign.conformance.result import Status
 
 __all__ = ["Change", "changes"]
@@ -48,7 +48,7 @@ def changes(before: Document, after: Document) -> Iterator[Change]:
     two, whatever their names.
     """
     for old, new in _pairs(before, after):
-        name = f"{_name(old)} -> {_name(new)}"
+        name = f"{name_of(old)} -> {name_of(new)}"
         results = {result["case"]: result for result in old["results"]}
         for result in new["results"]:
             was = results.pop(result["case"], None)
@@ -73,10 +73,6 @@ def _pairs(before: Document, after: Document) -> Iterator[tuple[RunEntry, RunEnt
         if new is not None:
             left.remove(new)
             yield old, new
-
-
-def _name(run: RunEntry) -> str:
-    return f"{run['backend']} {run['version']}".strip()
 
 
 def _shown(result: ResultEntry) -> str:

@@ -15,13 +15,24 @@ from typing import Any, TypedDict
 import numpy as np
 
 from onnx_roialign import __version__
-from onnx_roialign.arrays import Array
+from onnx_roialign.arrays import differences
 from onnx_roialign.conformance.case import Case, Tier
 from onnx_roialign.conformance.reports.causes import causes
 from onnx_roialign.conformance.result import Result, Run, Status
 from onnx_roialign.errors import RoiAlignError, shown
 
-__all__ = ["CaseEntry", "Difference", "Document", "ResultEntry", "RunEntry", "document", "joined", "read", "write"]
+__all__ = [
+    "CaseEntry",
+    "Difference",
+    "Document",
+    "ResultEntry",
+    "RunEntry",
+    "document",
+    "joined",
+    "name_of",
+    "read",
+    "write",
+]
 
 FORMAT = "onnx_roialign conformance 1"
 _MOST_DIFFERENCES = 8  # per result, the largest; a page with all of 1,000 wrong values says no more
@@ -81,6 +92,11 @@ class Document(TypedDict):
     suite: str
     cases: list[CaseEntry]
     runs: list[RunEntry]
+
+
+def name_of(run: RunEntry) -> str:
+    """Returns a run's backend with its version."""
+    return f"{run['backend']} {run['version']}".strip()
 
 
 def document(cases: Sequence[Case], runs: Iterable[Run]) -> Document:
@@ -145,7 +161,7 @@ def _differences(case: Case, result: Result) -> list[Difference]:
         have = (result.got or {}).get(name)
         if have is None or have.shape != want.shape or have.dtype.kind not in "fV" or want.dtype.kind not in "fV":
             continue
-        apart = _apart(have.astype(np.float64), want.astype(np.float64)).ravel()
+        apart = differences(have, want).ravel()
         for flat in np.argsort(-apart, kind="stable")[:_MOST_DIFFERENCES]:
             if apart[flat] > 0:
                 at = [int(i) for i in np.unravel_index(flat, want.shape)]
@@ -153,14 +169,6 @@ def _differences(case: Case, result: Result) -> list[Difference]:
                 found.append((float(apart[flat]), Difference(output=name, at=at, expected=pair[0], got=pair[1])))
     found.sort(key=lambda entry: -entry[0])
     return [difference for _, difference in found[:_MOST_DIFFERENCES]]
-
-
-def _apart(a: Array, b: Array) -> Array:
-    """|a - b|, infinite where it has no value, 0 where both are NaN or the same infinity."""
-    same = (a == b) | (np.isnan(a) & np.isnan(b))
-    with np.errstate(invalid="ignore"):
-        apart = np.abs(np.where(same, 0, a) - np.where(same, 0, b))
-    return np.where(np.isnan(apart), np.inf, apart)
 
 
 def _number(value: Any) -> float | str:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from onnx_roialign.arrays import Array
-from onnx_roialign.conformance.case import Case, Tier
+from onnx_roialign.conformance.case import Case, Tier, attributes_of
 from onnx_roialign.conformance.reports.causes import call_of
-from onnx_roialign.conformance.reports.document import CaseEntry, Document, ResultEntry, RunEntry
+from onnx_roialign.conformance.reports.document import CaseEntry, Document, ResultEntry, RunEntry, name_of
 from onnx_roialign.conformance.reports.markdown import deviations
 from onnx_roialign.conformance.reports.picture import picture
 from onnx_roialign.conformance.result import Status
@@ -101,10 +101,9 @@ def _row(
 
 
 def _cell(entry: CaseEntry, run: RunEntry, result: ResultEntry | None) -> dict[str, Any]:
-    name = f"{run['backend']} {run['version']}".strip()
+    name = name_of(run)
     if result is None:
         return {"name": name, "status": "", "sign": "", "side": "", "result": None, "differences": [], "command": ""}
-    option = run["environment"].get("option", f"--backend {shlex.quote(run['backend'])}")
     sides = entry["outcomes"]
     side = chr(ord("A") + sides.index(result["side"])) if result["side"] in sides else ""
     return {
@@ -114,7 +113,7 @@ def _cell(entry: CaseEntry, run: RunEntry, result: ResultEntry | None) -> dict[s
         "side": side,
         "result": result,
         "differences": result["differences"],
-        "command": f"onnx-roialign conform {option} --case {shlex.quote(entry['id'])}",
+        "command": f"onnx-roialign conform --backend {shlex.quote(run['backend'])} --case {shlex.quote(entry['id'])}",
     }
 
 
@@ -133,13 +132,5 @@ def _array(name: str, array: Array) -> dict[str, str]:
 
 
 def _attributes(case: Case) -> str:
-    import onnx
-
     nodes = [node for node in case.model.graph.node if node.op_type == "RoiAlign"]
-    texts = []
-    for node in nodes:
-        values = ((a.name, onnx.helper.get_attribute_value(a)) for a in node.attribute)
-        texts.append(
-            ", ".join(f"{name}={v.decode(errors='replace') if isinstance(v, bytes) else v}" for name, v in values)
-        )
-    return "; ".join(texts)
+    return "; ".join(", ".join(f"{name}={value}" for name, value in attributes_of(node).items()) for node in nodes)

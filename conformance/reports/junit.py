@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from onnx_roialign.conformance.reports.document import Document, ResultEntry, RunEntry
+from onnx_roialign.conformance.reports.document import Document, ResultEntry, RunEntry, name_of
 from onnx_roialign.conformance.result import Status
 
 __all__ = ["write_junit"]
@@ -24,7 +24,7 @@ def write_junit(document: Document, path: Path) -> None:
 
 
 def _suite(root: ET.Element, run: RunEntry) -> None:
-    name = f"{run['backend']} {run['version']}".strip()
+    name = name_of(run)
     suite = ET.SubElement(root, "testsuite", name=name)
     counts = {"failures": 0, "errors": 0, "skipped": 0}
     for result in run["results"]:

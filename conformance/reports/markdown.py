@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from onnx_roialign.conformance.case import Tier
 from onnx_roialign.conformance.reports.document import Document, ResultEntry, RunEntry
-from onnx_roialign.conformance.result import Status
+from onnx_roialign.conformance.result import Status, without_numbers
 
 __all__ = ["deviations", "markdown"]
 
@@ -61,7 +60,7 @@ def deviations(run: RunEntry) -> Iterator[list[ResultEntry]]:
     causes: dict[tuple[str, str], list[ResultEntry]] = {}
     for result in run["results"]:
         if result["status"] != Status.PASS.value:
-            text = result["instead"] or re.sub(r"\S*[0-9]\S*", "", result["text"].split(", got")[0]) or result["case"]
+            text = result["instead"] or without_numbers(result["text"].split(", got")[0]) or result["case"]
             causes.setdefault((result["status"], result["known"] or text), []).append(result)
     yield from causes.values()
 

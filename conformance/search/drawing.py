@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from onnx_roialign.arrays import Array
 from onnx_roialign.conformance.case import Case, Tier
 from onnx_roialign.conformance.cases.building import Call, features, positive, refused_case, roi_case
+from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET
 
 __all__ = ["cases"]
 
 _OPSETS = (16, 10, 22)
-_MODE_OPSET = 16  # coordinate_transformation_mode exists from here on
 _SOURCE = "search"
 # Boxes of at most so many pixels of the map: the exact results of larger ones take long, and show nothing else.
 _FARTHEST = 24
@@ -80,7 +80,7 @@ def _attributes(draw: Any, opset: int) -> dict[str, Any]:
         "spatial_scale": st.sampled_from((0.5, 0.25, 0.0625, 2.0, 0.3, 1.5)),
         "mode": st.sampled_from(("avg", "max")),
     }
-    if opset >= _MODE_OPSET:
+    if opset >= HALF_PIXEL_OPSET:
         values["coordinate_transformation_mode"] = st.sampled_from(("half_pixel", "output_half_pixel"))
     return {name: draw(value) for name, value in values.items() if draw(st.integers(0, 3))}
 

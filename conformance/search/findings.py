@@ -13,7 +13,7 @@ from typing import Any
 from onnx_roialign.conformance.case import Case
 from onnx_roialign.conformance.process import Launch, Limits
 from onnx_roialign.conformance.reports.causes import Wrong, causes
-from onnx_roialign.conformance.result import Result
+from onnx_roialign.conformance.result import Result, without_numbers
 from onnx_roialign.conformance.search.rounds import Failure, search_round
 from onnx_roialign.extras import imported_for
 
@@ -108,14 +108,10 @@ def _wrong(failure: Failure) -> Wrong:
 def _unexplained(failure: Failure) -> str:
     result = failure.result
     if result.got is not None and all(outcome.outputs is None for outcome in failure.case.outcomes):
-        return f"no error: {_without_numbers(failure.case.clause)}"
+        return f"no error: {without_numbers(failure.case.clause)}"
     if result.got is not None:
         return f"{result.status.value}: wrong values that no field of Semantics and no error of the mutants explains"
-    return f"{result.status.value}: {_without_numbers(result.text)}"[:160]
-
-
-def _without_numbers(text: str) -> str:
-    return re.sub(r"\S*[0-9]\S*", "N", text)
+    return f"{result.status.value}: {without_numbers(result.text)}"[:160]
 
 
 def _finding(number: int, cause: str, group: Sequence[Failure]) -> Finding:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import hypothesis
 import numpy as np
-import onnx
 from hypothesis import HealthCheck, Phase
 
-from onnx_roialign.conformance.case import Case, Outcome
+from onnx_roialign.conformance.case import Case, Outcome, attributes_of
 from onnx_roialign.conformance.comparing import judge_outputs
 from onnx_roialign.conformance.process import Launch, Limits, Worker
-from onnx_roialign.conformance.result import Result, Status
+from onnx_roialign.conformance.result import Result, Status, without_numbers
 from onnx_roialign.conformance.runner import run_case
 from onnx_roialign.conformance.search.drawing import cases
 
@@ -45,7 +43,11 @@ class Failure:
     @property
     def size(self) -> tuple[Any, ...]:
         """How complicated the case is, for comparison: fewer values, fewer attributes, shorter numbers."""
-        return _size(self.case)
+        arrays = list(self.case.inputs.values())
+        rois = np.ravel(self.case.inputs["rois"]).astype(np.float64)
+        digits = sum(len(f"{abs(value):.9g}") for value in rois if np.isfinite(value))
+        model = self.case.model.SerializeToString(deterministic=True)
+        return sum(array.size for array in arrays), len(self.case.model.graph.node[0].attribute), digits, model
 
 
 def search_round(
@@ -137,23 +139,13 @@ def _said(result: Result) -> str:
 
 def _kind(case: Case, result: Result) -> str:
     """What failures must share to be shrunk together, so that shrinking does not slip from one cause to another."""
-    given = {a.name: onnx.helper.get_attribute_value(a) for a in case.model.graph.node[0].attribute}
+    given = attributes_of(case.model.graph.node[0])
     adaptive = given.get("sampling_ratio", 0) == 0
-    text = re.sub(r"\S*[0-9]\S*", "", result.text)[:80] if result.got is None else ""
-    return json.dumps(
-        [case.id, result.status.value, text, given.get("mode", b"avg").decode(), adaptive, _rules(case, given)]
-    )
+    text = without_numbers(result.text)[:80] if result.got is None else ""
+    return json.dumps([case.id, result.status.value, text, given.get("mode", "avg"), adaptive, _rules(case, given)])
 
 
 def _rules(case: Case, given: Mapping[str, Any]) -> str:
     """The coordinate mode, or that it is the default of the opset: a runtime may have either wrong alone."""
     mode = given.get("coordinate_transformation_mode")
-    return f"default at {case.opset}" if mode is None else mode.decode()
-
-
-def _size(case: Case) -> tuple[Any, ...]:
-    arrays = list(case.inputs.values())
-    rois = np.ravel(case.inputs["rois"]).astype(np.float64)
-    digits = sum(len(f"{abs(value):.9g}") for value in rois if np.isfinite(value))
-    model = case.model.SerializeToString(deterministic=True)
-    return sum(array.size for array in arrays), len(case.model.graph.node[0].attribute), digits, model
+    return f"default at {case.opset}" if mode is None else str(mode)

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from onnx_roialign.conformance.process import Identity, Launch, Limits
     from onnx_roialign.conformance.result import Run
 
-__all__ = ["app"]
+__all__ = ["MOST_JOBS", "app"]
 
-_MOST_JOBS = 256
+MOST_JOBS = 256
 
 app = typer.Typer(invoke_without_command=True)
 app.command()(compare)
@@ -88,7 +88,7 @@ def conform(
     if export is not None and import_ is not None:
         raise RoiAlignError("--export and --import", "conflict", "must not be given together, got both")
     limits = Limits(_within("--timeout", timeout, 0.1, 86400), int(_within("--memory", memory, 16, 1 << 24)))
-    workers = int(_within("--jobs", usable_cores() if jobs is None else jobs, 1, _MOST_JOBS))
+    workers = int(_within("--jobs", usable_cores() if jobs is None else jobs, 1, MOST_JOBS))
     runs_here = export is None and import_ is None
     started = _started(_launches(backend, worker, python, known), limits) if runs_here else []
     with _progress("making the cases", None):

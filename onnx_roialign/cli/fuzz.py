@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from onnx_roialign.cli.conform import MOST_JOBS
 from onnx_roialign.cli.graph import JSON, write_json
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["fuzz"]
 
 _MOST_SECONDS = 7 * 86400.0
-_MOST_JOBS = 256
 _MOST_SEED = 2**31 - 1
 
 
@@ -49,7 +49,7 @@ def fuzz(
     for option, value, least, most in (
         ("--seconds", seconds, 1, _MOST_SECONDS),
         ("--seed", seed, 0, _MOST_SEED),
-        ("--jobs", 1 if jobs is None else jobs, 1, _MOST_JOBS),
+        ("--jobs", 1 if jobs is None else jobs, 1, MOST_JOBS),
     ):
         if not least <= value <= most:
             raise RoiAlignError(option, "range", f"must be in [{least}, {most:g}], got {value}")
@@ -97,11 +97,10 @@ def _entry(finding: Finding) -> dict[str, object]:
     }
 
 
-def _attributes(finding: Finding) -> dict[str, object]:
-    import onnx
+def _attributes(finding: Finding) -> dict[str, Any]:
+    from onnx_roialign.conformance.case import attributes_of
 
-    values = {a.name: onnx.helper.get_attribute_value(a) for a in finding.case.model.graph.node[0].attribute}
-    return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
+    return attributes_of(finding.case.model.graph.node[0])
 
 
 def _print(found: list[Finding], rounds: int, of: int, output: Path | None) -> None:

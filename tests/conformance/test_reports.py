@@ -71,7 +71,7 @@ def made_run(name="runtime", version="1.0", **changed):
     results = {case.id: Result(case.id, Status.PASS, ulps=0.5) for case in CASES}
     results[EMPTY.id] = Result(EMPTY.id, Status.PASS, side="nan")
     results |= {result.case: result for result in changed.pop("results", ())}
-    return Run(name, version, tuple(results.values()), environment={"option": f"--backend {name}"}, **changed)
+    return Run(name, version, tuple(results.values()), **changed)
 
 
 def wrong(**fields):
