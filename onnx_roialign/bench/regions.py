@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +97,7 @@ def split(model: onnx.ModelProto) -> Versions:
     Raises:
         RoiAlignError: as `fuse`.
     """
-    before = _copy(model)
+    before = deepcopy(model)
     _label(before)
     fused = fuse(before)
     parts = [part for part in fused.report if part.fused]
@@ -110,12 +111,6 @@ def split(model: onnx.ModelProto) -> Versions:
     ends = {part.output for part in parts}
     free, handed_in = _without(after, added, ends)
     return Versions(before, after, free, handed_in, fused.report, _regions(before, removed), _regions(after, added))
-
-
-def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    return copy
 
 
 def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
@@ -195,7 +190,7 @@ def _without(
     model: onnx.ModelProto, added: Collection[str], ends: Collection[str]
 ) -> tuple[onnx.ModelProto | None, tuple[str, ...]]:
     """The model with the parts' outputs handed in, and which are; an output of the model that is one goes."""
-    free = _copy(model)
+    free = deepcopy(model)
     nodes = [node for node in free.graph.node if node.name not in added]
     outputs = [value for value in free.graph.output if value.name not in ends]
     if not outputs:

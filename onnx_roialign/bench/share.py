@@ -9,6 +9,7 @@ import pickle
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from onnx_roialign.arrays import largest_difference
+from onnx_roialign.arrays import largest_difference, largest_finite
 from onnx_roialign.bench.memory import session_bytes
 from onnx_roialign.bench.profiler import ProfiledRun, median_run
 from onnx_roialign.bench.race import Times, times_in_turns
@@ -178,8 +179,7 @@ def _recorded(
     model: onnx.ModelProto, names: tuple[str, ...], feeds: Feeds, options: onnxruntime.SessionOptions
 ) -> Feeds:
     """Values of the model's graph in a run."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = deepcopy(model)
     there = {value.name for value in model.graph.output}
     copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in there)
     return dict(zip(names, run_session(session(copy, options), feeds, list(names)), strict=True))
@@ -227,8 +227,7 @@ def _largest(array: object) -> float:
     """The largest finite magnitude; 1 where there is none but 0."""
     if not isinstance(array, np.ndarray) or array.dtype.kind in "OSU":
         return 1.0
-    magnitudes = np.abs(array.astype(np.float64))
-    return float(magnitudes.max(initial=0.0, where=np.isfinite(magnitudes))) or 1.0
+    return largest_finite(array) or 1.0
 
 
 def _share(

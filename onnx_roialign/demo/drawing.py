@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,8 +95,7 @@ def run_mask_pooler(model: onnx.ModelProto, image: Array) -> MaskPooler:
         )
     pyramid, node = max(((read_any(one, None), one) for one in poolers), key=lambda pair: _bins(pair[0]))
     rois, _, levels, *features = node.input
-    tapped = onnx.ModelProto()
-    tapped.CopyFrom(model)
+    tapped = deepcopy(model)
     tapped.graph.output.extend(
         onnx.ValueInfoProto(name=name) for name in (rois, *features, *node.output, *filter(None, [levels]))
     )
