@@ -10,6 +10,7 @@ import pytest
 from command_line import invoke
 
 from onnx_roialign.graph import fuse, unfuse
+from onnx_roialign.sessions.options import version
 
 
 @pytest.fixture
@@ -30,8 +31,11 @@ def test_optimize_says_what_it_fused_and_writes_it(pooler, tmp_path):
     result = invoke("optimize", pooler, "-o", tmp_path / "out.onnx")
     assert result.exit_code == 0
     said = result.stdout.splitlines()
-    assert said[0].startswith("MultiScaleRoiAlign: pooled: fused, 118 ")
-    assert said[0].endswith("nodes fewer: level = floor(0 + log2(sqrt(area) / 40 + 1e-06)), 0 to 2")
+    if version() < (1, 24):  # which crashes on the omitted input levels
+        assert said[0] == "MultiScaleRoiAlign: pooled: fused, 91 nodes fewer: levels are an input"
+    else:
+        assert said[0].startswith("MultiScaleRoiAlign: pooled: fused, 118 ")
+        assert said[0].endswith("nodes fewer: level = floor(0 + log2(sqrt(area) / 40 + 1e-06)), 0 to 2")
     assert said[1:] == [f"Written: {tmp_path / 'out.onnx'}"]
     assert onnx.load(tmp_path / "out.onnx") == fuse(pooler).model
 

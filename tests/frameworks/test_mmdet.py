@@ -168,7 +168,6 @@ def test_of_one_map_every_roi_is_pooled_as_it_is(engine):
     assert_model_answers(model, inputs(feats, ROIS), want)
 
 
-@wrong_in_onnx_before((1, 23), "no rows of a matrix are a vector")
 @pytest.mark.parametrize("factor", [None, 2.0])
 def test_no_rois(factor):
     made, none = extractor(), np.zeros((0, 5), np.float32)

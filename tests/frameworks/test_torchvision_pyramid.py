@@ -13,7 +13,6 @@ import tolerances
 from boundaries import neighbours
 from framework_calls import CALL_ENGINES, assert_model_answers, assert_unfused_model_answers
 from installed_versions import wrong_in_onnx_before
-from private_runs import run_model
 
 from onnx_roialign import RoiAlignError
 from onnx_roialign.definition.pyramid import LevelRule
@@ -128,7 +127,12 @@ def test_with_one_map_every_box_is_pooled_from_it():
     assert_model_answers(model, {**maps, "boxes_0": boxes}, want)
 
 
-@pytest.mark.parametrize("sizes", [[64, 16], [64, 32, 16], [16, 64], [64, 63]])
+NO_ROWS = wrong_in_onnx_before((1, 23), "no rows of a matrix are a vector")
+
+
+@pytest.mark.parametrize(
+    "sizes", [[64, 16], [64, 32, 16], pytest.param([16, 64], marks=NO_ROWS), pytest.param([64, 63], marks=NO_ROWS)]
+)
 def test_boxes_that_no_map_is_for_answer_zeros_in_the_call_and_in_the_model(sizes):
     maps = pyramid(sizes)
     boxes = np.float32([square(60), square(150), square(400), [90, 2, 10, 100], [90, 100, 10, 2]])
@@ -147,7 +151,6 @@ def test_boxes_that_no_map_is_for_answer_zeros_in_the_call_and_in_the_model(size
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
-@wrong_in_onnx_before((1, 23), "no rows of a matrix are a vector")
 def test_zero_boxes(engine):
     maps = pyramid([64, 32], images=2)
     empty, one = np.zeros((0, 4), np.float32), np.float32([square(50)])
@@ -180,9 +183,7 @@ def test_a_model_of_another_float_type(dtype):
     shapes = {name: x.shape for name, x in maps.items()}
     model = pooler.to_onnx(feature_shapes=shapes, image_shapes=[(256, 256)], dtype=dtype)
     want = pooler(maps, [boxes], [(256, 256)])
-    for engine in ("native", "evaluator"):
-        Y = run_model(model, {**maps, "boxes_0": boxes}, engine)
-        np.testing.assert_allclose(Y, want, rtol=0, atol=2**-10 if dtype == "float16" else 1e-12)
+    assert_model_answers(model, {**maps, "boxes_0": boxes}, want, tolerance=2**-10 if dtype == "float16" else 1e-12)
 
 
 @pytest.mark.parametrize(

@@ -52,8 +52,8 @@ def kinds_of_cases(framework, per_kind=1):
     return [pytest.param(case, id=f"{case.name}-{case.preset}") for own in found.values() for case in own[:per_kind]]
 
 
-def assert_model_answers(model, feeds, want):
-    """On every engine, within what engines may differ."""
+def assert_model_answers(model, feeds, want, tolerance=tolerances.FLOAT32):
+    """On every engine, within tolerance x max|X|; on an onnxruntime that crashes on omitted inputs, sessions refuse."""
     onnx.checker.check_model(model)
     for engine in ENGINES:
         if engine != "evaluator" and version() < (1, 24) and any("" in node.input for node in model.graph.node):
@@ -66,7 +66,7 @@ def assert_model_answers(model, feeds, want):
         assert Y.dtype == want.dtype
         assert Y.shape == want.shape, engine
         scale = max(np.abs(value).max(initial=0) for value in feeds.values() if value.ndim == 4)
-        np.testing.assert_allclose(Y, want, rtol=0, atol=tolerances.FLOAT32 * scale, err_msg=engine)
+        np.testing.assert_allclose(Y, want, rtol=0, atol=tolerance * scale, err_msg=engine)
 
 
 def assert_unfused_model_answers(model, feeds, want):
