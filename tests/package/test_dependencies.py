@@ -72,6 +72,22 @@ def test_importing_the_package_imports_nothing_that_is_slow_or_optional():
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
+def test_the_definition_imports_numpy_alone():
+    code = """
+import importlib, pkgutil, sys
+import numpy.random
+before = set(sys.modules)
+import onnx_roialign.definition as definition
+modules = [found.name for found in pkgutil.walk_packages(definition.__path__, "onnx_roialign.definition.")]
+for name in modules:
+    importlib.import_module(name)
+packages = {name.partition(".")[0] for name in set(sys.modules) - before} - sys.stdlib_module_names
+print("onnx_roialign.definition.semantics" in modules, sorted(packages - {"numpy"}))
+"""
+    done = run_without((), code)
+    assert (done.stdout, done.stderr) == ("True ['onnx_roialign']\n", "")
+
+
 def test_a_native_session_and_the_arrays_need_nothing_optional():
     code = f"""
 import numpy as np, onnx, onnx_roialign
