@@ -111,7 +111,10 @@ struct OrtApi {
                                                                    float* out, size_t* count);  // 162
   OrtStatus*(ROIALIGN_ORT_CALL* KernelInfoGetAttributeArray_int64)(const OrtKernelInfo* info, const char* name,
                                                                    int64_t* out, size_t* count);  // 163
-  Slot gap_164[73];
+  Slot gap_164[69];
+  OrtStatus*(ROIALIGN_ORT_CALL* KernelInfo_GetOutputName)(const OrtKernelInfo* info, size_t index, char* out,
+                                                          size_t* size);  // 233
+  Slot gap_234[3];
   OrtStatus*(ROIALIGN_ORT_CALL* HasSessionConfigEntry)(const OrtSessionOptions* options, const char* key,
                                                        int* out);  // 237
   OrtStatus*(ROIALIGN_ORT_CALL* GetSessionConfigEntry)(const OrtSessionOptions* options, const char* key, char* out,
@@ -207,6 +210,7 @@ ROIALIGN_ORT_SLOT(ReleaseCustomOpDomain, 101);
 ROIALIGN_ORT_SLOT(AddSessionConfigEntry, 130);
 ROIALIGN_ORT_SLOT(KernelInfoGetAttributeArray_float, 162);
 ROIALIGN_ORT_SLOT(KernelInfoGetAttributeArray_int64, 163);
+ROIALIGN_ORT_SLOT(KernelInfo_GetOutputName, 233);
 ROIALIGN_ORT_SLOT(HasSessionConfigEntry, 237);
 ROIALIGN_ORT_SLOT(GetSessionConfigEntry, 238);
 ROIALIGN_ORT_SLOT(KernelInfo_GetNodeName, 244);

@@ -31,6 +31,7 @@ SAME_SLOT(ReleaseCustomOpDomain);
 SAME_SLOT(AddSessionConfigEntry);
 SAME_SLOT(KernelInfoGetAttributeArray_float);
 SAME_SLOT(KernelInfoGetAttributeArray_int64);
+SAME_SLOT(KernelInfo_GetOutputName);
 SAME_SLOT(HasSessionConfigEntry);
 SAME_SLOT(GetSessionConfigEntry);
 SAME_SLOT(KernelInfo_GetNodeName);

@@ -16,12 +16,22 @@ namespace {
 
 constexpr int64_t kFirstOpsetWithCoordinateMode = 16;
 
-std::string node_suffix(const OrtApi& api, const OrtKernelInfo* info) {
+// Returns the string that `read` writes: it is called for its size, with the 0 at its end, and then for its characters.
+template <typename Read>
+std::string text(Read read) {
   size_t size = 0;
-  require_ok(api.KernelInfo_GetNodeName(info, nullptr, &size));
-  std::string name(size, '\0');
-  require_ok(api.KernelInfo_GetNodeName(info, name.data(), &size));
-  name.resize(size == 0 ? 0 : size - 1);
+  require_ok(read(nullptr, &size));
+  std::string characters(size, '\0');
+  require_ok(read(characters.data(), &size));
+  characters.resize(size == 0 ? 0 : size - 1);
+  return characters;
+}
+
+// The name that messages give a node: that of its first output if it has none.
+std::string node_suffix(const OrtApi& api, const OrtKernelInfo* info) {
+  std::string name = text([&](char* out, size_t* size) { return api.KernelInfo_GetNodeName(info, out, size); });
+  if (name.empty())
+    name = text([&](char* out, size_t* size) { return api.KernelInfo_GetOutputName(info, 0, out, size); });
   return " (node " + repr(name) + ")";
 }
 

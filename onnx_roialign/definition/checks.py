@@ -74,7 +74,7 @@ class Given(NamedTuple):
 
     def shape_text(self) -> str:
         """Returns the shape as NumPy prints it, with ``?`` for unknown sizes."""
-        sizes = ["?" if size is None else str(size) for size in self.shape or ()]
+        sizes = ["?" if size in (None, "") else str(size) for size in self.shape or ()]
         return f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
 
 

@@ -11,7 +11,7 @@ from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.onnx_model.file import Model, parse
 from onnx_roialign.onnx_model.scopes import Scope, default_opset, external_files, function_scopes, graph_scopes
-from onnx_roialign.ops.nodes import is_explicit, is_ours, is_roi_align
+from onnx_roialign.ops.nodes import is_explicit, is_ours, is_roi_align, node_name
 
 __all__ = ["ModelFacts", "OpsetConflictError", "read_facts"]
 
@@ -72,7 +72,7 @@ class ModelFacts:
                     "must be set where the opsets of a model and its functions disagree "
                     f"on its default, got nodes without it at opsets {first} and {opset}; write the attribute into the "
                     "nodes",
-                    node=node.name,
+                    node=node_name(node),
                 )
         return first
 

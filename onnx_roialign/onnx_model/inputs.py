@@ -18,7 +18,7 @@ from onnx_roialign.definition.checks import check_arrays
 from onnx_roialign.errors import RoiAlignError, UnreadableModelError
 from onnx_roialign.onnx_model.file import parse
 from onnx_roialign.onnx_model.scopes import scopes
-from onnx_roialign.ops.nodes import is_private, is_roi_align
+from onnx_roialign.ops.nodes import is_private, is_roi_align, node_name
 
 __all__ = ["Declared", "check_inputs", "check_repeat", "declared_inputs", "given_inputs", "made_inputs", "read_model"]
 
@@ -198,7 +198,7 @@ def made_inputs(model: onnx.ModelProto, seed: int = 0) -> dict[str, Array]:
             except RoiAlignError as error:
                 subject, code, rule = error.args
                 rule += ", as the model declares its inputs"
-                raise RoiAlignError(subject, code, rule, node=node.name) from None
+                raise RoiAlignError(subject, code, rule, node=node_name(node)) from None
     return made
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import onnx
 from onnx import helper
 
 from onnx_roialign.definition import checks
 from onnx_roialign.definition.checks import Given
+from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.onnx_model.facts import ModelFacts
 from onnx_roialign.onnx_model.scopes import Scope, infer, scopes
 from onnx_roialign.onnx_model.soundness import call_defects, require_none
@@ -16,7 +17,7 @@ from onnx_roialign.onnx_model.tensor_data import without_weights
 from onnx_roialign.ops.nodes import check_form, in_node, is_ours
 from onnx_roialign.ops.table import op_of
 
-__all__ = ["check_nodes"]
+__all__ = ["broken_nodes", "check_nodes"]
 
 _UNKNOWN = Given(None, None)
 
@@ -30,15 +31,39 @@ def check_nodes(model: ModelFacts) -> None:
         RoiAlignError: a node breaks a rule; the message names the node.
         ModelError: functions call themselves, or are too large when they are written out.
     """
+    for _, error in broken_nodes(model):
+        raise error
+
+
+def broken_nodes(model: ModelFacts) -> Iterator[tuple[onnx.NodeProto, RoiAlignError]]:
+    """Yields every RoiAlign that breaks a rule, with the first rule that it breaks.
+
+    Raises:
+        ModelError: as `check_nodes`.
+    """
+    broken = set()
     for scope, node in model.roi_aligns:
-        check_form(node, scope.opset)
+        error = _error_of(check_form, node, scope.opset)
+        if error is not None:
+            broken.add(tuple(node.output))
+            yield node, error
     if model.roi_aligns:
         require_none(call_defects(model.proto))  # neither onnx nor onnxruntime bounds what functions are written out to
         for scope in scopes(infer(without_weights(model.proto))):
-            nodes = [node for node in scope.nodes if is_ours(node)]
+            nodes = [node for node in scope.nodes if is_ours(node) and tuple(node.output) not in broken]
             values = _values(scope) if nodes else {}
             for node in nodes:
-                _check_signature(node, values)
+                error = _error_of(_check_signature, node, values)
+                if error is not None:
+                    yield node, error
+
+
+def _error_of(check: Callable[..., None], *arguments: object) -> RoiAlignError | None:
+    try:
+        check(*arguments)
+    except RoiAlignError as error:
+        return error
+    return None
 
 
 def _check_signature(node: onnx.NodeProto, values: Mapping[str, Given]) -> None:

@@ -21,7 +21,7 @@ from onnx_roialign.onnx_model.file import Model, parse
 from onnx_roialign.onnx_model.scopes import bodies
 from onnx_roialign.onnx_model.tensor_data import sizes
 from onnx_roialign.ops import roi_align as private_op
-from onnx_roialign.ops.nodes import ONNX_DOMAINS, is_ours
+from onnx_roialign.ops.nodes import ONNX_DOMAINS, is_ours, node_name
 from onnx_roialign.ops.table import OPS_BY_NAME
 
 __all__ = ["Defect", "call_defects", "defects", "require_none", "sound"]
@@ -163,10 +163,6 @@ class _Names:
         return False
 
 
-def _name(node: onnx.NodeProto) -> str:
-    return node.name or next((name for name in node.output if name), "")
-
-
 def _graph_defects(graph: onnx.GraphProto, names: _Names) -> Iterator[Defect]:
     """Yields the defects of a graph and its bodies, which can read the values in `names`."""
     for value in graph.input:
@@ -208,7 +204,7 @@ def _function_defects(function: onnx.FunctionProto) -> Iterator[Defect]:
 def _node_defects(nodes: Sequence[onnx.NodeProto], names: _Names) -> Iterator[Defect]:
     coming: set[str] | None = None
     for node in nodes:
-        where = _name(node)
+        where = node_name(node)
         if not node.op_type:
             yield Defect("a node must have an op_type, got none", where)
         if node.domain in ONNX_DOMAINS[1:] and not names.of_the_model:
@@ -383,7 +379,7 @@ def _argument_defects(model: onnx.ModelProto) -> Iterator[Defect]:
             for place, name in needed.get((_domain(node.domain), node.op_type, node.overload), ()):
                 if place >= len(node.input) or not node.input[place]:
                     text = f"a call of {node.op_type!r} must give {name!r}, which a RoiAlign in it reads, got none"
-                    yield Defect(text, _name(node))
+                    yield Defect(text, node_name(node))
 
 
 def _called(nodes: Iterable[onnx.NodeProto]) -> Iterator[tuple[str, str, str]]:

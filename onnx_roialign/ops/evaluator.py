@@ -16,7 +16,7 @@ from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.checks import Given, check_signature
 from onnx_roialign.definition.semantics import from_onnx
 from onnx_roialign.errors import RoiAlignError, last_guard
-from onnx_roialign.ops.nodes import check_form
+from onnx_roialign.ops.nodes import check_form, node_name
 from onnx_roialign.ops.reference_ops import PRIVATE_OPS
 
 __all__ = ["RoiAlign", "reference_evaluator"]
@@ -51,7 +51,7 @@ class RoiAlign(OpRun):
             check_signature(*map(Given.of, arrays))  # ONNX's op takes rois of X's type only
             return (reference.roi_align(*arrays, checked),)
         except RoiAlignError as error:
-            raise error.in_node(self.onnx_node.name) from None
+            raise error.in_node(node_name(self.onnx_node)) from None
 
 
 class _Evaluator(ReferenceEvaluator):

@@ -15,7 +15,7 @@ from onnx_roialign.definition.pyramid import Pyramid
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.ops import multiscale_roi_align, paste_masks
 from onnx_roialign.ops import roi_align as private_op
-from onnx_roialign.ops.nodes import make_roi_align, read_any
+from onnx_roialign.ops.nodes import make_roi_align, node_name, read_any
 
 __all__ = ["FIRST_OPSET", "expansion"]
 
@@ -49,7 +49,7 @@ def expansion(
             node.op_type,
             "unsupported",
             f"must be in a model of opset {FIRST_OPSET} at least to be written in ONNX's own operators, got {got}",
-        ).in_node(node.name)
+        ).in_node(node_name(node))
     nodes = _Nodes(prefix, opset, types)
     expand(nodes, node)
     nodes.made[-1].name = node.name

@@ -29,6 +29,7 @@ __all__ = [
     "is_roi_align",
     "is_single",
     "make_roi_align",
+    "node_name",
     "read_any",
     "read_attributes",
     "wrong_inputs",
@@ -57,6 +58,11 @@ STANDARD_ATTRIBUTES: Mapping[str, int] = MappingProxyType(
         for name in sorted(_SCHEMA.attributes, key=(*PLAIN, MODE).index)
     }
 )
+
+
+def node_name(node: onnx.NodeProto) -> str:
+    """Returns the node's name, as messages show it; the name of its first output if it has none."""
+    return node.name or next(filter(None, node.output), "")
 
 
 def is_roi_align(node: Node) -> bool:
@@ -127,8 +133,8 @@ def check_form(node: onnx.NodeProto, opset: int | None) -> None:
     op = op_of(node)
     for problem in (wrong_inputs(node, node.input), wrong_outputs(node.op_type, node.output)):
         if problem is not None:
-            raise problem.in_node(node.name)
-    said = onnx.NodeProto(op_type=node.op_type, domain=node.domain, name=node.name)
+            raise problem.in_node(node_name(node))
+    said = onnx.NodeProto(op_type=node.op_type, domain=node.domain, name=node_name(node))
     said.attribute.extend(attribute for attribute in node.attribute if not attribute.ref_attr_name)
     read = read_any(said, opset)
     if op is not None:
@@ -162,7 +168,7 @@ def in_node(node: onnx.NodeProto, check: Callable[..., None], *values: object) -
     try:
         check(*values)
     except RoiAlignError as error:
-        raise error.in_node(node.name) from None
+        raise error.in_node(node_name(node)) from None
 
 
 def read_any(node: onnx.NodeProto, opset: int | None) -> Any:
@@ -178,7 +184,7 @@ def read_any(node: onnx.NodeProto, opset: int | None) -> Any:
     try:
         return op.read({a.name: _value(a, types.get(a.name, a.type)) for a in node.attribute})
     except RoiAlignError as error:
-        raise error.in_node(node.name) from None
+        raise error.in_node(node_name(node)) from None
 
 
 def read_attributes(node: onnx.NodeProto, opset: int | None) -> Attributes:
@@ -207,7 +213,7 @@ def read_attributes(node: onnx.NodeProto, opset: int | None) -> Attributes:
         semantics = from_onnx(opset, values.pop(MODE, None))
         return Attributes(**values, semantics=semantics)
     except RoiAlignError as error:
-        raise error.in_node(node.name) from None
+        raise error.in_node(node_name(node)) from None
 
 
 def _value(attribute: onnx.AttributeProto, kind: int) -> Any:

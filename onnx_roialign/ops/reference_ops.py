@@ -11,7 +11,7 @@ from onnx.reference.op_run import OpRun
 
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.ops import roi_align as private_op
-from onnx_roialign.ops.nodes import check_form
+from onnx_roialign.ops.nodes import check_form, node_name
 from onnx_roialign.ops.schema import schema
 from onnx_roialign.ops.table import OPS_BY_NAME
 
@@ -35,7 +35,7 @@ class _PrivateOp(OpRun):
             self._op.check_count(read, len(arrays))
             return (self._op.compute(*arrays, read),)
         except RoiAlignError as error:
-            raise error.in_node(self.onnx_node.name) from None
+            raise error.in_node(node_name(self.onnx_node)) from None
 
 
 # onnx matches an op by domain and class name.

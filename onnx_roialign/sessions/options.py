@@ -15,6 +15,7 @@ from onnx.external_data_helper import load_external_data_for_model
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError, last_guard
 from onnx_roialign.onnx_model.facts import ModelFacts
 from onnx_roialign.onnx_model.file import PROTOBUF_LIMIT, to_bytes
+from onnx_roialign.ops.nodes import node_name
 
 __all__ = [
     "Source",
@@ -74,7 +75,7 @@ def check_omitted_inputs(facts: ModelFacts) -> None:
                 "the model in ONNX's own operators with onnx_roialign.graph.unfuse()".format(
                     *_OMITTED_INPUTS_SINCE, node.op_type, onnxruntime.__version__
                 ),
-                node=node.name,
+                node=node_name(node),
             )
 
 

@@ -20,7 +20,7 @@ from onnx_roialign.onnx_model.facts import ModelFacts, read_facts
 from onnx_roialign.onnx_model.operators import can_be_cast, type_name
 from onnx_roialign.onnx_model.scopes import Scope, infer, scopes
 from onnx_roialign.ops import roi_align as private_op
-from onnx_roialign.ops.nodes import in_node, is_ours, is_private, is_roi_align, read_attributes
+from onnx_roialign.ops.nodes import in_node, is_ours, is_private, is_roi_align, node_name, read_attributes
 from onnx_roialign.ops.table import ANY_ROI_ALIGN, op_of
 
 __all__ = [
@@ -153,7 +153,7 @@ def _element_types(node: NodeProto, types: Mapping[str, int]) -> tuple[int, int]
         return X, rois
     if X and rois and rois != X:
         names = (helper.tensor_dtype_to_np_dtype(X), helper.tensor_dtype_to_np_dtype(rois))
-        raise RoiAlignError("rois", "type", f"must have X's type {names[0]}, got {names[1]}").in_node(node.name)
+        raise RoiAlignError("rois", "type", f"must have X's type {names[0]}, got {names[1]}").in_node(node_name(node))
     return X or rois, X or rois
 
 
@@ -175,7 +175,7 @@ def _replacement(
             if kind and opset is not None and not can_be_cast(kind, opset):
                 rule = f"must be of a type that opset {opset} can cast on engine 'reference'"
                 rule += f", got {type_name(kind)}; engine 'native' takes it"
-                raise RoiAlignError(name, "unsupported", rule).in_node(node.name)
+                raise RoiAlignError(name, "unsupported", rule).in_node(node_name(node))
             before.append(helper.make_node("Cast", [inputs[i]], [f"{prefix}.{i}"], to=computed))
             inputs[i] = f"{prefix}.{i}"
     if X in _CAST_TYPES:

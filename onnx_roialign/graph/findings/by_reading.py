@@ -25,11 +25,12 @@ from onnx_roialign.graph.reading.stride import Strides, extent
 from onnx_roialign.graph.reading.value_types import Known, infer_known
 from onnx_roialign.graph.repairs.keep_boxes_wide import keeps_boxes_wide
 from onnx_roialign.graph.writing.restore import read
-from onnx_roialign.onnx_model.facts import read_facts
+from onnx_roialign.onnx_model.facts import ModelFacts, read_facts
+from onnx_roialign.onnx_model.node_rules import broken_nodes
 from onnx_roialign.onnx_model.scopes import default_opset
 from onnx_roialign.onnx_model.soundness import defects
 from onnx_roialign.onnx_model.tensor_data import weightless
-from onnx_roialign.ops.nodes import input_names
+from onnx_roialign.ops.nodes import input_names, is_single, node_name, wrong_inputs, wrong_outputs
 from onnx_roialign.ops.table import ANY_ROI_ALIGN, op_of
 
 __all__ = ["defect_findings", "read_findings"]
@@ -107,10 +108,12 @@ def _read(proto: onnx.ModelProto, source: str | Semantics | None, wanted: Semant
     if missing:
         message = f"initializers must have data, got {len(missing)} without data, the first is {missing[0]!r}"
         yield make_finding("missing-weights", "", message, repairable=False)
+    facts = read_facts(proto)
     try:
-        read_facts(proto).session_opset()
+        facts.session_opset()
     except RoiAlignError as error:
         yield make_finding("undecided-meaning", error.node or "", error.rule, repairable=False)
+    yield from _broken_private_ops(facts)
     model = read(proto)
     known = infer_known(proto, model)
     every = list(sites(model))
@@ -131,6 +134,26 @@ def _read(proto: onnx.ModelProto, source: str | Semantics | None, wanted: Semant
         yield from _runtimes(site)
         yield from _places(site, known, strides)
         yield from _coarse(site, known, narrow)
+
+
+def _broken_private_ops(model: ModelFacts) -> Iterator[Finding]:
+    """Yields the first rule that each MultiScaleRoiAlign and PasteMasks breaks; a `Site` has the other operators."""
+    for node, error in broken_nodes(model):
+        if not is_single(node):
+            yield make_finding(_code(node, error), node_name(node), error.rule, repairable=False)
+
+
+def _code(node: onnx.NodeProto, error: RoiAlignError) -> str:
+    """Returns the code of the first rule that a node of a private operator breaks, in the order of `check_form`."""
+    op = op_of(node)
+    attributes = dict(op.attributes) if op else {}
+    if wrong_inputs(node, node.input):
+        return "invalid-input"
+    if wrong_outputs(node.op_type, node.output):
+        return "invalid-output"
+    if any(attribute.name not in attributes for attribute in node.attribute):
+        return "unknown-attribute"
+    return "invalid-attribute" if error.subject in attributes else "invalid-input"
 
 
 def _wrong_types(site: Site, known: Known) -> Iterator[Finding]:
