@@ -1,5 +1,5 @@
-// Checks every rule that attributes and arrays must keep, once for each call, and names what breaks a rule in a
-// message.
+// Checks every rule that attributes and arrays must keep, once for each call, and writes the message where one is
+// broken.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -105,8 +105,6 @@ std::string shape_of_x(const Arrays& arrays) {
   return text("(%lld, %lld, %lld, %lld)", wide(arrays.N), wide(arrays.C), wide(arrays.H), wide(arrays.W));
 }
 
-const char* const kColumns[4] = {"x1", "y1", "x2", "y2"};
-
 // Returns a magnitude up to which coordinates surely stay finite when scaled, or -1 where there is none. Nearly all
 // coordinates are below it, and comparing the four numbers of a RoI with it takes 3 ns instead of 5.
 template <class C>
@@ -132,7 +130,7 @@ std::string check_corners(const Attributes& attributes, int64_t num_rois, const 
     for (int column = 0; column < 4; ++column) {
       if (std::isfinite(at[column])) continue;
       return text("rois must be finite, got %s at row %lld, column %d (%s)",
-                  shown(static_cast<double>(at[column])).c_str(), wide(row), column, kColumns[column]);
+                  shown(static_cast<double>(at[column])).c_str(), wide(row), column, kCornerNames[column]);
     }
     for (int column = 0; column < 4; ++column) {
       const int axis = column % 2;
@@ -141,7 +139,7 @@ std::string check_corners(const Attributes& attributes, int64_t num_rois, const 
       // end is named.
       if (column < 2 ? std::isfinite(scaled.start) : std::isfinite(scaled.size)) continue;
       return text("rois must stay finite when scaled by %.9g, got %.9g at row %lld, column %d (%s)",
-                  attributes.spatial_scale, static_cast<double>(at[column]), wide(row), column, kColumns[column]);
+                  attributes.spatial_scale, static_cast<double>(at[column]), wide(row), column, kCornerNames[column]);
     }
   }
   return {};
@@ -214,7 +212,6 @@ std::string check_sizes(const Attributes& attributes, const Arrays& arrays) {
   for (size_t i = 0; i < std::size(sizes); ++i) {
     if (sizes[i] < 0) return text("%s must be at least 0, got %lld", kSizes[i], wide(sizes[i]));
   }
-  constexpr int64_t kMostElements = std::numeric_limits<int64_t>::max() / 8;
   int64_t elements;
   if (!(product(arrays.N, arrays.C, elements) && product(elements, arrays.H, elements) &&
         product(elements, arrays.W, elements) && elements <= kMostElements)) {

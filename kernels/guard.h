@@ -1,4 +1,4 @@
-// The boundary between C++ and C, which no exception may pass.
+// Keeps exceptions inside the library: catches what a function throws and reports it in the caller's way.
 #ifndef ONNX_ROIALIGN_GUARD_H_
 #define ONNX_ROIALIGN_GUARD_H_
 

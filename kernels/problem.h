@@ -1,11 +1,12 @@
-// One RoiAlign call inside the library: its attributes and arrays, the checks of both, and the function that computes
-// it.
+// Describes one RoiAlign call inside the library: its attributes and arrays, the checks of both, and the function that
+// computes it.
 #ifndef ONNX_ROIALIGN_PROBLEM_H_
 #define ONNX_ROIALIGN_PROBLEM_H_
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 
 namespace roialign {
@@ -13,6 +14,12 @@ namespace roialign {
 enum class ElementType : int32_t { kFloat32 = 1, kFloat16 = 10, kFloat64 = 11, kBFloat16 = 16 };
 constexpr ElementType kElementTypes[] = {ElementType::kFloat32, ElementType::kFloat64, ElementType::kFloat16,
                                          ElementType::kBFloat16};
+
+// Returns the bytes of an element.
+inline size_t size_of(ElementType type) {
+  if (type == ElementType::kFloat64) return sizeof(double);
+  return type == ElementType::kFloat32 ? sizeof(float) : sizeof(uint16_t);
+}
 
 // Everything in which RoIAligns differ; onnx_roialign/definition/semantics.py says what each field means.
 struct Semantics {
@@ -71,8 +78,11 @@ struct Workers {
 
 struct Isa;  // the kernels of one instruction set, see pool/pool.h
 
-// A call uses at most this many threads: more do not help, and each costs memory for its stack.
+// A call uses at most this many threads. Far fewer bring all the gain, and each costs memory for its stack.
 constexpr int64_t kMaxThreads = 1024;
+
+// An array has at most this many elements, so that its size in bytes fits in int64_t.
+constexpr int64_t kMostElements = std::numeric_limits<int64_t>::max() / 8;
 
 // The checks of a call, in the order in which they are made. onnx_roialign/definition/ makes the same checks in the
 // same order and words. Each returns an empty text, or "<input> <rule>, got <value> [at <where>]".

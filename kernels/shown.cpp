@@ -1,4 +1,4 @@
-// How messages show values.
+// Shows values in messages.
 #include "shown.h"
 
 #include <cmath>

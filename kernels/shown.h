@@ -1,4 +1,4 @@
-// How messages show values: as onnx_roialign/errors.py shows them, so that both engines' messages have the same words.
+// Shows values in messages as onnx_roialign/errors.py does, so that both engines' messages have the same words.
 #ifndef ONNX_ROIALIGN_SHOWN_H_
 #define ONNX_ROIALIGN_SHOWN_H_
 
@@ -10,7 +10,7 @@ namespace roialign {
 // Bytes from 0x80 on stay as they are.
 std::string repr(const std::string& text);
 
-// Return a value as messages show it: of a text its repr in one line, cut where it is long.
+// Return a value as messages show it; a text as its repr, in one line, shortened where it is long.
 std::string shown(const std::string& text);
 std::string shown(double value);
 

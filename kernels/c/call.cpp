@@ -1,4 +1,5 @@
-// The functions of onnx_roialign.h: a call's arguments are read and checked, and it runs on threads of its own.
+// Defines the functions of onnx_roialign.h: reads and checks a call's arguments, and runs the call on threads of its
+// own.
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
@@ -95,11 +96,6 @@ Arrays arrays_of(const onnx_roialign_args& args) {
   arrays.W = args.W;
   arrays.num_rois = args.num_rois;
   return arrays;
-}
-
-size_t size_of(ElementType type) {
-  if (type == ElementType::kFloat64) return sizeof(double);
-  return type == ElementType::kFloat32 ? sizeof(float) : sizeof(uint16_t);
 }
 
 void require_pointer(const std::string& name, const void* pointer, bool has_elements, size_t alignment) {

@@ -16,8 +16,8 @@ int usable_cores() {
   cpu_set_t cores;
   if (sched_getaffinity(0, sizeof cores, &cores) == 0) return CPU_COUNT(&cores);
 #endif
-  const unsigned cores_told = std::thread::hardware_concurrency();
-  return cores_told == 0 ? 1 : static_cast<int>(cores_told);
+  const unsigned reported = std::thread::hardware_concurrency();  // 0 where it is unknown
+  return reported == 0 ? 1 : static_cast<int>(reported);
 }
 
 }  // namespace roialign

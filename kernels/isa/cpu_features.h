@@ -1,4 +1,4 @@
-// What this CPU and its operating system let a process use: instruction sets and cores.
+// Tells which instruction sets, and how many cores, this CPU and its operating system let a process use.
 #ifndef ONNX_ROIALIGN_ISA_CPU_FEATURES_H_
 #define ONNX_ROIALIGN_ISA_CPU_FEATURES_H_
 

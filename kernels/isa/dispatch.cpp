@@ -1,4 +1,4 @@
-// The table of instruction sets, widest first, and the choice among them.
+// Lists the instruction sets, widest first, and chooses among them.
 #include "isa/dispatch.h"
 
 #include <array>

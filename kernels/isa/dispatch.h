@@ -1,4 +1,4 @@
-// The table of instruction sets, widest first, and the choice among them.
+// Lists the instruction sets, widest first, and chooses among them.
 #ifndef ONNX_ROIALIGN_ISA_DISPATCH_H_
 #define ONNX_ROIALIGN_ISA_DISPATCH_H_
 
@@ -10,8 +10,8 @@ struct Isa;
 const char* const* isa_names();
 
 // Returns the instruction set called name. Where name is null, $ONNX_ROIALIGN_ISA names it, or else it is the widest
-// that this CPU has. Throws NotSupported where the name is unknown or the CPU lacks the instruction set; messages call
-// the name by what the caller calls it, subject.
+// that this CPU has. Throws NotSupported where the name is unknown or the CPU lacks the instruction set; the message
+// begins with subject, the caller's word for the name.
 const Isa& choose_isa(const char* name, const char* subject);
 
 const char* isa_name(const Isa& isa);

@@ -1,4 +1,5 @@
-// Target regions: code between BEGIN and END is compiled for an instruction set, and all other code for the baseline.
+// Marks target regions: code between BEGIN and END is compiled for an instruction set, and all other code for the
+// baseline.
 #ifndef ONNX_ROIALIGN_ISA_TARGET_H_
 #define ONNX_ROIALIGN_ISA_TARGET_H_
 

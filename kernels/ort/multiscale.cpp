@@ -1,4 +1,4 @@
-// onnx_roialign::MultiScaleRoiAlign as an ONNX Runtime custom op.
+// Makes onnx_roialign::MultiScaleRoiAlign, a custom op of ONNX Runtime.
 #include <string>
 #include <vector>
 
@@ -86,7 +86,7 @@ std::vector<Tensor> read_features(const Kernel& kernel, const OrtKernelContext* 
   return features;
 }
 
-// Null where the node has no such input.
+// Returns null where the node has no such input.
 const int64_t* read_levels(const Kernel& kernel, const OrtKernelContext* context, int64_t num_rois) {
   if (!has_input(kernel.runtime, context, kLevels)) return nullptr;
   const Tensor levels = read_input(kernel.runtime, context, kLevels);
@@ -105,17 +105,7 @@ OrtStatus* ROIALIGN_ORT_CALL compute(void* self, OrtKernelContext* context) {
     const std::vector<Tensor> features = read_features(kernel, context, rois, batch_indices);
     const int64_t* const levels = read_levels(kernel, context, rois.shape[0]);
     const Pyramid& pyramid = kernel.pyramid;
-    Arrays arrays{kernel.type,
-                  kernel.rois_type,
-                  nullptr,
-                  rois.data,
-                  static_cast<const int64_t*>(batch_indices.data),
-                  nullptr,
-                  features[0].shape[0],
-                  features[0].shape[1],
-                  0,
-                  0,
-                  rois.shape[0]};
+    Arrays arrays = arrays_of(kernel.type, kernel.rois_type, features[0], rois, batch_indices);
     std::vector<Map> maps;
     for (const Tensor& map : features) maps.push_back({map.data, map.shape[2], map.shape[3]});
     require_none(check_level_sizes(pyramid, arrays, maps), kernel.node);

@@ -1,4 +1,4 @@
-// RoiAlign as custom ops of ONNX Runtime: ONNX's own op, and the private one that carries its Semantics.
+// Makes two custom ops of ONNX Runtime: ONNX's own RoiAlign, and the private one that carries its Semantics.
 #include "ort/ops.h"
 
 #include <algorithm>

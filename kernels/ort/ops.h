@@ -1,4 +1,4 @@
-// RoiAlign as custom ops of ONNX Runtime: ONNX's own op, and the private ones that carry their Semantics.
+// The custom ops of ONNX Runtime: ONNX's own RoiAlign, and the private ones that carry their Semantics.
 #ifndef ONNX_ROIALIGN_ORT_OPS_H_
 #define ONNX_ROIALIGN_ORT_OPS_H_
 
@@ -47,9 +47,9 @@ Op make_roi_align(const Runtime& runtime, const std::atomic<int64_t>& opset, Ele
 Op make_any_roi_align(const Runtime& runtime, const char* name, ElementType type, ElementType rois_type);
 // Makes onnx_roialign::QLinearRoiAlign.
 Op make_qlinear_roi_align(const Runtime& runtime, ort_abi::ONNXTensorElementDataType type);
-// onnx_roialign::MultiScaleRoiAlign.
+// Makes onnx_roialign::MultiScaleRoiAlign.
 Op make_multiscale_roi_align(const Runtime& runtime, ElementType type, ElementType rois_type);
-// onnx_roialign::PasteMasks.
+// Makes onnx_roialign::PasteMasks.
 Op make_paste_masks(const Runtime& runtime, ElementType type, ElementType boxes_type);
 
 // Makes what all ops share: one output of X's type, whose shape follows from X and rois; every input is required.

@@ -1,4 +1,4 @@
-// onnx_roialign::PasteMasks as an ONNX Runtime custom op.
+// Makes onnx_roialign::PasteMasks, a custom op of ONNX Runtime.
 #include <array>
 #include <string>
 
@@ -59,15 +59,15 @@ OrtStatus* ROIALIGN_ORT_CALL compute(void* self, OrtKernelContext* context) {
     require_none(check_mask_shapes(masks, boxes), kernel.node);
     require_none(check_scalar("height", height), kernel.node);
     require_none(check_scalar("width", width), kernel.node);
-    MaskArrays arrays{kernel.type,
-                      kernel.boxes_type,
-                      masks.data,
-                      boxes.data,
-                      nullptr,
-                      masks.shape[0],
-                      masks.shape[3],
-                      *static_cast<const int64_t*>(height.data),
-                      *static_cast<const int64_t*>(width.data)};
+    MaskArrays arrays{};
+    arrays.type = kernel.type;
+    arrays.boxes_type = kernel.boxes_type;
+    arrays.masks = masks.data;
+    arrays.boxes = boxes.data;
+    arrays.num_masks = masks.shape[0];
+    arrays.side = masks.shape[3];
+    arrays.height = *static_cast<const int64_t*>(height.data);
+    arrays.width = *static_cast<const int64_t*>(width.data);
     require_none(check_mask_sizes(arrays), kernel.node);
     require_none(check_boxes(arrays), kernel.node);
     arrays.images = make_output(api, context, {arrays.num_masks, 1, arrays.height, arrays.width});

@@ -1,4 +1,4 @@
-// QLinearRoiAlign, of the domain onnx_roialign, as a custom op of ONNX Runtime.
+// Makes onnx_roialign::QLinearRoiAlign, a custom op of ONNX Runtime.
 #include "pool/qlinear.h"
 
 #include <stdexcept>
@@ -53,22 +53,12 @@ void run(const Kernel& kernel, OrtKernelContext* context) {
   require_none(check_shapes(X, rois, batch_indices), kernel.node);
   require_none(check_scalar("x_scale", scale), kernel.node);
   require_none(check_scalar("x_zero_point", zero_point), kernel.node);
-  const Arrays plain = arrays_of(ElementType::kFloat32, ElementType::kFloat32, X, rois, batch_indices);
-  QuantizedArrays<T> arrays{};
-  arrays.X = static_cast<const T*>(X.data);
-  arrays.scale = *static_cast<const float*>(scale.data);
-  arrays.zero_point = *static_cast<const T*>(zero_point.data);
-  arrays.rois = static_cast<const float*>(rois.data);
-  arrays.batch_indices = plain.batch_indices;
-  arrays.N = plain.N;
-  arrays.C = plain.C;
-  arrays.H = plain.H;
-  arrays.W = plain.W;
-  arrays.num_rois = plain.num_rois;
+  QuantizedArrays<T> arrays{arrays_of(ElementType::kFloat32, ElementType::kFloat32, X, rois, batch_indices),
+                            *static_cast<const float*>(scale.data), *static_cast<const T*>(zero_point.data)};
   require_none(check_scale(arrays.scale), kernel.node);
-  require_none(check_sizes(kernel.attributes, plain), kernel.node);
-  require_none(check_values(kernel.attributes, plain), kernel.node);
-  arrays.Y = static_cast<T*>(make_output(api, context, pooled_shape(kernel.attributes, plain)));
+  require_none(check_sizes(kernel.attributes, arrays), kernel.node);
+  require_none(check_values(kernel.attributes, arrays), kernel.node);
+  arrays.Y = make_output(api, context, pooled_shape(kernel.attributes, arrays));
   if (arrays.num_rois == 0 || arrays.C == 0) return;
   SessionPool pool{api, context};
   qlinear_roi_align(kernel.attributes, arrays, {SessionPool::parallel_for, &pool, kernel.threads});

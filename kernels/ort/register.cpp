@@ -119,10 +119,10 @@ class Registration {
   std::unique_ptr<Domain> domain_;
 };
 
-// All registrations of this process. ONNX Runtime owns neither a domain nor its ops, and does not tell when the options
-// and sessions that point to them are gone. So they are kept until the library is unloaded, which ONNX Runtime does
-// when the last options and session that loaded it are gone: about 1 kB for each options object, however often it is
-// registered.
+// All registrations of this process. ONNX Runtime owns neither a domain nor its ops, and does not report when the
+// options and sessions that point to them are gone. So they are kept until the library is unloaded, which ONNX Runtime
+// does when the last options and session that loaded it are gone: about 1 kB for each options object, however often it
+// is registered.
 class Registrations {
  public:
   void add(const Runtime& runtime, OrtSessionOptions* options, int64_t opset, const Settings& settings,

@@ -1,5 +1,4 @@
-// What ONNX Runtime gives an op for a run: input tensors, memory for the output, threads; and the output's shape before
-// it.
+// Reads what ONNX Runtime gives an op for a run, and infers the output's shape before it.
 #include "ort/tensors.h"
 
 #include <algorithm>
@@ -92,7 +91,7 @@ std::string check_shapes(const Tensor& X, const Tensor& rois, const Tensor& batc
 }
 
 std::string check_scalar(const char* name, const Tensor& tensor) {
-  if (tensor.shape.size() == 0 || (tensor.shape.size() == 1 && tensor.shape[0] == 1)) return "";
+  if (tensor.shape.size() == 0 || (tensor.shape.size() == 1 && tensor.shape[0] == 1)) return {};
   return std::string(name) + " must be a scalar, got shape " + shape_text(tensor.shape);
 }
 

@@ -1,5 +1,5 @@
-// What ONNX Runtime gives an op for a run: input tensors, memory for the output, threads; and the output's shape before
-// it.
+// Reads what ONNX Runtime gives an op for a run (input tensors, memory for the output, threads), and infers the
+// output's shape before it.
 #ifndef ONNX_ROIALIGN_ORT_TENSORS_H_
 #define ONNX_ROIALIGN_ORT_TENSORS_H_
 
@@ -16,7 +16,7 @@
 
 namespace roialign {
 
-// The dimensions of a tensor. They lie in ONNX Runtime's memory, or in a copy where it is too old to show them.
+// The dimensions of a tensor: in ONNX Runtime's memory, or a copy where it is too old to give a pointer to them.
 class Dimensions {
  public:
   Dimensions(const int64_t* sizes, size_t rank) : sizes_(sizes), rank_(rank) {}
@@ -38,7 +38,7 @@ struct Tensor {
 };
 
 Tensor read_input(const Runtime& runtime, const ort_abi::OrtKernelContext* context, size_t index);
-// Whether the node has an optional input.
+// Returns whether the node has an optional input.
 bool has_input(const Runtime& runtime, const ort_abi::OrtKernelContext* context, size_t index);
 
 // Allocates output 0.

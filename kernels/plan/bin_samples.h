@@ -1,4 +1,4 @@
-// The samples of one bin along one axis: where they lie, which lie inside the map, and the taps they make.
+// Finds the samples of one bin along one axis: their positions, those inside the map, and their taps.
 #ifndef ONNX_ROIALIGN_PLAN_BIN_SAMPLES_H_
 #define ONNX_ROIALIGN_PLAN_BIN_SAMPLES_H_
 

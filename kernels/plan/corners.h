@@ -13,6 +13,7 @@ namespace roialign {
 // x1, y1, x2, y2. C is float, or double for float64 features.
 template <class C>
 using Corners = std::array<C, 4>;
+constexpr const char* kCornerNames[] = {"x1", "y1", "x2", "y2"};
 
 template <class C, class T>
 inline Corners<C> read_corners(const void* rois, int64_t roi) {

@@ -1,4 +1,4 @@
-// What pooling is taken to cost: the numbers by which a call chooses among ways that give equally right results.
+// The assumed costs of pooling, by which a call chooses among ways that give equally right results.
 //
 // A cost is in nanoseconds per plane (one channel of one RoI) unless its comment says otherwise. All were fitted to
 // medians of calls whose maps lie in the caches, on an AMD EPYC with AVX-512 ("Zen 4"), and need not be exact: near the
@@ -13,20 +13,21 @@ namespace roialign {
 struct VectorCosts {
   int lanes = 0;               // of the vectors of Way::kColumns
   int tile_lanes = 0;          // of Way::kTile where the channels fill them and the tile has room; else lanes are used
-  double gathered_vector = 0;  // gathering one vector takes as long as loading so many: a ratio
-  double columns_plane = 0;    // Way::kColumns: what a plane costs whatever is swept
+  double gathered_vector = 0;  // a ratio: gathering one vector takes as long as loading this many
+  double columns_plane = 0;    // Way::kColumns: the cost of a plane that does not depend on what is swept
   double swept_vector = 0;     // Way::kColumns: each vector of a row of the map that is swept
   double tile_pixel = 0;       // Way::kTile: each tap on a pixel of the tile
   double point = 0;            // Way::kPoints: each touched pixel of a bin
 };
 
-// Way::kPoints: what a plane costs however few its points are.
+// Way::kPoints: the cost of a plane that does not depend on its points.
 constexpr double kPointsPlane = 2.5;
 
 // Way::kColumns: turning and picking a vector of bins; a bin costs this divided by the lanes.
 constexpr double kColumnsVectorOfBins = 4.5;
 
-// Way::kTile: what a RoI costs a vector of channels whatever is pooled; a plane costs this divided by the lanes.
+// Way::kTile: the cost of a RoI for a vector of channels that does not depend on what is pooled; a plane costs this
+// divided by the lanes.
 constexpr double kTileVectorOfChannels = 64;
 // Way::kTile: each bin, which is turned back and written out.
 constexpr double kTileBin = 0.2;

@@ -1,4 +1,5 @@
-// What the geometry hands to the pooling loops: which rows and columns of the map a RoI takes, and with what weights.
+// Defines a plan, which the geometry makes for the pooling loops: the rows and columns of the map that a RoI takes, and
+// their weights.
 #ifndef ONNX_ROIALIGN_PLAN_PLAN_H_
 #define ONNX_ROIALIGN_PLAN_PLAN_H_
 

@@ -10,6 +10,10 @@
 
 namespace roialign {
 
+struct Arrays;
+struct Attributes;
+struct VectorCosts;
+
 // The sizes that decide how a tile lies.
 struct TileSizes {
   int64_t height;  // of the map, as the next two
@@ -30,6 +34,10 @@ struct TileSizes {
   double cost(int32_t tile_lanes, int32_t row_taps, int32_t column_taps, int32_t touched) const;
 };
 
+// Returns the sizes of a call; bytes is the size of the arithmetic's type.
+TileSizes tile_sizes(const Attributes& attributes, const Arrays& arrays, const VectorCosts& costs, int32_t bytes);
+
+// How a tile lies, and the units that are turned into it.
 struct Tiling {
   std::vector<TileUnit> units;
   int32_t lanes = 0;

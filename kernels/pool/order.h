@@ -1,4 +1,4 @@
-// The order in which the RoIs of a call are pooled: by image, and within an image by bands of rows.
+// Puts the RoIs of a call in the order of pooling: by image, and within an image by bands of rows.
 #ifndef ONNX_ROIALIGN_POOL_ORDER_H_
 #define ONNX_ROIALIGN_POOL_ORDER_H_
 
@@ -14,7 +14,7 @@
 
 namespace roialign {
 
-// Returns about the row of the map where a RoI's first sample lies. A large RoI with few samples has it far below its
+// Returns roughly the row of the map where a RoI's first sample lies. A large RoI with few samples has it far below its
 // upper edge.
 template <class C, class T>
 int64_t first_row_of(const Attributes& attributes, const Arrays& arrays, int64_t roi) {

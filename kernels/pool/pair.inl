@@ -1,4 +1,4 @@
-// A vector type made of two vectors: a loop over pairs does everything but the arithmetic half as often. Included
+// Makes one vector type of two: a loop over pairs does everything but the arithmetic half as often. Included
 // before pool.inl.
 
 template <class One>

@@ -1,4 +1,4 @@
-// Mask pasting: each mask of a detector resized to its box and laid into an image of zeros.
+// Pastes a detector's masks: resizes each mask to its box and writes it into an image of zeros.
 #include "pool/paste.h"
 
 #include <algorithm>
@@ -16,22 +16,21 @@
 namespace roialign {
 namespace {
 
+// The bounds of onnx_roialign/definition/masks.py.
 constexpr int64_t kMaxMaskSize = 4096;
 constexpr int64_t kMaxImageSize = int64_t{1} << 22;
 constexpr double kMaxCoordinate = 1 << 30;
-constexpr int64_t kMaxElements = std::numeric_limits<int64_t>::max() / 8;
 
 // Bytes of an image that one task fills: what it writes stays in the second-level cache until it is done, and 100
-// images of 800 x 1216 make 1,500 tasks.
+// images of 800 x 1216 make 1,500 tasks. Unmeasured.
 constexpr int64_t kTaskBytes = 256 << 10;
 
-const char* const kColumns[4] = {"x1", "y1", "x2", "y2"};
-
-// The corners of an enlarged box, cut to integers: both ends are inside.
+// The corners of an enlarged box, truncated to integers; both ends lie inside.
 struct Box {
   int64_t x1, y1, x2, y2;
 };
 
+// Enlarges a box of the image as the mask was enlarged by its border of one pixel on each side.
 template <class C>
 Box enlarged(const Corners<C>& box, int64_t side) {
   // torchvision computes the growth in float32, whatever the boxes are.
@@ -42,7 +41,7 @@ Box enlarged(const Corners<C>& box, int64_t side) {
           static_cast<int64_t>(x + half_width), static_cast<int64_t>(y + half_height)};
 }
 
-// One axis of a resized mask: where a pixel of the image lies in the padded mask.
+// One axis of a resized mask: the pixels of the image that it covers, and where each lies in the padded mask.
 template <class C>
 class Axis {
  public:
@@ -74,8 +73,8 @@ class Axis {
   C scale_, edge_;
 };
 
-// Rows of the padded mask, as wide as the pasted box. A mask is at most a few dozen rows for hundreds of rows of an
-// image, so each is resized along x once per task, and two of them make a row of the image.
+// Rows of the padded mask, resized along x to the width of the pasted box. Two of them make a row of the image. A mask
+// has a few dozen rows for hundreds of rows of the image, so each row is resized only once per task.
 template <class T, class C>
 class WideRows {
  public:
@@ -122,13 +121,14 @@ class WideRows {
   std::array<Row, 2> rows_;
 };
 
+// Writes a row of the image as the weighted sum of two rows.
 template <class T, class C>
 void blend(const C* low, const C* high, C fraction, int64_t width, T* out) {
   const C rest = C{1} - fraction;
   for (int64_t i = 0; i < width; ++i) from_compute(low[i] * rest + high[i] * fraction, out[i]);
 }
 
-// The rows of one image from first to last - 1.
+// Writes rows first to last - 1 of one image.
 template <class T, class C>
 void paste_rows(const MaskArrays& arrays, const Corners<C>& corners, int64_t index, int64_t first, int64_t last) {
   const Box box = enlarged<C>(corners, arrays.side);
@@ -175,7 +175,8 @@ std::string check_boxes_of(const MaskArrays& arrays) {
     for (int column = 0; column < 4; ++column) {
       if (std::fabs(static_cast<double>(box[column])) <= kMaxCoordinate) continue;  // false for NaN
       return "boxes must be finite and at most 1073741824 from zero, got " + shown(static_cast<double>(box[column])) +
-             " at row " + std::to_string(row) + ", column " + std::to_string(column) + " (" + kColumns[column] + ")";
+             " at row " + std::to_string(row) + ", column " + std::to_string(column) + " (" + kCornerNames[column] +
+             ")";
     }
   }
   return {};
@@ -196,7 +197,7 @@ std::string check_mask_sizes(const MaskArrays& arrays) {
   if (error.empty()) error = check_image_size("width", arrays.width);
   int64_t elements;
   if (error.empty() &&
-      (__builtin_mul_overflow(arrays.num_masks, arrays.height * arrays.width, &elements) || elements > kMaxElements)) {
+      (__builtin_mul_overflow(arrays.num_masks, arrays.height * arrays.width, &elements) || elements > kMostElements)) {
     return "masks must leave an output that can be addressed, got " + std::to_string(arrays.num_masks) + " images of " +
            std::to_string(arrays.height) + " x " + std::to_string(arrays.width) + " pixels";
   }

@@ -1,4 +1,4 @@
-// Mask pasting: each mask of a detector resized to its box and laid into an image of zeros.
+// Pastes a detector's masks: resizes each mask to its box and writes it into an image of zeros.
 #ifndef ONNX_ROIALIGN_POOL_PASTE_H_
 #define ONNX_ROIALIGN_POOL_PASTE_H_
 
@@ -12,7 +12,7 @@ namespace roialign {
 // One call of PasteMasks; onnx_roialign/definition/masks.py defines what it computes.
 struct MaskArrays {
   ElementType type;        // of masks and images
-  ElementType boxes_type;  // rounded once to the type that coordinates are computed in
+  ElementType boxes_type;  // of boxes, which are rounded once to the type that coordinates are computed in
   const void* masks;       // (num_masks, 1, side, side)
   const void* boxes;       // (num_masks, 4)
   void* images;            // (num_masks, 1, height, width)

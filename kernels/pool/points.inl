@@ -141,7 +141,7 @@ __attribute__((noinline)) int64_t pool_from_list(const PoolTask<typename V::Scal
 template <class V, class Rule, class T>
 inline typename V::Scalar pool_points(const PoolTask<typename V::Scalar>& task,
                                       const RoiPlan<typename V::Scalar>& plan) {
-  constexpr int64_t kMany = 16;  // from this many channels on, listing the points pays
+  constexpr int64_t kMany = 16;  // from this many channels on, points are listed. Unmeasured.
   int64_t c = task.first_channel;
   typename V::Scalar seen = 0;
   if (task.last_channel - c >= kMany) c = pool_from_list<V, Rule, T>(task, plan, c, seen);

@@ -1,4 +1,5 @@
-// The contract between the driver and an instruction set: one pooling function for each element type.
+// Declares what an instruction set provides, its costs and a pooling function for each element type, and the task that
+// such a function takes.
 #ifndef ONNX_ROIALIGN_POOL_POOL_H_
 #define ONNX_ROIALIGN_POOL_POOL_H_
 
@@ -47,8 +48,10 @@ struct PoolTask {
   int64_t output_width;
   int64_t first_channel;
   int64_t last_channel;
-  bool stream;    // Y is too large for the caches and is written past them
-  int64_t block;  // for Way::kColumns: how many channels' touched lines stay in the cache beside the next block's
+  bool stream;  // Y is too large for the caches and is written past them
+  // For Way::kColumns: channels are pooled in blocks of so many, whose touched lines stay in the cache beside those of
+  // the next block.
+  int64_t channel_block;
   const TileUnit* units = nullptr;  // for Way::kColumns: the units that are touched, to fetch them ahead
   size_t unit_count = 0;
   int64_t most_columns = 0;  // the most columns of a plan's window

@@ -1,4 +1,4 @@
-// The pooling, written once over a vector type V and an element type T. Each file of isa/ includes it inside its own
+// Pools RoIs, written once over a vector type V and an element type T. Each file of isa/ includes it inside its own
 // namespace and target region, so that no other code is compiled for that instruction set.
 //
 // A row of bins is pooled in two steps: down its touched rows to one row of pixels, then across, where each bin takes
@@ -152,7 +152,7 @@ class Ahead {
       const T* line = planes_ + unit.row * width_ + unit.column;
       const int64_t channels = channels_ < channels_left_ ? channels_ : channels_left_;
       for (int64_t c = 0; c < channels; ++c, line += plane_) {
-        for (size_t at = 0; at < kUnit; at += 64 / sizeof(T)) __builtin_prefetch(line + at, 0, 2);
+        for (size_t at = 0; at < kUnit; at += kLine / sizeof(T)) __builtin_prefetch(line + at, 0, 2);
       }
     }
   }
@@ -206,28 +206,32 @@ inline S least_of(const PoolTask<S>& task, const Bin& row, const Bin& column) {
 #include "pool/points.inl"
 #include "pool/tile.inl"
 
-// Fetches output lines some RoIs ahead. A store to a line that is not in the cache waits until the line is read:
-// without this, fpn_box_7x7_s2 took 40.9 ms instead of 34.3 when all of it was pooled in columns (AVX2). It is always
-// inlined, as GCC 12 removes calls to a function that only fetches.
+// Output lines are fetched this many RoIs ahead. Unmeasured against other numbers.
 constexpr size_t kAhead = 2;
+// At most so many lines of a RoI are fetched, since more would push other useful ones out of the cache. Unmeasured.
+constexpr int64_t kMostLinesAhead = 64;
+
+// Fetches the output lines of a RoI. A store to a line that is not in the cache waits until the line is read: without
+// this, fpn_box_7x7_s2 took 40.9 ms instead of 34.3 when all of it was pooled in columns (AVX2). It is always inlined,
+// as GCC 12 removes calls to a function that only fetches.
 template <class T, class S>
 inline ROIALIGN_INLINE void fetch_target(const PoolTask<S>& task, const RoiPlan<S>& plan, int64_t first, int64_t last) {
-  constexpr int64_t kLine = 64, kMost = 64;  // more lines would push other useful ones out of the cache
   const int64_t bins = task.output_height * task.output_width;
   const T* const out = static_cast<const T*>(task.Y) + (plan.roi * task.channels + first) * bins;
   const int64_t lines = (last - first) * bins * static_cast<int64_t>(sizeof(T)) / kLine + 1;
-  for (int64_t line = 0; line < lines && line < kMost; ++line) {
+  for (int64_t line = 0; line < lines && line < kMostLinesAhead; ++line) {
     __builtin_prefetch(reinterpret_cast<const char*>(out) + line * kLine, 1, 2);
   }
 }
 
 template <class V, class Rule, class T>
 inline void pool_in_columns(const PoolTask<typename V::Scalar>& task) {
-  const int64_t steps = static_cast<int64_t>(task.plan_count) * task.block;
-  Ahead<T> ahead(task, task.units, task.unit_count, task.block, steps, task.unit_count);
+  const int64_t steps = static_cast<int64_t>(task.plan_count) * task.channel_block;
+  Ahead<T> ahead(task, task.units, task.unit_count, task.channel_block, steps, task.unit_count);
   size_t used = 0;
-  for (int64_t first = task.first_channel; first < task.last_channel; first += task.block) {
-    const int64_t last = first + task.block < task.last_channel ? first + task.block : task.last_channel;
+  for (int64_t first = task.first_channel; first < task.last_channel; first += task.channel_block) {
+    const int64_t last =
+        first + task.channel_block < task.last_channel ? first + task.channel_block : task.last_channel;
     used += task.unit_count;
     for (size_t r = 0; r < task.plan_count; ++r) {
       const auto& plan = task.plans[r];

@@ -1,4 +1,4 @@
-// RoiAlign from the levels of a feature pyramid: every RoI is pooled from the map that fits its size.
+// Pools each RoI from the level of a feature pyramid that fits its size.
 #include "pool/pyramid.h"
 
 #include <algorithm>
@@ -16,16 +16,18 @@
 namespace roialign {
 namespace {
 
-constexpr int64_t kFarthestLevel = 1024;  // of the root of an area of float64: 512 at most, -537 at least
+// The levels that a rule may name. Those of the areas that float64 holds lie between -537 and 512.
+constexpr int64_t kFarthestLevel = 1024;
 
-// The number that a float attribute was written for: the nearest one of seven digits.
+// Returns the number that was written to a float attribute: the nearest one of seven digits, 1e-6 and not the float32
+// beside it.
 double decimal(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.7g", value);
   return std::strtod(text, nullptr);
 }
 
-// A float type, and the integer in which its numbers from 0 up are in their order.
+// The integer type whose values order the bits of floats from 0 up as the floats are ordered.
 template <class C>
 struct Bits;
 template <>
@@ -37,7 +39,8 @@ struct Bits<double> {
   using type = int64_t;
 };
 
-// Every operation is rounded to the type, as in the frameworks; the logarithm is that of float64, rounded.
+// Returns the level of an area, counted from min_level. Every operation is rounded to the type of areas, as in the
+// frameworks; the logarithm is that of float64, rounded.
 template <class C>
 int64_t level_of(const LevelRule& rule, C area) {
   const C ratio = std::sqrt(area) / static_cast<C>(rule.canonical_scale) + static_cast<C>(decimal(rule.log_epsilon));
@@ -49,7 +52,7 @@ int64_t level_of(const LevelRule& rule, C area) {
   return static_cast<int64_t>(bounded) - rule.min_level;
 }
 
-// By bisection.
+// Returns the smallest area of a level, or infinity where no area is large enough, by bisection of the bits.
 template <class C>
 double smallest_area(const LevelRule& rule, int64_t level) {
   using Pattern = typename Bits<C>::type;
@@ -82,7 +85,7 @@ std::vector<double> areas_by_formula(const LevelRule& rule) {
   return areas;
 }
 
-// -1 for a RoI without a level. C is the type of areas.
+// Returns the level of a RoI, or -1 where its area is NaN or smaller than every level's. C is the type of areas.
 template <class C>
 int64_t level_of(const Arrays& arrays, int64_t roi, const std::vector<double>& areas) {
   const Corners<C> at = read_corners<C>(arrays.rois_type, arrays.rois, roi);
@@ -91,7 +94,7 @@ int64_t level_of(const Arrays& arrays, int64_t roi, const std::vector<double>& a
   return std::upper_bound(areas.begin(), areas.end(), area) - areas.begin() - 1;
 }
 
-// The rows of each level's RoIs, and last those of RoIs without a level.
+// Returns the rows of each level's RoIs, and last those of the RoIs without a level.
 std::vector<std::vector<int64_t>> rows_by_level(const Arrays& arrays, size_t levels, const int64_t* given,
                                                 const std::vector<double>& areas) {
   std::vector<std::vector<int64_t>> rows(levels + 1);
@@ -104,19 +107,6 @@ std::vector<std::vector<int64_t>> rows_by_level(const Arrays& arrays, size_t lev
     rows[exists ? static_cast<size_t>(level) : levels].push_back(roi);
   }
   return rows;
-}
-
-size_t size_of(ElementType type) {
-  switch (type) {
-    case ElementType::kFloat64:
-      return 8;
-    case ElementType::kFloat32:
-      return 4;
-    case ElementType::kFloat16:
-    case ElementType::kBFloat16:
-      break;
-  }
-  return 2;
 }
 
 }  // namespace

@@ -78,7 +78,7 @@ class RoiPooler {
  public:
   RoiPooler(const Attributes& attributes, const QuantizedArrays<T>& arrays, int64_t roi)
       : attributes_(attributes), arrays_(arrays), roi_(roi) {
-    const float* corners = arrays.rois + roi * 4;
+    const Corners<float> corners = read_corners<float, float>(arrays.rois, roi);
     const Scaling<float> scale(attributes);
     y_ = sample_axis(scale(corners[1], corners[3]), attributes.output_height, arrays.H, attributes);
     x_ = sample_axis(scale(corners[0], corners[2]), attributes.output_width, arrays.W, attributes);
@@ -88,8 +88,8 @@ class RoiPooler {
   void pool() const {
     const size_t height = static_cast<size_t>(attributes_.output_height);
     const size_t width = static_cast<size_t>(attributes_.output_width);
-    const T* plane = arrays_.X + arrays_.batch_indices[roi_] * arrays_.C * arrays_.H * arrays_.W;
-    T* out = arrays_.Y + roi_ * arrays_.C * attributes_.output_height * attributes_.output_width;
+    const T* plane = static_cast<const T*>(arrays_.X) + arrays_.batch_indices[roi_] * arrays_.C * arrays_.H * arrays_.W;
+    T* out = static_cast<T*>(arrays_.Y) + roi_ * arrays_.C * attributes_.output_height * attributes_.output_width;
     for (int64_t c = 0; c < arrays_.C; ++c, plane += arrays_.H * arrays_.W) {
       for (size_t p = 0; p < height; ++p) {
         for (size_t q = 0; q < width; ++q) *out++ = quantize(mean(plane, p, q));
@@ -136,10 +136,10 @@ class RoiPooler {
 
 std::string check_qlinear_attributes(const Attributes& attributes) {
   if (attributes.mode_max) return "mode must be 'avg', got 'max'";
-  if (attributes.semantics.empty_nan) return "empty must be 'zero' where the answer is quantized, got 'nan'";
+  if (attributes.semantics.empty_nan) return "empty must be 'zero' where the output is quantized, got 'nan'";
   if (attributes.sampling_ratio > kMaxSamplingRatio) {
     return "sampling_ratio must be at most " + std::to_string(kMaxSamplingRatio) +
-           " where the answer is quantized, got " + std::to_string(attributes.sampling_ratio);
+           " where the output is quantized, got " + std::to_string(attributes.sampling_ratio);
   }
   return {};
 }

@@ -9,22 +9,17 @@
 
 namespace roialign {
 
-// A quantized q means scale * (q - zero_point); T is uint8_t, int8_t or int32_t.
+// The arrays of a call in which X and Y hold T (uint8_t, int8_t or int32_t) and rois are float32; type and rois_type
+// are kFloat32, the type of coordinates. A quantized q means scale * (q - zero_point).
 template <class T>
-struct QuantizedArrays {
-  const T* X;
+struct QuantizedArrays : Arrays {
   float scale;
   T zero_point;
-  const float* rois;
-  const int64_t* batch_indices;
-  T* Y;
-  int64_t N, C, H, W, num_rois;
 };
 
-// Refuses attributes that check_attributes allows and quantized results cannot have. Returns an empty text or the
-// problem.
+// Each returns an empty text, or "<input> <rule>, got <value>". The first refuses attributes that check_attributes()
+// allows and quantized maps do not.
 std::string check_qlinear_attributes(const Attributes& attributes);
-
 std::string check_scale(float scale);
 
 // Computes arrays.Y; the checks of problem.h (with float32 rois) and both of the above must have passed.

@@ -14,6 +14,7 @@
 #include "plan/geometry.h"
 #include "plan/tiling.h"
 #include "pool/few.h"
+#include "pool/groups.h"
 #include "pool/order.h"
 #include "pool/pool.h"
 #include "pool/special.h"
@@ -24,30 +25,21 @@ namespace {
 
 // Plans are made for this many RoIs at a time: about 2 KB each at 7 x 7, 20 KB at most, so their memory is bounded.
 constexpr int64_t kRoiBlock = 1024;
-// The touched part of a block of channels takes at most this much, so that two blocks fit in half of a 1 MB
-// second-level cache.
-constexpr int64_t kBlockBytes = int64_t{1} << 18;
-// An output with more bytes than this is written past the caches: fpn_box_7x7_s2 19.6 to 17.7 ms, c4_14x14_adaptive 44
-// to 30.
+// An output with more bytes than this is written past the caches, which takes fpn_box_7x7_s2 from 19.6 to 17.7 ms and
+// c4_14x14_adaptive from 44 to 30.
 constexpr int64_t kStreamBytes = int64_t{1} << 22;
-// Below this many output values a second thread costs more than it takes off the first.
-constexpr int64_t kSmallCall = 4096;
 // One thread plans at least this many RoIs by itself, about 100 us of work.
 constexpr int64_t kPlannerShare = 128;
 // From this many channels on, RoIs are put in order and touched lines are noted: with fewer, that costs more than it
 // saves.
 constexpr int64_t kManyChannels = 16;
 // With fewer channels than that, but at least so many, RoIs are put in order where the maps have more bytes than caches
-// keep and are read more than once. (A smaller map, one read less often and 3 channels took up to 1.3 times as long in
-// order.)
+// keep and are read more than once. In order, smaller maps, maps read less often and 3 channels took up to 1.3 times as
+// long.
 constexpr int64_t kSomeChannels = 8;
 constexpr int64_t kCachedBytes = int64_t{1} << 23;
-constexpr int64_t kLineBytes = 64;
-
-Range share(int64_t count, size_t i, size_t parts) {
-  const int64_t part = static_cast<int64_t>(i), all = static_cast<int64_t>(parts);
-  return {count * part / all, count * (part + 1) / all};
-}
+// Room on the stack for a planner's scratch and for a plan, enough for ordinary RoIs.
+constexpr size_t kScratchRoom = size_t{1} << 11, kPlanRoom = size_t{1} << 12;
 
 // T is the element, S the arithmetic and the coordinates.
 template <class T, class S>
@@ -69,18 +61,7 @@ class Driver {
 
  private:
   __attribute__((noinline)) void run_large() {
-    // Where the channels would leave wider vectors partly empty, the narrower ones are used: 8 channels took 1.3 to 2
-    // times as long in vectors that they did not fill.
-    const bool wide = arrays_.C % costs_.tile_lanes == 0 || arrays_.C > 4 * costs_.tile_lanes;
-    sizes_ = {arrays_.H,
-              arrays_.W,
-              arrays_.C,
-              attributes_.output_height,
-              attributes_.output_width,
-              costs_.lanes,
-              wide ? costs_.tile_lanes : costs_.lanes,
-              static_cast<int32_t>(sizeof(S)),
-              costs_.tile_pixel};
+    sizes_ = tile_sizes(attributes_, arrays_, costs_, static_cast<int32_t>(sizeof(S)));
     tiles_ = sizes_.fit();
     if (!tiles_ && arrays_.C < kManyChannels) return run_each();
     const std::vector<int64_t> order = pooling_order<S, T>(attributes_, arrays_);
@@ -91,14 +72,14 @@ class Driver {
 
   using Plans = std::vector<RoiPlan<S>>;
 
-  // Runs a call of few values or few channels: each RoI is pooled as soon as it is planned, and for ordinary RoIs no
-  // memory is allocated but an order's.
+  // Runs a call of few channels: each RoI is pooled as soon as it is planned, and for ordinary RoIs no memory is
+  // allocated but that of an order.
   void run_each() {
     std::vector<int64_t> order;
     if (rereads_large_maps()) order = pooling_order<S, T>(attributes_, arrays_);
     const int64_t* const rows = order.empty() ? nullptr : order.data();
     if (workers_.threads == 1) return pool_each(rows, {0, arrays_.num_rois}, {0, arrays_.C});
-    const int64_t most = std::min(int64_t{workers_.threads} * 4, values_ / kSmallCall + 1);
+    const int64_t most = std::min(workers_.threads * kTasksPerThread, values_ / kSmallCall + 1);
     const int64_t roi_parts = std::min(arrays_.num_rois, most), channel_parts = std::min(arrays_.C, most / roi_parts);
     parallel(workers_, static_cast<size_t>(roi_parts * channel_parts), [&](size_t i) {
       const size_t parts = static_cast<size_t>(channel_parts);
@@ -111,10 +92,10 @@ class Driver {
   bool rereads_large_maps() const {
     const int64_t bytes = arrays_.N * arrays_.H * arrays_.W * static_cast<int64_t>(sizeof(T));
     return arrays_.C >= kSomeChannels && bytes > kCachedBytes / arrays_.C &&
-           values_ / arrays_.C > bytes / kLineBytes / samples_;
+           values_ / arrays_.C > bytes / kLine / samples_;
   }
 
-  // Pools a range of the RoIs as order has them, or of the call's own order where that is null.
+  // Pools a range of the RoIs, in the given order or, where that is null, in the call's own.
   void pool_each(const int64_t* order, const Range& range, const Range& channels) const {
     int64_t i = range.first;
     while (i < range.last && pooled_by_samples(row(order, i), channels)) ++i;
@@ -128,7 +109,7 @@ class Driver {
   }
 
   void pool_planned(const int64_t* order, const Range& range, const Range& channels) const {
-    alignas(64) std::byte room[1 << 11], plan_room[1 << 12];
+    alignas(kLine) std::byte room[kScratchRoom], plan_room[kPlanRoom];
     Memory memory(room, sizeof room), plan_memory(plan_room, sizeof plan_room);
     pool_planned(order, range, channels, memory, plan_memory);
   }
@@ -214,73 +195,20 @@ class Driver {
     return planner.plan(corners_of<S, T>(arrays_, roi), may_keep, memory, plan);
   }
 
-  // The plans [first, last), whose RoIs lie on one image.
-  struct Group {
-    size_t first;
-    size_t last;
-    Tiling tiling;                // for the RoIs that are pooled from a tile
-    std::vector<TileUnit> units;  // the units that the RoIs pooled in columns touch
-    int64_t block;                // for the RoIs pooled in columns: channels that are pooled together
-  };
-
-  // Cuts the channels into blocks. An image that fits in the cache as a whole needs none, and nothing of it is fetched
-  // ahead.
-  void lay_blocks(const Plans& plans, Group& group) const {
-    const int64_t plane_bytes = arrays_.H * arrays_.W * static_cast<int64_t>(sizeof(T));
-    if (plane_bytes * arrays_.C <= 2 * kBlockBytes) return;
-    group.units = touched_units(sizes_, plans.data() + group.first, group.last - group.first, Way::kColumns);
-    const int64_t touched = static_cast<int64_t>(group.units.size() * kUnit * sizeof(T));
-    group.block = std::clamp<int64_t>(kBlockBytes / (touched == 0 ? plane_bytes : touched), 1, arrays_.C);
-  }
-
-  std::vector<Group> group_by_image(Plans& plans) const {
-    std::vector<Group> groups;
-    for (size_t r = 0; r < plans.size(); ++r) {
-      if (r == 0 || plans[r].image != plans[r - 1].image) groups.push_back({r, r, {}, {}, arrays_.C});
-      groups.back().last = r + 1;
-    }
-    for (Group& group : groups) {
-      if (tiles_) group.tiling = lay_tile(sizes_, plans.data() + group.first, group.last - group.first);
-      lay_blocks(plans, group);
-    }
-    return groups;
-  }
-
-  // How a block is cut into tasks: first into whole vectors of channels, then into RoIs, several tasks for each thread,
-  // so that no thread waits long for the last one.
-  struct Cut {
-    size_t channel_parts;
-    size_t roi_parts;
-  };
-
-  int64_t vectors() const { return (arrays_.C + sizes_.wide_lanes - 1) / sizes_.wide_lanes; }
-
-  Cut cut_of(int64_t rois) const {
-    if (workers_.threads == 1) return {1, 1};
-    const int64_t values = rois * arrays_.C * attributes_.output_height * attributes_.output_width;
-    const int64_t channel_parts = std::min({vectors(), int64_t{workers_.threads} * 4, values / kSmallCall + 1});
-    // Each part of the RoIs turns its own tile, so there are no more parts than threads, and none takes less than 50
-    // us.
-    const int64_t threads_left = (workers_.threads + channel_parts - 1) / channel_parts;
-    const int64_t roi_parts = std::min({rois, threads_left, values / (4 * kSmallCall) + 1});
-    return {static_cast<size_t>(channel_parts), static_cast<size_t>(roi_parts)};
-  }
-
   void pool_block(Plans& plans) {
-    const std::vector<Group> groups = group_by_image(plans);
-    const Cut cut = cut_of(static_cast<int64_t>(plans.size()));
+    const std::vector<Group> groups = group_by_image(sizes_, sizeof(T), plans);
+    const Cut cut = cut_of(sizes_, static_cast<int64_t>(plans.size()), workers_.threads);
     const int64_t most_columns = most_columns_of(plans);
-    const size_t size = scratch_size(groups, most_columns);
-    parallel(workers_, cut.channel_parts * cut.roi_parts, [&](size_t i) {
-      const Range part = share(vectors(), i % cut.channel_parts, cut.channel_parts);
-      const Range channels{part.first * sizes_.wide_lanes, std::min(part.last * sizes_.wide_lanes, arrays_.C)};
+    const size_t size = scratch_size(sizes_, groups, most_columns);
+    const size_t zeroed = most_columns < 0 ? 0 : columns_size(most_columns);
+    parallel(workers_, cut.tasks(), [&](size_t i) {
       Memory memory;
-      S* const scratch = zeros(memory, size, most_columns < 0 ? 0 : columns_size(most_columns));
+      S* const scratch = zeros(memory, size, zeroed);
       for (const Group& group : groups) {
-        const Range rois = share(static_cast<int64_t>(group.last - group.first), i / cut.channel_parts, cut.roi_parts);
-        if (rois.first == rois.last) continue;
-        const Range all{rois.first + static_cast<int64_t>(group.first), rois.last + static_cast<int64_t>(group.first)};
-        PoolTask<S> task = describe(plans.data() + all.first, static_cast<size_t>(all.last - all.first), channels);
+        const Range part = cut.plans_of(i, group);
+        if (part.first == part.last) continue;
+        PoolTask<S> task =
+            describe(plans.data() + part.first, static_cast<size_t>(part.last - part.first), cut.channels_of(i));
         add_group(group, task);
         task.most_columns = most_columns;
         task.scratch = scratch;
@@ -290,21 +218,8 @@ class Driver {
     });
   }
 
-  // Returns the most columns of a window, or -1 where no plan has a window.
-  static int64_t most_columns_of(const Plans& plans) {
-    int64_t columns = -1;
-    for (const RoiPlan<S>& plan : plans) {
-      if (plan.way == Way::kColumns || plan.way == Way::kTile)
-        columns = std::max<int64_t>(columns, plan.window.columns);
-    }
-    return columns;
-  }
-
-  // Returns the scratch that Way::kColumns needs for a window of so many columns: swept rows, the same transposed, and
-  // a row of bins, each times the lanes.
   size_t columns_size(int64_t columns) const {
-    const int64_t lanes = costs_.lanes;
-    return static_cast<size_t>((2 * (columns + lanes) + attributes_.output_width + lanes) * lanes);
+    return roialign::columns_size(costs_.lanes, attributes_.output_width, columns);
   }
 
   // Takes scratch of which the first `zeroed` values are 0. Way::kColumns also computes on lanes that hold no row, and
@@ -314,21 +229,6 @@ class Driver {
     S* const scratch = memory.take<S>(size);
     std::fill_n(scratch, zeroed, S{0});
     return scratch;
-  }
-
-  // Returns the scratch that every way fits in. A tile needs itself, a RoI's bins, swept rows, and twice the bins
-  // turned back, each times the lanes.
-  size_t scratch_size(const std::vector<Group>& groups, int64_t most_columns) const {
-    const int64_t bins = sizes_.bins();
-    size_t size = most_columns < 0 ? 0 : columns_size(most_columns);
-    for (const Group& group : groups) {
-      const Tiling& tiling = group.tiling;
-      if (tiling.rows == 0) continue;
-      const int64_t pixels =
-          int64_t{tiling.rows} * tiling.columns + kTileRows * most_columns + 3 * (bins + tiling.lanes);
-      size = std::max(size, static_cast<size_t>(pixels * tiling.lanes));
-    }
-    return size;
   }
 
   // Returns a task that has neither a tile nor scratch yet.
@@ -352,7 +252,7 @@ class Driver {
     task.first_channel = channels.first;
     task.last_channel = channels.last;
     task.stream = stream_;
-    task.block = arrays_.C;
+    task.channel_block = arrays_.C;
     return task;
   }
 
@@ -365,7 +265,7 @@ class Driver {
       const RoiPlan<S>& plan = task.plans[r];
       if (plan.way == Way::kTile) task.tile.first_row = std::min(task.tile.first_row, plan.first_row);
     }
-    task.block = group.block;
+    task.channel_block = group.channel_block;
     task.units = group.units.data();
     task.unit_count = group.units.size();
   }
@@ -377,7 +277,7 @@ class Driver {
   const Workers& workers_;
   TileSizes sizes_;
   int64_t values_;   // in Y
-  int64_t samples_;  // at least so many for each value
+  int64_t samples_;  // of each value; 1 where the grid is adaptive
   bool tiles_;       // whether RoIs may be pooled from a tile
   bool stream_;      // whether Y is written past the caches
   bool few_;         // whether RoIs may be pooled without a plan

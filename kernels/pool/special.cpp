@@ -58,7 +58,7 @@ class SampledAxis {
   std::vector<Bin> bins_;
 };
 
-// One bin of such an axis.
+// One bin of a sampled axis.
 template <class S>
 struct BinPairs {
   BinPairs(const SampledAxis<S>& axis, int64_t p)
@@ -78,13 +78,13 @@ struct BinPairs {
   Pair<S> first = nullptr;  // the grid's first sample, where it lies inside the map
 };
 
-// Returns b only where a < b, as std::max does.
+// Returns b where a < b, else a, as std::max does: a NaN in a stays, and a NaN in b is ignored.
 template <class S>
 S later_if_larger(S a, S b) {
   return a < b ? b : a;
 }
 
-// One channel of one image.
+// One channel of one image, from which samples are read.
 template <class T, class S>
 struct Plane {
   // Calls f(weight * feature) for the four taps of a sample.

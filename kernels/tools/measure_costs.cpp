@@ -108,16 +108,7 @@ struct Features {
 template <class S>
 bool features_of(const Call<S>& call, const VectorCosts& costs, const std::string& name, Features& features) {
   const Way way = name == "points" ? Way::kPoints : name == "tile" ? Way::kTile : Way::kColumns;
-  const bool wide = call.arrays.C % costs.tile_lanes == 0;
-  const TileSizes sizes{kHeight,
-                        kWidth,
-                        call.arrays.C,
-                        call.attributes.output_height,
-                        call.attributes.output_width,
-                        costs.lanes,
-                        wide ? costs.tile_lanes : costs.lanes,
-                        static_cast<int32_t>(sizeof(S)),
-                        costs.tile_pixel};
+  const TileSizes sizes = tile_sizes(call.attributes, call.arrays, costs, static_cast<int32_t>(sizeof(S)));
   Memory memory;
   Planner<S> planner(call.attributes, call.arrays.C, kHeight, kWidth, costs, way == Way::kTile ? &sizes : nullptr,
                      memory);

@@ -52,13 +52,13 @@ def check_attributes(attributes: Attributes) -> None:
         raise RoiAlignError("mode", "choice", f"must be 'avg', got {attributes.mode!r}")
     if attributes.semantics.empty != "zero":
         raise RoiAlignError(
-            "empty", "choice", f"must be 'zero' where the answer is quantized, got {attributes.semantics.empty!r}"
+            "empty", "choice", f"must be 'zero' where the output is quantized, got {attributes.semantics.empty!r}"
         )
     if attributes.sampling_ratio > MAX_SAMPLING_RATIO:
         raise RoiAlignError(
             "sampling_ratio",
             "range",
-            f"must be at most {MAX_SAMPLING_RATIO} where the answer is quantized, got {attributes.sampling_ratio}",
+            f"must be at most {MAX_SAMPLING_RATIO} where the output is quantized, got {attributes.sampling_ratio}",
         )
 
 

@@ -283,7 +283,7 @@ def test_the_number_of_threads_does_not_change_the_answer(threads):
     ("attributes", "text"),
     [
         ({"mode": "max"}, "mode must be 'avg', got 'max' (node 'pool')"),
-        ({"empty": "nan"}, "empty must be 'zero' where the answer is quantized, got 'nan' (node 'pool')"),
+        ({"empty": "nan"}, "empty must be 'zero' where the output is quantized, got 'nan' (node 'pool')"),
         ({"border": "open"}, "border must be 'inclusive' or 'exclusive', got 'open' (node 'pool')"),
     ],
 )

@@ -96,7 +96,7 @@ def test_quantized_sums_cut_into_pieces_are_the_same_to_the_bit(dtype, monkeypat
         )
 
 
-TOO_FINE = "sampling_ratio must be at most 32 where the answer is quantized, got 33"
+TOO_FINE = "sampling_ratio must be at most 32 where the output is quantized, got 33"
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
