@@ -6,10 +6,12 @@ import importlib
 import inspect
 import pickle
 import pkgutil
+import re
 import subprocess
 import sys
 
 import pytest
+from paths import ROOT
 
 PUBLIC = {
     "onnx_roialign": (
@@ -37,6 +39,34 @@ def test_every_documented_name_is_importable_and_listed(module):
     for name in found.__all__:
         assert getattr(found, name) is not None
         assert name in dir(found)
+
+
+# Not names of Python: the keys of a session's options, and the files of the compiled library.
+NOT_PYTHON = {f"onnx_roialign.{name}" for name in ("opset", "threads", "isa", "h", "so")}
+
+
+def documented(document: str) -> set[str]:
+    """The dotted names in a document, and what its lines of Python import."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    names = set(re.findall(r"(?<![\w/])onnx_roialign(?:\.\w+)+", text))
+    for module, imported in re.findall(r"^from (onnx_roialign[\w.]*) import (.+)$", text, re.M):
+        names |= {f"{module}.{name.strip()}" for name in imported.split(",")}
+    return names - NOT_PYTHON
+
+
+@pytest.mark.parametrize(
+    ("document", "some"),
+    [
+        ("README.md", "onnx_roialign.graph.validate"),
+        ("CHANGELOG.md", "onnx_roialign.graph.known_to_onnx"),
+        ("conformance/README.md", "onnx_roialign.conformance"),
+    ],
+)
+def test_every_name_in_a_document_is_importable(document, some):
+    names = documented(document)
+    assert some in names
+    for name in names:
+        assert pkgutil.resolve_name(name) is not None
 
 
 @pytest.mark.parametrize("module", [name for name in PUBLIC if name.startswith("onnx_roialign.frameworks.")])

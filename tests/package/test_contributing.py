@@ -1,0 +1,45 @@
+"""CONTRIBUTING.md, and the READMEs' maps, name files and names that exist."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from paths import ROOT
+
+FOLDERS = ("conformance", "kernels", "models", "onnx_roialign", "tests")
+
+
+def text_of(document: str) -> str:
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("document", ["CONTRIBUTING.md", "README.md"])
+def test_every_path_exists(document):
+    paths = set(re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./]*)`", text_of(document)))
+    assert len(paths) > 9
+    assert [path for path in paths if not (ROOT / path).exists() and "NAME" not in path] == []
+
+
+def test_the_map_of_the_kernels_has_every_source_and_nothing_else():
+    kernels = ROOT / "kernels"
+    table = text_of("kernels/README.md").split("| file | its job |")[1].split("\n\n")[0]
+    listed = set()
+    for row in re.findall(r"^\| (`.+?`) \|", table, re.M):
+        folder = ""
+        for name in re.findall(r"`([^`]+)`", row):
+            # a name alone lies in the folder of the one before it, or at the top
+            folder = name.rpartition("/")[0] or folder
+            pattern = name.rpartition("/")[2] or "*"
+            found = set((kernels / folder).glob(pattern)) or set(kernels.glob(pattern))
+            assert found, name
+            listed |= found
+    sources = {path for path in kernels.rglob("*") if path.suffix in {".cpp", ".h", ".inl", ".py"}}
+    assert {str(path) for path in sources - listed} == set()
+
+
+def test_every_table_is_in_the_file_beside_it():
+    named = re.findall(r"`(\w+)` \(`([\w/.]+\.py)`\)", text_of("CONTRIBUTING.md"))
+    assert {"PRESETS", "OPS", "CODES"} <= {name for name, _ in named}
+    for name, path in named:
+        assert re.search(rf"^{name}\b.* = ", text_of(path), re.M), (name, path)
