@@ -19,7 +19,7 @@ namespace ort_abi {
 
 // KernelContext_ParallelFor and InferOutputShapeFn came with 1.17. OrtCustomOp::version carries the same number.
 constexpr uint32_t kApiVersion = 17;
-// From this version on the API gives a pointer to a tensor's shape; before, reading a shape allocates twice.
+// From this version on the API shows a tensor's shape where it lies; before, reading a shape allocates twice.
 constexpr uint32_t kShapeReferenceVersion = 24;
 
 enum OrtErrorCode : int { ORT_FAIL = 1, ORT_INVALID_ARGUMENT = 2, ORT_NOT_IMPLEMENTED = 9 };

@@ -21,21 +21,26 @@ def test_every_path_exists(document):
     assert [path for path in paths if not (ROOT / path).exists() and "NAME" not in path] == []
 
 
-def test_the_map_of_the_kernels_has_every_source_and_nothing_else():
-    kernels = ROOT / "kernels"
-    table = text_of("kernels/README.md").split("| file | its job |")[1].split("\n\n")[0]
+# Document -> the heading of the map of its folder's files.
+MAPS = {"kernels/README.md": "| file | its job |", "conformance/README.md": "| file | contents |"}
+
+
+@pytest.mark.parametrize("document", MAPS)
+def test_a_map_has_every_source_of_its_folder_and_nothing_else(document):
+    top = (ROOT / document).parent
+    table = text_of(document).split(MAPS[document])[1].split("\n\n")[0]
     listed = set()
     for row in re.findall(r"^\| (`.+?`) \|", table, re.M):
         folder = ""
         for name in re.findall(r"`([^`]+)`", row):
             # a name alone lies in the folder of the one before it, or at the top
             folder = name.rpartition("/")[0] or folder
-            pattern = name.rpartition("/")[2] or "*"
-            found = set((kernels / folder).glob(pattern)) or set(kernels.glob(pattern))
+            pattern = name.rpartition("/")[2] or "**/*"
+            found = set((top / folder).glob(pattern)) or set(top.glob(pattern))
             assert found, name
             listed |= found
-    sources = {path for path in kernels.rglob("*") if path.suffix in {".cpp", ".h", ".inl", ".py"}}
-    assert {str(path) for path in sources - listed} == set()
+    sources = {path for path in top.rglob("*") if path.suffix in {".cpp", ".h", ".inl", ".mjs", ".py"}}
+    assert {str(path) for path in sources - listed if not path.name.startswith("__")} == set()
 
 
 def test_every_table_is_in_the_file_beside_it():
