@@ -8,7 +8,6 @@
 #include <cstring>
 #include <limits>
 
-#include "isa/dispatch.h"
 #include "parallel.h"
 #include "plan/corners.h"
 #include "shown.h"

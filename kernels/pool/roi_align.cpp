@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "element.h"
-#include "isa/dispatch.h"
 #include "memory.h"
 #include "parallel.h"
 #include "plan/corners.h"
