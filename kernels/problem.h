@@ -21,7 +21,7 @@ inline size_t size_of(ElementType type) {
   return type == ElementType::kFloat32 ? sizeof(float) : sizeof(uint16_t);
 }
 
-// Everything in which RoIAligns differ; onnx_roialign/definition/semantics.py says what each field means.
+// Everything in which RoIAligns differ; onnx_roialign/definition/semantics.py defines each field.
 struct Semantics {
   double offset;
   double min_size;  // -infinity where there is none

@@ -5,7 +5,7 @@
 namespace roialign {
 
 bool cpu_has_avx2();    // with FMA and F16C, and the YMM state saved by the operating system
-bool cpu_has_avx512();  // F, BW, DQ and VL, all that cpu_has_avx2() asks for, and the ZMM state saved
+bool cpu_has_avx512();  // F, BW, DQ and VL, all that cpu_has_avx2() requires, and the ZMM state saved
 
 int usable_cores();  // how many cores this process may run on, at least 1
 

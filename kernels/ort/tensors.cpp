@@ -167,7 +167,7 @@ void set_output_shape(const OrtApi& api, OrtShapeInferContext* context, size_t t
   require_ok(api.ShapeInferContext_SetOutputTypeShape(context, 0, raw));
 }
 
-// ONNX Runtime asks only the first op of a name, whatever the node's type, so the type is taken from an input. A
+// ONNX Runtime calls only the first op of a name, whatever the node's type, so the type is taken from an input. A
 // failure here leaves the output's shape unknown: ONNX Runtime would drop a status without releasing it, and a bad
 // attribute is refused later with the node's name, when the kernel is created.
 template <class Dims>

@@ -86,7 +86,7 @@ struct SessionPool {
 // Sets the type of output 0, which is that of X, and its shape as far as X, rois and the attributes give it.
 void infer_pooled_shape(const ort_abi::OrtApi& api, ort_abi::OrtShapeInferContext* context, size_t x_input,
                         size_t rois_input) noexcept;
-// The same where input 0 is the masks of PasteMasks, whose image sizes only the run knows.
+// The same where input 0 is the masks of PasteMasks, whose image sizes are known only in a run.
 void infer_pasted_shape(const ort_abi::OrtApi& api, ort_abi::OrtShapeInferContext* context) noexcept;
 
 }  // namespace roialign

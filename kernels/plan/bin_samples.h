@@ -49,8 +49,8 @@ struct BinSamples {
   bool below(C at) const { return exclusive ? at <= low_cut : at < low_cut; }
   bool above(C at) const { return exclusive ? at >= high_cut : at > high_cut; }
 
-  // Returns what is above every index: count. Above 2^53, where a double cannot represent every index, the last ones of
-  // a double may round up to count, which is then an index too.
+  // Returns the upper bound of the indices, count. Above 2^53, where a double cannot represent every index, the last
+  // ones of a double may round up to count, which is then an index too.
   double end() const {
     const double above = static_cast<double>(count);
     if (sizeof(C) < sizeof(double) || above - 1 != above) return above;

@@ -38,7 +38,7 @@ constexpr double kTurnedUnit = 1.5;
 
 // Listing a RoI's points so that many channels can pool from the list: each point.
 constexpr double kListedPoint = 1;
-// Listing the rows and columns of a RoI with as many taps for each bin, which Way::kColumns wants.
+// Listing the rows and columns of a RoI with as many taps for each bin, which Way::kColumns needs.
 constexpr double kListedAxes = 200;
 // Keeping a RoI's plan until those of its block are made: its lists are written to memory and read from there again.
 // Measured as 150 and more; a tile must save at least this much for a plan to be kept.

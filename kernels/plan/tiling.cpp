@@ -38,13 +38,13 @@ int64_t most_rows(const TileSizes& sizes, int32_t lanes) {
   return kTileBytes / (blocks_of(sizes) * kUnit * lanes * sizes.bytes);
 }
 
-// Returns how many rows a tile needs for the RoIs that `asked` selects. Turning a row overwrites the one that lies as
+// Returns how many rows a tile needs for the selected RoIs. Turning a row overwrites the one that lies as
 // many rows above it as the tile has, and no RoI may lose a row before it is pooled.
-template <class S, class Asked>
-int32_t rows_of(const RoiPlan<S>* plans, size_t count, const Asked& asked) {
+template <class S, class Selected>
+int32_t rows_of(const RoiPlan<S>* plans, size_t count, const Selected& selected) {
   int32_t last_turned = -1, rows = 0;
   for (size_t r = 0; r < count; ++r) {
-    if (!asked(plans[r])) continue;
+    if (!selected(plans[r])) continue;
     last_turned = std::max(last_turned, plans[r].last_row);
     rows = std::max(rows, last_turned - plans[r].first_row + 1);
   }

@@ -9,8 +9,8 @@ struct Scratch {
   S* pooled;  // a row of bins: each bin is a vector
 };
 
-// Sweeps B rows of bins that have the same number of taps. By the rule over samples it takes the sample that round asks
-// for, or the last one where there are fewer.
+// Sweeps B rows of bins that have the same number of taps. By the rule over samples it takes the sample of that round,
+// or the last one where there are fewer.
 template <class V, class Rule, bool kListed, int B, class T>
 inline void sweep_rows(const RoiPlan<typename V::Scalar>& plan, const View<T>& view, const Bin* first, int32_t round,
                        typename V::Scalar* swept, int64_t stride, typename V::Reg& seen) {

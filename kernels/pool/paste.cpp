@@ -84,7 +84,7 @@ class WideRows {
     for (auto& row : rows_) row.values.resize(static_cast<size_t>(width_));
   }
 
-  // A row stays valid until two others have been asked for.
+  // Returns a row of the padded mask; it stays valid until two others are returned.
   const C* row(int64_t index) {
     Row& row = rows_[static_cast<size_t>(index % 2)];
     if (row.index != index) fill(row, index);

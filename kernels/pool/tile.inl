@@ -17,7 +17,7 @@ class Tile {
         channels_(channels),
         storage_(storage) {}
 
-  // Turns the touched units from the task's first row down to this RoI's last row. row() may then be asked for its
+  // Turns the touched units from the task's first row down to this RoI's last row. row() can then return its
   // rows.
   void reach(const RoiPlan<S>& plan) {
     for (; next_ < layout_.unit_count && layout_.units[next_].row <= plan.last_row; ++next_) {

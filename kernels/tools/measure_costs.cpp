@@ -2,8 +2,8 @@
 //
 //   measure_costs MILLISECONDS SHAPES   the time to spend on each measurement, and how many of the shapes below to take
 //
-// A way is forced by costs that make every other way too dear, so what is timed is a call as users make it. The numbers
-// that its cost depends on (taps, touched columns, units) come from a plan made with the same costs.
+// A way is forced by costs that make every other way too expensive, so what is timed is a call as users make it. The
+// numbers that its cost depends on (taps, touched columns, units) come from a plan made with the same costs.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -26,7 +26,7 @@ namespace {
 
 using namespace roialign;  // NOLINT: a program about this namespace
 
-constexpr double kTooDear = 1e30;
+constexpr double kTooExpensive = 1e30;
 // A cost is measured as the difference between calls of few and of many channels, so that planning, which is done once
 // for all channels, is no part of it. The larger map takes 370 KB of float32 and lies in a second-level cache.
 constexpr int64_t kFewChannels = 32, kManyChannels = 64, kHeight = 38, kWidth = 38;
@@ -48,10 +48,10 @@ constexpr CallShape kShapes[] = {{1, 1, 1, 128},  {7, 2, 12, 16},  {14, 2, 30, 6
 
 VectorCosts forced(VectorCosts costs, const std::string& way) {
   const bool listed = way == "gathered";
-  costs.point = way == "points" ? 0 : kTooDear;
-  costs.columns_plane = way == "columns" || listed ? 0 : kTooDear;
-  costs.gathered_vector = listed ? 0 : kTooDear;
-  costs.tile_pixel = way == "tile" ? 0 : kTooDear;
+  costs.point = way == "points" ? 0 : kTooExpensive;
+  costs.columns_plane = way == "columns" || listed ? 0 : kTooExpensive;
+  costs.gathered_vector = listed ? 0 : kTooExpensive;
+  costs.tile_pixel = way == "tile" ? 0 : kTooExpensive;
   return costs;
 }
 

@@ -1,6 +1,6 @@
 """A program: what the most expensive calls cost that the checks of inputs allow, of each op and engine.
 
-    python tests/support/dearest_calls.py
+    python tests/support/most_expensive_calls.py
 
 Each call pools one RoI of one channel, in a process of its own: CPU seconds, and the peak of memory beside the arrays.
 """
