@@ -212,7 +212,7 @@ Settings read_settings(const OrtApi& api, const OrtSessionOptions* options) {
 }
 
 // Returns null where the runtime is too old. The version is read first, as GetApi writes a complaint to stderr where it
-// does not have that version.
+// does not have the version it is asked for.
 const OrtApi* shape_api(const OrtApiBase& base) {
   unsigned major = 0, minor = 0;
   if (std::sscanf(base.GetVersionString(), "%u.%u", &major, &minor) != 2) return nullptr;
