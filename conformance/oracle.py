@@ -20,7 +20,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,21 @@ __all__ = ["HALF_PIXEL", "OUTPUT_HALF_PIXEL", "Conditioning", "Rules", "conditio
 
 Array = NDArray[Any]
 
-# Bits of the significand and the exponent of the smallest positive number of each type.
-_FORMATS = {"float16": (11, -24), "bfloat16": (8, -133), "float32": (24, -149), "float64": (53, -1074)}
+
+class _Format(NamedTuple):
+    """A float type: bits of the significand; every number is an integer times 2**smallest and less than 2**largest."""
+
+    bits: int
+    smallest: int
+    largest: int
+
+
+_FORMATS = {
+    "float16": _Format(11, -24, 16),
+    "bfloat16": _Format(8, -133, 128),
+    "float32": _Format(24, -149, 128),
+    "float64": _Format(53, -1074, 1024),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +255,8 @@ def _mean(plane: Array, y: _Axis, x: _Axis, rules: Rules) -> Array:
     features, unit = _integers(plane[:, rows[:, None], columns])
     sums = np.matmul(np.matmul(weights_y, features), weights_x.T)
     divisor = unit * y.unit * y.count * x.unit * x.count
-    means: Array = np.vectorize(lambda n: rounded(Fraction(n, divisor), plane.dtype), otypes=[float])(sums)
+    kind = _FORMATS[str(plane.dtype)]
+    means: Array = np.vectorize(lambda n: _nearest(n, divisor, kind), otypes=[float])(sums)
     if not np.isfinite(plane.astype(np.float64)).all():
         _put_special(means, plane, y, x, rules)
     return means
@@ -263,10 +277,10 @@ def _weights(axis: _Axis, rules: Rules) -> tuple[Array, Array]:
 def _integers(values: Array) -> tuple[Array, int]:
     """Returns integers and the denominator that makes them the values; 0 for infinities and NaN."""
     finite = np.where(np.isfinite(values.astype(np.float64)), values, 0).astype(np.float64)
-    fractions = [Fraction(float(value)) for value in finite.ravel()]
-    unit = max((fraction.denominator for fraction in fractions), default=1)
-    integers = np.empty(len(fractions), object)
-    integers[:] = [int(fraction * unit) for fraction in fractions]
+    ratios = [value.as_integer_ratio() for value in finite.ravel().tolist()]
+    unit = max((denominator for _, denominator in ratios), default=1)  # they are powers of two
+    integers = np.empty(len(ratios), object)
+    integers[:] = [numerator * (unit // denominator) for numerator, denominator in ratios]
     return integers.reshape(values.shape), unit
 
 
@@ -327,18 +341,18 @@ def _extended(plane: Array, features: Array, tap: tuple[int, int, int], rules: R
 
 def rounded(exact: Fraction, dtype: np.dtype[Any]) -> float:
     """Returns the number of a type nearest to an exact one, of two the even one; infinite beyond the largest."""
-    bits, smallest = _FORMATS[str(dtype)]
-    if not exact:
-        return 0.0
-    magnitude = abs(exact)
-    exponent = magnitude.numerator.bit_length() - magnitude.denominator.bit_length() - bits
-    while magnitude >= Fraction(2) ** (exponent + bits):  # at most once: the lengths are off by one bit at most
-        exponent += 1
-    exponent = max(exponent, smallest)
-    units = round(magnitude / Fraction(2) ** exponent)  # Python rounds a Fraction half to even
-    value = math.inf if units.bit_length() + exponent > _largest_exponent(dtype) else math.ldexp(units, exponent)
-    return -value if exact < 0 else value
+    return _nearest(exact.numerator, exact.denominator, _FORMATS[str(dtype)])
 
 
-def _largest_exponent(dtype: np.dtype[Any]) -> int:
-    return {"float16": 16, "bfloat16": 128, "float32": 128, "float64": 1024}[str(dtype)]
+def _nearest(numerator: int, denominator: int, kind: _Format) -> float:
+    magnitude = abs(numerator)
+    exponent = magnitude.bit_length() - denominator.bit_length() - kind.bits
+    exponent = max(exponent, kind.smallest)
+    if magnitude << max(-exponent, 0) >= denominator << (kind.bits + max(exponent, 0)):
+        exponent += 1  # the lengths are off by one bit at most
+    unit = denominator << max(exponent, 0)
+    units, rest = divmod(magnitude << max(-exponent, 0), unit)  # of magnitude / denominator in units of 2**exponent
+    if 2 * rest > unit or (2 * rest == unit and units % 2 == 1):
+        units += 1
+    value = math.inf if units.bit_length() + exponent > kind.largest else math.ldexp(units, exponent)
+    return -value if numerator < 0 else value
