@@ -15,7 +15,7 @@ from onnx_roialign.conformance.mutants.making import mutant
 from onnx_roialign.conformance.plain import HALF_PIXEL, OUTPUT_HALF_PIXEL, PlainRoiAlign
 from onnx_roialign.definition.semantics import CHOICES, FIELDS, PRESETS
 
-pytestmark = [pytest.mark.xdist_group("kills"), pytest.mark.timeout(1200)]  # 50 s on two free cores
+pytestmark = pytest.mark.timeout(1200)  # 50 s on two free cores
 
 
 @pytest.fixture(scope="module")
@@ -28,19 +28,16 @@ def test_the_roi_align_without_an_error_fails_no_case():
 
 
 @pytest.mark.long
-@pytest.mark.xdist_group("kill table")
 def test_every_mutant_fails_a_spec_or_settled_case(table):
     assert [name for name, ids in table.items() if not ids] == []
 
 
 @pytest.mark.long
-@pytest.mark.xdist_group("kill table")
 def test_the_page_is_up_to_date(table):
     assert PAGE.read_text(encoding="utf-8") == page(table), "run python -m onnx_roialign.conformance.kills"
 
 
 @pytest.mark.long
-@pytest.mark.xdist_group("kill table")
 def test_few_cases_kill_all(table):
     few = minimal_set(table)
     assert all(set(few) & set(ids) for ids in table.values())

@@ -15,8 +15,6 @@ from onnx_roialign.conformance.process import Limits
 from onnx_roialign.conformance.result import Status
 from onnx_roialign.conformance.runner import identify, run
 
-pytestmark = pytest.mark.xdist_group("processes")  # one test at a time, so that limits of time mean something
-
 PASS = Status.PASS
 
 

@@ -23,8 +23,6 @@ from onnx_roialign.graph import fuse
 from onnx_roialign.sessions.installed import has_builtin_kernel, loads_opset
 from onnx_roialign.sessions.trial import try_engine
 
-pytestmark = pytest.mark.xdist_group("demo")  # one run for all
-
 WAYS = [way for way, _, _ in runs.WAYS]
 LOADED = [opset for opset in demo.OPSETS if loads_opset(opset)]
 COLUMNS = ("loads", "boxes", "labels", "scores", "masks", "RoiAlign", "end to end", "faster")

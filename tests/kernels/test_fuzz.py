@@ -20,7 +20,7 @@ from sanitized import ADDRESS, build_program
 
 SECONDS = int(os.environ.get("ONNX_ROIALIGN_FUZZ_SECONDS", "60"))
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(2400 + SECONDS), pytest.mark.xdist_group("sanitizers")]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(2400 + SECONDS)]
 
 
 def test_no_input_crashes_the_c_call(tmp_path, sanitized):

@@ -77,7 +77,7 @@ def emulated_aarch64(folder: Path) -> Machine:
     return Machine(command, str(build / "kernels" / "libonnx_roialign.so"), ("neon", "baseline"))
 
 
-EMULATED = [pytest.mark.long, pytest.mark.timeout(1800), pytest.mark.xdist_group("aarch64")]
+EMULATED = [pytest.mark.long, pytest.mark.timeout(1800)]
 MACHINES = [this_machine, pytest.param(emulated_aarch64, marks=EMULATED)]
 
 

@@ -27,7 +27,6 @@ def counted(outputs):
     return total
 
 
-@pytest.mark.xdist_group("sanitizers")  # with test_fuzz.py, which shares the library
 def test_malformed_calls_stay_inside_their_buffers_and_python_says_the_same(sanitized):
     parts = [
         subprocess.Popen(
