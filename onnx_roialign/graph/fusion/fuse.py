@@ -30,6 +30,7 @@ from onnx_roialign.onnx_model.soundness import sound
 from onnx_roialign.onnx_model.value_info import add_value_info
 from onnx_roialign.ops import multiscale_roi_align, paste_masks
 from onnx_roialign.ops.roi_align import DOMAIN, OPSET_VERSION
+from onnx_roialign.sessions.run_apart import Apart
 
 __all__ = ["Fused", "FusedPart", "fuse"]
 
@@ -67,7 +68,7 @@ def fuse(model: Model, source: str | Semantics | None = None) -> Fused:
         RoiAlignError: no model, or `repair` raises it.
     """
     original = sound(model)
-    with last_guard("fused"):
+    with last_guard("fused"), Apart() as apart:
         corrected = frozenset[str]() if source is None else _wrong(original, source)
         if source is not None:
             original = repair(original, source)
@@ -79,7 +80,7 @@ def fuse(model: Model, source: str | Semantics | None = None) -> Fused:
         for owner in _graphs(graph):
             _prune(owner)
             opset = graph.graph.opset_imports.get("", 0)
-            report += _fused(Rewriting(owner, seen, Names(graph), weights, opset, corrected))
+            report += _fused(Rewriting(owner, seen, Names(graph), weights, opset, corrected, apart))
         if not any(part.fused for part in report):
             return Fused(deepcopy(original), tuple(report))
         graph.graph.opset_imports.setdefault(DOMAIN, OPSET_VERSION)

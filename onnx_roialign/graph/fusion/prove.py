@@ -10,7 +10,7 @@ import onnx
 
 from onnx_roialign.arrays import Array
 from onnx_roialign.errors import RoiAlignError
-from onnx_roialign.sessions.run_apart import run_apart
+from onnx_roialign.sessions.run_apart import Apart
 
 __all__ = ["Proof", "proved"]
 
@@ -40,6 +40,7 @@ def proved(
     feeds: Sequence[Feed],
     least: Sequence[Feed],
     ends: tuple[str, str],
+    apart: Apart,
 ) -> Proof:
     """Runs both parts on all feeds and compares them.
 
@@ -53,10 +54,11 @@ def proved(
         feeds: array by name.
         least: those that the old part must run on.
         ends: the output of each.
+        apart: runs them.
     """
     given = [*feeds, *least]
     try:
-        before, after = run_apart([old, new], given, [[end] for end in ends])
+        before, after = apart.run([old, new], given, [[end] for end in ends])
     except RoiAlignError as error:
         return Proof(str(error))
     mended = False

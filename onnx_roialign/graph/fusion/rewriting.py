@@ -16,6 +16,7 @@ from onnx_roialign.graph.reading.value_types import Known
 from onnx_roialign.graph.writing.fresh import Names
 from onnx_roialign.graph.writing.unread import remove_unread
 from onnx_roialign.ops.roi_align import DOMAIN
+from onnx_roialign.sessions.run_apart import Apart
 
 __all__ = ["FusedPart", "Rewriting", "refused"]
 
@@ -57,6 +58,7 @@ class Rewriting:
         weights: the model's initializers, of which the graph may not hold the data.
         opset: of ONNX's own operators.
         corrected: outputs of RoiAligns that mean something else now than in the model that was given.
+        apart: runs the old parts and the new ones.
     """
 
     graph: ir.Graph
@@ -65,6 +67,7 @@ class Rewriting:
     weights: Mapping[str, onnx.TensorProto]
     opset: int
     corrected: frozenset[str]
+    apart: Apart
 
     def dtype(self, value: ir.Value) -> np.dtype[Any]:
         """A value's type in NumPy; float32 where it is not known."""
@@ -103,7 +106,7 @@ class Rewriting:
             old, new = (one.model(self.known, self.opset, self.weights) for one in (region, made))
             kind = self.known.type(end) or onnx.TensorProto.FLOAT
             new.graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info(last.name or "", kind, None))
-            return proved(old, new, feeds, least, (end.name or "", last.name or ""))
+            return proved(old, new, feeds, least, (end.name or "", last.name or ""), self.apart)
         finally:
             self.graph.remove(list(nodes), safe=False)
 

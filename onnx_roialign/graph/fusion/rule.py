@@ -19,7 +19,7 @@ from onnx_roialign.graph.fusion.region import Region
 from onnx_roialign.graph.fusion.rows import cut_of
 from onnx_roialign.graph.reading.value_types import Known
 from onnx_roialign.graph.reading.values import constant
-from onnx_roialign.sessions.run_apart import run_apart
+from onnx_roialign.sessions.run_apart import Apart
 
 __all__ = ["Levels", "fit_rule"]
 
@@ -35,7 +35,10 @@ _SAME = 64  # units in the last place between a formula's boundaries and those o
 class Levels:
     """Asks a pooler's graph which level it takes boxes to, in a process of its own."""
 
-    def __init__(self, pooler: Pooler, known: Known, opset: int, weights: Mapping[str, onnx.TensorProto]) -> None:
+    def __init__(
+        self, pooler: Pooler, known: Known, opset: int, weights: Mapping[str, onnx.TensorProto], apart: Apart
+    ) -> None:
+        self._apart = apart
         self._masks = [level.mask.name or "" for level in pooler.levels]
         region = Region(pooler.boxes, list(dict.fromkeys(level.mask for level in pooler.levels)))
         self._model = None if region.others else region.model(known, opset, weights)
@@ -56,7 +59,7 @@ class Levels:
         if self._model is None:
             return None
         try:
-            ((masks,),) = run_apart([self._model], [feed], [self._masks])
+            ((masks,),) = self._apart.run([self._model], [feed], [self._masks])
         except RoiAlignError:  # it takes the process down
             return None
         if isinstance(masks, str):

@@ -51,7 +51,7 @@ def write_pooler(pooler: Pooler, writing: Rewriting) -> FusedPart:
     if isinstance(region, str):
         return refused(_OP, pooler.end, region)
     corrected = any((level.node.outputs[0].name or "") in writing.corrected for level in pooler.levels)
-    levels = Levels(pooler, writing.known, writing.opset, writing.weights)
+    levels = Levels(pooler, writing.known, writing.opset, writing.weights, writing.apart)
     rule = None
     if not given:
         pooler, rule = fit_rule(pooler, levels, writing.known.type(pooler.boxes[0]))
