@@ -95,7 +95,7 @@ class Apart:
         if getattr(sys, "frozen", False):
             raise RoiAlignError("model", "unsupported", "must be fused before an app is frozen, got a frozen app")
         if self._process is None:
-            self._errors = self._files.enter_context(tempfile.TemporaryFile())
+            self._errors = self._files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 -- the stack closes it
             command = [sys.executable, "-m", __name__]
             pipe = subprocess.PIPE
             self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self._errors)
