@@ -47,7 +47,7 @@ def test_optimize_with_a_source_says_that_results_differ_on_purpose(pooler, tmp_
     (part,) = answer["parts"]
     assert set(part) == {"op", "output", "fused", "nodes", "text", "corrected"}
     assert (answer["source"], part["fused"], part["corrected"]) == ("mmcv", True, True)
-    assert "it returns what the source means, which is not what the model returned" in part["text"]
+    assert "it returns the source's results, which differ from the model's" in part["text"]
     assert onnx.load(tmp_path / "out.onnx") == fuse(pooler, "mmcv").model
 
 

@@ -32,7 +32,7 @@ FUSED_FORMS = {
     "tv_L4_ts15_sim": ([POOL], "/ 112) + 1e-06), 2 to 5", "after onnxsim"),
     "tv_L4_ts15_slim": ([POOL], "/ 112) + 1e-06), 2 to 5", "after onnxslim"),
     "tv_L4_ts15_orte": ([POOL], "/ 112) + 1e-06), 2 to 5", "after onnxruntime's extended optimisation"),
-    "tvd_L4_dyn20": ([POOL], "it returned 19 rows whatever boxes came in", "dynamo fixed the number of boxes"),
+    "tvd_L4_dyn20": ([POOL], "the old part returned 19 rows for any number", "dynamo fixed the number of boxes"),
     "tvd_static_dyn20": ([POOL], "2 to 4", "dynamo, static shapes"),
     "tvd_f64_dyn18": ([POOL], "levels are an input", "dynamo, float64"),
     "d2_levels_ts17": ([POOL], "/ 224) + 1e-08), 2 to 5", "Detectron2, its levels are an output"),

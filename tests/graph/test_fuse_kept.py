@@ -105,7 +105,7 @@ def test_with_a_source_a_pooler_returns_what_the_framework_returned(name, source
     given = pooler_exports.load(name)
     (part,) = (fused := fuse(given, source)).report
     assert (part.fused, part.corrected) == (True, True)
-    assert "it returns what the source means, which is not what the model returned" in part.text
+    assert "it returns the source's results, which differ from the model's" in part.text
     differs = 0
     for feeds, want in pooler_exports.cases(name):
         bar = FUSED * max(np.abs(array).max(initial=0) for array in feeds.values() if array.ndim == 4)
