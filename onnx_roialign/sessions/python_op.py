@@ -211,7 +211,7 @@ def session(
 
 
 def _why_nothing_loads(options: onnxruntime.SessionOptions) -> str:
-    """onnxruntime's error when it loads the smallest model with these options; empty if it loads."""
+    """The error of onnxruntime when it loads the smallest model with these options; empty if it loads."""
     value = onnx.helper.make_tensor_value_info("X", onnx.TensorProto.FLOAT, [])
     graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["X"], ["Y"])], "usable", [value], [value])
     graph.output[0].name = "Y"
