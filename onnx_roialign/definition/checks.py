@@ -1,8 +1,8 @@
 """Checks the arrays of a call before anything is computed.
 
-The order of the checks is the same here and in kernels/checks.cpp, so that both report the same one of two errors: the
-fields of Semantics; the attributes in the order of their fields (`attributes`); threads; types and shapes; the numbers
-in the coordinate type; sizes; batch_indices; coordinates, row by row.
+The order of the checks is the same here and in kernels/checks.cpp, so that both report the same error if there are
+several: the fields of Semantics; the attributes in the order of their fields (`attributes`); threads; types and shapes;
+the numbers in the coordinate type; sizes; batch_indices; coordinates, row by row.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class Given(NamedTuple):
     """The known type and shape of an input: complete for an array, perhaps incomplete for a value of a model.
 
     Attributes:
-        dtype: NumPy's name of the type; None: not known.
-        shape: for each dimension its size, its name, or None if it is not known; None: the rank is not known.
+        dtype: NumPy's name of the type; None: unknown.
+        shape: for each dimension its size, its name, or None if it is unknown; None: the rank is unknown.
     """
 
     dtype: str | None
@@ -86,7 +86,7 @@ def check_signature(
     types: tuple[str, ...] = TYPES,
     rois_types: tuple[str, ...] | None = None,
 ) -> None:
-    """Checks the known types and shapes of one call; unknown ones pass.
+    """Checks the known types and shapes of one call; unknown ones are accepted.
 
     Args:
         X: (N, C, H, W), one of types.
@@ -139,7 +139,7 @@ def choice(names: tuple[str, ...]) -> str:
 
 
 def check_values(X: Array, rois: Array, batch_indices: Array, attributes: Attributes) -> None:
-    """Checks the values of arrays that passed `check_signature`; of X only the shape.
+    """Checks the values of rois and batch_indices that passed `check_signature`, and the shape of X.
 
     Raises:
         RoiAlignError: a value is invalid; the message names the input, the rule, the value and its position.
@@ -203,7 +203,7 @@ def _check_coordinates(corners: Array, attributes: Attributes) -> None:
 
 
 def place(rois: Array, row: int, column: int) -> str:
-    """Returns a coordinate and its position, as messages show them."""
+    """Returns a coordinate and its position in the form that messages use."""
     return f"{float(rois[row, column]):.9g} at row {row}, column {column} ({_COLUMNS[column]})"
 
 
