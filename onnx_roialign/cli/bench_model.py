@@ -14,7 +14,7 @@ from rich.progress import Progress
 from onnx_roialign.bench import model_report
 from onnx_roialign.bench.regions import split
 from onnx_roialign.bench.share import SESSIONS, measure_shares
-from onnx_roialign.onnx_model.inputs import given_inputs, made_inputs
+from onnx_roialign.onnx_model.inputs import generated_inputs, given_inputs
 
 __all__ = ["bench_model"]
 
@@ -34,13 +34,13 @@ def bench_model(
     Args:
         proto: the model, which has no defect.
         path: its file.
-        inputs: a .npz with an array per input; None: made up.
+        inputs: a .npz with an array per input; None: generated.
         threads: numbers of threads.
         repeat: timed runs per session.
         bandwidth: see `floor.copy_bandwidth`.
         console: to print to.
     """
-    feeds = made_inputs(proto) if inputs is None else given_inputs(proto, inputs)[0]
+    feeds = generated_inputs(proto) if inputs is None else given_inputs(proto, inputs)[0]
     versions = split(proto)
     _print_lines(console, model_report.fused_lines(versions.report))
     shares, gains = [], []

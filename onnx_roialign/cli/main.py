@@ -32,7 +32,7 @@ from onnx_roialign.cli.fuzz import fuzz
 from onnx_roialign.engines.by_name import SESSION_ENGINES, check_engine
 from onnx_roialign.engines.native import active_isa, available_isas, library_path
 from onnx_roialign.errors import ModelError, NativeLibraryError, RoiAlignError, UnreadableModelError, one_line
-from onnx_roialign.onnx_model.inputs import check_repeat, given_inputs, made_inputs, read_model
+from onnx_roialign.onnx_model.inputs import check_repeat, generated_inputs, given_inputs, read_model
 from onnx_roialign.onnx_model.soundness import sound
 from onnx_roialign.sessions.apart import try_engine_apart
 from onnx_roialign.sessions.silent import ERRORS_ONLY, log_only
@@ -100,7 +100,7 @@ def run(
     engines = _chosen_engines(engine)
     check_repeat(repeat)
     proto = sound(read_model(model))
-    feeds, expected = (made_inputs(proto), {}) if inputs is None else given_inputs(proto, inputs)
+    feeds, expected = (generated_inputs(proto), {}) if inputs is None else given_inputs(proto, inputs)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         trials = []
         for name in engines:

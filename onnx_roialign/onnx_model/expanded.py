@@ -42,7 +42,9 @@ def expanded(model: onnx.ModelProto) -> onnx.ModelProto:
 def _expand(scope: Scope, typed: Scope) -> None:
     nodes: list[onnx.NodeProto] = []
     for node in scope.nodes:
-        made = expansion(node, scope.opset, typed.types, f"{node.output[0]}/") if op_of(node) is not None else None
-        nodes += [node] if made is None else made
+        replacement = (
+            expansion(node, scope.opset, typed.types, f"{node.output[0]}/") if op_of(node) is not None else None
+        )
+        nodes += [node] if replacement is None else replacement
     del scope.nodes[:]
     scope.nodes.extend(nodes)

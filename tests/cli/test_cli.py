@@ -18,7 +18,7 @@ from models import make_model, roi_align_node
 from onnx_roialign.arrays import largest_difference
 from onnx_roialign.engines import native
 from onnx_roialign.engines.native import active_isa, available_isas
-from onnx_roialign.onnx_model.inputs import check_inputs, declared_inputs, made_inputs
+from onnx_roialign.onnx_model.inputs import check_inputs, declared_inputs, generated_inputs
 from onnx_roialign.sessions.installed import has_builtin_kernel, loads_opset
 
 MODEL = exports.MODELS / "torchvision_roi_align" / "torchscript_opset16_aligned_s2.onnx"
@@ -83,7 +83,7 @@ def test_run_prints_both_shapes_where_they_differ(tmp_path):
 
 def test_run_prints_the_engines_own_words_where_the_run_fails(tmp_path):
     onnx.save(roi_align_model(), tmp_path / "m.onnx")
-    feeds = made_inputs(roi_align_model())
+    feeds = generated_inputs(roi_align_model())
     feeds["batch_indices"] = feeds["batch_indices"] + 7
     np.savez(tmp_path / "io.npz", **feeds)
     result = invoke("run", tmp_path / "m.onnx", "--inputs", tmp_path / "io.npz", "--engine", "native", "--repeat", 1)
@@ -202,13 +202,13 @@ def test_importing_the_command_line_does_not_import_matplotlib():
 
 
 def test_made_inputs_are_the_same_every_time_and_fit_the_model():
-    first, second = made_inputs(roi_align_model()), made_inputs(roi_align_model())
+    first, second = generated_inputs(roi_align_model()), generated_inputs(roi_align_model())
     assert all(np.array_equal(first[name], second[name]) for name in first)
     assert check_inputs(declared_inputs(roi_align_model()), first).keys() == {"X", "rois", "batch_indices"}
 
 
 def test_made_rois_are_boxes_inside_the_image_of_the_first_map():
-    made = made_inputs(roi_align_model(x_dims=(1, 3, 20, 30), rois_dims=(50, None)))
+    made = generated_inputs(roi_align_model(x_dims=(1, 3, 20, 30), rois_dims=(50, None)))
     x1, y1, x2, y2 = made["rois"].T
     assert made["rois"].shape == (50, 4)
     assert made["X"].shape == (1, 3, 20, 30)
@@ -218,7 +218,7 @@ def test_made_rois_are_boxes_inside_the_image_of_the_first_map():
 
 
 def test_one_open_dimension_gets_one_size_wherever_its_name_stands():
-    made = made_inputs(roi_align_model())
+    made = generated_inputs(roi_align_model())
     assert made["rois"].shape[0] == made["batch_indices"].shape[0]
 
 
@@ -226,14 +226,14 @@ def test_an_input_that_is_not_a_tensor_of_numbers_is_refused_by_name():
     model = roi_align_model()
     model.graph.input.append(onnx.helper.make_tensor_value_info("text", onnx.TensorProto.STRING, [1]))
     with pytest.raises(onnx_roialign.RoiAlignError, match="text must be a tensor of numbers"):
-        made_inputs(model)
+        generated_inputs(model)
 
 
 @pytest.mark.parametrize("name", exports.names())
 def test_made_inputs_fit_every_export(name):
     model = onnx.load_from_string(exports.load(name).model)
     declared = declared_inputs(model)
-    assert check_inputs(declared, made_inputs(model)).keys() == {one.name for one in declared}
+    assert check_inputs(declared, generated_inputs(model)).keys() == {one.name for one in declared}
 
 
 def test_the_largest_difference_counts_equal_nans_and_infinities_as_equal():

@@ -219,7 +219,9 @@ def test_a_number_in_a_list_that_is_too_large_for_the_type_of_x_is_named(public_
 @pytest.mark.parametrize("name", ["X", "rois", "batch_indices"])
 def test_lists_that_make_no_array_are_refused(public_roi_align, name):
     arrays = good_call() | {name: [[1, 2], [3]]}
-    with pytest.raises(RoiAlignError, match=f"^{name} must be an array, got what NumPy makes none of: .*inhomogeneous"):
+    with pytest.raises(
+        RoiAlignError, match=f"^{name} must be an array, got a value that NumPy cannot convert to one: .*inhomogeneous"
+    ):
         public_roi_align(*arrays.values())
 
 

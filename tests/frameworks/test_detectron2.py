@@ -186,7 +186,10 @@ CALLS = [
     ({"box_lists": [BOXES[0], np.zeros((1, 5))]}, "boxes[1] must have shape (L, 4), got shape (1, 5)"),
     ({"box_lists": [BOXES[0], np.zeros(4)]}, "boxes[1] must have shape (L, 4), got shape (4,)"),
     ({"box_lists": [BOXES[0], np.array([["1"] * 4])]}, "box_lists[1] must be numbers, got <U1"),
-    ({"box_lists": [BOXES[0], [[1, 2], [3]]]}, "box_lists[1] must be an array, got what NumPy makes none of"),
+    (
+        {"box_lists": [BOXES[0], [[1, 2], [3]]]},
+        "box_lists[1] must be an array, got a value that NumPy cannot convert to one",
+    ),
     ({"box_lists": [BOXES[0], [[0, 0, 1e39, 1]]]}, "rois must be finite, got inf at row 3, column 2 (x2)"),
     ({"engine": "cuda"}, "engine must be one of native, reference, got 'cuda'"),
 ]

@@ -217,7 +217,7 @@ CALLS = [
     ({"feats": [X.astype(int) for X in FEATS]}, "feats must have maps of one type, float32, float64 or float16, got"),
     ({"rois": ROIS[:, 1:]}, "rois must have shape (K, 5), got shape (4, 4)"),
     ({"rois": [["a"] * 5]}, "rois must be numbers, got <U1"),
-    ({"rois": [[1], [2, 3]]}, "rois must be an array, got what NumPy makes none of"),
+    ({"rois": [[1], [2, 3]]}, "rois must be an array, got a value that NumPy cannot convert to one"),
     ({"rois": np.float32([[2, 0, 0, 1, 1]])}, "batch_indices must be in [0, 2), got 2 at row 0"),
     ({"rois": np.float32([[np.nan, 0, 0, 1, 1]])}, "rois must be finite, got nan at row 0, column 0 (image)"),
     ({"rois": np.float32([[0, np.inf, 0, 1, 1]])}, "rois must be finite, got inf at row 0, column 0 (x1)"),

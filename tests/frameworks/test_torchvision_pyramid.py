@@ -229,7 +229,7 @@ BAD = [
     ({"x": [MAPS["feat0"]]}, "x must be a mapping with the names of maps, got [array("),
     ({"x": {"feat0": MAPS["feat0"][0]}}, "x must have maps (N, C, H, W) of one N and one C, got shapes [(5, 64, 64)]"),
     ({"x": {**MAPS, "feat1": MAPS["feat1"][:, :2]}}, "x must have maps (N, C, H, W) of one N and one C, got shapes"),
-    ({"x": {**MAPS, "feat1": [[1], [2, 3]]}}, "x[1] must be an array, got what NumPy makes none of"),
+    ({"x": {**MAPS, "feat1": [[1], [2, 3]]}}, "x[1] must be an array, got a value that NumPy cannot convert to one"),
     (
         {"x": {**MAPS, "feat1": MAPS["feat1"].astype("f8")}},
         "x must have maps of one type, float32, float64 or float16, got float32, float64",
@@ -266,7 +266,9 @@ def test_a_pooler_that_cannot_be_is_refused():
         MultiScaleRoIAlign(["feat0"], 0, 2)
     with pytest.raises(RoiAlignError, match=re.escape("opset must be in [11, ")):
         MultiScaleRoIAlign(["a"], 1, 2).to_onnx(10, feature_shapes={"a": (8, 8)}, image_shapes=[(8, 8)])
-    with pytest.raises(RoiAlignError, match="the names of inputs must be of no other value of the model, got 'rois'"):
+    with pytest.raises(
+        RoiAlignError, match="the names of inputs must differ from all other names in the model, got 'rois'"
+    ):
         MultiScaleRoIAlign(["rois"], 1, 2).to_onnx(feature_shapes={"rois": (8, 8)}, image_shapes=[(8, 8)])
     with pytest.raises(RoiAlignError, match=re.escape("feature_shapes['a'] must end with a height in [1, ")):
         MultiScaleRoIAlign(["a"], 1, 2).to_onnx(feature_shapes={"a": (8,)}, image_shapes=[(8, 8)])

@@ -24,7 +24,7 @@ from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import PRESETS
 from onnx_roialign.graph import validate
-from onnx_roialign.onnx_model.inputs import given_inputs, made_inputs
+from onnx_roialign.onnx_model.inputs import generated_inputs, given_inputs
 from onnx_roialign.sessions import apart
 from onnx_roialign.sessions.apart import try_engine_apart
 from onnx_roialign.sessions.feeding import run_session
@@ -50,7 +50,7 @@ def saved(tmp_path, proto, **arrays):
 # Inputs without shapes
 
 
-@pytest.mark.parametrize("named", [True, False], ids=["given", "made up"])
+@pytest.mark.parametrize("named", [True, False], ids=["given", "generated"])
 def test_a_model_whose_inputs_declare_no_shape_runs_on_every_engine(tmp_path, named):
     path, arrays = saved(tmp_path, model(16), **FEEDS)
     result = invoke("run", path, "--repeat", 1, *(("--inputs", arrays) if named else ()))
@@ -61,7 +61,7 @@ def test_a_model_whose_inputs_declare_no_shape_runs_on_every_engine(tmp_path, na
 
 
 def test_what_a_roi_align_takes_is_made_up_in_its_shape():
-    made = made_inputs(model(16))
+    made = generated_inputs(model(16))
     assert {name: array.shape for name, array in made.items()} == {
         "X": (2, 2, 64, 64),
         "rois": (8, 4),
@@ -76,7 +76,7 @@ def test_an_input_of_which_nothing_is_known_is_not_made_up(tmp_path):
     path, _ = saved(tmp_path, make_model(nodes, 16))
     result = invoke("run", path)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "X must have a shape for inputs to be made up, got none; pass --inputs" in result.stderr
+    assert "X must have a shape for inputs to be generated, got none; pass --inputs" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -85,12 +85,12 @@ def test_an_input_of_which_nothing_is_known_is_not_made_up(tmp_path):
         (((5, 9, 11), ("K", 4), ("K",)), r"X must have rank 4 .*, as the model declares its inputs \(node 'pool'\)"),
         (((1, 5, 9, 11), ("K", 5), ("K",)), r"rois must have shape \(num_rois, 4\), got .*5\)"),
         (((1, 5, 9, 11), (3, 4), (2,)), "rois and batch_indices must have the same count, got 3 and 2"),
-        (((2**40, 5, 9, 11), ("K", 4), ("K",)), r"X must have at most 268435456 elements to be made up, got shape"),
+        (((2**40, 5, 9, 11), ("K", 4), ("K",)), r"X must have at most 268435456 elements to be generated, got shape"),
     ],
 )
 def test_no_engine_gets_what_roi_align_refuses(shapes, message):
     with pytest.raises(RoiAlignError, match=message):
-        made_inputs(make_model([model(16).graph.node[0]], 16, shapes=shapes))
+        generated_inputs(make_model([model(16).graph.node[0]], 16, shapes=shapes))
 
 
 # Engines that crash

@@ -56,7 +56,7 @@ def test_data_lies_at_a_number_of_a_file(key, text):
 
 @pytest.mark.parametrize("engine", ["native", "reference"])
 def test_functions_that_grow_without_bound_are_refused_before_they_are_written_out(engine):
-    text = "^functions must be at most 500000 nodes when they are written out, got more$"
+    text = "^functions must be at most 500000 nodes when they are inlined, got more$"
     for call in (lambda proto: session(proto, engine=engine), validate_strictly, repaired, make_explicit, fuse, unfuse):
         with pytest.raises(RoiAlignError, match=text):
             call(calls(30, each=2))
