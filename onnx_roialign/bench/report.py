@@ -178,7 +178,7 @@ def _cells(race: Race, result: Result, isas: Sequence[str | None]) -> Iterator[s
         if race.threads > 1:
             yield times_faster(result.speed_up)
         yield f"{times.median / race.floor_ms:.2f}"
-        ours = {one.contestant.isa: one for one in race.results if one.contestant.name == OURS}
+        ours = {result.contestant.isa: result for result in race.results if result.contestant.name == OURS}
         peer = result.contestant.isa is None
         yield from (times_faster(race.faster(ours[isa], result.contestant.name)) if peer else "" for isa in isas)
     yield "" if result.difference is None else f"{result.difference:.1g}"

@@ -149,8 +149,8 @@ class GraphWriter:
         Row n of a comparison ``j < counts[n]`` has one true element per box of image n; the row numbers of all true
         elements are the images.
         """
-        one = numpy_helper.from_array(np.array([1], np.int64))
-        ones = self.node("ConstantOfShape", (self.length(boxes, "num_rois"),), "ones", value=one)
+        fill = numpy_helper.from_array(np.array([1], np.int64))
+        ones = self.node("ConstantOfShape", (self.length(boxes, "num_rois"),), "ones", value=fill)
         numbers = self.node("NonZero", (ones,), "numbers")
         wide = self.node("Cast", (counts,), "wide_counts", to=onnx.TensorProto.INT64)
         column = self.node("Reshape", (wide, self.constant("column", [-1, 1])), "counts_column")

@@ -48,7 +48,7 @@ def read(model: onnx.ModelProto, *, weights: bool = False) -> ir.Model:
     graph = ir.from_proto(copy)
     owners: list[ir.Graph | ir.Function] = [graph.graph, *graph.functions.values()]
     for owner in owners:
-        for domain in [one for one in owner.opset_imports if one != _plain(one)]:
+        for domain in [entry for entry in owner.opset_imports if entry != _plain(entry)]:
             owner.opset_imports[_plain(domain)] = owner.opset_imports.pop(domain)
     return graph
 
@@ -180,7 +180,7 @@ def _node(before: onnx.NodeProto | None, after: onnx.NodeProto) -> onnx.NodeProt
         if names != new:
             del names[:]
             names.extend(new)
-    attributes = _attributes(before.attribute, {one.name: one for one in after.attribute})
+    attributes = _attributes(before.attribute, {attribute.name: attribute for attribute in after.attribute})
     del node.attribute[:]
     node.attribute.extend(attributes)
     return node
@@ -189,8 +189,8 @@ def _node(before: onnx.NodeProto | None, after: onnx.NodeProto) -> onnx.NodeProt
 def _attributes(
     before: Iterable[onnx.AttributeProto], after: Mapping[str, onnx.AttributeProto]
 ) -> list[onnx.AttributeProto]:
-    kept = {one.name: _attribute(one, after[one.name]) for one in before if one.name in after}
-    return [*kept.values(), *(one for name, one in after.items() if name not in kept)]
+    kept = {value.name: _attribute(value, after[value.name]) for value in before if value.name in after}
+    return [*kept.values(), *(attribute for name, attribute in after.items() if name not in kept)]
 
 
 def _attribute(before: onnx.AttributeProto, after: onnx.AttributeProto) -> onnx.AttributeProto:
