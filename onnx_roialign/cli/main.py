@@ -1,4 +1,4 @@
-"""The command line, onnx-roialign: run, info and demo, and the commands of the other modules of this folder.
+"""The command line onnx-roialign: run, info, demo, and the commands of the other modules in this folder.
 
 An error is one line on stderr. The exit code is 1 if something is wrong with the model, 2 if an argument is wrong, 3 if
 MODEL is not a readable ONNX model, 4 if the installation lacks something.
@@ -25,7 +25,7 @@ from rich.table import Table
 from onnx_roialign import __version__
 from onnx_roialign.arrays import Array, largest_difference
 from onnx_roialign.cli import graph as cli_graph
-from onnx_roialign.cli import identify as cli_probe
+from onnx_roialign.cli import identify as cli_identify
 from onnx_roialign.cli.bench import bench
 from onnx_roialign.cli.conform import app as conform
 from onnx_roialign.cli.fuzz import fuzz
@@ -75,7 +75,7 @@ def _stop(text: str, code: int = 2) -> NoReturn:
 app = typer.Typer(
     cls=_OneLineErrors,
     help=(
-        "RoiAlign in ONNX: run a model on our kernel, check and repair a converter's output, explain a RoI. "
+        "RoiAlign in ONNX: run a model on this package's kernel, check and repair exported models, explain a RoI. "
         "Exit codes: 0 success, 1 something is wrong with the model, 2 an argument is wrong, 3 MODEL is not a readable "
         "ONNX model, 4 the installation lacks something that the command needs."
     ),
@@ -209,13 +209,13 @@ app.command("convert-opset")(cli_graph.convert_opset)
 app.command("make-explicit")(cli_graph.make_explicit)
 app.command()(cli_graph.optimize)
 app.command()(cli_graph.unfuse)
-app.command()(cli_probe.identify)
-app.command()(cli_probe.explain)
+app.command()(cli_identify.identify)
+app.command()(cli_identify.explain)
 app.add_typer(conform, name="conform")
 app.command()(fuzz)
 
 
 def main() -> None:
     """Entry point of the command onnx-roialign."""
-    log_only(ERRORS_ONLY)  # what it warns of on the way would stand between our lines
+    log_only(ERRORS_ONLY)  # its warnings would appear between the lines of the output
     app()

@@ -70,7 +70,7 @@ def _draw_map(axes: Axes, shown: Explanation, names: tuple[str, str]) -> list[Li
     if not any(_reaches(plan.x, x_view) and _reaches(plan.y, y_view) for plan in (shown.first, shown.second)):
         middle = sum(x_view) / 2, sum(y_view) / 2
         axes.text(*middle, "the RoI lies far off the map", ha="center", color=INK, fontsize=12, style="italic")
-    rows, columns = shown.first.answer.shape
+    rows, columns = shown.first.result.shape
     box = ", ".join(f"{value:g}" for value in shown.box)
     bins = f"{rows} x {columns} bins, map {height} x {width}, scale {shown.attributes.spatial_scale:g}"
     title(axes, "Where the RoI is sampled", f"RoI {box} of the image: {bins}")
@@ -165,7 +165,7 @@ def _mark(marker: str, colour: str, label: str, style: Literal["full", "none"] =
 
 
 def _draw_differences(axes: Axes, shown: Explanation) -> None:
-    first, second = (plan.answer.astype(np.float64) for plan in (shown.first, shown.second))
+    first, second = (plan.result.astype(np.float64) for plan in (shown.first, shown.second))
     one_is_nan = np.isnan(first) != np.isnan(second)
     gap = np.where(one_is_nan, np.nan, np.abs(np.nan_to_num(first) - np.nan_to_num(second)))
     top = max(float(np.nanmax(gap)) if not one_is_nan.all() else 0.0, 1e-3)

@@ -212,7 +212,7 @@ def test_max_that_is_refused_leaves_max_rule_hidden_with_the_reason():
     assert found.fits
     assert found.hidden == ("max_rule", "max_start")
     assert evidence(found, "max_rule").reason == "raises NotImplementedError: only averages"
-    assert evidence(found, "maxima of negatives").reason == "not probed: max_rule is not known"
+    assert evidence(found, "maxima of negatives").reason == "not probed: max_rule is unknown"
     assert {"torchvision_aligned", "mmcv_aligned"} <= set(found.names)
 
 

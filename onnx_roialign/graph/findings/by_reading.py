@@ -78,7 +78,8 @@ def read_findings(model: onnx.ModelProto, source: str | Semantics | None, wanted
 
     Args:
         model: a model without defects.
-        source: the source as the caller names it, for messages; None: only errors for every source are reported.
+        source: the source as the caller names it, for messages; None: only errors that do not depend on the source are
+            reported.
         wanted: the semantics of the source.
     """
     findings = list(_read(model, source, wanted))

@@ -37,7 +37,7 @@ def validate(
         model: path, bytes or ModelProto. It is not changed; external data is read only if the model runs.
         source: the framework call that the model was exported from, as `onnx_roialign.sources.parse` reads it
             ("torchvision", "paddle:aligned=True", "mindspore:roi_end_mode=1", "onnx:16", a preset, a Semantics).
-            Without it, only errors for every source are found.
+            Without it, only errors that do not depend on the source are found.
         inputs: array by name of the graph's inputs.
         expected: the expected outputs for these inputs: array by output name, or all outputs in order.
 
