@@ -188,8 +188,7 @@ def optimize(
             f"Nothing to fuse: no pooler and no mask pasting was found; {rest}.", markup=False, highlight=False
         )
     for part in fused.report:
-        state = f"fused, {part.nodes} nodes fewer" if part.fused else "not fused"
-        console.print(f"{part.op}: {part.output}: {state}: {part.text}", markup=False, highlight=False, soft_wrap=True)
+        console.print(str(part), markup=False, highlight=False, soft_wrap=True)
     console.print(f"Written: {output}", markup=False, highlight=False, soft_wrap=True)
     return 0
 

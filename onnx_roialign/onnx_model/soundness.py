@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,13 +22,13 @@ from onnx_roialign.onnx_model.file import Model, parse
 from onnx_roialign.onnx_model.scopes import bodies
 from onnx_roialign.onnx_model.tensor_data import sizes
 from onnx_roialign.ops import roi_align as private_op
-from onnx_roialign.ops.nodes import ONNX_DOMAINS, is_ours, node_name
+from onnx_roialign.ops.nodes import ONNX_DOMAINS, is_ours, node_name, plain_domain
 from onnx_roialign.ops.table import OPS_BY_NAME
 
 __all__ = ["Defect", "call_defects", "defects", "require_none", "sound"]
 
 _DEEPEST = 100  # nested messages that protobuf reads: about 33 nested bodies
-_MOST_DIGITS = 19  # of an offset in a file, an int64
+_INT64 = re.compile("[0-9]{1,18}")  # offsets and lengths in a file
 _MOST_NUMBERS = 2**40  # in one declared value; onnxruntime may allocate it when it creates a session
 _DEEPEST_CALLS = 100  # the limit of onnx and onnxruntime
 
@@ -293,7 +294,7 @@ def _tensor_defects(tensor: onnx.TensorProto, where: str) -> Iterator[Defect]:
         if not entries.get("location"):
             yield Defect(f"tensor {name!r} must have the name of the file with its data, got none", where)
         for key in ("offset", "length"):
-            if key in entries and not _is_int64(entries[key]):
+            if key in entries and not _INT64.fullmatch(entries[key]):
                 yield Defect(
                     f"tensor {name!r} must have data whose {key} is a number, got {shown(entries[key])}", where
                 )
@@ -325,10 +326,6 @@ def _type_defects(value: onnx.ValueInfoProto) -> Iterator[Defect]:
                 yield Defect(f"value {value.name!r} must have one of ONNX's element types, got type {element}")
 
 
-def _is_int64(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < _MOST_DIGITS
-
-
 def _listed(dims: Iterable[int]) -> str:
     return f"({', '.join(map(str, dims))})"
 
@@ -340,7 +337,7 @@ def call_defects(model: onnx.ModelProto) -> Iterator[Defect]:
     """Yields functions with equal names, functions that call themselves, and functions that are too large inlined."""
     calls: dict[tuple[str, str, str], list[tuple[str, str, str]]] = {}
     for function in model.functions:
-        key = (_domain(function.domain), function.name, function.overload)
+        key = (plain_domain(function.domain), function.name, function.overload)
         if key in calls:
             yield Defect(f"a function must have a name that no other has, got {function.name!r} twice")
         calls[key] = list(_called(function.node))
@@ -376,13 +373,13 @@ def _argument_defects(model: onnx.ModelProto) -> Iterator[Defect]:
     needed = {}
     for function in model.functions:
         read = {name for node in function.node if is_ours(node) for name in node.input}
-        key = _domain(function.domain), function.name, function.overload
+        key = plain_domain(function.domain), function.name, function.overload
         needed[key] = [(place, name) for place, name in enumerate(function.input) if name in read]
     pending = [model.graph.node, *(function.node for function in model.functions)] if model.functions else []
     while pending:
         for node in pending.pop():
             pending.extend(body.node for body in bodies(node))
-            for place, name in needed.get((_domain(node.domain), node.op_type, node.overload), ()):
+            for place, name in needed.get((plain_domain(node.domain), node.op_type, node.overload), ()):
                 if place >= len(node.input) or not node.input[place]:
                     text = f"a call of {node.op_type!r} must pass {name!r}, which a RoiAlign in it reads, got none"
                     yield Defect(text, node_name(node))
@@ -393,9 +390,5 @@ def _called(nodes: Iterable[onnx.NodeProto]) -> Iterator[tuple[str, str, str]]:
     pending = list(nodes)
     while pending:
         node = pending.pop()
-        yield _domain(node.domain), node.op_type, node.overload
+        yield plain_domain(node.domain), node.op_type, node.overload
         pending.extend(inner for body in bodies(node) for inner in body.node)
-
-
-def _domain(domain: str) -> str:
-    return "" if domain in ONNX_DOMAINS else domain

@@ -30,6 +30,7 @@ __all__ = [
     "is_single",
     "make_roi_align",
     "node_name",
+    "plain_domain",
     "read_any",
     "read_attributes",
     "wrong_inputs",
@@ -63,6 +64,11 @@ STANDARD_ATTRIBUTES: Mapping[str, int] = MappingProxyType(
 def node_name(node: onnx.NodeProto) -> str:
     """Returns the node's name, as messages show it; the name of its first output if it has none."""
     return node.name or next(filter(None, node.output), "")
+
+
+def plain_domain(domain: str) -> str:
+    """Returns the domain, with "" for both names of ONNX's own."""
+    return ONNX_DOMAINS[0] if domain in ONNX_DOMAINS else domain
 
 
 def is_roi_align(node: Node) -> bool:

@@ -114,7 +114,7 @@ def test_the_text_has_all_of_it(ran):
 def test_the_free_model_returns_the_same_for_what_is_handed_in():
     export = exports.load("detectors/mask_rcnn_tiny_torchscript_opset16.onnx")
     versions = regions.split(onnx.load_from_string(export.model))
-    assert versions.handed_in == (
+    assert versions.new_inputs == (
         "/roi_heads/box_roi_pool/ScatterElements_3_output_0",
         "/roi_heads/mask_roi_pool/ScatterElements_3_output_0",
     )
@@ -122,9 +122,9 @@ def test_the_free_model_returns_the_same_for_what_is_handed_in():
     assert not any(node.domain.startswith("onnx_roialign") for node in versions.free.graph.node)
     recorded = onnx.ModelProto()
     recorded.CopyFrom(versions.after)
-    recorded.graph.output.extend(onnx.ValueInfoProto(name=name) for name in versions.handed_in)
+    recorded.graph.output.extend(onnx.ValueInfoProto(name=name) for name in versions.new_inputs)
     *expected, _, first, second = run_all(recorded, export.feeds())
-    feeds = export.feeds() | dict(zip(versions.handed_in, (first, second), strict=True))
+    feeds = export.feeds() | dict(zip(versions.new_inputs, (first, second), strict=True))
     for got, want in zip(run_all(versions.free, feeds), expected, strict=True):
         assert (got == want).all()
 

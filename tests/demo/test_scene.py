@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from onnx_roialign.demo.scene import CLASSES, GOOD, SIZES, draw_scene, found, made_scene, summary
+from onnx_roialign.demo.scene import CLASSES, GOOD, SIZES, demo_scene, draw_scene, found, summary
 
 SEEDS = range(4)
 
@@ -46,7 +46,7 @@ def test_a_shape_fills_as_much_of_its_box_as_its_class_does(seed):
 
 
 def test_the_demo_has_shapes_of_all_classes_and_sizes():
-    scene = made_scene()
+    scene = demo_scene()
     assert set(scene.labels) == set(range(1, len(CLASSES)))
     corners = scene.boxes.reshape(-1, 2, 2)
     sides = np.sqrt((corners[:, 1] - corners[:, 0]).prod(1))

@@ -41,6 +41,10 @@ class FusedPart:
     text: str
     corrected: bool = False
 
+    def __str__(self) -> str:
+        state = f"fused, {self.nodes} nodes fewer" if self.fused else "not fused"
+        return f"{self.op}: {self.output}: {state}: {self.text}"
+
 
 def refused(op: str, end: ir.Value, why: str) -> FusedPart:
     """The report on a part that is not fused."""
