@@ -1,4 +1,4 @@
-"""Boxes of unusual sizes: tiny, huge, without size, with corners exchanged."""
+"""Boxes of unusual sizes: tiny, huge, of size 0, with exchanged corners."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def cases() -> Iterator[Case]:
         for grid, ratio in (("fixed", 2), ("adaptive", 0)):
             yield half_pixel(
                 f"boxes/{name}-{grid}-half-pixel",
-                "In half_pixel a RoI has no least size.",
+                "In half_pixel a RoI has no minimum size.",
                 X,
                 [box],
                 output_height=2,

@@ -61,13 +61,13 @@ def graph(
         name: the case's id after "graphs/".
         clause: the statement as a sentence.
         text: the graph in ONNX's textual syntax.
-        outputs: what it must return.
-        inputs: what it is given.
+        outputs: the expected outputs.
+        inputs: the inputs.
         requires: operators besides RoiAlign.
         opset: version of ONNX's operators.
         functions: model-local functions, of the domain "local", in the same syntax.
-        tier: how firmly it is founded.
-        source: where the clause comes from.
+        tier: the authority of the clause.
+        source: the source of the clause.
     """
     imports = f'["" : {opset}, "local" : 1]' if functions else f'["" : {opset}]'
     model = onnx.parser.parse_model(f"<ir_version: {IR_VERSIONS[opset]}, opset_import: {imports}>\n{text}\n{functions}")

@@ -1,4 +1,4 @@
-"""Mode max: the maximum over the four weighted neighbours of every sample, as ONNX's vector mode_max has it."""
+"""Mode max: the maximum over the four weighted neighbours of every sample, as in ONNX's vector mode_max."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RoiAlign between nodes that a runtime may compute in another layout: Conv, Relu, Transpose."""
+"""RoiAlign beside nodes that a runtime may compute in another memory layout: Conv, Relu, Transpose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a bin is sampled: fixed and adaptive grids, and bilinear interpolation between the pixels."""
+"""The samples of a bin: fixed and adaptive grids, and bilinear interpolation between pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The four types: computed as precisely as the type allows, and rounded once."""
+"""The four types: the precision of the computation, and one rounding at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors in reading the attributes: defaults, what is ignored or exchanged, spatial_scale."""
+"""Errors in reading the attributes: defaults, ignored and exchanged attributes, spatial_scale."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["attributes", "scales"]
 
 
 def attributes() -> Iterator[Mutant]:
-    """Yields the errors of defaults, attributes ignored, exchanged or capped."""
+    """Yields wrong defaults, and ignored, exchanged or capped attributes."""
 
     def default(name: str, **defaults: Any) -> Mutant:
         return mutant(f"default/{name}", node=lambda self, opset, given: Plain.node(self, opset, {**defaults, **given}))

@@ -49,7 +49,7 @@ def boxes() -> Iterator[Mutant]:
 
 
 def order() -> Iterator[Mutant]:
-    """Yields the errors of which RoI, image and channel stands where."""
+    """Yields the errors of the order of RoIs, images and channels."""
 
     def images(name: str, image: Callable[[int, Array, int], int]) -> Mutant:
         return mutant(f"image/{name}", image=lambda self, k, indices, n: image(k, indices, n))
@@ -114,7 +114,7 @@ def order() -> Iterator[Mutant]:
 
 
 def _strided(X: Array, image: int, plane: int | None) -> Array:
-    """Reads an image as if planes had another size; None: as if images had one channel."""
+    """Reads an image with a wrong plane size; None: as if images had one channel."""
     _, C, H, W = X.shape
     begin = image * H * W if plane is None else image * C * plane
     index = begin + np.arange(C)[:, None] * (plane or H * W) + np.arange(H * W)
