@@ -22,7 +22,7 @@ def cases() -> Iterator[Case]:
     # Sums of absolute weights are at most 1, so that no value exceeds the largest feature; all numbers are exact.
     index = np.arange(16 * 3 * 9)
     three = (((index * index * 5 % 7) - 3) / 128).reshape(16, 3, 3, 3).astype(np.float32)
-    one = (((np.arange(4 * 16) * 3 % 5) - 2) / 32).reshape(4, 16, 1, 1).astype(np.float32)
+    weights = (((np.arange(4 * 16) * 3 % 5) - 2) / 32).reshape(4, 16, 1, 1).astype(np.float32)
     mapped = conv(X, three)
     before = pooled(mapped, ROIS, IMAGES)
     padded: dict[str, Any] = {**GIVEN, "w": three}
@@ -56,8 +56,8 @@ def cases() -> Iterator[Case]:
             y = {POOL} (X, rois, images)
             Z = Conv (y, v)
         }}""",
-        {"Z": conv(pooled(wide := positive(2, 16, 8, 9, seed=62), ROIS, IMAGES), one)},
-        inputs={**GIVEN, "X": wide, "v": one},
+        {"Z": conv(pooled(wide := positive(2, 16, 8, 9, seed=62), ROIS, IMAGES), weights)},
+        inputs={**GIVEN, "X": wide, "v": weights},
         requires=("Conv",),
     )
     yield graph(
@@ -68,8 +68,8 @@ def cases() -> Iterator[Case]:
             y = {POOL} (m, rois, images)
             Z = Conv (y, v)
         }}""",
-        {"Z": conv(before, one)},
-        inputs={**padded, "v": one},
+        {"Z": conv(before, weights)},
+        inputs={**padded, "v": weights},
         requires=("Conv",),
     )
     yield graph(

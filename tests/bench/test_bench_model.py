@@ -64,7 +64,7 @@ def test_regions_and_operators_add_up_to_the_profiled_run(shares):
         assert list(share["region_ms"]) == list(share["region_nodes"]) == list(regions.REGIONS)
 
 
-def test_what_was_removed_no_longer_runs(shares):
+def test_removed_nodes_no_longer_run(shares):
     before, after, free = (shares[name]["region_nodes"] for name in ("native", "optimized", "free"))
     assert (before[regions.ROI_ALIGN], after[regions.ROI_ALIGN], free[regions.ROI_ALIGN]) == (8, 2, 0)
     assert before[regions.POOLER] > 200 > 10 > after[regions.POOLER]
@@ -97,7 +97,7 @@ def test_outputs_memory_and_gains_are_reported(ran, shares):
         assert gain["gained_part"] * gain["possible_ms"] == pytest.approx(medians["native"] - medians["optimized"])
 
 
-def test_the_text_has_all_of_it(ran):
+def test_the_text_has_every_part(ran):
     for text in (
         *(
             "optimized: native after optimize",
@@ -111,7 +111,7 @@ def test_the_text_has_all_of_it(ran):
         assert text in ran[0].stdout
 
 
-def test_the_free_model_returns_the_same_for_what_is_handed_in():
+def test_the_free_model_returns_the_same_for_the_fused_parts_outputs():
     export = exports.load("detectors/mask_rcnn_tiny_torchscript_opset16.onnx")
     versions = regions.split(onnx.load_from_string(export.model))
     assert versions.new_inputs == (
@@ -129,7 +129,7 @@ def test_the_free_model_returns_the_same_for_what_is_handed_in():
         assert (got == want).all()
 
 
-def test_an_engine_that_does_not_load_says_why(tmp_path):
+def test_an_engine_that_does_not_load_has_a_reason(tmp_path):
     if newest_opset() < 22:
         pytest.skip("the installed onnxruntime has no opset 22")
     result, document = bench(exports.MODELS / "detectors" / "mask_rcnn_tiny_torchscript_opset22.onnx", tmp_path)
@@ -150,7 +150,7 @@ def test_a_model_with_nothing_to_fuse_has_two_sessions(tmp_path):
     assert document["gains"] == [{"threads": 1, "possible_ms": None, "gained_part": None}]
 
 
-def test_a_pooler_alone_leaves_nothing_to_time_without_it(tmp_path):
+def test_a_model_of_a_pooler_alone_has_no_free_session(tmp_path):
     export = exports.load("torchvision_multiscale/fpn4_7x7_s2_torchscript_opset16.onnx")
     (tmp_path / "pooler.onnx").write_bytes(export.model)
     result, document = bench(tmp_path / "pooler.onnx", tmp_path)
@@ -182,7 +182,7 @@ def event(name, operator, begin, length, **arguments):
     }
 
 
-def test_a_loop_counts_without_what_runs_inside(tmp_path):
+def test_a_loop_counts_without_its_body(tmp_path):
     """Three runs; the first warms up, and of the others the shorter one counts, in which 10 us are between nodes."""
     runs = [{"name": "model_run", "ts": begin, "dur": length} for begin, length in ((0, 999), (1000, 100), (2000, 500))]
     nodes = [
@@ -210,7 +210,7 @@ def test_a_loop_counts_without_what_runs_inside(tmp_path):
     assert math.isclose(sum(node.ms for node in run.nodes), 0.09)
 
 
-def test_a_node_that_onnxruntime_renamed_is_where_it_was():
+def test_a_node_that_onnxruntime_renamed_keeps_its_region():
     found = regions.Regions({"[[4]]": regions.HEADS, "[[5]]": regions.PASTING}, {"/x/Relu_output_0": "[[4]]"})
 
     def region(name, operator, *within):

@@ -23,15 +23,15 @@ def test_pooler_prints_and_writes_each_contestant(tmp_path):
     document = json.loads((tmp_path / "pooler.json").read_text())
     assert (document["schema"], document["kind"], document["missing"]) == (2, "pooler", {})
     (measured,) = document["races"]
-    assert [one["engine"] for one in measured["results"]] == NAMES
-    assert [one["isa"] for one in measured["results"]] == [ISA, None, None, None]
-    for one in measured["results"]:
-        assert one["refusal"] is None
-        assert one["median_ms"] > 0
+    assert [entry["engine"] for entry in measured["results"]] == NAMES
+    assert [entry["isa"] for entry in measured["results"]] == [ISA, None, None, None]
+    for entry in measured["results"]:
+        assert entry["refusal"] is None
+        assert entry["median_ms"] > 0
 
 
 @pytest.mark.parametrize("name", pooler.POOLERS)
-def test_a_wrong_level_would_show(name, monkeypatch):
+def test_a_wrong_level_is_detected(name, monkeypatch):
     fake_times(monkeypatch, 1.0, 1.0, 1.0, 1.0)
     monkeypatch.setattr(pooler, "_RULE", LevelRule(canonical_scale=220.0))
     found = race(WORKLOADS[name](), pooler.pooler_contestants(ISA))

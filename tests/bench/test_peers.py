@@ -50,7 +50,7 @@ def roi_align(ov, arrays, attributes, aligned_mode):
 
 @pytest.mark.parametrize("aligned_mode", ALIGNED_MODES)
 @pytest.mark.parametrize("mode", ["avg", "max"])
-def test_openvinos_presets_answer_what_openvino_answers(ov, aligned_mode, mode):
+def test_openvinos_presets_return_openvinos_results(ov, aligned_mode, mode):
     """Negative features, boxes of no size and mirrored ones among them."""
     rng = np.random.default_rng(20261129)
     semantics = parse(f"openvino:aligned_mode={aligned_mode}")
@@ -91,7 +91,7 @@ def tvm_roi_align(X, rois, attributes, *, aligned, layout="NCHW", memory=0.0):
 @pytest.mark.parametrize("aligned", [False, True])
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("mode", ["avg", "max"])
-def test_tvms_presets_answer_what_tvm_answers(aligned, layout, mode):
+def test_tvms_presets_return_tvms_results(aligned, layout, mode):
     rng = np.random.default_rng([20261201, aligned, len(layout), len(mode)])
     semantics = parse(f"tvm:aligned={aligned}")
     for ratio in (0, 2):
@@ -126,7 +126,7 @@ def test_paddles_scale_is_a_float32_in_float64_calls_too(aligned):
         )
 
 
-def test_openvino_takes_an_omitted_sampling_ratio_for_1(ov):
+def test_openvinos_default_sampling_ratio_is_1(ov):
     """The finding sampling-ratio-omitted says so."""
 
     def answer(**attributes):
@@ -140,13 +140,13 @@ def test_openvino_takes_an_omitted_sampling_ratio_for_1(ov):
 
     X = np.random.default_rng(20261130).standard_normal((1, 1, 12, 12)).astype(np.float32)
     rois = np.float32([[1, 1, 10, 9]])
-    omitted, one, adaptive = answer(), answer(sampling_ratio=1), answer(sampling_ratio=0)
-    assert np.array_equal(omitted, one)
+    omitted, fixed, adaptive = answer(), answer(sampling_ratio=1), answer(sampling_ratio=0)
+    assert np.array_equal(omitted, fixed)
     assert not np.allclose(omitted, adaptive, atol=1e-3)
 
 
 @pytest.mark.parametrize(("hint", "precision"), [({}, "bf16"), (FULL_PRECISION, "f32")])
-def test_openvino_computes_in_bfloat16_where_it_can_and_no_precision_is_asked_for(ov, hint, precision):
+def test_openvino_computes_in_bfloat16_by_default_if_the_cpu_supports_it(ov, hint, precision):
     """Why its adapter asks for one."""
     opset, core = importlib.import_module("openvino.opset9"), ov.Core()
     if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
@@ -172,7 +172,7 @@ def builtin_answer(opsets):
 
 
 @pytest.mark.parametrize("opsets", [(16, 11), (11, 16)])
-def test_onnxruntime_takes_the_last_of_two_opsets(opsets):
+def test_onnxruntime_uses_the_last_of_two_opsets(opsets):
     """The finding conflicting-opsets says so, and that runtimes choose differently: ONNX takes the highest."""
     got, (first, last) = builtin_answer(opsets)
     np.testing.assert_allclose(got, last, rtol=0, atol=1e-5)
@@ -180,7 +180,7 @@ def test_onnxruntime_takes_the_last_of_two_opsets(opsets):
 
 
 @pytest.mark.parametrize("peer", ["onnxruntime", "torchvision", "openvino", "mindspore", "paddle"])
-def test_the_benchmarks_adapter_answers_right_with_either_coordinate_mode(peer):
+def test_the_benchmarks_adapter_is_right_in_both_coordinate_modes(peer):
     """An answer that is off is first the adapter's fault: OpenVINO's own half_pixel is not ONNX's."""
     contestants, missing = find_contestants([peer], [], "avg")
     if peer in missing:

@@ -34,7 +34,7 @@ def single(case):
     return Call(*(case.inputs[name] for name in graph.node[0].input), case.opset, given)
 
 
-def test_ids_are_unique_clauses_and_every_case_says_where_it_comes_from():
+def test_ids_are_unique_clauses_and_every_case_has_a_source():
     assert len(BY_ID) == len(CASES)
     for case in CASES:
         assert re.fullmatch(r"[a-z]+/[A-Za-z0-9.^/-]+(@\d+)?", case.id), case.id
@@ -62,7 +62,7 @@ def test_spec_and_settled_cases_have_one_right_result_and_the_others_name_each_s
     assert all(len(case.outcomes) > 1 for case in CASES if case.tier is Tier.CONTESTED)
 
 
-def test_the_sides_of_a_contested_case_are_results_that_its_tolerance_tells_apart():
+def test_the_sides_of_a_contested_case_differ_by_more_than_its_tolerance():
     for case in CASES:
         if case.tier is not Tier.CONTESTED:
             continue
@@ -99,7 +99,7 @@ def test_outputs_have_the_names_and_types_of_the_graph_and_are_finite_where_the_
             assert np.isfinite(array.astype(np.float64)).all() == finite
 
 
-def test_spec_cases_stay_away_from_where_the_order_of_float32_operations_decides():
+def test_spec_cases_do_not_depend_on_the_order_of_float32_operations():
     checked = 0
     for case in CASES:
         call = single(case)
@@ -114,7 +114,7 @@ def test_spec_cases_stay_away_from_where_the_order_of_float32_operations_decides
     assert checked >= 200
 
 
-def test_spec_cases_need_nothing_that_the_text_does_not_say():
+def test_spec_cases_need_only_what_the_text_specifies():
     """The text does not say what samples outside the map are, nor that a RoI has a least size."""
     for case in CASES:
         call = single(case)
@@ -125,7 +125,7 @@ def test_spec_cases_need_nothing_that_the_text_does_not_say():
         assert (sides >= (call.rules.minimum or 1e-9)).all(), case.id
 
 
-def test_settled_cases_are_exact_where_they_are_on_a_cut_or_a_whole_number():
+def test_settled_cases_at_discontinuities_are_exact():
     for case in CASES:
         call = single(case)
         if case.tier is not Tier.SETTLED or call is None:
@@ -152,7 +152,7 @@ def test_tolerances_are_tight():
         assert case.tolerance.ulps <= (1 if call.X.dtype.itemsize == 2 else 5 + near.samples / 8 + moved), case.id
 
 
-def test_the_coverage_that_the_readme_promises():
+def test_the_coverage_in_the_readme():
     calls = {case.id: call for case in CASES if (call := single(case)) is not None and case in PROVING}
     attributes = [call.attributes for call in calls.values()]
     assert {call.opset for call in calls.values()} == {10, 16, 22}

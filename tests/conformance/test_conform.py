@@ -56,7 +56,7 @@ def test_a_wrong_backend_exits_1_with_a_line_for_each_deviation(name, line):
     assert result.stdout.rstrip().endswith("fails")
 
 
-def test_what_is_unsupported_neither_passes_nor_fails():
+def test_an_unsupported_case_neither_passes_nor_fails():
     result = conform("RefusesCase")
     assert result.exit_code == 0
     assert "right: unsupported: onnx/mode-max@16: BackendIsNotSupposedToImplementIt: mode max" in result.stdout
@@ -160,7 +160,7 @@ def test_the_suite_runs_every_instruction_set_and_the_packages_own_backends_by_d
     assert all(entry["status"] == "pass" for run in runs for entry in run["results"])
 
 
-def test_contested_cases_say_who_takes_which_side():
+def test_contested_cases_report_the_side_of_each_backend():
     result = invoke("conform", "--backend", "reference", "--case", "contested/maximum-of-negative-features")
     assert result.exit_code == 1  # what is contested is no pass
     assert "contested/maximum-of-negative-features: over weighted neighbours" in result.stdout

@@ -40,7 +40,7 @@ def same_arrays(a, b):
         assert a[name].tobytes() == b[name].tobytes()  # NaN and the sign of zero, too
 
 
-def test_every_case_has_a_folder_of_its_own(cases):
+def test_every_case_has_its_own_folder(cases):
     names = [layout.folder_name(case) for case in cases]
     assert len(set(names)) == len(names)
 
@@ -104,7 +104,7 @@ def test_onnx_runs_the_folder_with_its_own_runner(cases, exported, monkeypatch):
         tests[name](None)
 
 
-def test_the_question_has_no_answer_in_it(cases, tmp_path):
+def test_a_case_for_a_worker_has_no_expected_outputs(cases, tmp_path):
     layout.write_question(tmp_path / "case", cases[0])
     names = sorted(path.name for path in (tmp_path / "case").rglob("*") if path.is_file())
     assert names == ["input_0.pb", "input_1.pb", "input_2.pb", "model.onnx"]
@@ -160,7 +160,7 @@ def test_a_folder_without_any_result_is_an_error_and_no_pass(cases, exported):
         layout.import_results(exported / "none", cases)
 
 
-def test_the_runtime_may_say_who_it_is(replayed):
+def test_the_runtime_may_give_its_name_and_version(replayed):
     folder, _ = replayed
     assert (layout.read_identity(folder).name, layout.read_identity(folder).version) == ("cases", "")
     (folder / "runtime.json").write_text('{"name": "mine", "version": "3.1"}')

@@ -86,5 +86,5 @@ def test_a_rule_that_cannot_be_is_refused(change, match):
 
 
 def test_a_rule_and_a_pyramid_pickle():
-    for one in (LevelRule(0, 3, 56, 0, 1e-6, 0, (0.0, 4.0)), Pyramid((0.25,), LevelRule(5, 2))):
-        assert pickle.loads(pickle.dumps(one)) == one
+    for value in (LevelRule(0, 3, 56, 0, 1e-6, 0, (0.0, 4.0)), Pyramid((0.25,), LevelRule(5, 2))):
+        assert pickle.loads(pickle.dumps(value)) == value

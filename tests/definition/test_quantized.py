@@ -189,7 +189,7 @@ BAD = [
 
 @pytest.mark.parametrize(("arguments", "text"), BAD)
 @pytest.mark.parametrize("engine", CALL_ENGINES)
-def test_an_argument_that_cannot_be_is_named(arguments, text, engine):
+def test_an_invalid_argument_is_named(arguments, text, engine):
     given = {"input": features("uint8"), "scale": 0.1, "zero_point": 3, "boxes": [BOXES], "output_size": 2}
     with pytest.raises(RoiAlignError, match=re.escape(text)):
         roi_align_quantized(**{**given, "engine": engine, **arguments})

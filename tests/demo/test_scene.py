@@ -11,9 +11,9 @@ SEEDS = range(4)
 
 
 def test_a_scene_is_drawn_the_same_twice_and_other_seeds_draw_others():
-    one, same, other = (draw_scene(seed, 256, 320, 6) for seed in (5, 5, 6))
-    assert np.array_equal(one.image, same.image)
-    assert not np.array_equal(one.image, other.image)
+    first, same, other = (draw_scene(seed, 256, 320, 6) for seed in (5, 5, 6))
+    assert np.array_equal(first.image, same.image)
+    assert not np.array_equal(first.image, other.image)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -117,7 +117,7 @@ def test_the_installed_framework_is_identified(preset):
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
-def test_torchvision_cuts_an_image_to_a_whole_number_and_fills_bins_without_samples_with_0(engine):
+def test_torchvision_truncates_image_indices_and_returns_0_for_bins_without_samples(engine):
     torch, ops = imported("torch"), imported("torchvision.ops")
     X, rows = np.arange(50, dtype=np.float32).reshape(2, 1, 5, 5), np.float32([[0.9, 1, 1, 4, 4], [1, 2, 2, 2, 2]])
     want = ops.roi_align(torch.from_numpy(X), torch.from_numpy(rows), 2, 1.0, -1, True).numpy()
@@ -141,7 +141,7 @@ def test_torchvision_computes_float16_in_float16():
 @pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
 @pytest.mark.parametrize("engine", CALL_ENGINES)
 @pytest.mark.parametrize(("kind", "dtype"), [("quint8", "uint8"), ("qint8", "int8"), ("qint32", "int32")])
-def test_torchvisions_quantized_answers_are_ours_to_the_bit(kind, dtype, engine):
+def test_torchvisions_quantized_results_equal_ours_bit_for_bit(kind, dtype, engine):
     """Integers of every size, scales and zero points with which they overflow the type among them."""
     torch, ops = imported("torch"), imported("torchvision.ops")
     rng, limits = np.random.default_rng([20261207, len(kind), len(engine)]), np.iinfo(dtype)
@@ -164,7 +164,7 @@ def test_torchvisions_quantized_answers_are_ours_to_the_bit(kind, dtype, engine)
 
 
 @pytest.mark.parametrize("box", [(3, 1, 1, 4), (1, 3, 4, 1)])
-def test_torchvision_raises_for_an_adaptive_grid_over_a_box_turned_round_on_one_side(box):
+def test_torchvision_raises_for_an_adaptive_grid_over_a_box_mirrored_along_one_axis(box):
     torch, ops = imported("torch"), imported("torchvision.ops")
     X, row = np.arange(25, dtype=np.float32).reshape(1, 1, 5, 5), np.float32([[0, *box]])
     with pytest.raises(ValueError, match="cannot create std::vector"):
@@ -172,7 +172,7 @@ def test_torchvision_raises_for_an_adaptive_grid_over_a_box_turned_round_on_one_
     assert not torchvision.roi_align(X, row, 2, 1.0, -1, True).any()
 
 
-def test_torchvisions_pyramid_keeps_its_scales_and_answers_0_for_boxes_without_a_level():
+def test_torchvisions_pyramid_keeps_its_scales_and_returns_0_for_boxes_without_a_level():
     torch, ops = imported("torch"), imported("torchvision.ops")
     rng = np.random.default_rng(20261205)
     boxes = np.float32([[1, 1, 240, 250], [9, 9, 1, 20], [0, 0, 112, 112], [3, 3, 9, 9]])
@@ -191,7 +191,7 @@ def test_torchvisions_pyramid_keeps_its_scales_and_answers_0_for_boxes_without_a
     assert both[1].scales == both[0].scales == [0.125, 0.03125]
 
 
-def test_torch_draws_the_numbers_that_the_demo_draws_without_it():
+def test_the_demos_random_numbers_equal_torchs():
     torch = imported("torch")
     torch.manual_seed(3)
     torch.rand(1000)
@@ -250,7 +250,7 @@ def test_mindspores_exporter_gives_small_rois_a_minimum_size(roi_end_mode, codes
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
 @pytest.mark.parametrize("size", [2, (2, 2), [2, 2]], ids=str)
-def test_paddle_takes_its_sizes_and_answers_nan_for_a_bin_without_samples(engine, size):
+def test_paddle_accepts_its_sizes_and_returns_nan_for_a_bin_without_samples(engine, size):
     ops, tensor = imported("paddle.vision.ops"), imported("paddle").to_tensor
     X, boxes, counts = np.arange(25, dtype=np.float32).reshape(1, 1, 5, 5), np.float32([[2, 2, 2, 2]]), np.int32([1])
     want = ops.roi_align(tensor(X), tensor(boxes), tensor(counts), size).numpy()
@@ -270,7 +270,7 @@ for box, ratio in (([1, 1, 3, 4], -1), (BOX, 2), (BOX, -1)):
 @pytest.mark.parametrize(
     ("box", "end"), [([3, 1, 1, 4], -signal.SIGABRT), ([1, 4, 3, 1], -signal.SIGABRT), ([3, 4, 1, 1], None)], ids=str
 )
-def test_paddle_does_not_return_from_an_adaptive_grid_over_a_box_turned_round(box, end):
+def test_paddle_does_not_return_from_an_adaptive_grid_over_a_mirrored_box(box, end):
     """Two other calls return at once; this one ends the process, or would take centuries and is given 5 seconds."""
     imported("paddle")
     code = TURNED_ROUND.replace("BOX", str(box))
@@ -289,7 +289,7 @@ def test_paddle_does_not_return_from_an_adaptive_grid_over_a_box_turned_round(bo
 # What frameworks/mindspore.py says of it.
 
 
-def test_mindspore_rounds_an_image_to_the_nearest_and_refuses_what_is_past_the_last():
+def test_mindspore_rounds_image_indices_and_refuses_those_out_of_range():
     ms = imported("mindspore")
     X, op = np.arange(50, dtype=np.float32).reshape(2, 1, 5, 5), ms.ops.ROIAlign(2, 2, 1.0)
     for image in (0.0, 0.49, 0.5, 0.9, 1.0):
@@ -312,7 +312,7 @@ def test_mindspore_raises_a_type_error_for_a_number_of_the_wrong_type(arguments)
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
-def test_mindspore_answers_nan_for_a_bin_shorter_than_a_pixel(engine):
+def test_mindspore_returns_nan_for_a_bin_shorter_than_a_pixel(engine):
     ms = imported("mindspore")
     X, rows = np.arange(25, dtype=np.float32).reshape(1, 1, 5, 5), np.float32([[0, 1, 1, 2, 2]])
     want = ms.ops.ROIAlign(2, 2, 1.0, 0, 0)(ms.Tensor(X), ms.Tensor(rows)).asnumpy()

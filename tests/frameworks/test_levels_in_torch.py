@@ -62,7 +62,7 @@ def test_levels_around_every_boundary_are_those_of_the_framework(name, dtype):
     tell, rule = RULES[name]
     boxes = boundary_boxes(rule, dtype, 300)
     ours, theirs = both(boxes, tell, rule)
-    near = [neighbours(one, 1) for one in rule.smallest_areas(dtype) if 0 < one < np.inf]
+    near = [neighbours(array, 1) for array in rule.smallest_areas(dtype) if 0 < array < np.inf]
     assert set(box_areas(boxes[ours != theirs]).tolist()) <= set(np.ravel(near).tolist())
 
 
@@ -91,7 +91,7 @@ def test_torchvisions_pooler_returns_the_same_on_any_order_of_maps(sizes):
     tensors = {name: torch.from_numpy(own) for name, own in maps.items()}
     images = [(256, 256), (250, 200)]
     want = ops.MultiScaleRoIAlign(*asked)(
-        tensors, [torch.from_numpy(one) for one in (boxes, boxes[::2].copy())], images
+        tensors, [torch.from_numpy(array) for array in (boxes, boxes[::2].copy())], images
     )
     got = torchvision.MultiScaleRoIAlign(*asked)(maps, [boxes, boxes[::2]], images)
     np.testing.assert_allclose(got, want.numpy(), rtol=0, atol=tolerances.FLOAT32)

@@ -35,7 +35,7 @@ def operator_of(case):
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
-def test_every_recorded_case_is_answered_as_mindspore_answered_it(engine):
+def test_every_recorded_case_returns_mindspores_result(engine):
     cases = golden.cases("mindspore")
     assert len(cases) == 84
     wrong = {}
@@ -80,7 +80,7 @@ def test_a_number_of_the_wrong_type_is_a_type_error(arguments, text):
 
 
 @pytest.mark.parametrize(("features", "rois"), [(X.tolist(), ROIS), (X, ROIS.tolist()), (X, None)])
-def test_what_is_no_array_is_a_type_error(features, rois):
+def test_an_argument_that_is_not_an_array_is_a_type_error(features, rois):
     with pytest.raises(TypeError, match=r"(features|rois) must be an array, got (list|NoneType)"):
         mindspore.ROIAlign(2, 2, 1.0)(features, rois)
 
@@ -93,7 +93,7 @@ def test_what_is_no_array_is_a_type_error(features, rois):
         ((2, 2, 0.0), "spatial_scale must be finite and > 0, got 0"),
     ],
 )
-def test_a_value_that_cannot_be_is_named(arguments, text):
+def test_an_invalid_value_is_named(arguments, text):
     with pytest.raises(RoiAlignError, match=re.escape(text)):
         mindspore.ROIAlign(*arguments)
 
@@ -109,7 +109,7 @@ def test_a_value_that_cannot_be_is_named(arguments, text):
         (X, np.float32([[np.inf, 0, 0, 1, 1]]), "rois must be finite, got inf at row 0, column 0 (image)"),
     ],
 )
-def test_an_array_that_cannot_be_is_named(features, rois, text):
+def test_an_invalid_array_is_named(features, rois, text):
     with pytest.raises(RoiAlignError, match=re.escape(text)):
         mindspore.ROIAlign(2, 2, 1.0)(features, rois)
 
@@ -125,7 +125,7 @@ def test_an_image_is_rounded_to_the_nearest_in_the_call_and_in_its_model(image, 
 
 
 @pytest.mark.parametrize("sample_num", [0, -3])
-def test_a_bin_shorter_than_a_pixel_answers_nan_where_the_grid_is_adaptive(sample_num):
+def test_a_bin_shorter_than_a_pixel_is_nan_on_an_adaptive_grid(sample_num):
     short = np.float32([[0, 1, 1, 2.5, 9]])
     assert np.isnan(mindspore.ROIAlign(2, 2, 0.5, sample_num)(X, short)).all()
     assert np.isfinite(mindspore.ROIAlign(2, 2, 0.5, 2)(X, short)).all()
@@ -139,7 +139,7 @@ def test_float16(engine):
 
 
 @pytest.mark.parametrize("case", kinds_of_cases("mindspore"))
-def test_a_call_written_as_a_model_answers_as_mindspore_answered(case):
+def test_a_call_written_as_a_model_returns_mindspores_result(case):
     model = operator_of(case).to_onnx()
     standard = case.preset == "mindspore_0" and case.arguments["sampling_ratio"] > 0
     assert (STANDARD if standard else PRIVATE) in operators(model)

@@ -52,7 +52,7 @@ def test_every_recorded_call_returns_what_mmdetection_returned(name, engine):
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
-def test_a_recorded_call_of_enlarged_rois_tells_levels_of_those_before(engine):
+def test_a_recorded_call_of_enlarged_rois_has_the_levels_of_the_original_rois(engine):
     for feats, rois, want in recorded(RESCALED):
         Y = RESCALING(tuple(feats), rois, 1.5, engine=engine)
         np.testing.assert_allclose(Y, want, rtol=0, atol=tolerances.FLOAT32 * np.abs(feats[0]).max())
@@ -95,8 +95,8 @@ def test_every_roi_is_pooled_from_the_map_of_its_level(engine, aligned, dtype):
     assert Y.dtype == dtype
     assert not Y[2].any()
     for row, level in {0: 0, 1: 2, 3: 1}.items():
-        one = ROIS[row : row + 1].astype(dtype)
-        want = torchvision.roi_align(feats[level], one, (3, 2), 1 / STRIDES[level], 0, aligned, engine=engine)
+        single = ROIS[row : row + 1].astype(dtype)
+        want = torchvision.roi_align(feats[level], single, (3, 2), 1 / STRIDES[level], 0, aligned, engine=engine)
         assert np.array_equal(Y[row : row + 1], want)
 
 
@@ -131,7 +131,7 @@ def levels_in_numpy(boxes, levels, finest_scale):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("finest_scale", [56, 40, 7])
 @pytest.mark.parametrize("factor", [None, 1.25])
-def test_levels_are_told_in_the_type_of_the_maps_in_the_call_and_in_the_model(dtype, finest_scale, factor):
+def test_levels_are_computed_in_the_type_of_the_maps_in_the_call_and_in_the_model(dtype, finest_scale, factor):
     rule = LevelRule(0, 3, finest_scale, 0, log_epsilon=1e-6, floor_epsilon=0)
     boxes = boundary_boxes(rule, dtype, 6)
     rois = np.hstack([np.zeros((len(boxes), 1), dtype), boxes])
@@ -147,7 +147,7 @@ def test_levels_are_told_in_the_type_of_the_maps_in_the_call_and_in_the_model(dt
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
-def test_fewer_maps_than_strides_are_those_of_the_first(engine):
+def test_fewer_maps_than_strides_have_the_first_strides(engine):
     feats, made = pyramid(3), extractor(sampling_ratio=2)
     two = made(feats[:2], ROIS, engine=engine)
     assert np.array_equal(two, extractor((4, 8), sampling_ratio=2)(feats[:2], ROIS, engine=engine))
@@ -157,7 +157,7 @@ def test_fewer_maps_than_strides_are_those_of_the_first(engine):
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
-def test_of_one_map_every_roi_is_pooled_as_it_is(engine):
+def test_from_a_single_map_every_roi_is_pooled_unchanged(engine):
     feats, made = pyramid(1), extractor(sampling_ratio=2)
     want = torchvision.roi_align(feats[0], ROIS, (3, 2), 1 / 4, 2, aligned=True, engine=engine)
     assert want[2].any()
@@ -199,7 +199,7 @@ def test_rois_become_of_the_maps_type():
     assert np.array_equal(made(feats, ROIS.tolist()), want)
 
 
-def test_it_pickles_and_says_how_many_maps_it_takes():
+def test_it_pickles_and_has_the_number_of_maps():
     again = pickle.loads(pickle.dumps(EXTRACTOR))
     feats, rois, _ = next(recorded("mmdeploy_3levels_ts11"))
     assert np.array_equal(again(feats, rois), EXTRACTOR(feats, rois))
@@ -229,7 +229,7 @@ CALLS = [
 
 
 @pytest.mark.parametrize(("change", "text"), CALLS)
-def test_a_call_that_cannot_be_is_refused(change, text):
+def test_an_invalid_call_is_refused(change, text):
     with pytest.raises(RoiAlignError, match=re.escape(text)):
         extractor()(**{"feats": FEATS, "rois": ROIS} | change)
 
@@ -257,12 +257,12 @@ EXTRACTORS = [
 
 
 @pytest.mark.parametrize(("change", "text"), EXTRACTORS)
-def test_an_extractor_that_cannot_be_is_refused(change, text):
+def test_an_invalid_extractor_is_refused(change, text):
     with pytest.raises(RoiAlignError, match=re.escape(text)):
         SingleRoIExtractor(**{"roi_layer": LAYER, "out_channels": 2, "featmap_strides": (4, 8)} | change)
 
 
-def test_a_model_that_cannot_be_is_refused():
+def test_an_invalid_model_is_refused():
     for arguments, text in (
         ({"opset": 10}, "opset must be in [11, "),
         ({"maps": 4}, "maps must be 1 to 3, one for each stride, got 4"),

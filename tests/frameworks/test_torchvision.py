@@ -34,7 +34,7 @@ def call_of(case):
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
-def test_every_recorded_case_is_answered_as_torchvision_answered_it(engine):
+def test_every_recorded_case_returns_torchvisions_result(engine):
     cases = golden.cases("torchvision")
     assert len(cases) == 84
     wrong = {}
@@ -64,7 +64,7 @@ def test_the_function_keeps_its_documentation():
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
-def test_boxes_come_as_rows_with_an_image_or_as_one_matrix_per_image(engine):
+def test_boxes_are_rows_with_an_image_or_one_matrix_per_image(engine):
     order = np.argsort(BOXES[:, 0], kind="stable")
     rows = torchvision.roi_align(X, BOXES[order], (3, 2), 0.5, engine=engine)
     apart = [BOXES[BOXES[:, 0] == image, 1:] for image in (0, 1)]
@@ -90,7 +90,7 @@ def test_output_size_is_a_number_or_a_pair(output_size):
 
 
 @pytest.mark.parametrize("sampling_ratio", [0, -1, -7])
-def test_anything_up_to_zero_is_adaptive(sampling_ratio):
+def test_a_sampling_ratio_of_0_or_less_is_adaptive(sampling_ratio):
     want = torchvision.roi_align(X, BOXES, 3, 0.5)
     assert np.array_equal(torchvision.roi_align(X, BOXES, 3, 0.5, sampling_ratio), want)
     assert not np.array_equal(torchvision.roi_align(X, BOXES, 3, 0.5, 2), want)
@@ -105,12 +105,12 @@ def test_other_float_types(dtype, engine):
     np.testing.assert_allclose(Y, want, rtol=0, atol=5e-3 if dtype == "float16" else 1e-5)
 
 
-def test_an_image_index_is_cut_to_a_whole_number():
+def test_an_image_index_is_truncated_to_an_integer():
     rows = BOXES + np.float32([0.75, 0, 0, 0, 0])
     assert np.array_equal(torchvision.roi_align(X, rows, 2), torchvision.roi_align(X, BOXES, 2))
 
 
-def test_the_class_is_the_function_with_its_arguments_given_beforehand():
+def test_the_class_is_the_function_with_stored_arguments():
     pooler = torchvision.RoIAlign((3, 2), 0.5, 2, aligned=True)
     assert np.array_equal(pooler(X, BOXES), torchvision.roi_align(X, BOXES, (3, 2), 0.5, 2, True))
     assert repr(pooler) == "RoIAlign(output_size=(3, 2), spatial_scale=0.5, sampling_ratio=2, aligned=True)"
@@ -137,13 +137,13 @@ BAD = [
 
 
 @pytest.mark.parametrize(("arguments", "text"), BAD)
-def test_an_argument_that_cannot_be_is_named(arguments, text):
+def test_an_invalid_argument_is_named(arguments, text):
     with pytest.raises(RoiAlignError, match=re.escape(text)):
         torchvision.roi_align(**{"input": X, "boxes": BOXES, "output_size": 2, **arguments})
 
 
 @pytest.mark.parametrize("case", kinds_of_cases("torchvision"))
-def test_a_call_written_as_a_model_answers_as_torchvision_answered(case):
+def test_a_call_written_as_a_model_returns_torchvisions_result(case):
     model = torchvision.roi_align.to_onnx(*call_of(case))
     assert operators(model) >= {STANDARD}
     assert_model_answers(model, {"input": case.X, "boxes": five_columns(case)}, case.Y)
@@ -160,7 +160,7 @@ def test_a_call_written_as_a_model_answers_as_torchvision_answered(case):
         (newest_opset(), True, STANDARD),
     ],
 )
-def test_a_model_is_onnxs_own_where_its_opset_can_say_it(opset, aligned, operator):
+def test_a_model_has_onnxs_own_roi_align_if_its_opset_can_express_the_call(opset, aligned, operator):
     model = torchvision.roi_align.to_onnx((3, 2), 0.5, -1, aligned, opset=opset)
     assert operator in operators(model)
     assert model.opset_import[0].version == opset
@@ -169,7 +169,7 @@ def test_a_model_is_onnxs_own_where_its_opset_can_say_it(opset, aligned, operato
 
 
 @pytest.mark.parametrize("opset", [10, 16])
-def test_a_model_takes_one_matrix_per_image(opset):
+def test_a_model_accepts_one_matrix_per_image(opset):
     model = torchvision.RoIAlign((3, 2), 0.5, 2).to_onnx(opset, images=2)
     apart = [BOXES[BOXES[:, 0] == image, 1:] for image in (0, 1)]
     feeds = {"input": X, "boxes_0": apart[0], "boxes_1": apart[1]}
@@ -191,6 +191,6 @@ def test_a_model_of_float64():
         ({"images": 0}, "images must be at least 1, got 0"),
     ],
 )
-def test_a_model_that_cannot_be_is_refused(arguments, text):
+def test_an_invalid_model_is_refused(arguments, text):
     with pytest.raises(RoiAlignError, match=re.escape(text)):
         torchvision.roi_align.to_onnx(2, **arguments)

@@ -52,7 +52,7 @@ def test_the_table_of_wrong_files_names_real_files(pattern):
 
 
 @pytest.mark.parametrize("name", [name for name in RECORDED if not known_wrong(name)])
-def test_the_export_answers_what_its_framework_answered(name):
+def test_the_export_returns_its_frameworks_outputs(name):
     export = exports.load(name)
     if export.opset() > newest_opset():  # onnxruntime 1.20 at opset 22: it knows no operator of it, RoiAlign or not
         with pytest.raises(RoiAlignError, match=f"model must be of opset .* got opset {export.opset()}: upgrade"):
@@ -66,7 +66,7 @@ def test_the_export_answers_what_its_framework_answered(name):
 
 
 @pytest.mark.parametrize("name", [name for name in RECORDED if known_wrong(name)])
-def test_a_file_known_to_be_wrong_is_wrong_and_not_a_little(name):
+def test_a_file_known_to_be_wrong_is_clearly_wrong(name):
     export = exports.load(name)
     (got,) = native_outputs(export)
     assert np.isfinite(largest_difference(got, export.expected[0]))
@@ -74,7 +74,7 @@ def test_a_file_known_to_be_wrong_is_wrong_and_not_a_little(name):
 
 
 @pytest.mark.parametrize("name", [name for name in RECORDED if name.startswith("paddle_roi_align/")])
-def test_a_paddle_file_is_right_on_the_first_image_only_where_the_opset_means_what_was_exported(name):
+def test_a_paddle_file_with_the_right_opset_is_right_only_on_the_first_image(name):
     export = exports.load(name)
     (got,) = native_outputs(export)
     first = int(export.inputs[2][0])

@@ -130,14 +130,14 @@ def test_optimize_refuses_a_model_with_its_data_elsewhere(tmp_path):
         onnx_roialign.session(tmp_path / "m.onnx", optimize=True)
 
 
-def test_a_model_without_a_pooler_comes_back_as_it_is():
+def test_a_model_without_a_pooler_is_returned_unchanged():
     given = onnx.load_from_string(exports.load("torchvision_roi_align/torchscript_opset16_legacy_s2.onnx").model)
     fused = fuse(given)
     assert (fused.model, fused.report) == (given, ())
     assert fused.model is not given
 
 
-def test_what_no_model_is_is_refused():
+def test_an_argument_that_is_not_a_model_is_refused():
     with pytest.raises(RoiAlignError, match="model must be"):
         fuse(b"no model")
 
@@ -156,7 +156,7 @@ def base_of_ones(model):
     for node in model.graph.node:
         if node.op_type == "ConstantOfShape" and node.attribute[0].t.data_type == TensorProto.FLOAT:
             users = [one for one in model.graph.node if node.output[0] in one.input]
-            if any(one.op_type == "ScatterElements" for one in users):
+            if any(value.op_type == "ScatterElements" for value in users):
                 node.attribute[0].t.CopyFrom(numpy_helper.from_array(np.ones(1, np.float32)))
 
 
@@ -189,7 +189,7 @@ def pooled_is_doubled(model):
 @pytest.mark.parametrize(
     "change", [base_of_ones, another_mode, swapped_scatter, pooled_is_doubled], ids=lambda change: change.__name__
 )
-def test_a_look_alike_is_left_alone(change):
+def test_a_look_alike_is_not_fused(change):
     given = changed("fpn4_7x7_s2_torchscript_opset16", change)
     fused = fuse(given)
     assert fused.model == given
@@ -219,7 +219,7 @@ def pasting_by(mode):
 
 
 @pytest.mark.parametrize("mode", [("mode", b"nearest"), ("coordinate_transformation_mode", b"asymmetric")])
-def test_pasting_in_another_way_is_left_alone(mode):
+def test_pasting_in_another_way_is_not_fused(mode):
     given = pooler_exports.load("paste_masks_ts11")
     pasting_by(mode)(given)
     fused = fuse(given)
@@ -228,7 +228,7 @@ def test_pasting_in_another_way_is_left_alone(mode):
     assert "differ" in fused.report[0].text
 
 
-def test_levels_that_are_read_elsewhere_stay():
+def test_levels_that_other_nodes_read_are_kept():
     given = pooler_exports.load("detectron2_3levels_1image_ts17")
     levels = next(node.input[0] for node in given.graph.node if node.op_type == "Equal")
     given.graph.output.append(helper.make_tensor_value_info(levels, TensorProto.INT64, ["K"]))

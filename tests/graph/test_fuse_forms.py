@@ -94,7 +94,7 @@ def feeds_of(name, model, count):
     return feeds | {key: feeds[key][np.arange(rows) % max(count, 1)] for key, rows in COUNTS.get(name, {}).items()}
 
 
-def test_every_form_is_here():
+def test_every_form_has_a_row():
     assert sorted({*FUSED_FORMS, *LOOK_ALIKES}) == pooler_exports.form_names()
 
 
@@ -124,7 +124,7 @@ def test_a_form_becomes_one_op_that_returns_the_same(name):
 
 
 @pytest.mark.parametrize("name", LOOK_ALIKES)
-def test_a_look_alike_stays_as_it_is(name):
+def test_a_look_alike_form_is_not_fused(name):
     given = pooler_exports.form(name)
     text, _ = LOOK_ALIKES[name]
     fused = fuse(given)

@@ -35,7 +35,7 @@ def documented(name="detectron2_3levels_1image_ts17"):
     return model
 
 
-def test_names_and_documentation_stay():
+def test_names_and_documentation_are_kept():
     given = documented()
     fused = fuse(given).model
     for field in ("doc_string", "producer_name", "metadata_props", "ir_version"):
@@ -46,7 +46,7 @@ def test_names_and_documentation_stay():
     assert (head.name, head.doc_string, list(head.input)) == ("the_head", "of the head", ["merged"])
 
 
-def test_the_new_value_has_a_type_and_the_checker_agrees():
+def test_the_new_value_has_a_type_and_the_checker_passes():
     fused = fuse(documented()).model
     (node,) = (node for node in fused.graph.node if node.domain == DOMAIN)
     (info,) = (value for value in fused.graph.value_info if value.name == node.output[0] == "merged")
@@ -59,7 +59,7 @@ def test_the_new_value_has_a_type_and_the_checker_agrees():
         onnx.checker.check_model(fused, full_check=True)
 
 
-def test_dead_nodes_go():
+def test_unread_nodes_are_removed():
     fused = fuse(documented()).model
     operators = {node.op_type for node in fused.graph.node}
     assert {"RoiAlign", "ScatterND", "NonZero", "Log", "Neg"} & operators == set()
@@ -125,7 +125,7 @@ def test_without_a_source_a_pooler_returns_what_the_model_returned(name):
     np.testing.assert_allclose(run_all(fused.model, feeds)[0], run_all(given, feeds)[0], rtol=0, atol=bar)
 
 
-def test_what_detectron2_lost_below_opset_16_comes_back_with_a_source():
+def test_with_a_source_detectron2s_lost_aligned_is_restored():
     given = pooler_exports.form("d2_L4_ts11")  # aligned=True in PyTorch
     assert "half_pixel" not in str(given)
     feeds = pooler_exports.drawn(given, 12)

@@ -32,8 +32,8 @@ IN_THE_WAY = re.compile(
 
 
 def assert_same_bits(before, model, what):
-    for one, other in zip(before, run_all(model, FEEDS), strict=True):
-        np.testing.assert_array_equal(one, other, err_msg=what, strict=True)
+    for value, other in zip(before, run_all(model, FEEDS), strict=True):
+        np.testing.assert_array_equal(value, other, err_msg=what, strict=True)
 
 
 def batches():
@@ -54,7 +54,7 @@ def converted(model, target):
 
 
 @pytest.mark.parametrize("batch", batches())
-def test_another_opset_and_back_keep_the_bits(batch):
+def test_converting_to_another_opset_and_back_keeps_the_results_bit_for_bit(batch):
     done = 0
     for seed in range(batch * BATCH, (batch + 1) * BATCH):
         rng = random.Random(seed)
@@ -75,7 +75,7 @@ def test_another_opset_and_back_keep_the_bits(batch):
 
 
 @pytest.mark.parametrize("batch", batches())
-def test_made_explicit_it_keeps_the_bits(batch):
+def test_make_explicit_keeps_the_results_bit_for_bit(batch):
     for seed in range(batch * BATCH, (batch + 1) * BATCH):
         given = RightModel(seed).proto
         explicit = make_explicit(given)
@@ -98,14 +98,14 @@ def stated(model, meaning):
 
 
 @pytest.mark.parametrize("batch", batches())
-def test_repaired_it_means_its_source_and_a_right_one_is_left_alone(batch):
+def test_a_repaired_model_means_its_source_and_a_right_model_is_unchanged(batch):
     for seed in range(batch * BATCH, (batch + 1) * BATCH):
         given = RightModel(seed).proto
         source = random.Random(seed).choice(SOURCES)
         what = f"seed {seed} as {source}"
         repaired = repair(given, source, exact=True)
         assert repair(repaired, source, exact=True) == repaired, what
-        wrong = [one for one in validate(repaired, source) if one.repairable]
+        wrong = [finding for finding in validate(repaired, source) if finding.repairable]
         assert wrong == [], what
         answers = run_all(repaired, FEEDS)
         for got, want in zip(answers, run_all(stated(given, parse(source)), FEEDS), strict=True):

@@ -93,7 +93,7 @@ def sparse_constant(opset, body):
 @pytest.mark.parametrize("body", ["graph", "function"])
 def test_a_sparse_constant_is_kept(body):
     given = sparse_constant(16, body)
-    assert [one.code for one in validate(given) if one.severity == "error"] == []
+    assert [finding.code for finding in validate(given) if finding.severity == "error"] == []
     for made in (
         repair(given, "torchvision"),
         make_explicit(given),
@@ -126,7 +126,7 @@ def changes(before, after, converted=()):
     return {path for path in differ if not any(part in path for part in allowed)}
 
 
-def test_the_model_is_filled_and_fields_are_missed():
+def test_the_model_has_all_fields_and_missing_ones_are_detected():
     """The test of the tests: without what `restored` does, many fields of this model are lost."""
     given = rich_model(11)
     names = {
@@ -181,7 +181,7 @@ def test_a_repair_by_the_private_op_keeps_every_field():
 
 
 @pytest.mark.parametrize("opset", [11, 16, 22])
-def test_what_is_made_explicit_keeps_every_field(opset):
+def test_make_explicit_keeps_every_field(opset):
     given = rich_model(opset)
     explicit = make_explicit(given)
     assert explicit.opset_import[0].version == max(opset, 16)
@@ -194,7 +194,7 @@ def test_what_is_made_explicit_keeps_every_field(opset):
 @pytest.mark.parametrize(
     "change", [lambda one: repair(one, "torchvision:aligned=True"), make_explicit, lambda one: convert_opset(one, 16)]
 )
-def test_a_model_that_need_not_change_comes_back_equal_to_the_byte(change):
+def test_an_unchanged_model_is_returned_equal_to_the_byte(change):
     given = make_explicit(rich_model(16))
     copy = change(given)
     assert copy is not given

@@ -86,15 +86,17 @@ def test_a_model_that_cannot_be_raised_gets_the_private_op(first, ratio, mode):
     assert_bare_library_gives_the_same_bits(given, explicit, FEEDS)
 
 
-def test_functions_may_have_an_opset_of_their_own():
+def test_functions_may_have_another_opset():
     given = graph_models.in_function(16, function_opset=11)
     explicit = make_explicit(given)
     (node,) = roi_aligns(explicit)
-    assert {one.name: one.s for one in node.attribute}["coordinate_transformation_mode"] == b"output_half_pixel"
+    assert {attribute.name: attribute.s for attribute in node.attribute}[
+        "coordinate_transformation_mode"
+    ] == b"output_half_pixel"
     assert {entry.version for entry in explicit.functions[0].opset_import} == {16}
 
 
-def test_a_function_that_is_called_with_the_mode_and_without_is_written_out():
+def test_a_function_that_is_called_with_and_without_the_mode_is_inlined():
     given = graph_models.in_function(16)
     inner = given.functions[0].node[0]
     inner.attribute.append(
@@ -107,7 +109,9 @@ def test_a_function_that_is_called_with_the_mode_and_without_is_written_out():
     second.attribute.append(helper.make_attribute("how", "output_half_pixel"))
     given.graph.output.append(helper.make_tensor_value_info("Z", TensorProto.FLOAT, None))
     explicit = make_explicit(given)
-    modes = {node.output[0]: {one.name: one.s for one in node.attribute} for node in roi_aligns(explicit)}
+    modes = {
+        node.output[0]: {attribute.name: attribute.s for attribute in node.attribute} for node in roi_aligns(explicit)
+    }
     assert [one["coordinate_transformation_mode"] for one in modes.values()] == [b"half_pixel", b"output_half_pixel"]
     assert_bare_library_gives_the_same_bits(given, explicit, FEEDS)
 

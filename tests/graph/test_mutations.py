@@ -64,7 +64,7 @@ def chunks():
 
 
 @pytest.mark.parametrize("chunk", chunks())
-def test_only_our_errors_come_out_of_a_damaged_model(chunk):
+def test_a_damaged_model_raises_only_our_errors(chunk):
     right = {}
     outcomes = Counter()
     for seed, model in mutants(range(chunk * CHUNK, (chunk + 1) * CHUNK)):
@@ -115,7 +115,7 @@ def refused_by_our_session(models):
     return refused
 
 
-def test_a_session_that_is_refused_would_be_seen():
+def test_a_refused_session_is_detected():
     assert "5" in refused_by_our_session({5: b"no model"})
 
 
@@ -134,7 +134,7 @@ def test_there_are_20_kinds_of_damage_and_each_changes_a_model():
         assert changed > len(bases()) / 20, damage.__name__
 
 
-def test_the_last_guard_is_no_way_out_of_a_model_without_a_defect(monkeypatch):
+def test_the_last_guard_is_not_used_for_a_model_without_a_defect(monkeypatch):
     def unforeseen(model):
         raise IndexError("list index out of range")
 

@@ -108,7 +108,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_validate_takes_time_in_proportion_to_the_graph(shape):
+def test_the_time_of_validate_is_proportional_to_the_graph(shape):
     validate(SHAPES[shape](10))  # imports, caches
     short, long = (calls_of_python(validate, SHAPES[shape](length)) for length in (250, 1000))
     assert long < 4.5 * short

@@ -45,7 +45,7 @@ def test_onnx_reference_is_half_a_pixel_off_at_opset_10():
     assert identify(right.on("onnx.reference")).differs_from(right.meant) == ()
 
 
-def test_a_runtime_that_refuses_the_node_fits_nothing_and_its_words_are_the_reason():
+def test_a_runtime_that_refuses_the_node_fits_nothing_and_its_message_is_the_reason():
     found = identify(ProbedNode(node(22), 22).on("builtin"))
     assert not found.fits
     assert (found.semantics, found.names, found.hidden) == (None, (), tuple(FIELDS))
@@ -80,7 +80,7 @@ def replace_name(proto, name):
 
 
 @pytest.mark.parametrize("names", [("", ""), ("pool", "pool"), ("first", "")], ids=str)
-def test_nodes_without_a_name_of_their_own_are_chosen_by_their_output(names):
+def test_nodes_without_a_name_are_chosen_by_their_output(names):
     nodes = [node(16), node(16)]
     for one, name, output in zip(nodes, names, ("Y", "Z"), strict=True):
         one.name, one.output[0] = name, output

@@ -32,7 +32,7 @@ def test_there_are_few_and_small_calls():
     assert max(call.X.size for _, call in calls_asked()) <= 1024
 
 
-def test_no_probe_asks_for_an_adaptive_grid_over_a_mirrored_roi():
+def test_no_probe_has_an_adaptive_grid_over_a_mirrored_roi():
     """Paddle 3.3.1 with aligned=True does not return from that, and a call of ours could not be stopped."""
     for preset, call in calls_asked():
         if call.attributes.sampling_ratio == 0:
@@ -41,7 +41,7 @@ def test_no_probe_asks_for_an_adaptive_grid_over_a_mirrored_roi():
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.subject)
-def test_no_check_hangs_on_the_rounding_of_a_sample(check):
+def test_no_check_depends_on_the_rounding_of_a_sample(check):
     for preset in PRESETS.values():
         call = RecordedCall(**{n: getattr(check.call, n) for n in ("X", "rois", "batch_indices", "attributes")}, Y=None)
         assert recorded_module._steady(call, preset).all()

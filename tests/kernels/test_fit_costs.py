@@ -60,7 +60,7 @@ def test_no_fitted_cost_is_negative(fit_costs):
     assert fitted["kPointsPlane"] == 0 < fitted["point"]
 
 
-def test_it_knows_the_costs_of_the_cpp(fit_costs):
+def test_its_costs_are_those_of_the_cpp(fit_costs):
     text = (ROOT / "kernels" / "plan" / "costs.h").read_text()
     fields = re.findall(r"^  double (\w+) = 0;", text, re.MULTILINE)
     assert sorted(fields) == sorted(fit_costs.VECTOR_COSTS)

@@ -55,7 +55,7 @@ def test_malformed_calls_stay_inside_their_buffers_and_python_says_the_same(sani
     assert min(answered, refused) > 100
 
 
-def test_eight_threads_share_nothing_that_one_of_them_writes(tmp_path):
+def test_eight_threads_have_no_data_race(tmp_path):
     library = build_library(tmp_path / "library", THREAD)
     program = tmp_path / "c_threads"
     build_program(program, PROGRAMS / "c_threads.c", library, THREAD, "gcc", "-std=c99")

@@ -39,7 +39,7 @@ def counted(monkeypatch):
         return load(*args, **kwargs)
 
     def graph_scopes(graph, outer):
-        external = [one for one in graph.initializer if one.data_location == TensorProto.EXTERNAL]
+        external = [tensor for tensor in graph.initializer if tensor.data_location == TensorProto.EXTERNAL]
         counts["walked"] += bool(external)
         return walk(graph, outer)
 
@@ -72,7 +72,7 @@ def test_a_proto_is_not_written_and_read_again(counted):
     assert counted["decoded"] == 0
 
 
-def test_the_builtin_engine_leaves_reading_to_onnxruntime(path, counted):
+def test_the_builtin_engine_does_not_read_the_model(path, counted):
     onnx_roialign.session(path, quiet_options(), engine="builtin")
     assert counts_of(counted) == (0, 0)
 

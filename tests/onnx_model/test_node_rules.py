@@ -72,7 +72,7 @@ def declared(opset=16, **changes):
         ),
     ],
 )
-def test_types_and_shapes_are_said_in_the_words_of_roi_align(changes, message, entry_point):
+def test_types_and_shapes_are_refused_in_the_words_of_roi_align(changes, message, entry_point):
     refused(entry_point, declared(**changes), rf"^{message} \(node 'pool'\)$")
 
 
@@ -149,7 +149,7 @@ def test_nodes_in_functions_are_read_too(entry_point):
 
 
 @pytest.mark.parametrize("entry_point", ENTRY_POINTS.values(), ids=ENTRY_POINTS)
-def test_what_is_not_known_is_taken_for_right(entry_point):
+def test_unknown_types_are_accepted(entry_point):
     """Behind an operator that onnx does not know, and where a value's type is not told."""
     hidden = helper.make_node("Mystery", ["rois"], ["hidden"], domain="com.microsoft")
     node_rules.check_nodes(
@@ -204,6 +204,6 @@ def test_weights_are_not_copied_to_infer_types():
     refused(native, proto, r"^X must have rank 4 \(N, C, H, W\), got shape \(300, 300\) \(node 'pool'\)$")
 
 
-def test_a_model_without_roialign_is_not_looked_at(monkeypatch):
+def test_a_model_without_roialign_is_not_checked(monkeypatch):
     monkeypatch.setattr(node_rules, "infer", lambda _: pytest.fail("types were inferred"))
     node_rules.check_nodes(read_facts(make_model([helper.make_node("Identity", ["X"], ["Y"])], 16)))

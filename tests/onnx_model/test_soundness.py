@@ -47,7 +47,7 @@ def calls(count, each):
 
 @pytest.mark.parametrize("key", ["offset", "length"])
 @pytest.mark.parametrize("text", ["-1", "abc", "", "9" * 30, "1.5", "\u0661"])
-def test_data_lies_at_a_number_of_a_file(key, text):
+def test_the_offset_of_external_data_is_a_number(key, text):
     proto = with_weights(**{"location": "weights.bin", key: text})
     with pytest.raises(RoiAlignError, match=f"^tensor 'rois' must have data whose {key} is a number, got '{text[:20]}"):
         sound(proto)
@@ -55,7 +55,7 @@ def test_data_lies_at_a_number_of_a_file(key, text):
 
 
 @pytest.mark.parametrize("engine", ["native", "reference"])
-def test_functions_that_grow_without_bound_are_refused_before_they_are_written_out(engine):
+def test_functions_that_grow_without_bound_are_refused_before_inlining(engine):
     text = "^functions must be at most 500000 nodes when they are inlined, got more$"
     for call in (lambda proto: session(proto, engine=engine), validate_strictly, repaired, make_explicit, fuse, unfuse):
         with pytest.raises(RoiAlignError, match=text):
@@ -81,7 +81,7 @@ def test_functions_call_each_other_100_deep_at_most():
 
 
 @pytest.mark.parametrize("location", ["missing.bin", "../escapes.bin", "/dev/zero", "."])
-def test_a_session_that_reads_the_weights_itself_says_what_is_wrong_with_them(tmp_path, location):
+def test_a_session_that_reads_the_weights_reports_their_errors(tmp_path, location):
     path = tmp_path / "model.onnx"
     path.write_bytes(with_weights(location=location).SerializeToString())
     text = "model must be one that can be read with its external data, got ValidationError: "
@@ -90,6 +90,6 @@ def test_a_session_that_reads_the_weights_itself_says_what_is_wrong_with_them(tm
 
 
 @pytest.mark.parametrize("given", [b"no model", b"\0" * 100, "missing.onnx"])
-def test_reference_evaluator_refuses_what_is_no_model(given):
+def test_reference_evaluator_refuses_an_argument_that_is_not_a_model(given):
     with pytest.raises(RoiAlignError, match=r"^model must be one that can be evaluated by onnx\.reference, got "):
         reference_evaluator(given)

@@ -27,7 +27,7 @@ def drawn(levels, dtype=np.float32, count=40, seed=0, channels=5, rois_dtype=Non
     maps = [rng.standard_normal((2, channels, max(40 >> i, 2), max(56 >> i, 3))).astype(dtype) for i in range(levels)]
     corner = rng.uniform(-20, 150, (count, 2))
     rois = np.hstack([corner, corner + 2 ** rng.uniform(1, 10, (count, 2))]).astype(rois_dtype or dtype)
-    return {"rois": rois, "batch_indices": rng.integers(0, 2, count)} | {f"X{i}": one for i, one in enumerate(maps)}
+    return {"rois": rois, "batch_indices": rng.integers(0, 2, count)} | {f"X{i}": X for i, X in enumerate(maps)}
 
 
 def pyramid_of(levels, rule=None, **attributes):
@@ -48,8 +48,8 @@ def by_levels(pyramid, feeds, level):
     Y = np.zeros((len(feeds["rois"]), maps[0].shape[1], *SIZE))
     for row, number in enumerate(level):
         if 0 <= number < len(maps):
-            one = [maps[number].astype(float), feeds["rois"][row : row + 1].astype(float)]
-            Y[row] = naive.roi_align(*one, feeds["batch_indices"][row : row + 1], pyramid.at(number))[0]
+            arrays = [maps[number].astype(float), feeds["rois"][row : row + 1].astype(float)]
+            Y[row] = naive.roi_align(*arrays, feeds["batch_indices"][row : row + 1], pyramid.at(number))[0]
     return Y
 
 
@@ -127,7 +127,7 @@ RULES = {
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_boxes_on_a_boundary_and_one_unit_to_both_sides_have_their_level(run, rule, dtype):
+def test_boxes_on_a_boundary_and_next_to_it_have_their_level(run, rule, dtype):
     least = rule.smallest_areas(dtype)
     least = least[np.isfinite(least) & (least > 0)]
     width = np.concatenate([least, np.nextafter(least, dtype(0)), np.nextafter(least, dtype(np.inf)), [1, 1e30]])
@@ -140,7 +140,7 @@ def test_boxes_on_a_boundary_and_one_unit_to_both_sides_have_their_level(run, ru
     np.testing.assert_allclose(got, 1 + rule.levels(rois), rtol=1e-6)
 
 
-def test_boundaries_are_the_least_areas_of_which_the_formula_tells_the_level():
+def test_boundaries_are_the_smallest_areas_of_a_level_by_the_formula():
     """Of sides of 112, 224 and 448 pixels they lie some 20 units in the last place below, by 1e-6 before the floor."""
     least = LevelRule(2, 5).smallest_areas(np.float32)
     exact = np.float32([112, 224, 448]) ** 2
@@ -203,28 +203,28 @@ def test_a_bad_attribute_is_named(run, change, match):
     feeds = drawn(2, count=2)
     model = model_of(pyramid_of(2), feeds)
     (node,) = model.graph.node
-    kept = [one for one in node.attribute if one.name not in change]
+    kept = [attribute for attribute in node.attribute if attribute.name not in change]
     del node.attribute[:]
     node.attribute.extend([*kept, *(helper.make_attribute(name, value) for name, value in change.items())])
     with pytest.raises(RoiAlignError, match=rf"{match}.*\(node 'pool'\)"):
         run(model, feeds)
 
 
-def test_the_library_alone_says_the_same():
+def test_the_library_alone_has_the_same_messages():
     """Without the checks that session() makes of a model."""
     import onnxruntime
 
     feeds = drawn(2, count=2)
     model = model_of(pyramid_of(2), feeds)
     model.graph.node[0].attribute.append(helper.make_attribute("log_epsilon", 2.0))
-    for one in list(model.graph.node[0].attribute)[:-1]:
-        if one.name == "log_epsilon":
-            model.graph.node[0].attribute.remove(one)
+    for node in list(model.graph.node[0].attribute)[:-1]:
+        if node.name == "log_epsilon":
+            model.graph.node[0].attribute.remove(node)
     with pytest.raises(Exception, match=r"log_epsilon must be in \[0, 1\), got 2 \(node 'pool'\)"):
         onnxruntime.InferenceSession(model.SerializeToString(), bare_options(16), ["CPUExecutionProvider"])
 
 
-def test_one_level_of_many_is_a_roi_align():
+def test_a_single_level_is_a_roi_align():
     feeds = drawn(1)
     pyramid = pyramid_of(1)
     plain = multiscale_roi_align(feeds["rois"], feeds["batch_indices"], [feeds["X0"]], pyramid)

@@ -66,7 +66,7 @@ def test_every_type_of_masks_and_boxes(run, dtype, boxes_dtype):
 
 @pytest.mark.parametrize("run", [RUNS["native"], RUNS["evaluator"]], ids=["native", "evaluator"])
 @pytest.mark.parametrize("side", [1, 2, 28, 57])
-def test_a_whole_mask_fills_its_box_and_nothing_else(run, side):
+def test_a_mask_of_ones_fills_only_its_box(run, side):
     """A mask of ones is 1 inside its box but for the outermost pixels, which mix with the border, and 0 outside."""
     feeds = drawn(1, 200, 300, side=side)
     feeds["masks"][:] = 1

@@ -85,7 +85,7 @@ def test_every_pair_of_types_runs_on_arrays(engine, dtype, rois_dtype):
 @pytest.mark.parametrize("count", [1, 2, 2000])
 @pytest.mark.parametrize("isa", native.available_isas())
 @pytest.mark.parametrize("dtype", TYPES)
-def test_few_and_many_rois_are_pooled_as_their_rounded_selves(dtype, isa, count):
+def test_few_and_many_rois_are_pooled_like_rounded_ones(dtype, isa, count):
     rng = np.random.default_rng(20261127)
     corners = rng.uniform(-2, 20, (count, 4))
     X, rois, _ = arrays_of(dtype, "float64", corners)
@@ -138,7 +138,7 @@ def test_a_float64_coordinate_that_float32_does_not_have_is_fine_for_float64_fea
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_onnxs_own_roi_align_takes_rois_of_xs_type_only(engine):
+def test_onnxs_own_roi_align_accepts_only_rois_of_xs_type(engine):
     own = roi_align_node("features", "boxes", "batch_indices", "pooled")
     model = mixed_model("float32", "float16", own)
     own_words = r"rois must have X's type float32, got float16 \(node 'pool'\)"
@@ -148,9 +148,9 @@ def test_onnxs_own_roi_align_takes_rois_of_xs_type_only(engine):
 
 @pytest.mark.parametrize(("dtype", "rois_dtype"), PAIRS)
 def test_validate_finds_nothing_wrong_with_it(dtype, rois_dtype):
-    assert "invalid-input" not in {one.code for one in validate(mixed_model(dtype, rois_dtype))}
+    assert "invalid-input" not in {finding.code for finding in validate(mixed_model(dtype, rois_dtype))}
     own = mixed_model(dtype, rois_dtype, roi_align_node("features", "boxes", "batch_indices", "pooled"))
-    assert ("invalid-input" in {one.code for one in validate(own)}) == (dtype != rois_dtype)
+    assert ("invalid-input" in {finding.code for finding in validate(own)}) == (dtype != rois_dtype)
 
 
 def test_the_schema_says_so():

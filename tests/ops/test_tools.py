@@ -93,8 +93,8 @@ def is_valid(model):
 def run(model):
     """The model's first output in our session, its inputs of the types that it has now."""
     session = onnx_roialign.session(model, quiet_options())
-    halves = {one.name for one in session.get_inputs() if one.type == "tensor(float16)"}
-    names = [one.name for one in session.get_inputs()]
+    halves = {value.name for value in session.get_inputs() if value.type == "tensor(float16)"}
+    names = [value.name for value in session.get_inputs()]
     feeds = {name: FEEDS[name].astype(np.float16) if name in halves else FEEDS[name] for name in names}
     return session.run(None, feeds)[0].astype(np.float32)
 
@@ -114,7 +114,7 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_what_comes_out_of_a_private_op_is_written_down(writer):
+def test_the_output_of_a_private_op_has_a_type_and_a_shape(writer):
     model = WRITERS[writer]()
     assert described(model.graph) == {"pooled": (FLOAT, ("K", 4, 3, 2))}
     if model.graph.node[-1].op_type == "NoSuchOp":
@@ -129,7 +129,7 @@ def test_in_bodies_too():
     assert np.isfinite(run(model)).all()
 
 
-def test_frameworks_models_say_it_too():
+def test_frameworks_models_have_them_too():
     models = [
         mindspore.ROIAlign(2, 2, 0.5, roi_end_mode=1).to_onnx(),
         torchvision.RoIAlign(2, 0.5, 2, aligned=True).to_onnx(opset=11),
@@ -140,7 +140,7 @@ def test_frameworks_models_say_it_too():
         assert is_valid(model)
 
 
-def test_what_is_said_stays_and_what_is_not_known_is_left_open():
+def test_declared_types_are_kept_and_unknown_ones_are_not_written():
     model = private("mindspore_1")
     model.graph.output[0].type.tensor_type.shape.dim.add().dim_param = "mine"
     before = model.SerializeToString(deterministic=True)
@@ -164,7 +164,7 @@ def test_a_body_s_output_without_a_type_gets_one():
     assert not then.value_info
 
 
-def test_values_of_functions_are_left_alone():
+def test_values_in_functions_are_not_changed():
     names = ["X", "rois", "batch_indices"]
     imports = [helper.make_opsetid("", 16)]
     nodes = [
@@ -186,7 +186,7 @@ def is_known():
     return onnx.defs.has(private_op.OP_TYPE, private_op.DOMAIN)
 
 
-def test_blocks_lie_in_each_other_and_the_schemas_go_with_the_last():
+def test_blocks_can_be_nested_and_the_last_removes_the_schemas():
     with known_to_onnx():
         with known_to_onnx():
             assert is_known()
@@ -198,7 +198,7 @@ def test_blocks_lie_in_each_other_and_the_schemas_go_with_the_last():
     assert not is_known()
 
 
-def test_the_schemas_are_there_in_every_thread_s_block():
+def test_the_schemas_are_registered_in_every_threads_block():
     missing, started = [], threading.Barrier(8)
 
     def work():
@@ -252,7 +252,7 @@ CONVERSIONS = {
 
 
 @pytest.mark.parametrize("conversion", CONVERSIONS)
-def test_a_float16_converter_takes_a_repaired_model(conversion):
+def test_a_float16_converter_accepts_a_repaired_model(conversion):
     repaired = repair(detector(), SOURCE)
     want = run(repaired)
     converted = half(repaired, **CONVERSIONS[conversion])
@@ -262,14 +262,14 @@ def test_a_float16_converter_takes_a_repaired_model(conversion):
     np.testing.assert_allclose(run(converted), want, rtol=0, atol=2e-3 * np.abs(want).max())
 
 
-def test_without_the_types_behind_the_private_op_it_makes_a_model_that_is_invalid():
+def test_without_the_types_behind_the_private_op_its_result_is_invalid():
     repaired = repair(detector(), SOURCE)
     del repaired.graph.value_info[:]
     with pytest.raises(Exception, match=r"tensor\(float"):
         run(half(repaired, op_block_list=["MatMul"]))
 
 
-def test_symbolic_shape_inference_sees_through_the_private_ops():
+def test_symbolic_shape_inference_infers_through_the_private_ops():
     repaired = repair(detector(), SOURCE)
     want = run(repaired)
     with known_to_onnx():
@@ -287,7 +287,7 @@ class Calibration(CalibrationDataReader):
         return next(self._feeds, None)
 
 
-def test_dynamic_quantization_takes_a_repaired_model(tmp_path):
+def test_dynamic_quantization_accepts_a_repaired_model(tmp_path):
     repaired = repair(detector(), SOURCE)
     want = run(repaired)
     # older onnxruntimes have no kernel for the ConvInteger that they would write here

@@ -57,7 +57,7 @@ def path_without_compilers(tmp_path):
     return str(folder)
 
 
-def test_without_a_compiler_one_line_says_what_to_do(checkout, tmp_path):
+def test_without_a_compiler_one_line_has_the_way_out(checkout, tmp_path):
     done = build_wheel(checkout, PATH=path_without_compilers(tmp_path), CXX="", CC="")
     assert done.returncode != 0
     text = " ".join((done.stdout + done.stderr).split())
@@ -76,7 +76,7 @@ def test_code_that_does_not_compile_is_an_error(checkout):
     assert wheels(checkout) == []
 
 
-def test_the_python_parts_alone_say_in_one_line_that_there_is_no_kernel(checkout, tmp_path):
+def test_the_python_parts_alone_report_in_one_line_that_there_is_no_kernel(checkout, tmp_path):
     done = build_wheel(checkout, ONNX_ROIALIGN_PURE="1", PATH=path_without_compilers(tmp_path), CXX="", CC="")
     assert done.returncode == 0, done.stderr[-4000:]
     (wheel,) = wheels(checkout)

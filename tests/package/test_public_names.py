@@ -77,13 +77,13 @@ def test_every_call_of_a_framework_pickles(module):
 
 
 @pytest.mark.parametrize("name", ["frameworks", "graph", "native", "sources"])
-def test_a_documented_submodule_is_there_without_an_import_of_its_own(name):
+def test_a_documented_submodule_needs_no_separate_import(name):
     code = f"import onnx_roialign; print(onnx_roialign.{name}.__name__, {name!r} in dir(onnx_roialign))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout == f"onnx_roialign.{name} True\n"
 
 
-def test_a_function_is_no_module():
+def test_documented_functions_are_not_modules():
     import onnx_roialign
     from onnx_roialign import graph
 

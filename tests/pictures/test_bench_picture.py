@@ -35,7 +35,7 @@ def race_of(name="one_value", **milliseconds):
         ({"ours_avx2": 9.0, "ours_baseline": 8.6, "onnxruntime": 8.7}, "avx2 onnxruntime baseline"),
     ],
 )
-def test_bars_are_in_the_order_of_their_times_whoever_they_are(times, order):
+def test_bars_are_in_the_order_of_their_times(times, order):
     axes = Figure().subplots()
     draw_race(axes, race_of(**times), "onnxruntime")
     labels = [label.get_text().removeprefix("ours, ") for label in axes.get_yticklabels()]
@@ -65,8 +65,8 @@ def test_title_and_caption_are_inside_the_picture_and_apart_from_the_panels(tmp_
     title, caption = drawn
     figure = title.figure
     size = figure.bbox
-    for one in (title, caption):
-        place = one.get_window_extent()
+    for element in (title, caption):
+        place = element.get_window_extent()
         assert size.x0 <= place.x0
         assert place.x1 <= size.x1
         assert size.y0 <= place.y0

@@ -37,8 +37,8 @@ def fill(message: Any, depth: int = 0) -> None:
         one_of = field.containing_oneof
         if present:
             if field.message_type is not None:
-                for one in getattr(message, field.name) if repeated else (getattr(message, field.name),):
-                    fill(one, depth + 1)
+                for part in getattr(message, field.name) if repeated else (getattr(message, field.name),):
+                    fill(part, depth + 1)
         elif name in MEANING or (one_of is not None and message.WhichOneof(one_of.name) is not None):
             continue
         elif message.DESCRIPTOR.name == "AttributeProto" and field.name != "doc_string":
@@ -68,12 +68,12 @@ def paths(message: Any, before: str = "") -> dict[str, Any]:
     for field, value in message.ListFields():
         path = f"{before}/{field.name}"
         entries = value if field.is_repeated else (value,)
-        for index, one in enumerate(entries):
-            place = f"{path}[{_label(one, index)}]" if field.is_repeated else path
+        for index, part in enumerate(entries):
+            place = f"{path}[{_label(part, index)}]" if field.is_repeated else path
             if field.message_type is None:
-                found[place] = one
+                found[place] = part
             else:
-                found |= paths(one, place)
+                found |= paths(part, place)
     return found
 
 

@@ -59,7 +59,7 @@ def private_with(name: str, given: Any) -> onnx.ModelProto:
     """The private op with an attribute more, or another one."""
     made = private("onnx_output_half_pixel")
     node = made.graph.node[0]
-    kept = [one for one in node.attribute if one.name != name]
+    kept = [attribute for attribute in node.attribute if attribute.name != name]
     del node.attribute[:]
     node.attribute.extend([*kept, helper.make_attribute(name, given)])
     return made

@@ -78,10 +78,10 @@ def assert_unfused_model_answers(model, feeds, want):
     assert {domain for domain, _ in operators(plain)} == {""}
     onnx.checker.check_model(plain, full_check=True)
     runs = {"builtin": quiet_session(plain, "builtin")}
-    if next(one.version for one in plain.opset_import if not one.domain) >= HALF_PIXEL_OPSET:
+    if next(entry.version for entry in plain.opset_import if not entry.domain) >= HALF_PIXEL_OPSET:
         runs["onnx.reference"] = ReferenceEvaluator(plain)
-    for name, one in runs.items():
-        np.testing.assert_allclose(one.run(None, feeds)[0], want, rtol=0, atol=tolerances.EXPORTS, err_msg=name)
+    for name, running in runs.items():
+        np.testing.assert_allclose(running.run(None, feeds)[0], want, rtol=0, atol=tolerances.EXPORTS, err_msg=name)
 
 
 STANDARD = ("", "RoiAlign")

@@ -22,7 +22,7 @@ SCALE = SHAPE["spatial_scale"]
 def without(name: str, opset: int = 16, **attributes: Any) -> onnx.ModelProto:
     made = model(opset, **attributes)
     node = made.graph.node[0]
-    kept = [one for one in node.attribute if one.name != name]
+    kept = [attribute for attribute in node.attribute if attribute.name != name]
     del node.attribute[:]
     node.attribute.extend(kept)
     return made

@@ -19,7 +19,7 @@ def meaning(semantics):
 
 
 def evidence(found, subject):
-    return next(one for one in found.evidence if one.subject == subject)
+    return next(entry for entry in found.evidence if entry.subject == subject)
 
 
 def presets_like(semantics, hidden):

@@ -177,7 +177,7 @@ def private_session(rng: np.random.Generator, path: str, op: Op) -> Iterator[Com
 def _numpy_name(kind: str) -> str:
     """ "tensor(float)" -> "float32"."""
     name = kind.removeprefix("tensor(").removesuffix(")")
-    return next((one.name for one in FLOATS if one.onnx_name == name), name)
+    return next((element.name for element in FLOATS if element.onnx_name == name), name)
 
 
 def checked_numbers(read: Any, dtype: str) -> Any:
