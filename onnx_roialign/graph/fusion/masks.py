@@ -54,7 +54,7 @@ def _pasting(node: ir.Node, body: ir.Graph) -> Pasting | str:
     if sizes is None:
         return "the Loop does not start with an empty tensor of images of known height and width"
     read = [value for value in free_values(body) if constant(value) is None]
-    padded = [value for value in read if (node := value.producer()) is not None and node.op_type == "Pad"]
+    padded = [value for value in read if (source := value.producer()) is not None and source.op_type == "Pad"]
     if len(padded) != 1:
         return "the Loop does not read the output of exactly one Pad"
     masks = _data(padded[0])
