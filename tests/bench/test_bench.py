@@ -1,4 +1,4 @@
-"""The command bench: what it prints, writes and draws, its exit codes, and what it refuses."""
+"""Tests the command bench: what it prints, writes and draws, its exit codes, and its errors."""
 
 from __future__ import annotations
 

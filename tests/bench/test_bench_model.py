@@ -1,4 +1,4 @@
-"""bench --model: every node is in one region once, what fuse removed is gone after, and what is free is handed in."""
+"""Tests bench --model: each node is in one region, fused nodes are gone, and the free model gets the parts' outputs."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_removed_nodes_no_longer_run(shares):
     assert before[regions.PASTING] > 1000  # the body's nodes, once for each mask
     assert (after[regions.PASTING], free[regions.PASTING]) == (1, 0)
     assert before[regions.HEADS] == after[regions.HEADS] == free[regions.HEADS] == 8
-    assert before[regions.REST] >= after[regions.REST]  # what only the removed nodes read may be gone
+    assert before[regions.REST] >= after[regions.REST]  # the names that only removed nodes read may be gone
     assert before[regions.CONVOLUTIONS] == after[regions.CONVOLUTIONS] > 40
     assert shares["native"]["operator_nodes"]["Loop"] == 1
     assert "Loop" not in shares["optimized"]["operator_nodes"]
@@ -106,7 +106,7 @@ def test_the_text_has_every_part(ran):
             "the whole run",
             "PasteMasks: masks: fused",
         ),
-        *("Free pooling and pasting would give", "Left in optimized: ", "for which a memory copy needs"),
+        *("Without pooling and pasting, the speed would be", "Left in optimized: ", "for which a memory copy needs"),
     ):
         assert text in ran[0].stdout
 
@@ -156,7 +156,7 @@ def test_a_model_of_a_pooler_alone_has_no_free_session(tmp_path):
     result, document = bench(tmp_path / "pooler.onnx", tmp_path)
     assert result.exit_code == 0, result.output
     assert [share["session"] for share in document["shares"]] == SESSIONS[:3]
-    assert "Nothing is left of the model without the fused parts" in result.stdout
+    assert "The model has no outputs without the fused parts" in result.stdout
 
 
 def test_weights_in_another_file_are_found(tmp_path):
@@ -183,7 +183,7 @@ def event(name, operator, begin, length, **arguments):
 
 
 def test_a_loop_counts_without_its_body(tmp_path):
-    """Three runs; the first warms up, and of the others the shorter one counts, in which 10 us are between nodes."""
+    """Three runs: the first warms up; of the others, the shorter one is taken, with 10 us between its nodes."""
     runs = [{"name": "model_run", "ts": begin, "dur": length} for begin, length in ((0, 999), (1000, 100), (2000, 500))]
     nodes = [
         event("first", "Add", 10, 900),

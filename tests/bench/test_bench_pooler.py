@@ -1,4 +1,4 @@
-"""bench --pooler: one call, a call for each level and ONNX's own operators pool the same, and are timed in turns."""
+"""Tests bench --pooler: one call, a call per level and ONNX's own operators return the same and are timed in turns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_pooler_prints_and_writes_each_contestant(tmp_path):
     arguments = ("--pooler", "--workload", "fpn_mask_14x14_s2", "--isa", ISA, "--repeat", 1)
     result = invoke("bench", *arguments, "--json", tmp_path / "pooler.json")
     assert result.exit_code == 0, result.output
-    assert "ours: one MultiScaleRoiAlign on all RoIs" in result.stdout
+    assert "ours: one MultiScaleRoiAlign of all RoIs" in result.stdout
     document = json.loads((tmp_path / "pooler.json").read_text())
     assert (document["schema"], document["kind"], document["missing"]) == (2, "pooler", {})
     (measured,) = document["races"]

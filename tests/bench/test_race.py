@@ -1,4 +1,4 @@
-"""A race: it checks before it times, takes turns, and reports what did not run. No time is looked at."""
+"""Tests a race: it checks before it times, takes turns, and reports what did not run. No test reads a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sweep: its cases cover what they should, and its exit code says whether ours was slower or wrong."""
+"""Tests the sweep: its cases cover every part, and its exit code reports a slower or wrong library."""
 
 from __future__ import annotations
 

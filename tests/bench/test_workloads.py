@@ -1,4 +1,4 @@
-"""The benchmark's workloads, and the floor: the bytes that a workload must move."""
+"""Tests the benchmark's workloads, and the floor: the bytes that a workload must move."""
 
 from __future__ import annotations
 

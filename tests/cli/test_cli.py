@@ -1,4 +1,4 @@
-"""The command line: what run and info print, and that a wrong argument gets one line and exit code 2."""
+"""Tests the command line: what run and info print, and that a wrong argument gets one line and exit code 2."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_info_prints_what_to_do_without_a_library(monkeypatch):
 
 
 def test_info_prints_that_the_requested_instruction_set_does_not_exist():
-    # In a process of its own: the library reads the variable once.
+    # In a new process: the library reads the variable once.
     command = [sys.executable, "-m", "onnx_roialign", "info"]
     environment = {**os.environ, "ONNX_ROIALIGN_ISA": "sse9"}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)

@@ -1,4 +1,4 @@
-"""optimize and unfuse on the command line: what is written and said, and the exit codes."""
+"""Tests optimize and unfuse on the command line: what they write and print, and their exit codes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_optimize_prints_the_fused_parts_and_writes_the_model(pooler, tmp_path):
     result = invoke("optimize", pooler, "-o", tmp_path / "out.onnx")
     assert result.exit_code == 0
     said = result.stdout.splitlines()
-    if version() < (1, 24):  # which crashes on the omitted input levels
+    if version() < (1, 24):  # onnx.reference crashes on the omitted input levels
         assert said[0] == "MultiScaleRoiAlign: pooled: fused, 91 nodes fewer: levels are an input"
     else:
         assert said[0].startswith("MultiScaleRoiAlign: pooled: fused, 118 ")

@@ -1,4 +1,4 @@
-"""validate, repair, convert-opset, identify and explain on the command line: exit codes, text, JSON."""
+"""Tests validate, repair, convert-opset, identify and explain on the command line: exit codes, text, JSON."""
 
 from __future__ import annotations
 
@@ -358,7 +358,7 @@ def test_the_file_extension_determines_the_format(command, ending, tmp_path):
     plain, other = tmp_path / "plain.onnx", tmp_path / f"other{ending}"
     assert invoke(*COMMANDS[command], "-o", plain).exit_code == 0
     result = invoke(*COMMANDS[command], "-o", other)
-    if ending == ".onnxtxt" and result.exit_code:  # it has no place for all that a model may have
+    if ending == ".onnxtxt" and result.exit_code:  # protobuf's text format cannot hold all fields
         assert "--output must end in .onnx for this model, which onnxtxt cannot hold" in result.stderr
         assert not other.exists()
         return

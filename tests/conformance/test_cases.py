@@ -1,4 +1,4 @@
-"""The cases are sound: unique, valid for ONNX, well conditioned, covering, and passed by the package's own engines."""
+"""Tests that the cases are unique, valid for ONNX, well conditioned and complete, and that our engines pass them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROVING = [case for case in CASES if case.tier in (Tier.SPEC, Tier.SETTLED)]
 
 
 def single(case):
-    """The only node, where it is a RoiAlign on the graph's inputs, as a Call; else None."""
+    """Returns the only node as a Call, if it is a RoiAlign on the graph's inputs; else None."""
     graph = case.model.graph
     if len(graph.node) != 1 or graph.node[0].op_type != "RoiAlign" or len(graph.input) != 3:
         return None
@@ -72,7 +72,7 @@ def test_the_sides_of_a_contested_case_differ_by_more_than_its_tolerance():
 
 
 def _equal_earlier(case, outcome):
-    """An earlier side has the same result: "from 0" and "from -10000" of positive features."""
+    """Tells whether an earlier side has the same result: "from 0" and "from -10000" agree on positive features."""
     return any(
         other.outputs is not None and np.array_equal(other.outputs["Y"], outcome.outputs["Y"])
         for other in case.outcomes[: case.outcomes.index(outcome)]
@@ -106,7 +106,7 @@ def test_spec_cases_do_not_depend_on_the_order_of_float32_operations():
         if case.tier is not Tier.SPEC or call is None or case.id.startswith("onnx/"):
             continue
         near = call.conditioning()
-        # Eight roundings of float32 at the largest coordinate: more than any order of operations makes.
+        # Eight roundings of float32 at the largest coordinate: more than any order of operations causes.
         rounding = 8 * float(np.spacing(np.float32(near.reach)))
         assert near.cut > rounding, f"{case.id}: a sample {near.cut} px from a cut"
         assert near.integer > rounding, f"{case.id}: a grid {near.integer} from a whole number"
@@ -115,7 +115,7 @@ def test_spec_cases_do_not_depend_on_the_order_of_float32_operations():
 
 
 def test_spec_cases_need_only_what_the_text_specifies():
-    """The text does not say what samples outside the map are, nor that a RoI has a least size."""
+    """The text specifies neither what samples outside the map count as nor that a RoI has a minimum size."""
     for case in CASES:
         call = single(case)
         if case.tier is not Tier.SPEC or call is None or case.id.startswith("onnx/"):
@@ -135,7 +135,7 @@ def test_settled_cases_at_discontinuities_are_exact():
         if near.cut <= rounding:
             assert near.cut == 0, case.id
             assert near.exact, case.id
-        # A quotient without rest is exact in every type; only a product with a rounded reciprocal is not.
+        # A quotient without remainder is exact in every type; only a product with a rounded reciprocal is not.
         if near.integer <= rounding:
             assert near.integer == 0, case.id
 
@@ -146,8 +146,8 @@ def test_tolerances_are_tight():
         if case.id.startswith(("onnx/", "graphs/")) or call is None:
             continue  # decimal literals; several operators
         near = call.conditioning()
-        # 4 ULP and one for every 8 samples where positions are exact. Else a position of `reach` pixels is off by two
-        # of its own ULP, and features of both signs change by 4 times the largest to the next pixel in y and in x.
+        # 4 ULP plus one for every 8 samples where positions are exact. Else a position of `reach` pixels is off by two
+        # of its ULPs, and features of both signs change by 4 times the largest to the next pixel in y and in x.
         moved = 0 if near.exact else 16 * near.reach
         assert case.tolerance.ulps <= (1 if call.X.dtype.itemsize == 2 else 5 + near.samples / 8 + moved), case.id
 
@@ -198,7 +198,7 @@ def test_the_packages_own_engines_pass_every_case(engine):
             result = judge_outputs(case, run(case))
         except RoiAlignError as error:
             result = judge_error(case, str(error))
-        except Exception as error:  # an error of onnxruntime: a model that it does not load
+        except Exception as error:  # an error of onnxruntime: it does not load the model
             result = judge_error(case, f"{type(error).__name__}: {error}")
         if result.status is not Status.PASS or result.text.startswith("none of the sides"):
             failed[case.id] = result.text

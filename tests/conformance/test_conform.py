@@ -1,4 +1,4 @@
-"""The command conform: its options, its table, its JSON and its exit codes."""
+"""Tests the command conform: its options, its table, its JSON and its exit codes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def cases():
 
 @pytest.fixture(autouse=True)
 def quick_and_wide(monkeypatch, cases):
-    """The cases are made once, which takes seconds, and no table breaks a line that a test looks for."""
+    """Builds the cases once, which takes seconds, and keeps tables from wrapping lines that a test looks for."""
     monkeypatch.setattr("onnx_roialign.conformance.cases.all_cases", lambda: cases)
     monkeypatch.setenv("COLUMNS", "200")
 
@@ -162,7 +162,7 @@ def test_the_suite_runs_every_instruction_set_and_the_packages_own_backends_by_d
 
 def test_contested_cases_report_the_side_of_each_backend():
     result = invoke("conform", "--backend", "reference", "--case", "contested/maximum-of-negative-features")
-    assert result.exit_code == 1  # what is contested is no pass
+    assert result.exit_code == 1  # a contested result is no pass
     assert "contested/maximum-of-negative-features: over weighted neighbours" in result.stdout
     assert ": reference\n" in result.stdout
     assert "reference: passes no case" in result.stdout

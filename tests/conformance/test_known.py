@@ -1,4 +1,4 @@
-"""Files of known deviations: what they declare is known, and an entry that is not true is an error."""
+"""Tests files of known deviations: declared deviations are known, and an entry that does not apply is an error."""
 
 from __future__ import annotations
 

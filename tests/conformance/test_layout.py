@@ -1,4 +1,4 @@
-"""Cases as folders: what is written is read back, by this suite and by onnx, and a runtime's outputs are scored."""
+"""Tests cases as folders: this suite and onnx read them back, and a runtime's outputs are scored."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_what_is_written_is_read_back(cases, exported):
 
 
 def test_there_are_cases_of_every_type_and_without_elements(cases):
-    """The test above reads back what travels badly: without such cases it would say nothing of it."""
+    """Tests that the cases of the test above hold values that are easily lost on the way."""
     arrays = [array for case in cases for array in case.inputs.values()]
     assert {"float16", "bfloat16", "float32", "float64"} <= {str(array.dtype) for array in arrays}
     assert any(array.size == 0 for array in arrays)
@@ -86,7 +86,7 @@ def test_onnx_reads_the_folder_as_its_own(cases, exported):
 
 
 def test_onnx_runs_the_folder_with_its_own_runner(cases, exported, monkeypatch):
-    """Its runner reads its own folders alone when it is made: it is given these tests as it gives itself the others."""
+    """onnx's runner reads its own folders when it is built: its tests are replaced by these."""
     monkeypatch.setattr("onnx.backend.test.runner.load_model_tests", lambda kind: [])
     runner = Runner(Right)
     chosen = {layout.folder_name(case).partition("/")[2] for case in cases if case.id.startswith("onnx/")}
@@ -129,7 +129,7 @@ def test_a_damaged_case_is_named(cases, tmp_path):
 
 @pytest.fixture
 def replayed(cases, tmp_path):
-    """A few exported cases with what a runtime wrote: right, wrong, an error, unsupported, damaged and nothing."""
+    """A few exported cases with a runtime's outputs: right, wrong, an error, unsupported, damaged and missing."""
     chosen = [case for case in cases if case.tier is Tier.SPEC][:6]
     layout.export_cases(tmp_path / "cases", chosen)
     data = [tmp_path / "cases" / layout.folder_name(case) / "test_data_set_0" for case in chosen]

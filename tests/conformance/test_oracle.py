@@ -1,4 +1,4 @@
-"""The oracle is exact, shares no code with the package, and agrees with what six implementations returned."""
+"""Tests that the oracle is exact, shares no code with the package, and agrees with recordings of six frameworks."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_rounding_is_that_of_the_type_at_ties_subnormals_and_the_largest_number_
     info = ml_dtypes.finfo(kind)
     tiny, largest, eps = float(info.smallest_subnormal), float(info.max), Fraction(float(info.eps))
     for exact, want in (
-        (1 + eps / 2, 1.0),  # a tie, to the even one
+        (1 + eps / 2, 1.0),  # a tie, rounded to the even one
         (1 + 3 * eps / 2, float(1 + 2 * eps)),
         (1 + eps / 2 + eps / 1000, float(1 + eps)),
         (Fraction(tiny) / 2, 0.0),

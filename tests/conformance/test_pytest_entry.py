@@ -1,4 +1,4 @@
-"""pytest --pyargs onnx_roialign.conformance: one test for each case, with the case's id."""
+"""Tests pytest --pyargs onnx_roialign.conformance: one test for each case, with the case's id."""
 
 from __future__ import annotations
 

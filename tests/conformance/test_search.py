@@ -1,4 +1,4 @@
-"""fuzz: what is wrong is found, shrunk, explained, grouped and saved; the same for a seed, however many workers."""
+"""Tests fuzz: errors are found, shrunk, explained, grouped and saved, alike for one seed and any number of workers."""
 
 from __future__ import annotations
 

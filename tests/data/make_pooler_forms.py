@@ -24,7 +24,7 @@ IMAGE = (256, 384)
 
 
 class Torchvision(nn.Module):
-    """MultiScaleRoIAlign; what: plain, other (areas are read too), scaled (boxes are, before), sum (of two poolers)."""
+    """MultiScaleRoIAlign; `what`: plain, other (areas are read too), scaled (boxes before pooling), sum (of two)."""
 
     def __init__(self, levels, size, ratio, scale, what):
         super().__init__()
@@ -46,7 +46,7 @@ class Torchvision(nn.Module):
 
 
 class Detectron2(nn.Module):
-    """ROIPooler; what: plain, levels (are an output), perm (levels joined and put in order), paddle (of image 0)."""
+    """ROIPooler; `what`: plain, levels (are an output), perm (levels joined and put in order), paddle (of image 0)."""
 
     def __init__(self, scales, size, ratio, what="plain", aligned=True):
         super().__init__()
@@ -85,7 +85,7 @@ class Detectron2(nn.Module):
 
 
 class Mmdetection(nn.Module):
-    """SingleRoIExtractor on (K, 5) RoIs; shift: aligned as RoI - 0.5 / scale. What is in the methods."""
+    """SingleRoIExtractor on (K, 5) RoIs; shift: aligned as RoI - 0.5 / scale. The methods state which."""
 
     def __init__(self, strides, size=7, ratio=2, what="index", shift=None, mixed=False):
         super().__init__()
@@ -258,7 +258,7 @@ def boxes_of(count, dtype=torch.float32, largest=300):
 
 
 def rois_of(single=None):
-    """Three RoIs on each level, but for one level that has a single one.
+    """Three RoIs on each level, except one level with a single RoI.
 
     TorchScript writes `pooled[rows] = ...` with one row as a Reshape that no other number of rows fits.
     """
@@ -269,7 +269,7 @@ def rois_of(single=None):
 
 
 def export(name, module, arguments, names, open_names=()):
-    """Open: the first axis of these inputs."""
+    """Opens the first axis of these inputs."""
     how, opset = ("dyn" if "_dyn" in name else "ts"), int(name[-2:])
     options = {"opset_version": opset, "dynamo": how == "dyn", "input_names": names}
     if how == "ts":

@@ -1,4 +1,4 @@
-"""The demo: its table and lines, what it finds, its picture, and that its image is the one that PyTorch ran on."""
+"""Tests the demo: its table and lines, its detections, its picture, and that PyTorch ran on the same image."""
 
 from __future__ import annotations
 
@@ -120,13 +120,13 @@ def test_it_says_what_optimize_changed(ran, opset):
 
 
 def test_every_shape_is_found_and_nothing_else(ran, pooler):
-    """By the picture's own run: the class is right and the masks fit."""
+    """By the picture's own detections: the class is right and the masks overlap."""
     scene = demo_scene()
     shapes, detections = found(scene, pooler.outputs["labels"], pooler.outputs["masks"])
     assert shapes.min() >= GOOD
     assert detections.min() >= GOOD
     assert f"{len(shapes)} of {len(shapes)} shapes found with their class and mask" in in_one_line(ran[0])
-    # No score is so close to the detector's threshold of 0.5 that another machine's rounding could move it across.
+    # No score is so close to the detector's threshold of 0.5 that another machine's rounding moves it across.
     assert np.abs(pooler.outputs["scores"] - 0.5).min() > 0.02
 
 
@@ -145,7 +145,7 @@ def test_the_recorded_masks_are_every_fourth_row_and_column(pooler):
 
 
 def test_the_shown_roi_is_sampled_where_the_kernel_samples(pooler):
-    """The shown channel, interpolated by hand at the drawn points and averaged, is what the mask pooler returned."""
+    """The shown channel, interpolated by hand at the drawn points and averaged, is the mask pooler's output."""
     for index in range(len(pooler.rois)):
         sampled = drawing.sampled_roi(pooler, index)
         y, x = np.meshgrid(sampled.y, sampled.x, indexing="ij")
@@ -170,7 +170,7 @@ def test_every_level_of_the_pyramid_is_pooled_from(pooler):
 
 
 def test_a_pooler_whose_levels_are_an_input_is_drawn_from_them(fused, pooler):
-    """As `fuse` leaves it where no rule tells the levels."""
+    """The model after `fuse` if no rule determines the levels."""
     model = onnx.ModelProto()
     model.CopyFrom(fused)
     (node,) = (n for n in model.graph.node if any(a.name == "output_height" and a.i == 14 for a in n.attribute))
@@ -215,7 +215,9 @@ def test_a_package_without_its_models_says_so(monkeypatch, tmp_path):
 
 
 def test_a_model_that_was_not_fused_is_no_model_for_the_picture():
-    with pytest.raises(demo.RoiAlignError, match="model must have a MultiScaleRoiAlign, got none: fuse left it"):
+    with pytest.raises(
+        demo.RoiAlignError, match="model must have a MultiScaleRoiAlign, got none: fuse did not change it"
+    ):
         drawing.run_mask_pooler(demo.mask_rcnn(16), demo_scene().image)
 
 

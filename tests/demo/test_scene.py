@@ -1,4 +1,4 @@
-"""The demo's scenes: what is drawn is what the boxes, labels and masks say, and `found` compares detections with it."""
+"""Tests the demo's scenes: pixels agree with boxes, labels and masks, and `found` compares detections with them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_image_boxes_and_masks_belong_together(seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_shape_fills_as_much_of_its_box_as_its_class_does(seed):
-    """A disc: pi / 4. A square of angle t: 1 / (1 + sin 2t). A triangle: about half."""
+    """The share of its box that a shape fills: disc pi / 4, square of angle t 1 / (1 + sin 2t), triangle about half."""
     scene = draw_scene(seed, 480, 640, 12)
     corners = scene.boxes.reshape(-1, 2, 2)
     sides = corners[:, 1] - corners[:, 0]

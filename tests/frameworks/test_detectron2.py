@@ -1,4 +1,4 @@
-"""ROIPooler returns what Detectron2's returned, tells levels by its rule, and writes itself as a model."""
+"""Tests that ROIPooler returns what Detectron2's returned, maps boxes to levels by its rule, and exports a model."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from onnx_roialign.frameworks.detectron2 import ROIPooler
 from onnx_roialign.frameworks.torchvision import roi_align
 from onnx_roialign.ops.nodes import read_any
 
-# How the pooler of tests/data/poolers.tar.xz was built.
+# The arguments of the pooler of tests/data/poolers.tar.xz.
 RECORDED = "detectron2_3levels_1image_ts17"
 POOLER = ROIPooler(6, (1 / 8, 1 / 16, 1 / 32), 2, "ROIAlignV2")
 
 
 def recorded():
-    """For each case the arguments, and what Detectron2 returned."""
+    """For each case the arguments, and Detectron2's result."""
     for feeds, (want,) in pooler_exports.cases(RECORDED):
         yield ([feeds[f"feat{i}"] for i in range(3)], [feeds["boxes0"]]), want
 
@@ -80,7 +80,7 @@ def test_every_box_is_pooled_from_the_map_of_its_level_by_the_roi_align_of_the_t
 
 
 def levels_in_numpy(boxes, first, last, size, level):
-    """In the order of operations of assign_boxes_to_levels, in float32."""
+    """The level of each box, in the order of operations of assign_boxes_to_levels, in float32."""
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     f = np.float32
     with np.errstate(invalid="ignore", divide="ignore"):

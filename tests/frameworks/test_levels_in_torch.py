@@ -1,4 +1,4 @@
-"""The levels of boxes, told in PyTorch by torchvision's own code and by what Detectron2 and mmdetection do."""
+"""Compares the levels of boxes with torchvision's own code in PyTorch and with Detectron2's and mmdetection's."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ RULES = {
 
 
 def both(boxes, tell, rule):
-    """Our levels and theirs, -1 for none: theirs are then far from those of any map."""
+    """Our levels and theirs; -1 for none: theirs are then far from those of all maps."""
     with np.errstate(all="ignore"):
         theirs = tell(imported("torch").from_numpy(boxes), rule).numpy()
     exists = (theirs >= 0) & (theirs <= rule.max_level - rule.min_level)
@@ -58,7 +58,7 @@ def both(boxes, tell, rule):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", RULES)
 def test_levels_around_every_boundary_are_those_of_the_framework(name, dtype):
-    """All but of the areas next to a boundary: the last bit of PyTorch's logarithm depends on the machine."""
+    """All areas except those next to a boundary: the last bit of PyTorch's logarithm depends on the machine."""
     tell, rule = RULES[name]
     boxes = boundary_boxes(rule, dtype, 300)
     ours, theirs = both(boxes, tell, rule)

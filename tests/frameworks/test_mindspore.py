@@ -1,4 +1,4 @@
-"""frameworks.mindspore answers as MindSpore did, raises its TypeErrors, and writes itself as a model."""
+"""Tests that frameworks.mindspore returns what MindSpore did, raises its TypeErrors, and exports a model."""
 
 from __future__ import annotations
 

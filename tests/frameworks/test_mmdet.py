@@ -1,4 +1,4 @@
-"""SingleRoIExtractor returns what mmdetection's returned, tells levels by its rule, and writes itself as a model."""
+"""Tests that SingleRoIExtractor returns what mmdetection's did, maps boxes to levels alike, and exports a model."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from onnx_roialign.ops.nodes import read_any
 LAYER = {"type": "RoIAlign", "output_size": 5, "sampling_ratio": 2}
 EXTRACTOR = SingleRoIExtractor(LAYER, 2, (8, 16, 32), finest_scale=40)  # of both recordings
 
-# torchvision's levels (canonical scale 224 of level 4), of boxes that are then made 1.5 times as large: away from
+# torchvision's levels (canonical scale 224 of level 4), of boxes that are then enlarged 1.5 times: away from
 # boundaries the same as mmdetection's with finest_scale 56.
 RESCALED = "not_rescaled_ts13"
 RESCALING = SingleRoIExtractor({**LAYER, "output_size": 7, "aligned": False}, 2, (4, 8, 16, 32))
 
 
 def recorded(name):
-    """For each case maps and RoIs, and what the framework returned."""
+    """For each case the maps and RoIs, and the framework's result."""
     for feeds, (want,) in pooler_exports.cases(name):
         boxes = feeds.get("boxes")
         rois = feeds["rois"] if boxes is None else np.hstack([np.zeros((len(boxes), 1), boxes.dtype), boxes])
@@ -120,7 +120,7 @@ def test_the_arguments_of_the_layer_are_those_of_mmcvs_roi_align(layer, mode, pr
 
 
 def levels_in_numpy(boxes, levels, finest_scale):
-    """In the order of operations of map_roi_levels, in the type of the boxes."""
+    """The level of each box, in the order of operations of map_roi_levels, in the type of the boxes."""
     real = boxes.dtype.type
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -140,7 +140,7 @@ def test_levels_are_computed_in_the_type_of_the_maps_in_the_call_and_in_the_mode
     for engine in CALL_ENGINES:
         Y = made(feats, rois, factor, engine=engine)
         assert (Y.ravel() - 1).tolist() == levels_in_numpy(boxes, 4, finest_scale).tolist()
-    for opset in (12, 16):  # ReduceSum's axes are an attribute, and an input
+    for opset in (12, 16):  # ReduceSum's axes are an attribute, or an input
         model = made.to_onnx(opset, roi_scale_factor=factor, dtype=dtype)
         assert_model_answers(model, inputs(feats, rois), Y)
         assert_unfused_model_answers(model, inputs(feats, rois), Y)
@@ -180,7 +180,7 @@ def test_no_rois(factor):
 
 @pytest.mark.parametrize("factor", [None, 1.5])
 def test_maps_of_float16(factor):
-    """Of a 300 x 300 RoI the area overflows in float16; its level does not."""
+    """The area of a 300 x 300 RoI overflows in float16; its level does not."""
     feats = pyramid(3, np.float16)
     rois = np.float16([[0, 3, 4, 60, 50], [1, 1, 2, 301, 302], [1, 60, 2, 10, 30], [0, 8, 8, 121, 120]])
     made = SingleRoIExtractor({**LAYER, "output_size": 2}, 3, (4, 8, 16), finest_scale=112)

@@ -1,4 +1,4 @@
-"""frameworks.paddle answers as Paddle did, refuses what it does not return from, and writes itself as a model."""
+"""Tests that frameworks.paddle returns what Paddle did, refuses calls on which Paddle hangs, and exports a model."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_every_recorded_case_returns_paddles_result_except_ill_conditioned_bins(
     ],
 )
 def test_a_scale_is_a_float32_in_float64_calls_too(engine, aligned, recorded):
-    """Recorded from Paddle 3.3.1: with 0.3 as a float64 the answers are off by 1e-7."""
+    """Recorded from Paddle 3.3.1: with 0.3 as a float64 the results are off by 1e-7."""
     X, boxes = (np.arange(36.0) ** 2 % 17).reshape(1, 1, 6, 6), np.array([[1.0, 2.0, 13.0, 17.0]])
     Y = paddle.roi_align(X, boxes, [1], 2, 0.3, 2, aligned, engine=engine)
     np.testing.assert_allclose(Y.ravel(), recorded, rtol=1e-14)
@@ -108,7 +108,7 @@ def test_the_fluid_form_is_the_call_that_is_not_aligned(engine):
 def test_fluid_boxes_are_grouped_by_lod_offsets(rois):
     want = paddle.fluid_roi_align(X, BOXES, 3, 2, 0.5, rois_num=COUNTS)
     assert np.array_equal(paddle.fluid_roi_align(X, rois, 3, 2, 0.5), want)
-    # Counts win, as in Paddle.
+    # Counts take precedence, as in Paddle.
     assert np.array_equal(paddle.fluid_roi_align(X, (BOXES, [[0, 4, 4, 4]]), 3, 2, 0.5, rois_num=COUNTS), want)
     assert not np.allclose(paddle.fluid_roi_align(X, (BOXES, [[0, 4, 4, 4]]), 3, 2, 0.5), want)
 

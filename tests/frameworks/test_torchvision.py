@@ -1,4 +1,4 @@
-"""frameworks.torchvision answers as torchvision did, takes what it takes, and writes itself as a model."""
+"""Tests that frameworks.torchvision returns what torchvision did, accepts the same arguments, and exports a model."""
 
 from __future__ import annotations
 

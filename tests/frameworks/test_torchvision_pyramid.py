@@ -1,4 +1,4 @@
-"""MultiScaleRoIAlign answers as torchvision did, maps boxes to levels as it does, and writes itself as a model."""
+"""Tests that MultiScaleRoIAlign returns what torchvision's did, maps boxes to levels alike, and exports a model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from onnx_roialign.definition.pyramid import LevelRule
 from onnx_roialign.frameworks import torchvision
 from onnx_roialign.frameworks.torchvision import MultiScaleRoIAlign, roi_align
 
-# How the poolers of tests/data/exports were built (image 512 x 640).
+# The arguments of the poolers of tests/data/exports (image 512 x 640).
 POOLERS = {
     "fpn4_7x7_s2": (7, 2, {}),
     "fpn4_14x14_s0_batch2": (14, 0, {}),
@@ -28,7 +28,7 @@ POOLERS = {
 
 
 def recorded(variant):
-    """A pooler, its three arguments, and what torchvision answered."""
+    """A pooler, its three arguments, and torchvision's result."""
     name = next(name for name in exports.names() if variant in name)
     export = exports.load(name)
     maps = OrderedDict((f"feat{i}", x) for i, x in enumerate(export.inputs) if x.ndim == 4)
@@ -95,7 +95,7 @@ def test_a_model_computes_the_calls_level_for_every_area_around_a_boundary():
     assert sorted(set(rule.levels(boxes).tolist())) == [-1, 0, 1, 2]
     maps = pyramid([64, 32, 16], channels=1)
     for i, features in enumerate(maps.values()):
-        features[:] = i + 1  # so that the result is the level
+        features[:] = i + 1  # the result is then the level
     pooler = MultiScaleRoIAlign(list(maps), 1, 1)
     want = pooler(maps, [boxes], [(256, 256)])
     assert (want.ravel() - 1).tolist() == rule.levels(boxes).tolist()

@@ -1,4 +1,4 @@
-"""validate against data: the first node that departs from its source, and the source that explains the numbers."""
+"""Tests validate with data: the first node that departs from its source, and the source that explains the numbers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_codes_that_need_data_are_codes():
     assert set(CODES) >= RUN_CODES
 
 
-# Whole ones at opset 22 are as at 16, and slow on an onnxruntime without a kernel for it.
+# Whole ones at opset 22 equal those at 16, and are slow on an onnxruntime without a kernel for it.
 RIGHT = [
     name
     for name in (*SMALL, *WHOLE)
@@ -114,7 +114,7 @@ def test_a_model_without_a_roi_align_explains_nothing():
 
 
 def two_poolers():
-    """The second reads the first one's answer; only the first is not aligned."""
+    """The second node reads the first one's output; only the first is not aligned."""
     nodes = [
         roi_align_node("X", "rois", "batch_indices", "first", name="first", **LEGACY),
         helper.make_node("Identity", ["first"], ["between"]),

@@ -1,4 +1,4 @@
-"""Operators that detectors are made of, before and after convert_opset on ONNX Runtime: the same, or refused."""
+"""Tests operators of detectors before and after convert_opset on ONNX Runtime: the same, or refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from onnx_roialign.sessions.installed import loads_opset
 
 X = np.random.default_rng(0).standard_normal((1, 2, 5, 7)).astype(np.float32)
 TARGETS = (10, 11, 12, 13, 16, 18, 19, 21, 22)
-CLOSE = 1e-6  # ONNX Runtime's own kernels of two opsets differ in the last bit of a sum
+CLOSE = 1e-6  # the sums of ONNX Runtime's own kernels of two opsets differ in the last bit
 
 
 def ints(name, numbers):
@@ -42,7 +42,7 @@ STATISTICS = (*SCALE_AND_BIAS, constant("mean", [0.1, 0.2]), constant("var", [1.
 
 REDUCTIONS = [f"Reduce{kind}" for kind in ("Max", "Mean", "Prod", "L1", "L2", "LogSumExp", "SumSquare")]
 
-# name -> the opset that it is written in, its nodes, the targets that it must be converted to.
+# name -> the opset of the nodes, the nodes, and the targets that they must be converted to.
 ALL_UP = range(10, 23)
 CASES = {
     "Resize 10 nearest, larger": (10, resize(UP, "nearest"), ALL_UP),
@@ -81,13 +81,13 @@ CASES = {
         range(11, 23),
     ),
     "ReduceSum 11": (11, single("ReduceSum", axes=[1, 2], keepdims=0), ALL_UP),
-    "ReduceSum 13, no axes, left as it is": (
+    "ReduceSum 13, no axes, kept as it is": (
         13,
         single("ReduceSum", ints("axes", []), inputs=("X", "axes"), noop_with_empty_axes=1),
         range(13, 23),
     ),
     **{f"{name} 18": (18, single(name, ints("axes", [1, 2]), inputs=("X", "axes")), ALL_UP) for name in REDUCTIONS},
-    **{f"{name} 18, every axis": (18, single(name), ALL_UP) for name in REDUCTIONS},
+    **{f"{name} 18, all axes": (18, single(name), ALL_UP) for name in REDUCTIONS},
     "Unsqueeze 11": (11, single("Unsqueeze", axes=[0, 1]), ALL_UP),
     "Squeeze 11": (11, single("Squeeze"), ALL_UP),
     "BatchNormalization 10": (
@@ -150,9 +150,17 @@ def test_an_operator_returns_the_same_in_another_opset_or_is_refused(name):
     ("name", "target", "message"),
     [
         ("Resize 10 nearest, both", 11, "Resize to the nearest pixel by scales that are not known to be all above or"),
-        ("Softmax 13, axis 1", 12, "Softmax along an axis that is not known to be the last, which opset 12 has other"),
-        ("Hardmax 11", 13, "Hardmax along an axis that is not known to be the last, which opset 13 has otherwise"),
-        ("ReduceSum 13, no axes, left as it is", 12, "Unrecognized attribute: noop_with_empty_axes"),
+        (
+            "Softmax 13, axis 1",
+            12,
+            "Softmax along an axis that is not known to be the last, which means something else at opset 12",
+        ),
+        (
+            "Hardmax 11",
+            13,
+            "Hardmax along an axis that is not known to be the last, which means something else at opset 13",
+        ),
+        ("ReduceSum 13, no axes, kept as it is", 12, "Unrecognized attribute: noop_with_empty_axes"),
     ],
 )
 def test_what_onnxs_converter_converts_wrongly_is_refused(name, target, message):

@@ -1,4 +1,4 @@
-"""convert_opset changes the opset and no answer, up and down, or says what would change."""
+"""Tests that convert_opset changes the opset and no result, up and down, or reports what would change."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_small_export_returns_the_same_at_every_opset_that_can_express_it(name
     given = onnx.load_from_string(exports.load(name).model)
     half = opset_of(given) >= 16 and modes(given) != {"output_half_pixel"}
     targets = [target for target in OPSETS if target >= (16 if half else 11)]
-    if not half and not name.startswith("mindspore"):  # whose Split has no way down to opset 10
+    if not half and not name.startswith("mindspore"):  # its Split cannot be converted down to opset 10
         targets.append(10)
     same_answers(name, targets)
 

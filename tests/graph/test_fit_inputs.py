@@ -1,4 +1,4 @@
-"""Inputs of types that RoiAlign does not take: found, mended where that loses nothing, and what comes out is meant."""
+"""Tests inputs of types that RoiAlign does not accept: found, repaired where nothing is lost, with the right result."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def element_type(dtype):
 
 
 def mixed(X="float32", rois="float32", indices="int64", opset=16, private=False):
-    """A RoiAlign of these types between inputs that every NumPy has."""
+    """A RoiAlign of these types between inputs of types that NumPy has."""
     op = private_node if private else roi_align_node
     nodes = [
         helper.make_node("Cast", ["X"], ["features"], to=element_type(X)),
@@ -40,7 +40,7 @@ def mixed(X="float32", rois="float32", indices="int64", opset=16, private=False)
         helper.make_node("Cast", ["pooled"], ["Y"], to=TensorProto.FLOAT),
     ]
     model = make_model(nodes, opset, domains=(private_op.DOMAIN,) if private else ())
-    for size in FEEDS["X"].shape:  # an image so small that boxes of 16 bits are fine, and stay as they are
+    for size in FEEDS["X"].shape:  # an image so small that boxes of 16 bits are exact, and stay as they are
         model.graph.input[0].type.tensor_type.shape.dim.add().dim_value = size
     return model
 
@@ -50,7 +50,7 @@ def feeds():
 
 
 def meant(X, rois, source):
-    """The call on arrays of these types: rois rounded once to the type that coordinates are computed in."""
+    """The call on arrays of these types: rois rounded once to the type in which coordinates are computed."""
     boxes = ROIS.astype(DTYPES.get(rois, rois))
     if rois not in DTYPES:
         boxes = boxes.astype(np.float64 if X == "float64" else np.float32)
@@ -87,7 +87,7 @@ def test_rois_of_another_type_are_repaired(X, rois, source):
     atol = np.abs(FEEDS["X"]).max() * {"float64": FLOAT32, "float32": 8 * FLOAT32}.get(X, 2**-6)
     for got in answers(repaired):
         np.testing.assert_allclose(got, want, rtol=2**-7 if is_16_bit(X) else 0, atol=atol)
-    if source == "onnx:16":  # no shift emulates anything: to the bit
+    if source == "onnx:16":  # no shift is inserted: equal to the bit
         np.testing.assert_array_equal(answers(repaired)[0], want)
 
 
@@ -122,7 +122,7 @@ def test_a_private_op_with_wide_boxes_does_not_become_onnxs_own():
 
 
 def test_a_private_op_of_unknown_types_stays_one():
-    """In a function: what it is called with may be 16-bit features and wide boxes."""
+    """In a function: it can be called with 16-bit features and wide boxes."""
     given = mixed("float16", private=True)
     inner = given.graph.node[3]
     function = helper.make_function(
@@ -152,7 +152,7 @@ def test_casts_are_inserted_in_the_graph_that_reads_them(body):
     given.graph.input[1].type.tensor_type.elem_type = TensorProto.DOUBLE
     given.graph.input[2].type.tensor_type.elem_type = TensorProto.INT32
     source = "torchvision:aligned=True"
-    if body == "function":  # of whose values nothing is known by themselves: found, and not mended
+    if body == "function":  # nothing is known of their values alone: found, and not repaired
         assert [(finding.code, finding.repairable) for finding in validate(given, source)] == [
             ("inconsistent-types", False)
         ]
@@ -177,7 +177,7 @@ def test_two_roi_aligns_of_one_graph_share_a_cast_and_names_stay_apart():
     given = make_model(nodes, 16, outputs=(("Y", TensorProto.FLOAT), ("Z", TensorProto.FLOAT)))
     given.graph.input[2].type.tensor_type.elem_type = TensorProto.INT32
     given.graph.initializer.append(helper.make_tensor("batch_indices/int64", TensorProto.FLOAT, [1], [1.0]))
-    # both need a shift as well, and have one name
+    # both need a shift as well, and have the same name
     repaired = repair(given, "mindspore:roi_end_mode=1")
     assert op_types(repaired).count("Cast") == 1
     assert op_types(repaired).count("Add") == 2
@@ -193,7 +193,7 @@ def test_two_roi_aligns_of_one_graph_share_a_cast_and_names_stay_apart():
 
 
 def test_a_shift_behind_a_cast_is_part_of_the_meaning():
-    """The Cast that mends comes after the shift, so that a second look still sees it."""
+    """The inserted Cast comes after the shift, so that a second validation still sees the shift."""
     given = shifted(16, [1, 1, 2, 2], dtype=np.float64, coordinate_transformation_mode="half_pixel")
     given.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT
     given.graph.output[0].type.tensor_type.elem_type = TensorProto.FLOAT
@@ -246,7 +246,7 @@ def test_a_wrong_type_is_repaired_beside_a_wrong_shape_that_is_not():
 
 
 def bfloat16_rois(X, opset):
-    """Of the graph's inputs, since no operator of an old opset makes bfloat16."""
+    """Only of the graph's inputs, since no operator of an old opset outputs bfloat16."""
     given = make_model([roi_align_node()], opset, element_type=TYPES[X])
     given.graph.input[1].type.tensor_type.elem_type = TensorProto.BFLOAT16
     return given
@@ -259,7 +259,7 @@ def test_rois_of_a_type_that_the_opset_cannot_cast_need_the_private_op(X, source
     assert finding.repairable
     for opset, op in ((12, private_op.OP_TYPE), (13, "Cast")):
         repaired = repair(bfloat16_rois(X, opset), source, raise_opset=False)
-        onnx_roialign.session(repaired, quiet_options())  # refuses a Cast that the opset has not
+        onnx_roialign.session(repaired, quiet_options())  # refuses a Cast that the opset does not have
         assert ("Cast" in op_types(repaired)) == (op == "Cast")
         assert op in op_types(repaired)
         assert "invalid-input" not in codes(validate(repaired, source))

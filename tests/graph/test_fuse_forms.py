@@ -1,4 +1,4 @@
-"""fuse on exports of poolers as frameworks write them, by every exporter and simplifier, and on what looks like one."""
+"""Tests fuse on exports of poolers as frameworks write them, by all exporters and simplifiers, and on look-alikes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from onnx_roialign.ops.roi_align import DOMAIN
 
 POOL, PASTE = "MultiScaleRoiAlign", "PasteMasks"
 
-# What each becomes, what the report says of it, and why it is here.
+# File: the number of ops it becomes, the part of the report, and why it is here.
 FUSED_FORMS = {
     "tv_L5_ts11": ([POOL], "floor(4 + log2(sqrt(area) / 224) + 1e-06), 2 to 6", "torchvision, five levels, opset 11"),
     "tv_L3_ts13": ([POOL], "/ 96) + 1e-06), 2 to 4", "three images, another canonical scale"),
@@ -134,7 +134,7 @@ def test_a_look_alike_form_is_not_fused(name):
 
 
 def test_a_detector_without_proposals_runs_where_the_exporter_fixed_a_number_of_boxes():
-    """The example had one box on a level, so a Reshape makes its (n, 3, 7, 7) a (3, 7, 7): without boxes it fails."""
+    """The example had one box on a level: a Reshape turns its (n, 3, 7, 7) into (3, 7, 7): without boxes it fails."""
     given = pooler_exports.form("mm3_one_head_ts13")
     feeds = pooler_exports.drawn(given, 0)
     with pytest.raises(Exception, match="Reshape"):

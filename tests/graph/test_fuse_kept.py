@@ -1,4 +1,4 @@
-"""What fuse keeps of a model, what it leaves out, and what it does with a source."""
+"""Tests which parts of a model fuse keeps and drops, and how it uses a source."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_new_value_has_a_type_and_the_checker_passes():
     assert len(info.type.tensor_type.shape.dim) == 4
     assert [entry.version for entry in fused.opset_import if entry.domain == DOMAIN] == [1]
     left = {name for node in fused.graph.node for name in node.output}
-    assert {value.name for value in fused.graph.value_info} <= left  # none of what is gone
+    assert {value.name for value in fused.graph.value_info} <= left  # nothing of the removed parts
     with known_to_onnx():
         onnx.checker.check_model(fused, full_check=True)
 
@@ -69,7 +69,7 @@ def test_unread_nodes_are_removed():
 
 
 def test_a_model_of_over_2_gigabytes_is_read_by_its_path(tmp_path):
-    """Its data stay where they are and are not read: 2.25 GB that take no room on the disk."""
+    """Its data stay where they are and are not read: 2.25 GB that occupy no space on the disk."""
     rows = 9 << 20
     model = pooler_exports.load("detectron2_3levels_1image_ts17")
     table = TensorProto(name="table", data_type=TensorProto.FLOAT, dims=[rows, 64], data_location=TensorProto.EXTERNAL)

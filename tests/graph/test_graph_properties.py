@@ -1,4 +1,4 @@
-"""On random models, another opset or form keeps every output to the bit, and done twice changes no more."""
+"""Tests random models: another opset or form keeps every output to the bit, and a second pass changes nothing more."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from onnx_roialign.ops import roi_align as private_op
 from onnx_roialign.ops.nodes import is_private, is_roi_align, read_attributes
 
 BATCH = 20
-BATCHES = 10  # in every run; under the marker long, twice as many
+BATCHES = 10  # examples in every run; twice as many under the marker long
 SOURCES = ("torchvision", "torchvision:aligned=True", "mindspore:roi_end_mode=1", "mindspore:roi_end_mode=0", "onnx:10")
 OPSETS = (10, 22)
-# What an older opset has otherwise or not at all. Nothing else of these models may be in the way.
+# Operators that an older opset has not, or has with another meaning: these models may contain no others.
 IN_THE_WAY = re.compile(
     r"model must be convertible to opset \d+, got .*"
     r"(Cast|If|Loop|Scan)"
@@ -42,7 +42,7 @@ def batches():
 
 
 def converted(model, target):
-    """None where another operator is in the way of an older opset."""
+    """None if another operator prevents an older opset."""
     try:
         made = convert_opset(model, target, private_op=True)
     except RoiAlignError as error:
@@ -84,7 +84,7 @@ def test_make_explicit_keeps_the_results_bit_for_bit(batch):
 
 
 def stated(model, meaning):
-    """The model with every RoiAlign written as the private op of this meaning: by hand, without a pass."""
+    """The model with every RoiAlign written by hand as the private op of this meaning, without a pass."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     for scope in scopes(copy):

@@ -1,4 +1,4 @@
-"""Whatever is wrong with a model, only RoiAlignError comes out; and what has no error in it, our session loads."""
+"""Tests defective models: only RoiAlignError is raised, and our session loads each model without an error."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TARGETS = (10, 11, 16, 18, 22)
 CHUNK, CHUNKS = 100, 20
 SHORT = 3  # chunks that every run tries
 
-# What the last guard says of what nobody foresaw: none of the mutants may need it.
+# The text of the last guard, for errors that nobody foresaw: no mutant may reach it.
 UNFORESEEN = "model must be one that can be"
 
 
@@ -50,7 +50,7 @@ def is_refused(finding):
 
 
 def is_foreign(model):
-    """Whether it has operators that are neither ONNX's nor ours nor the model's: only their owner knows them."""
+    """Whether it has operators that are neither ONNX's nor ours nor the model's: only their owner can run them."""
     proto = parse(model)
     known = {(function.domain, function.name) for function in proto.functions}
     return any(
@@ -83,7 +83,7 @@ def test_a_damaged_model_raises_only_our_errors(chunk):
                 if name == "validate" and not any(is_refused(one) for one in result) and not is_foreign(model):
                     right[seed] = as_bytes(model)
             assert before is None or before == model
-    assert outcomes["validate", "done"] > CHUNK / 3  # most are read, and what is wrong is found
+    assert outcomes["validate", "done"] > CHUNK / 3  # most are read, and their error is found
     assert outcomes["repair", "done"] > CHUNK / 20
     assert outcomes["convert_opset", "done"] > CHUNK / 20
     assert min(outcomes["fuse", "done"], outcomes["unfuse", "done"]) > CHUNK / 20
@@ -104,7 +104,7 @@ for seed, model in pickle.load(sys.stdin.buffer).items():
 
 
 def refused_by_our_session(models):
-    """Of models by seed, what our session refuses, in a process of its own: what does not load may crash."""
+    """The errors of our session for models by seed, in a new process: a model that does not load may crash it."""
     done = subprocess.run(
         [sys.executable, "-c", LOAD], input=pickle.dumps(models), capture_output=True, timeout=100, check=False
     )

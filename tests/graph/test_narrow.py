@@ -1,4 +1,4 @@
-"""Boxes that are rounded to a 16-bit type: validate says so, repair takes them as they were before."""
+"""Tests boxes that are rounded to a 16-bit type: validate reports them, repair takes them from before the rounding."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from onnx_roialign.ops import roi_align as private_op
 FLOAT, FLOAT16, BFLOAT16, DOUBLE, INT64 = (
     getattr(TensorProto, name) for name in ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "INT64")
 )
-SOURCE = "onnx:16"  # what the models here mean already
+SOURCE = "onnx:16"  # the meaning that the models here already have
 _rng = np.random.default_rng(0)
 FEEDS = {
     "X": _rng.standard_normal((1, 2, 100, 100)).astype(np.float32),
@@ -46,7 +46,7 @@ def pool(boxes, output="pooled", features="features", **attributes):
 
 
 def between(*nodes, wide=False, kind=FLOAT16):
-    """A RoiAlign of 16 bits, or of float32 between Casts, on boxes that these nodes make of ``narrow``."""
+    """A RoiAlign of 16 bits, or of float32 between Casts, on boxes that these nodes compute from ``narrow``."""
     last = nodes[-1].output[0] if nodes else "narrow"
     middle = [cast("X", "features", FLOAT if wide else kind)]
     if wide:
@@ -71,7 +71,7 @@ def run(model):
 
 
 def right(boxes="rois"):
-    """The same with boxes in float32, features rounded as there."""
+    """The same with boxes in float32, and features rounded as before."""
     nodes = [cast("X", "half"), cast("half", "features", FLOAT), pool(boxes, "Y")]
     return graph_model(nodes)
 
@@ -274,11 +274,11 @@ PYRAMIDS = ("fpn3_5x5_canonical96", "fpn4_14x14_s0_batch2")
 @pytest.mark.parametrize("blocked", BLOCKED)
 @pytest.mark.parametrize("pyramid", PYRAMIDS)
 def test_a_detector_s_pooler_in_float16_returns_what_torchvision_returned(pyramid, blocked):
-    """Images of 640 pixels. The converter puts a few boxes, whose area it computes in float16, at another level."""
+    """Images of 640 pixels. The converter moves a few boxes, whose area it computes in float16, to another level."""
     export = exports.load(f"torchvision_multiscale/{pyramid}_torchscript_opset16.onnx")
     model = onnx.shape_inference.infer_shapes(onnx.load_from_string(export.model))
     converted = float16.convert_float_to_float16(model, keep_io_types=True, op_block_list=BLOCKED[blocked])
-    OnnxModel(converted).topological_sort()  # which the converter leaves to runtimes
+    OnnxModel(converted).topological_sort()  # the converter leaves these to runtimes
     assert all(finding.repairable for finding in coarse(converted))
     repaired = repair(converted, "torchvision")
     assert not coarse(repaired)
@@ -291,4 +291,4 @@ def test_a_detector_s_pooler_in_float16_returns_what_torchvision_returned(pyrami
         assert same_level.mean() > 0.95
         off.append(largest[same_level].max())
     assert off[0] > 0.01
-    assert off[1] < 2**-11  # features in [0, 1) and answers are rounded once each, to half of 2**-11 at the most
+    assert off[1] < 2**-11  # features in [0, 1) and results are rounded once each, to half of 2**-11 at most

@@ -1,4 +1,4 @@
-"""Less usual forms of models through every function on graphs: nothing is refused that runs, and nothing changes."""
+"""Tests rare forms of models in all functions on graphs: what runs is accepted, and no result changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model becomes onnx-ir once and a ModelProto again once, whatever is done to it."""
+"""Tests that a model is converted to onnx-ir once and back to a ModelProto once, in every function."""
 
 from __future__ import annotations
 

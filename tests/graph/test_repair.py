@@ -1,4 +1,4 @@
-"""repair makes every model answer what its framework answered, and leaves alone what is right."""
+"""Tests that every repaired model returns its framework's result, and that repair leaves correct models alone."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from onnx_roialign.ops import roi_align as private_op
 
 WRONG = tuple(name for name in exports.names() if known_wrong(name))
 RIGHT = tuple(name for name in exports.names() if not known_wrong(name))
-# How a repair may be asked for: what it is allowed to use.
+# The options of a repair: what it may use.
 WAYS = ({}, {"raise_opset": False}, {"exact": True})
 
 
@@ -44,7 +44,7 @@ def domains(made):
 
 
 def meant(semantics, **attributes):
-    """What the reference answers for FEEDS."""
+    """The reference's results for FEEDS."""
     return reference.roi_align(
         X, ROIS, BATCH_INDICES, Attributes(**{**SHAPE, **attributes}, semantics=resolve(semantics))
     )
@@ -223,7 +223,7 @@ def test_boxes_of_16_bit_are_not_moved_by_an_addition_that_would_round_them(kind
     assert domains(repaired) == ({""} if kind in ("float32", "float64") else {private_op.DOMAIN})
 
 
-# NumPy arrays of bfloat16 do not enter onnxruntime; tests/ops/test_private_op.py runs the op in it.
+# onnxruntime accepts no NumPy arrays of bfloat16; tests/ops/test_private_op.py runs the op in it.
 @pytest.mark.parametrize("kind", ["float32", "float64", "float16"])
 def test_a_repaired_model_of_every_type_pools_the_boxes_that_its_source_pools(kind):
     repaired = repair(models.model(16, element_type=TYPES[kind]), "mindspore:roi_end_mode=1")
@@ -323,7 +323,7 @@ def test_the_quantized_op_is_kept():
 
 
 def test_a_roi_align_with_a_body_loses_it():
-    """A Loop that was made a RoiAlign: its body goes as an attribute, and with it a graph that types were read of."""
+    """A Loop turned into a RoiAlign: its body stays as an attribute, and with it a graph with inferred types."""
     given = model(16)
     body = helper.make_graph(
         [helper.make_node("Identity", ["X"], ["inner"])], "body", [], [models.value("inner", TensorProto.FLOAT)]

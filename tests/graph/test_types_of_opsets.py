@@ -1,4 +1,4 @@
-"""convert_opset and element types: a type that an operator gained later is refused below that opset, and kept above."""
+"""Tests element types in convert_opset: a type that an operator gained later is refused below that opset."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def test_an_operator_whose_type_the_older_opset_lacks_is_not_converted():
     nodes = [helper.make_node("Max", ["batch_indices", "batch_indices"], ["indices"])]
     nodes.append(roi_align_node("X", "rois", "indices", "Y", **LEGACY))
     assert opset_of(convert_opset(make_model(nodes, 16), 12)) == 12
-    with pytest.raises(RoiAlignError, match="Max"):  # of int64 only since opset 12
+    with pytest.raises(RoiAlignError, match="Max"):  # accepts int64 only since opset 12
         convert_opset(make_model(nodes, 16), 11)
 
 
 def in_function(opset_version, *nodes):
-    """A model whose function has these nodes, x in and y out, and whose main graph pools what it returns."""
+    """A model whose function has these nodes, x in and y out, and whose main graph pools the function's output."""
     imports = [helper.make_opsetid("", opset_version)]
     function = helper.make_function("local", "Through", ["x"], ["y"], list(nodes), imports)
     call = helper.make_node("Through", ["X"], ["through"], "call", domain="local")
@@ -86,7 +86,7 @@ NOT_THERE = r"model must be convertible to opset {}, got {} of .*, which opset {
 
 
 def gains():
-    """Of operators of one input and no attribute that must be there: (name, opset before, type that came after it)."""
+    """Operators of one input and no required attribute: (name, opset before, type that a later opset added)."""
     names = sorted({one.name for one in onnx.defs.get_all_schemas() if one.domain == "" and not one.deprecated})
     for name, before in itertools.product(names, range(10, 22)):
         older, newer = schema_of(name, before), schema_of(name, before + 1)
@@ -119,7 +119,7 @@ def of_type(name, text, body, **attributes):
 
 
 def refusal(given, target):
-    """Of whatever else an opset has not; empty where it is converted."""
+    """Lists whatever else an opset lacks; empty if the model can be converted."""
     try:
         convert_opset(given, target)
     except RoiAlignError as error:

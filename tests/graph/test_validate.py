@@ -1,4 +1,4 @@
-"""validate finds what is wrong with a model, says so in plain words, and says nothing about a model that is right."""
+"""Tests that validate reports what is wrong with a model in plain words, and nothing about a correct model."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ def test_a_source_means_the_frameworks_own_call(source, preset):
     assert parse(source) == PRESETS[preset]
 
 
-# What a finding says of the source's value; of a field that is not here, its name.
+# The words of a finding for the source's value; a field that is not listed is named.
 WORDS = {
     "min_size": "a minimum RoI size of 0.25",
     "start_shift": "the node adds 0 pixels to x1 and y1, but the source adds 0.25 pixels to x1 and y1",
@@ -239,7 +239,7 @@ WORDS = {
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Semantics)])
 def test_every_field_in_which_a_node_differs_from_its_source_has_a_finding(field):
-    """Whatever fields Semantics gets: each has a finding, with the value that is wanted and the one that is there."""
+    """All fields of Semantics, also later ones: each has a finding, with the wanted and the given value."""
     other = {"adaptive": "floor", "empty": "nan", "max_rule": "samples", "border": "exclusive"}
     wanted = dataclasses.replace(PRESETS["onnx_half_pixel"], **{field: other.get(field, 0.25)})
     found = validate(model(mode="max", sampling_ratio=0, **HALF), wanted)

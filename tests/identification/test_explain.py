@@ -1,4 +1,4 @@
-"""explain: the numbers are those of the definition, whatever the RoI."""
+"""Tests explain: its numbers are those of the definition for every RoI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""identify: every preset, engine and framework's recorded answers are named, and what no Semantics has is reported."""
+"""Tests identify: presets, engines and recordings are named, and behaviour that no Semantics expresses is reported."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_maximum_that_starts_from_a_number_is_found(start):
     assert (found.fits, found.semantics) == (True, replace(ALIGNED, max_start=start))
 
 
-# Behaviour that fits none.
+# Behaviour that no Semantics has.
 
 
 def rounded(X, rois, indices, attributes):
@@ -123,7 +123,7 @@ def rounded(X, rois, indices, attributes):
 
 
 def two_samples(X, rois, indices, attributes):
-    """Takes 0 to mean 2, as some do."""
+    """Treats 0 as 2, as some implementations do."""
     return meaning(ALIGNED)(X, rois, indices, replace(attributes, sampling_ratio=attributes.sampling_ratio or 2))
 
 
@@ -132,20 +132,20 @@ def first_image(X, rois, indices, attributes):
 
 
 def swapped(X, rois, indices, attributes):
-    """Takes the bins' rows for columns, in grids that are not square."""
+    """Confuses the rows and columns of bins, in grids that are not square."""
     turned = replace(attributes, output_height=attributes.output_width, output_width=attributes.output_height)
     Y = meaning(ALIGNED)(X, rois, indices, turned)
     return Y.reshape(*Y.shape[:2], attributes.output_height, attributes.output_width)
 
 
 def mean_of_the_inside(X, rois, indices, attributes):
-    """Divides by the samples that count, not by all."""
+    """Divides by the samples inside the map, not by all."""
     Y, weight = (meaning(ALIGNED)(each, rois, indices, attributes) for each in (X, np.ones_like(X)))
     return Y / np.where(weight > 0, weight, 1) if attributes.mode == "avg" else Y
 
 
 def unmirrored(X, rois, indices, attributes):
-    """Puts corners in order first."""
+    """Sorts the corners first."""
     low, high = np.minimum(rois[:, :2], rois[:, 2:]), np.maximum(rois[:, :2], rois[:, 2:])
     return meaning(ALIGNED)(X, np.hstack([low, high]), indices, attributes)
 

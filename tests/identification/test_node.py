@@ -1,4 +1,4 @@
-"""A node of a model: how it is found, what it means, and what identify says of each runtime that runs it."""
+"""Tests a node of a model: how it is found, its meaning, and the result of identify for each runtime."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_node_is_named_on_every_runtime(engine_name, opset, mode, preset):
 
 
 def test_onnx_reference_is_half_a_pixel_off_at_opset_10():
-    """Where onnx mends its op, this fails: evaluator.py's docstring and README's table must then change."""
+    """If onnx repairs its op, this fails: evaluator.py's docstring and README's table must then change."""
     wrong, right = ProbedNode(node(10), 10), ProbedNode(node(16), 16)
     found = identify(wrong.on("onnx.reference"))
     assert "onnx_half_pixel" in found.names

@@ -1,4 +1,4 @@
-"""The calls that identify makes: few, small, and safe for every framework."""
+"""Tests the calls that identify makes: few, small, and safe for every framework."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_there_are_few_and_small_calls():
 
 
 def test_no_probe_has_an_adaptive_grid_over_a_mirrored_roi():
-    """Paddle 3.3.1 with aligned=True does not return from that, and a call of ours could not be stopped."""
+    """Paddle 3.3.1 with aligned=True does not return from such a RoI, and no call can be stopped."""
     for preset, call in calls_asked():
         if call.attributes.sampling_ratio == 0:
             sizes = call.rois[:, 2:] - call.rois[:, :2] + PRESETS[preset].end_shift

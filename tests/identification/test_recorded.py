@@ -1,4 +1,4 @@
-"""identify_recorded: each framework's recorded outputs are named, and what they leave open stays open."""
+"""Tests identify_recorded: recorded outputs name each framework, and what they leave open stays open."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_recorded_evidence_names_the_call_and_counts_what_fits():
 
 
 def test_an_output_that_depends_on_the_rounding_of_a_sample_rules_out_nothing(monkeypatch):
-    """Two RoIs whose one sample lies exactly at x = W: the framework's own rounding carried the second one past it."""
+    """Two RoIs whose one sample lies exactly at x = W: the framework's own rounding moved the second one past it."""
     rois, beyond = np.float32([[20, 2, 44, 8]] * 2), np.float32([[20, 2, 44, 8], [20, 2, 44.0001, 8]])
     X, indices, attributes = np.full((1, 1, 16, 32), 3, np.float32), np.zeros(2, np.int64), Attributes(sampling_ratio=1)
     Y = meaning(LEGACY)(X, beyond, indices, attributes)
@@ -108,7 +108,7 @@ def test_recorded_outputs_of_two_meanings_fit_none_and_the_first_contradiction_i
 
 @pytest.mark.parametrize("semantics", DISTINCT, ids=DISTINCT.values())
 def test_a_preset_is_found_again_in_calls_recorded_from_it(semantics):
-    """With max mode and samples on the cut, which the frameworks' recordings do not all have."""
+    """With max mode and samples at the cut-off, which not all recordings of frameworks contain."""
     calls = []
     for mode in ("avg", "max"):
         for case in golden.cases("torchvision")[::6]:
@@ -123,7 +123,7 @@ def test_a_preset_is_found_again_in_calls_recorded_from_it(semantics):
 
 
 def test_a_preset_that_some_call_rules_out_is_not_named_though_its_field_stays_hidden():
-    """Maxima of features between -10000 and 0: they start from no 0, and whether from -10000 nobody sees."""
+    """Maxima of features between -10000 and 0: they do not start from 0, and a start from -10000 changes nothing."""
     calls = []
     for mode in ("avg", "max"):
         for case in [case for case in recorded("torchvision_aligned") if case.attributes.sampling_ratio][::6]:
@@ -140,7 +140,7 @@ def test_a_preset_that_some_call_rules_out_is_not_named_though_its_field_stays_h
 
 
 def test_two_fields_that_only_show_together_stay_hidden_and_rule_presets_out_together():
-    """A maximum without samples that is 0: it starts from 0, or from none where such bins are 0."""
+    """A maximum without samples that is 0: it starts from 0, or from nothing where such bins are 0."""
     X, images, attributes = np.ones((1, 1, 8, 8), np.float32), np.zeros(2, np.int64), Attributes(mode="max")
     rois = np.float32([[1, 1, 4, 5], [3, 3, 3, 3]])
     Y = meaning(ALIGNED)(X, rois, images, attributes)

@@ -1,4 +1,4 @@
-"""The result of identify: what is handed out, and what a hidden field is given."""
+"""Tests the result of identify: the arrays it returns, and the value of a hidden field."""
 
 from __future__ import annotations
 

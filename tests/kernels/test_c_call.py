@@ -1,4 +1,4 @@
-"""The C call from C99, as strict as a compiler can be, and from many threads."""
+"""Tests the C call from C99, with all warnings of a compiler as errors, and from many threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paths import PROGRAMS, ROOT
 
 import onnx_roialign
 
-# cc is one of the others, mostly.
+# cc is usually one of the others
 _FOUND = {Path(path).resolve(): name for name in ("cc", "gcc", "clang") if (path := shutil.which(name))}
 COMPILERS = sorted(_FOUND.values())
 

@@ -1,4 +1,4 @@
-"""The script that fits the costs of pooling finds the costs behind times, and knows them by their names in C++."""
+"""Tests the script that fits the costs of pooling: it finds the costs behind times, and has their names in C++."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kernels on CPUs that this one is not: NEON, cross-built and run under QEMU. And the same calls on this CPU."""
+"""Tests the kernels of other CPUs (NEON, cross-built and run under QEMU), and the same calls on this CPU."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_every_instruction_set_returns_the_references_results(machine, calls, pa
 
 
 def test_the_number_of_threads_does_not_change_a_bit(machine, calls, tmp_path):
-    some = calls[::7]  # starting threads is what takes the time under QEMU
+    some = calls[::7]  # starting threads takes most of the time under QEMU
     (tmp_path / "some").write_bytes(b"".join(call.pack() for call in some))
     for threads in (1, 3):
         done = machine.run(tmp_path / "some", tmp_path / str(threads), "", threads)
@@ -172,7 +172,7 @@ FILLS_MEMORY = platform.libc_ver()[0] == "glibc" and platform.machine() == "x86_
 
 @pytest.mark.skipif(not FILLS_MEMORY, reason="needs glibc's malloc and x86's exception flags")
 def test_nothing_is_computed_on_uninitialised_memory():
-    # Every byte that malloc hands out is 0x80, so that a product of what nobody wrote underflows.
+    # Every byte that malloc returns is 0x80, so that a product of unwritten memory underflows.
     environment = {**os.environ, "GLIBC_TUNABLES": "glibc.malloc.perturb=127"}
     done = subprocess.run([sys.executable, "-c", COMPUTES], env=environment, capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()

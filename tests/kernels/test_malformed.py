@@ -1,4 +1,4 @@
-"""The malformed calls of test_sanitizers.py, a few hundred of them, on the installed library."""
+"""Tests a few hundred of the malformed calls of test_sanitizers.py on the installed library."""
 
 from __future__ import annotations
 

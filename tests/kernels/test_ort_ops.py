@@ -1,4 +1,4 @@
-"""RoiAlign inside onnxruntime sessions, compiled and as a Python op: values, shapes and threads."""
+"""Tests RoiAlign inside onnxruntime sessions, compiled and as a Python op: values, shapes and threads."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_session_returns_the_references_results_at_every_opset(opset, dtype, m
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("mode", ["avg", "max"])
-@pytest.mark.parametrize("opset", [opset for opset in OPSETS if opset >= 13])  # Cast knows bfloat16 since 13
+@pytest.mark.parametrize("opset", [opset for opset in OPSETS if opset >= 13])  # Cast has bfloat16 since opset 13
 def test_a_session_carries_bfloat16_inside(opset, mode, engine):
     got = run(quiet_session(cast_model(opset, TensorProto.BFLOAT16, mode=mode), engine))
     assert_units_apart(got.astype(DTYPES["bfloat16"]), expected(opset, dtype=DTYPES["bfloat16"], mode=mode))

@@ -1,4 +1,4 @@
-"""What the library reads of session options: opset, threads, instruction set; and a runtime that is too old."""
+"""Tests what the library reads of session options (opset, threads, instruction set), and a runtime that is too old."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_session_outlives_the_options_it_was_made_with():
 
 
 def test_a_runtime_without_the_functions_that_the_library_needs_is_refused_by_name():
-    """The library against a runtime that knows API version 1 only: its CreateStatus is slot 0 of that table."""
+    """The library on a runtime that has API version 1 only: its CreateStatus is slot 0 of that table."""
     told = []
 
     @ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p)

@@ -1,4 +1,4 @@
-"""The library under sanitizers: malformed calls under AddressSanitizer and UBSan, eight threads under TSan."""
+"""Tests the library under sanitizers: malformed calls under AddressSanitizer and UBSan, eight threads under TSan."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CALLS, MODELS, PROCESSES = 20_000, 2_500, 2
 
 
 def counted(outputs):
-    """The numbers that the processes printed, summed by what they count."""
+    """The counts that the processes printed, summed by name."""
     total = Counter()
     for output in outputs:
         for name, number in re.findall(r"^(.+): (\d+)$", output, re.MULTILINE):

@@ -1,4 +1,4 @@
-"""What `run` and `validate` feed a model with: no declared shapes, types that NumPy lacks, engines that crash."""
+"""Tests the inputs that `run` and `validate` generate: undeclared shapes, types that NumPy lacks, crashing engines."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_run_and_validate_read_bfloat16_from_a_file(tmp_path):
     result = invoke("run", path, "--inputs", arrays, "--repeat", 1)
     assert (result.exit_code, rows(result)["native"][0], rows(result)["reference"][0]) == (0, "yes", "yes")
     found = validate(path, "onnx:16", inputs=feeds, expected=expected)
-    # onnx 1.19 infers by the schema, in which RoiAlign(16) has no bfloat16; later ones do not ask for it.
+    # onnx 1.19 infers by the schema, in which RoiAlign(16) has no bfloat16; later releases do not.
     assert {one.code for one in found if one.severity == "error"} <= {"inconsistent-types"}
     wrong = [finding.code for finding in validate(path, "onnx:10", inputs=feeds, expected=expected)]
     assert "half-pixel-added" in wrong
@@ -192,7 +192,7 @@ def test_an_array_of_another_type_is_refused_by_name(tmp_path):
     assert "X must be bfloat16, got float32" in result.stderr
 
 
-# Outputs that are no arrays of numbers, or of another shape
+# Outputs that are no arrays of numbers, or have another shape
 
 
 def test_expected_outputs_of_another_shape_differ(tmp_path):

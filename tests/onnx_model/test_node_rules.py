@@ -1,4 +1,4 @@
-"""Every entry point reports what is wrong with a RoiAlign node, before onnxruntime reports it."""
+"""Tests that every entry point reports what is wrong with a RoiAlign node before onnxruntime does."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def register(proto):
 
 
 ENTRY_POINTS = {"session, native": native, "session, reference": reference, "register": register}
-# What a node says by itself, onnx.reference looks at too; types of values it does not know before the run.
+# onnx.reference checks the node itself, too; it does not know the types of values before the run.
 FORM_ENTRY_POINTS = ENTRY_POINTS | {"reference_evaluator": reference_evaluator}
 
 
@@ -150,7 +150,7 @@ def test_nodes_in_functions_are_read_too(entry_point):
 
 @pytest.mark.parametrize("entry_point", ENTRY_POINTS.values(), ids=ENTRY_POINTS)
 def test_unknown_types_are_accepted(entry_point):
-    """Behind an operator that onnx does not know, and where a value's type is not told."""
+    """Behind an operator that onnx does not have, and where a value's type is not given."""
     hidden = helper.make_node("Mystery", ["rois"], ["hidden"], domain="com.microsoft")
     node_rules.check_nodes(
         read_facts(
@@ -188,7 +188,7 @@ def test_quantized_inputs_are_read_too():
 
 
 def test_weights_are_not_copied_to_infer_types():
-    """A constant and an initializer of the size of a model's weights, and a small one that shapes depend on."""
+    """A constant and an initializer of the size of a model's weights, and a small one that determines shapes."""
     weights = np.zeros((300, 300), np.float32)
     nodes = [
         helper.make_node("Constant", [], ["c"], value=onnx.numpy_helper.from_array(weights)),

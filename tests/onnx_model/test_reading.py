@@ -1,4 +1,4 @@
-"""What is no model: every function and every command that takes one says so in the same words."""
+"""Tests that all functions and commands that read a model refuse other files in the same words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from onnx_roialign.onnx_model.scopes import default_opset
 
 ORT = b"\x20\x00\x00\x00ORTM" + bytes(64)
 
-# what is written to a file -> what is said of it
+# the content of a file -> the error
 NO_MODELS = {
     "no_bytes.onnx": (b"", "model must be an ONNX model, got .* without a graph"),
     "text.onnx": (b"\xffno model", r"model must be an ONNX model, got .* that do(es)? not parse \("),

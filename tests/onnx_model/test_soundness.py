@@ -1,4 +1,4 @@
-"""What no runtime loads is refused in one line by every entry point, before onnx or onnxruntime fails on it."""
+"""Tests that all entry points refuse a model that no runtime loads in one line, before onnx or onnxruntime fails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from onnx_roialign.onnx_model.soundness import sound
 
 
 def with_weights(**told):
-    """Boxes in a file, of which the model says this."""
+    """Boxes in a separate file, described by these entries."""
     proto = model()
     del proto.graph.input[1]
     boxes = proto.graph.initializer.add(name="rois", data_type=TensorProto.FLOAT, dims=[1, 4])
@@ -24,7 +24,7 @@ def with_weights(**told):
 
 
 def calls(count, each):
-    """A RoiAlign behind functions of which each calls the next one so often."""
+    """A RoiAlign behind functions each of which calls the next one so often."""
     imports = [helper.make_opsetid("", 16), helper.make_opsetid("own", 1)]
 
     def function(i):
@@ -67,7 +67,7 @@ def repaired(proto):
 
 
 def validate_strictly(proto):
-    """The first error that validate finds, raised."""
+    """Raises the first error that validate finds."""
     raise RoiAlignError("", "broken", validate(proto)[0].message)
 
 

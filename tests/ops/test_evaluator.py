@@ -1,4 +1,4 @@
-"""RoiAlign inside onnx.reference means what the opset of its model says, in every type and at any depth."""
+"""Tests RoiAlign inside onnx.reference: the meaning of the model's opset, in every type and at any depth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""onnx_roialign::MultiScaleRoiAlign, on every engine, against the plain loop over levels."""
+"""Tests onnx_roialign::MultiScaleRoiAlign, on every engine, against the plain loop over levels."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def model_of(pyramid, feeds, **options):
 
 
 def by_levels(pyramid, feeds, level):
-    """Row by row by the plain loop, from the map of its level."""
+    """Pools row by row with the plain loop, from the map of the row's level."""
     maps = [array for name, array in feeds.items() if name.startswith("X")]
     Y = np.zeros((len(feeds["rois"]), maps[0].shape[1], *SIZE))
     for row, number in enumerate(level):
@@ -54,7 +54,7 @@ def by_levels(pyramid, feeds, level):
 
 
 def torchvisions_level(rois, first, last):
-    """In the order of torchvision's operations, in float32."""
+    """Computes the levels in the order of torchvision's operations, in float32."""
     wide = rois.astype(np.float32)
     area = (wide[:, 2] - wide[:, 0]) * (wide[:, 3] - wide[:, 1])
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -134,14 +134,14 @@ def test_boxes_on_a_boundary_and_next_to_it_have_their_level(run, rule, dtype):
     rois = np.zeros((len(width), 4), dtype)
     rois[:, 2], rois[:, 3] = width, 1
     feeds = {"rois": rois, "batch_indices": np.zeros(len(width), np.int64)}
-    feeds |= {f"X{i}": np.full((1, 1, 4, 4), 1 + i, dtype) for i in range(4)}  # tells its level
+    feeds |= {f"X{i}": np.full((1, 1, 4, 4), 1 + i, dtype) for i in range(4)}  # determines its level
     pyramid = Pyramid((1e-30,) * 4, rule, Attributes(*SIZE, 1, semantics=PRESETS["torchvision_legacy"]))
     got = run(model_of(pyramid, feeds), feeds)[:, 0, 0, 0]
     np.testing.assert_allclose(got, 1 + rule.levels(rois), rtol=1e-6)
 
 
 def test_boundaries_are_the_smallest_areas_of_a_level_by_the_formula():
-    """Of sides of 112, 224 and 448 pixels they lie some 20 units in the last place below, by 1e-6 before the floor."""
+    """For sides of 112, 224 and 448 pixels they lie some 20 ULP below, by 1e-6 before the floor."""
     least = LevelRule(2, 5).smallest_areas(np.float32)
     exact = np.float32([112, 224, 448]) ** 2
     assert ((exact - least[1:]) / np.spacing(least[1:])).tolist() == [20, 18, 21]
@@ -211,7 +211,7 @@ def test_a_bad_attribute_is_named(run, change, match):
 
 
 def test_the_library_alone_has_the_same_messages():
-    """Without the checks that session() makes of a model."""
+    """Runs the model without the checks of session()."""
     import onnxruntime
 
     feeds = drawn(2, count=2)

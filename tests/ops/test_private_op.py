@@ -1,4 +1,4 @@
-"""onnx_roialign::AnyRoiAlign says any dialect in a model, and means it on every engine."""
+"""Tests onnx_roialign::AnyRoiAlign: it expresses every meaning in a model, on every engine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from onnx_roialign.identification.node import find_node
 from onnx_roialign.ops import roi_align as private_op
 from onnx_roialign.ops.schema import known_to_onnx
 
-# Every field away from its default at least once, beside the frameworks' own.
+# Every field differs from its default at least once, beside the frameworks' own meanings.
 DIALECTS = {
     **PRESETS,
     "borders": Semantics(

@@ -1,4 +1,4 @@
-"""rois of another float type than X are rounded once to the coordinate type, by every entry point."""
+"""Tests rois of another float type than X: every entry point rounds them once to the coordinate type."""
 
 from __future__ import annotations
 
@@ -28,24 +28,29 @@ from onnx_roialign.ops.schema import known_to_onnx
 PAIRS = list(itertools.product(TYPES, TYPES))
 MEANING = PRESETS["mindspore_1"]
 ATTRIBUTES = Attributes(**SHAPE, semantics=MEANING)
-EPSILON = {"float32": 0.0, "float64": 0.0, "float16": 2**-10, "bfloat16": 2**-7}  # one unit of the answer's last place
+EPSILON = {
+    "float32": 0.0,
+    "float64": 0.0,
+    "float16": 2**-10,
+    "bfloat16": 2**-7,
+}  # one unit in the last place of the result
 
 
 def arrays_of(dtype, rois_dtype, rois=None):
-    """Coordinates that float32 does not hold, and that 16-bit types move by up to a quarter of a pixel."""
+    """Coordinates that float32 cannot represent, and that 16-bit types move by up to a quarter of a pixel."""
     rois = FEEDS["rois"] + np.float64(1 / 3) if rois is None else rois
     return FEEDS["X"].astype(DTYPES[dtype]), rois.astype(DTYPES[rois_dtype]), FEEDS["batch_indices"]
 
 
 def expected(X, rois, batch_indices):
-    """By rois rounded in NumPy beforehand: to float64 for float64 features, and to float32 for all others."""
+    """The result of rois rounded in NumPy: to float64 for float64 features, and to float32 for all others."""
     wide = np.float64 if X.dtype == np.float64 else np.float32
     answer = reference.roi_align(X.astype(wide), rois.astype(wide), batch_indices, ATTRIBUTES)
     return answer.astype(X.dtype).astype(np.float64)
 
 
 def mixed_model(dtype, rois_dtype, node=None, opset=16):
-    """Inputs and output are float64, which holds every other type, and NumPy has."""
+    """The model's input and output are float64, which represents all other types, and which NumPy has."""
     nodes = [
         helper.make_node("Cast", ["X"], ["features"], to=TYPES[dtype]),
         helper.make_node("Cast", ["rois"], ["boxes"], to=TYPES[rois_dtype]),
@@ -98,7 +103,7 @@ def test_few_and_many_rois_are_pooled_like_rounded_ones(dtype, isa, count):
 
 
 def test_the_coordinates_of_16_bit_features_keep_float32s_digits():
-    """What the type is for: 301.3 is 301.25 in float16, 302 in bfloat16."""
+    """The purpose of the type: 301.3 is 301.25 in float16, 302 in bfloat16."""
     X = np.tile(np.arange(400.0, dtype=np.float32), (1, 1, 2, 1)) / 400
     rois, zero = np.float32([[301.3, 0, 301.3, 1]]), np.zeros(1, np.int64)
     attributes = Attributes(sampling_ratio=1, semantics=PRESETS["onnx_half_pixel"])

@@ -1,4 +1,4 @@
-"""Tools that do not know the private ops, on models that have them: types written down, schemas made known."""
+"""Tests tools that have no schema of the private ops: onnx's shape inference, its checker, onnxruntime's tools."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from onnx_roialign.graph import convert_opset, known_to_onnx, make_explicit, rep
 from onnx_roialign.onnx_model.value_info import add_value_info
 from onnx_roialign.ops import roi_align as private_op
 
-SOURCE = "mindspore:roi_end_mode=1"  # what ONNX's own op cannot say
+SOURCE = "mindspore:roi_end_mode=1"  # a meaning that ONNX's own op cannot express
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 
 
 def detector(opset=16, *, body=False):
-    """Convolutions before and behind a RoiAlign, which may lie in the branches of an If, of images and boxes."""
+    """Convolutions before and after a RoiAlign, which may lie in the branches of an If, of images and boxes."""
     rng = np.random.default_rng(0)
     weights = {"w0": (4, 3, 3, 3), "w1": (4, 4, 1, 1), "w2": (24, 5)}
     pool = roi_align_node("map", "rois", "batch_indices", "pooled", name="pool", sampling_ratio=0)
@@ -70,7 +70,7 @@ FEEDS = {
 
 
 def described(graph):
-    """What a graph and its bodies say of the outputs of private ops."""
+    """The types and shapes of the outputs of private ops in a graph and its bodies."""
     found = {}
     for node in graph.node:
         for attribute in node.attribute:
@@ -91,7 +91,7 @@ def is_valid(model):
 
 
 def run(model):
-    """The model's first output in our session, its inputs of the types that it has now."""
+    """Returns the model's first output in our session, with inputs of the types that the model now has."""
     session = onnx_roialign.session(model, quiet_options())
     halves = {value.name for value in session.get_inputs() if value.type == "tensor(float16)"}
     names = [value.name for value in session.get_inputs()]
@@ -100,7 +100,7 @@ def run(model):
 
 
 def stuck(model):
-    """At its opset: what nobody knows cannot be converted."""
+    """At the model's opset: a converter cannot convert ops without a schema."""
     model.graph.node.add(op_type="NoSuchOp", input=["image"], output=["Z"])
     return model
 
@@ -179,7 +179,7 @@ def test_values_in_functions_are_not_changed():
     assert not repaired.functions[0].value_info
 
 
-# Making the schemas known.
+# Registers the schemas.
 
 
 def is_known():
@@ -190,7 +190,7 @@ def test_blocks_can_be_nested_and_the_last_removes_the_schemas():
     with known_to_onnx():
         with known_to_onnx():
             assert is_known()
-            assert is_valid(repair(detector(), SOURCE))  # which need them too
+            assert is_valid(repair(detector(), SOURCE))  # which need the schemas too
         assert is_known()
     assert not is_known()
     with pytest.raises(ZeroDivisionError), known_to_onnx():
@@ -218,7 +218,7 @@ def test_the_schemas_are_registered_in_every_threads_block():
 
 @pytest.mark.parametrize("first", ["register_schemas()", "block = known_to_onnx(); block.__enter__()"])
 def test_onnx_reference_can_be_imported_beside_the_schemas(first):
-    """Not where they come first: two domains then share the name RoiAlign. So they bring it along."""
+    """Registers the schemas after the ops, because two domains then share the name RoiAlign."""
     lines = [
         "import onnx",
         "from onnx_roialign.ops.schema import known_to_onnx, register_schemas",
@@ -233,11 +233,11 @@ def test_onnx_reference_can_be_imported_beside_the_schemas(first):
     assert done.returncode == 0, done.stderr
 
 
-# What onnxruntime brings along.
+# Tools of onnxruntime.
 
 
 def half(model, **options):
-    """By onnxruntime's converter, which leaves its nodes unsorted where it adds Casts: every runtime sorts them."""
+    """Converts with onnxruntime, which leaves nodes unsorted where it adds Casts: every runtime sorts them."""
     converted = float16.convert_float_to_float16(model, **options)
     OnnxModel(converted).topological_sort()
     return converted
@@ -300,7 +300,7 @@ def test_dynamic_quantization_accepts_a_repaired_model(tmp_path):
 
 @pytest.mark.parametrize("quant_format", QuantFormat)
 def test_static_quantization_comes_before_repair(tmp_path, quant_format):
-    """It runs the model in a session of its own, which takes no library."""
+    """The tool runs the model in its own session, which loads no library."""
     path = tmp_path / "static.onnx"
     quantize_static(detector(), path, Calibration(), quant_format)
     quantized = repair(path, SOURCE)

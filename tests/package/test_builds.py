@@ -1,4 +1,4 @@
-"""`pip install .` without a compiler, with code that does not compile, and of the Python parts alone."""
+"""Tests `pip install .` without a compiler, with code that does not compile, and of the Python parts alone."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 @pytest.fixture
 def checkout(tmp_path):
-    """What a build reads, in a folder of its own: no build of the checkout is used, and none is left in it."""
+    """Copies what a build reads to a new folder: it uses no build of the checkout, and leaves none in it."""
     folder = tmp_path / "checkout"
     folder.mkdir()
     for name in SOURCES:
@@ -49,7 +49,7 @@ def wheels(checkout):
 
 
 def path_without_compilers(tmp_path):
-    """A folder of the tools that a build needs, but for a compiler."""
+    """A folder of the tools that a build needs, except a compiler."""
     folder = tmp_path / "tools"
     folder.mkdir()
     for name in ("cmake", "ninja"):

@@ -1,4 +1,4 @@
-"""What is documented stays importable under its name, in whatever module it is defined."""
+"""Tests that documented names stay importable, in whatever module they are defined."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_documented_functions_are_not_modules():
 def test_no_attribute_hides_a_module():
     import onnx_roialign
 
-    # The compiled library, beside an installed package, is no module though it looks like one.
+    # The compiled library beside an installed package looks like a module, but is none.
     left_out = ("onnx_roialign.conformance", "onnx_roialign._pyinstaller", "onnx_roialign.libonnx_roialign")
     for found in pkgutil.walk_packages(onnx_roialign.__path__, "onnx_roialign."):
         if found.name.startswith(left_out) or "__main__" in found.name:

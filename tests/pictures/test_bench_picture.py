@@ -1,4 +1,4 @@
-"""The benchmark's picture: bars in the order of their times, labels inside their panels, the names explained."""
+"""Tests the benchmark's picture: bars sorted by time, labels inside their panels, and the legend of names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MACHINE = {"cpu": "a CPU", "cores": 2, "versions": {"onnxruntime": "1.32.0", "op
 
 
 def race_of(name="one_value", **milliseconds):
-    """Engines by name; ours are called ours_ISA."""
+    """The engines by name; the library's are named ours_ISA."""
     results = []
     for engine, median in milliseconds.items():
         isa = engine.partition("_")[2] or None

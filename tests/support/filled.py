@@ -1,4 +1,4 @@
-"""Models in which every field of ONNX's messages is filled, found by reflection: a field that is new is there too."""
+"""Models in which every field of ONNX's messages is filled, found by reflection, so that new fields are filled too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 _DEEPEST = 6  # graphs hold nodes, whose attributes hold graphs
 
-# What cannot be filled with anything: it makes the model another one, or none. Each is set by the models below.
+# Fields that cannot have any value: another value makes it a different model, or no model. The models below set them.
 MEANING = frozenset(
     (
         *("ModelProto.graph", "ModelProto.functions", "ModelProto.opset_import", "ModelProto.ir_version"),
@@ -29,7 +29,7 @@ MEANING = frozenset(
 
 
 def fill(message: Any, depth: int = 0) -> None:
-    """Fills every field of a message that is empty and not in MEANING; what is filled already is looked into."""
+    """Fills every field of a message that is empty and not in MEANING; filled messages are filled further."""
     for field in message.DESCRIPTOR.fields:
         name = f"{message.DESCRIPTOR.name}.{field.name}"
         repeated = field.is_repeated
@@ -63,7 +63,7 @@ def _scalar(field: Any, name: str) -> Any:
 
 
 def paths(message: Any, before: str = "") -> dict[str, Any]:
-    """Every scalar of a message by its path; entries of lists by their name or key where they have one."""
+    """Every scalar of a message by its path; entries of lists by their name or key if they have one."""
     found: dict[str, Any] = {}
     for field, value in message.ListFields():
         path = f"{before}/{field.name}"

@@ -1,4 +1,4 @@
-"""Shared by the tests of frameworks/: recorded cases as calls, and models that must compute the calls' results."""
+"""Helpers of tests/frameworks: recorded cases as calls, and models that must compute the calls' results."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def five_columns(case):
 
 
 def grouped(case):
-    """The case's boxes image after image, how many each image has, and the answer in that order."""
+    """The case's boxes sorted by image, the number of boxes of each image, and the result in that order."""
     order = np.argsort(case.batch_indices, kind="stable")
     counts = np.bincount(case.batch_indices, minlength=len(case.X)).astype(np.int32)
     return case.rois[order], counts, case.Y[order]
@@ -44,7 +44,7 @@ def size(case):
 
 
 def kinds_of_cases(framework, per_kind=1):
-    """A few recorded cases of every kind of RoI and preset: what takes a session each need not run all of them."""
+    """A few recorded cases of every kind of RoI and preset, for tests that build a session each."""
     found = {}
     for case in golden.cases(framework):
         adaptive = case.arguments["sampling_ratio"] == 0
@@ -53,7 +53,7 @@ def kinds_of_cases(framework, per_kind=1):
 
 
 def assert_model_answers(model, feeds, want, tolerance=tolerances.FLOAT32):
-    """On every engine, within tolerance x max|X|; on an onnxruntime that crashes on omitted inputs, sessions refuse."""
+    """Checks every engine within tolerance x max|X|; if onnxruntime crashes on omitted inputs, sessions refuse."""
     onnx.checker.check_model(model)
     for engine in ENGINES:
         if engine != "evaluator" and version() < (1, 24) and any("" in node.input for node in model.graph.node):
@@ -70,7 +70,7 @@ def assert_model_answers(model, feeds, want, tolerance=tolerances.FLOAT32):
 
 
 def assert_unfused_model_answers(model, feeds, want):
-    """In ONNX's own operators, as onnxruntime's own kernels and, from opset 16 on, onnx.reference run them.
+    """Checks a model in ONNX's own operators on onnxruntime's own kernels and, from opset 16 on, on onnx.reference.
 
     onnx.reference gives a RoiAlign of an opset before 16 the meaning of opset 16.
     """

@@ -1,4 +1,4 @@
-"""Attributes and arrays of each op at random, many of them malformed in one or two places."""
+"""Random attributes and arrays of each op, many of them malformed in one or two places."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nodes of RoiAlign and of the private ops, and the one way in which the tests build models of nodes."""
+"""Nodes of RoiAlign and of the private ops, and the function with which all tests build models."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def make_model(
 
 
 def model(opset: int = 16, *, element_type: int = TensorProto.FLOAT, **attributes: Any) -> onnx.ModelProto:
-    """One RoiAlign; shapes are left open, so that onnxruntime lets bad ones through to the kernel."""
+    """One RoiAlign; shapes are open, so that wrong ones pass onnxruntime and reach the kernel."""
     return make_model([roi_align_node(**attributes)], opset, element_type=element_type)
 
 

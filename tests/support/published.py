@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Vector:
-    """One call on image 0 and what the project says that it returns, within `tolerance`."""
+    """One call on image 0 with the project's published result, within `tolerance`."""
 
     preset: str
     where: str
@@ -150,7 +150,7 @@ VECTORS = (
         ],
         1e-4,
     ),
-    # The one that needs samples exactly on the cuts to be left out.
+    # The case that requires samples exactly at the cut-offs to be dropped.
     Vector(
         "mindspore_half_pixel",
         _MINDSPORE,
