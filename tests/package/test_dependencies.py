@@ -55,9 +55,9 @@ def test_the_extra_all_contains_every_other_extra():
         assert brought.items() <= everything.items()
 
 
-@pytest.mark.parametrize("package", sorted(extras._BROUGHT_BY))
+@pytest.mark.parametrize("package", sorted(extras._INSTALLED_BY))
 def test_the_extra_in_a_message_installs_the_package(package):
-    named = re.search(r"onnx_roialign\[(\w+)\]", extras._BROUGHT_BY[package])
+    named = re.search(r"onnx_roialign\[(\w+)\]", extras._INSTALLED_BY[package])
     assert package in requirements(named[1] if named else "runtime")
 
 
@@ -132,7 +132,7 @@ def test_a_function_that_needs_a_package_reports_how_to_install_it(package, code
     done = run_without([package], code)
     assert done.returncode == 1
     error = f"onnx_roialign.errors.MissingPackageError: {message}, which is not installed: "
-    assert done.stderr.splitlines()[-1] == error + extras._BROUGHT_BY[package]
+    assert done.stderr.splitlines()[-1] == error + extras._INSTALLED_BY[package]
 
 
 @pytest.mark.parametrize(
@@ -158,13 +158,13 @@ def test_a_command_reports_in_one_line_what_it_needs(package, arguments, message
     code = f"import runpy; sys.argv = {words!r}; runpy.run_module('onnx_roialign', run_name='__main__')"
     done = run_without([package], code)
     assert (done.returncode, done.stdout) == (4, "")
-    assert done.stderr == f"onnx-roialign: {message}, which is not installed: {extras._BROUGHT_BY[package]}\n"
+    assert done.stderr == f"onnx-roialign: {message}, which is not installed: {extras._INSTALLED_BY[package]}\n"
 
 
 def test_the_conformance_suite_reports_in_one_line_what_it_needs():
     done = run_without(["rich"], "import runpy; runpy.run_module('onnx_roialign.conformance', run_name='__main__')")
     assert (done.returncode, done.stdout) == (4, "")
-    missing = f"the command line needs rich, which is not installed: {extras._BROUGHT_BY['rich']}"
+    missing = f"the command line needs rich, which is not installed: {extras._INSTALLED_BY['rich']}"
     assert done.stderr == f"onnx-roialign: {missing}\n"
 
 
