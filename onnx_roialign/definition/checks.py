@@ -22,6 +22,7 @@ from onnx_roialign.errors import RoiAlignError
 __all__ = [
     "Given",
     "check_arrays",
+    "check_counts",
     "check_scalar",
     "check_signature",
     "check_sizes",
@@ -115,12 +116,19 @@ def check_signature(
         )
     if batch_indices.dtype not in (None, "int64"):
         raise RoiAlignError("batch_indices", "type", f"must be int64, got {batch_indices.dtype}")
-    if rois.shape is not None and batch_indices.shape is not None:
-        counts = rois.shape[0], batch_indices.shape[0]
+    check_counts("rois and batch_indices", rois, batch_indices)
+
+
+def check_counts(names: str, first: Given, second: Given) -> None:
+    """Checks that the first axes of two inputs of rank 1 or more, if both are known, have the same size.
+
+    Raises:
+        RoiAlignError: the sizes differ; ``names`` is the subject of the message.
+    """
+    if first.shape is not None and second.shape is not None:
+        counts = first.shape[0], second.shape[0]
         if isinstance(counts[0], int) and isinstance(counts[1], int) and counts[0] != counts[1]:
-            raise RoiAlignError(
-                "rois and batch_indices", "shape", f"must have the same count, got {counts[0]} and {counts[1]}"
-            )
+            raise RoiAlignError(names, "shape", f"must have the same count, got {counts[0]} and {counts[1]}")
 
 
 def check_scalar(name: str, value: Given) -> None:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from onnx_roialign.arrays import Array
-from onnx_roialign.definition.checks import Given, check_scalar, choice, enough_memory, place
+from onnx_roialign.definition.checks import Given, check_counts, check_scalar, choice, enough_memory, place
 from onnx_roialign.definition.element_types import TYPES, coordinate_type
 from onnx_roialign.errors import RoiAlignError, shown
 
@@ -112,12 +112,7 @@ def check_signature(masks: Given, boxes: Given, height: Given, width: Given) -> 
         raise RoiAlignError("masks", "shape", f"must have shape (N, 1, M, M), got shape {masks.shape_text()}")
     if boxes.shape is not None and (len(boxes.shape) != 2 or (isinstance(boxes.shape[1], int) and boxes.shape[1] != 4)):
         raise RoiAlignError("boxes", "shape", f"must have shape (N, 4), got shape {boxes.shape_text()}")
-    if masks.shape is not None and boxes.shape is not None:
-        counts = masks.shape[0], boxes.shape[0]
-        if isinstance(counts[0], int) and isinstance(counts[1], int) and counts[0] != counts[1]:
-            raise RoiAlignError(
-                "masks and boxes", "shape", f"must have the same count, got {counts[0]} and {counts[1]}"
-            )
+    check_counts("masks and boxes", masks, boxes)
     for name, given, types in (
         ("masks", masks, TYPES),
         ("boxes", boxes, TYPES),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 
 import framework_calls
-import golden
 import numpy as np
 import pytest
 import tolerances
 from framework_calls import (
     CALL_ENGINES,
     PRIVATE,
+    ROIS,
     STANDARD,
+    X,
     assert_model_answers,
     five_columns,
     kinds_of_cases,
@@ -24,9 +25,6 @@ from installed_versions import newest_opset
 from onnx_roialign import RoiAlignError
 from onnx_roialign.frameworks import mindspore
 
-X = np.random.default_rng(0).standard_normal((2, 3, 12, 16)).astype(np.float32)
-ROIS = np.float32([[0, 1, 2, 30, 20], [1, 0, 0, 8, 9.5], [1, 5, 5, 5.5, 5.25], [0, -9, 3, 40, 8]])
-
 
 def operator_of(case):
     return mindspore.ROIAlign(
@@ -36,14 +34,9 @@ def operator_of(case):
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
 def test_every_recorded_case_returns_mindspores_result(engine):
-    cases = golden.cases("mindspore")
-    assert len(cases) == 84
-    wrong = {}
-    for case in cases:
-        Y = operator_of(case)(case.X, five_columns(case), engine=engine)
-        if not framework_calls.difference(case, Y) <= tolerances.FLOAT32:
-            wrong[case.name] = framework_calls.difference(case, Y)
-    assert wrong == {}
+    framework_calls.assert_every_case_is_right(
+        "mindspore", lambda case: operator_of(case)(case.X, five_columns(case), engine=engine)
+    )
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)

@@ -21,6 +21,9 @@ from onnx_roialign.sessions.options import version
 
 CALL_ENGINES = ("native", "reference")
 
+X = np.random.default_rng(0).standard_normal((2, 3, 12, 16)).astype(np.float32)
+ROIS = np.float32([[0, 1, 2, 30, 20], [1, 0, 0, 8, 9.5], [1, 5, 5, 5.5, 5.25], [0, -9, 3, 40, 8]])
+
 
 def difference(case, Y):
     """In units of max|X|; infinite where only one of the two is NaN."""
@@ -50,6 +53,14 @@ def kinds_of_cases(framework, per_kind=1):
         adaptive = case.arguments["sampling_ratio"] == 0
         found.setdefault((case.name.split("-")[1], case.preset, adaptive), []).append(case)
     return [pytest.param(case, id=f"{case.name}-{case.preset}") for own in found.values() for case in own[:per_kind]]
+
+
+def assert_every_case_is_right(framework, call):
+    """Checks ``call(case)`` for each of the framework's recorded cases."""
+    cases = golden.cases(framework)
+    assert len(cases) == 84
+    wrong = {case.name: off for case in cases if not (off := difference(case, call(case))) <= tolerances.FLOAT32}
+    assert wrong == {}
 
 
 def assert_model_answers(model, feeds, want, tolerance=tolerances.FLOAT32):

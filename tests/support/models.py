@@ -11,6 +11,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from onnx_roialign.ops import roi_align as private_op
+from onnx_roialign.ops.schema import known_to_onnx
 
 TYPES = {
     "float32": TensorProto.FLOAT,
@@ -139,3 +140,9 @@ def model_for(
 def float_kinds(element_type: int = TensorProto.FLOAT) -> dict[str, int]:
     """The element types of RoiAlign's inputs."""
     return {"X": element_type, "rois": element_type, "batch_indices": TensorProto.INT64}
+
+
+def check_with_schemas(model):
+    """Checks a model with onnx's full checker, with the schemas of the private ops."""
+    with known_to_onnx():
+        onnx.checker.check_model(model, full_check=True)
