@@ -1,4 +1,4 @@
-# `make demo` and `make test` each start from nothing but Python, a C++17 compiler and this checkout.
+# `make demo` and `make test` need only Python, a C++17 compiler and this checkout.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
