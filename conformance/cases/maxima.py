@@ -80,6 +80,7 @@ def cases() -> Iterator[Case]:
     )
     yield from _places(H, W)
     yield from _on_pixels(H, W)
+    yield from _without_samples(H, W)
 
 
 def _many_samples() -> Iterator[Case]:
@@ -152,6 +153,9 @@ def _on_pixels(H: int, W: int) -> Iterator[Case]:
         [[4.25, 3.5, 4.25, 3.5], [0, 0, 0, 0]],
         **LEGACY,
     )
+
+
+def _without_samples(H: int, W: int) -> Iterator[Case]:
     yield settled(
         "maxima/box-outside",
         "The maximum of a box outside the map is 0.",

@@ -19,6 +19,11 @@ __all__ = ["cases"]
 
 def cases() -> Iterator[Case]:
     """Yields the cases of this group; their ids begin with "graphs/" too."""
+    yield from _convolutions()
+    yield from _other_operators()
+
+
+def _convolutions() -> Iterator[Case]:
     # Sums of absolute weights are at most 1, so that no value exceeds the largest feature; all numbers are exact.
     index = np.arange(16 * 3 * 9)
     three = (((index * index * 5 % 7) - 3) / 128).reshape(16, 3, 3, 3).astype(np.float32)
@@ -72,6 +77,9 @@ def cases() -> Iterator[Case]:
         inputs={**padded, "v": weights},
         requires=("Conv",),
     )
+
+
+def _other_operators() -> Iterator[Case]:
     yield graph(
         "transpose-before-and-after",
         "X arrives with channels last, and Y leaves so.",
@@ -101,5 +109,5 @@ def conv(features_: Array, weights: Array) -> Array:
     pad = weights.shape[2] // 2
     padded = np.pad(features_.astype(np.float64), ((0, 0), (0, 0), (pad, pad), (pad, pad)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, weights.shape[2:], axis=(2, 3))
-    made: Array = np.einsum("nchwij,ocij->nohw", windows, weights.astype(np.float64)).astype(np.float32)
-    return made
+    result: Array = np.einsum("nchwij,ocij->nohw", windows, weights.astype(np.float64)).astype(np.float32)
+    return result
