@@ -25,7 +25,6 @@ X = features(2, 3, 8, 9, seed=61)
 ROIS = np.array([[1.25, 0.5, 6.5, 5.25], [2, 3, 7.25, 6.75], [0.75, 1.5, 4.25, 7]], np.float32)
 IMAGES = np.array([1, 0, 1], np.int64)
 GIVEN: Mapping[str, Array] = {"X": X, "rois": ROIS, "images": IMAGES}
-_SMALL = np.ascontiguousarray(X[:, :, :4, :5])
 DECLARED = "float[2,3,8,9] X, float[3,4] rois, int64[3] images"
 POOL = "RoiAlign <output_height = 2, output_width = 2, sampling_ratio = 2>"
 POOL_MAX = 'RoiAlign <output_height = 2, output_width = 2, sampling_ratio = 2, mode = "max">'
@@ -35,13 +34,11 @@ pooled = partial(oracle.roi_align, output_height=2, output_width=2, sampling_rat
 
 def cases() -> Iterator[Case]:
     """Yields the cases of this group."""
-    yield from _two_nodes()
-    yield from _levels_and_chains()
+    yield from _several_nodes()
     yield from _branches()
     yield from _loops()
     yield from _functions()
-    yield from _constant_rois()
-    yield from _constant_features()
+    yield from _constants()
     yield from _computed_inputs()
 
 
@@ -64,20 +61,20 @@ def graph(
         name: the case's id after "graphs/".
         clause: the statement as a sentence.
         text: the graph in ONNX's textual syntax.
-        outputs: the expected outputs.
-        inputs: the inputs.
+        outputs: what it must return.
+        inputs: what it is given.
         requires: operators besides RoiAlign.
         opset: version of ONNX's operators.
         functions: model-local functions, of the domain "local", in the same syntax.
-        tier: the authority of the clause.
-        source: the source of the clause.
+        tier: how firmly it is founded.
+        source: where the clause comes from.
     """
     imports = f'["" : {opset}, "local" : 1]' if functions else f'["" : {opset}]'
     model = onnx.parser.parse_model(f"<ir_version: {IR_VERSIONS[opset]}, opset_import: {imports}>\n{text}\n{functions}")
     return Case(f"graphs/{name}", clause, tier, source, model, inputs, (Outcome(outputs),), TOLERANCE, tuple(requires))
 
 
-def _two_nodes() -> Iterator[Case]:
+def _several_nodes() -> Iterator[Case]:
     yield graph(
         "two-nodes-of-different-attributes",
         "Two RoiAlign nodes with the same inputs keep their own attributes.",
@@ -116,6 +113,7 @@ def _two_nodes() -> Iterator[Case]:
         {"A": pooled(X, ROIS, IMAGES), "B": pooled(X, ROIS, other)},
         inputs={**GIVEN, "other": other},
     )
+    small = np.ascontiguousarray(X[:, :, :4, :5])
     yield graph(
         "two-nodes-on-maps-of-different-sizes",
         "Two RoiAlign nodes with the same RoIs sample each its own map, up to its own border.",
@@ -123,14 +121,11 @@ def _two_nodes() -> Iterator[Case]:
             A = {POOL} (X, rois, images)
             B = {POOL} (small, rois, images)
         }}""",
-        {"A": pooled(X, ROIS, IMAGES), "B": pooled(_SMALL, ROIS, IMAGES)},
-        inputs={**GIVEN, "small": _SMALL},
+        {"A": pooled(X, ROIS, IMAGES), "B": pooled(small, ROIS, IMAGES)},
+        inputs={**GIVEN, "small": small},
         tier=Tier.SETTLED,
         source=BORDER,
     )
-
-
-def _levels_and_chains() -> Iterator[Case]:
     yield graph(
         "levels-of-a-pyramid",
         "RoiAlign nodes on maps of different sizes and scales, joined by Concat.",
@@ -140,8 +135,8 @@ def _levels_and_chains() -> Iterator[Case]:
                 (small, rois, images)
             Y = Concat <axis = 0> (a, b)
         }}""",
-        {"Y": np.concatenate([pooled(X, ROIS, IMAGES), pooled(_SMALL, ROIS, IMAGES, spatial_scale=0.5)])},
-        inputs={**GIVEN, "small": _SMALL},
+        {"Y": np.concatenate([pooled(X, ROIS, IMAGES), pooled(small, ROIS, IMAGES, spatial_scale=0.5)])},
+        inputs={**GIVEN, "small": small},
         requires=("Concat",),
     )
     first = oracle.roi_align(X, ROIS, IMAGES, output_height=4, output_width=4, sampling_ratio=1)
@@ -276,20 +271,25 @@ def _functions() -> Iterator[Case]:
     )
 
 
-def _constant_rois() -> Iterator[Case]:
+def _constants() -> Iterator[Case]:
     boxes = "{1.25, 0.5, 6.5, 5.25, 2, 3, 7.25, 6.75, 0.75, 1.5, 4.25, 7}"
-    constants = {
-        "rois": ("float[2,3,8,9] X, int64[3] images", f"float[3,4] rois = {boxes}"),
-        "batch-indices": ("float[2,3,8,9] X, float[3,4] rois", "int64[3] images = {1, 0, 1}"),
-        "rois-and-batch-indices": ("float[2,3,8,9] X", f"float[3,4] rois = {boxes}, int64[3] images = {{1, 0, 1}}"),
+    constants: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
+        "rois": ("float[2,3,8,9] X, int64[3] images", f"<float[3,4] rois = {boxes}>", ()),
+        "batch-indices": ("float[2,3,8,9] X, float[3,4] rois", "<int64[3] images = {1, 0, 1}>", ()),
+        "rois-and-batch-indices": (
+            "float[2,3,8,9] X",
+            f"<float[3,4] rois = {boxes}, int64[3] images = {{1, 0, 1}}>",
+            (),
+        ),
     }
-    for name, (declared, initializers) in constants.items():
+    for name, (declared, initializers, requires) in constants.items():
         yield graph(
             f"constant-{name}",
             "Inputs may be initializers.",
-            f"constants ({declared}) => (float[3,3,2,2] Y) <{initializers}> {{ Y = {POOL} (X, rois, images) }}",
+            f"constants ({declared}) => (float[3,3,2,2] Y) {initializers} {{ Y = {POOL} (X, rois, images) }}",
             {"Y": pooled(X, ROIS, IMAGES)},
             inputs={key: value for key, value in GIVEN.items() if f" {key}" in declared},
+            requires=requires,
         )
     yield graph(
         "constant-rois-with-a-scale",
@@ -313,9 +313,6 @@ def _constant_rois() -> Iterator[Case]:
         inputs={"X": X},
         requires=("Constant",),
     )
-
-
-def _constant_features() -> Iterator[Case]:
     pixels = np.arange(12, dtype=np.float32).reshape(1, 1, 3, 4)
     box = np.array([[0.75, 0.5, 3.5, 2.25]], np.float32)
     yield graph(

@@ -1,4 +1,4 @@
-"""RoiAlign beside nodes that a runtime may compute in another memory layout: Conv, Relu, Transpose."""
+"""RoiAlign between nodes that a runtime may compute in another layout: Conv, Relu, Transpose."""
 
 from __future__ import annotations
 
@@ -19,15 +19,10 @@ __all__ = ["cases"]
 
 def cases() -> Iterator[Case]:
     """Yields the cases of this group; their ids begin with "graphs/" too."""
-    yield from _convolutions()
-    yield from _other_operators()
-
-
-def _convolutions() -> Iterator[Case]:
     # Sums of absolute weights are at most 1, so that no value exceeds the largest feature; all numbers are exact.
     index = np.arange(16 * 3 * 9)
     three = (((index * index * 5 % 7) - 3) / 128).reshape(16, 3, 3, 3).astype(np.float32)
-    weights = (((np.arange(4 * 16) * 3 % 5) - 2) / 32).reshape(4, 16, 1, 1).astype(np.float32)
+    one = (((np.arange(4 * 16) * 3 % 5) - 2) / 32).reshape(4, 16, 1, 1).astype(np.float32)
     mapped = conv(X, three)
     before = pooled(mapped, ROIS, IMAGES)
     padded: dict[str, Any] = {**GIVEN, "w": three}
@@ -61,8 +56,8 @@ def _convolutions() -> Iterator[Case]:
             y = {POOL} (X, rois, images)
             Z = Conv (y, v)
         }}""",
-        {"Z": conv(pooled(wide := positive(2, 16, 8, 9, seed=62), ROIS, IMAGES), weights)},
-        inputs={**GIVEN, "X": wide, "v": weights},
+        {"Z": conv(pooled(wide := positive(2, 16, 8, 9, seed=62), ROIS, IMAGES), one)},
+        inputs={**GIVEN, "X": wide, "v": one},
         requires=("Conv",),
     )
     yield graph(
@@ -73,13 +68,10 @@ def _convolutions() -> Iterator[Case]:
             y = {POOL} (m, rois, images)
             Z = Conv (y, v)
         }}""",
-        {"Z": conv(before, weights)},
-        inputs={**padded, "v": weights},
+        {"Z": conv(before, one)},
+        inputs={**padded, "v": one},
         requires=("Conv",),
     )
-
-
-def _other_operators() -> Iterator[Case]:
     yield graph(
         "transpose-before-and-after",
         "X arrives with channels last, and Y leaves so.",
@@ -109,5 +101,5 @@ def conv(features_: Array, weights: Array) -> Array:
     pad = weights.shape[2] // 2
     padded = np.pad(features_.astype(np.float64), ((0, 0), (0, 0), (pad, pad), (pad, pad)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, weights.shape[2:], axis=(2, 3))
-    result: Array = np.einsum("nchwij,ocij->nohw", windows, weights.astype(np.float64)).astype(np.float32)
-    return result
+    made: Array = np.einsum("nchwij,ocij->nohw", windows, weights.astype(np.float64)).astype(np.float32)
+    return made
