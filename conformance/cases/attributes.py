@@ -92,7 +92,7 @@ def _each() -> Iterator[Case]:
     for name, value in given.items():
         yield spec(
             f"attributes/{name.replace('_', '-')}-alone",
-            f"{name}={value} alone changes what it says and nothing else.",
+            f"{name}={value} alone changes its own setting and nothing else.",
             X,
             BOXES,
             source=f"{TEXT}, {name}",

@@ -102,7 +102,7 @@ def _attributes() -> Iterator[Case]:
     for name, attributes in may_be_computed.items():
         yield robust(
             f"robust/{name}",
-            "An attribute of an odd value, or of a later opset, is an error or means what it says; it is not ignored.",
+            "An attribute of an odd value, or of a later opset, is an error or takes effect; it is not ignored.",
             features(2, 2, 5, 6),
             inputs()["rois"],
             [0, 1],
