@@ -50,7 +50,7 @@ def test_a_runtime_that_refuses_the_node_fits_nothing_and_its_message_is_the_rea
     assert not found.fits
     assert (found.semantics, found.names, found.hidden) == (None, (), tuple(FIELDS))
     assert "Could not find an implementation for RoiAlign(22)" in evidence(found, "offset").reason
-    assert evidence(found, "border").reason == "not probed: the positions of RoIs are not known"
+    assert evidence(found, "border").reason == "not probed: the positions of RoIs are unknown"
 
 
 def test_the_private_op_is_named_from_its_attributes():
