@@ -93,7 +93,7 @@ def boxes_in_fixed_numbers(pool: Array, counts: Sequence[int | None], total: int
         for i, image in enumerate(free):  # in turn: equal numbers, all in the first image, all in the last image
             even = left // len(free) + (left % len(free) if i == 0 else 0)
             sizes[image] = (even, left * (i == 0), left * (i == len(free) - 1))[part % 3]
-            ends = list(itertools.accumulate(sizes))
+        ends = list(itertools.accumulate(sizes))
         yield np.split(np.resize(np.roll(pool, -part * rows, axis=0), (rows, 4)), ends[:-1])
 
 

@@ -81,8 +81,8 @@ def _texts(pooler: Pooler, rule: LevelRule | None, rows: int | None, runs_on_mor
     yield "levels are an input" if rule is None else _rule_text(rule)
     if rows is not None:
         yield f"it returns a row for each box; the old part returned {rows} rows for any number of boxes"
-        if runs_on_more:
-            yield _RUNS_ON_MORE
+    if runs_on_more:
+        yield _RUNS_ON_MORE
     if pooler.in_order:
         yield _NO_ROW
     if pooler.multiplied:
