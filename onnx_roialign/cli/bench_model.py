@@ -9,11 +9,11 @@ from typing import Any
 
 import onnx
 from rich.console import Console
-from rich.progress import Progress
 
 from onnx_roialign.bench import model_report
 from onnx_roialign.bench.regions import split
 from onnx_roialign.bench.share import SESSIONS, measure_shares
+from onnx_roialign.cli.progress import progress_bars
 from onnx_roialign.onnx_model.inputs import given_inputs, made_inputs
 
 __all__ = ["bench_model"]
@@ -45,7 +45,7 @@ def bench_model(
     _print_lines(console, model_report.fused_lines(versions.report))
     shares, gains = [], []
     for count in threads:
-        with Progress(console=Console(stderr=True), transient=True) as progress:
+        with progress_bars() as progress:
             bar = progress.add_task(f"{count} thread(s)", total=repeat + 2 * len(SESSIONS))
             measured = measure_shares(
                 versions,

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
 from onnx_roialign.cli.conform_reports import compare, write_reports
 from onnx_roialign.cli.graph import JSON, write_json
+from onnx_roialign.cli.progress import progress_bars
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
+from onnx_roialign.files import check_output
 from onnx_roialign.sessions.options import usable_cores
 
 if TYPE_CHECKING:
@@ -87,6 +88,10 @@ def conform(
         from onnx_roialign.conformance.verdict import passes
     if export is not None and import_ is not None:
         raise RoiAlignError("--export and --import", "conflict", "must not be given together, got both")
+    others: dict[str, Path | None] = {"--known": known}
+    for option, path in (("--junit", junit), ("--markdown", markdown), ("--html", html)):
+        check_output(option, path, others)
+        others[option] = path
     limits = Limits(_within("--timeout", timeout, 0.1, 86400), int(_within("--memory", memory, 16, 1 << 24)))
     workers = int(_within("--jobs", usable_cores() if jobs is None else jobs, 1, MOST_JOBS))
     runs_here = export is None and import_ is None
@@ -96,7 +101,7 @@ def conform(
     chosen = _chosen(every, tier, case)
     if export is not None:
         with _progress("writing", len(chosen)) as after_each:
-            export_cases(export, chosen, after_each)
+            export_cases("--export", export, chosen, after_each)
         typer.echo(f"{len(chosen)} cases in {export}", err=True)
         return 0
     # Entries of known deviations must name cases of the whole suite; of a part or of other cases they need not.
@@ -209,8 +214,6 @@ def _print(runs: Sequence[Run], cases: Mapping[str, Case]) -> None:
 @contextlib.contextmanager
 def _progress(what: str, total: int | None) -> Iterator[Callable[[], None]]:
     """A progress bar on stderr; yields the function to call after each case. Without a total it moves by itself."""
-    console = Console(stderr=True)
-    # A bar that is not on a terminal would leave an empty line.
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    with progress_bars() as progress:
         bar = progress.add_task(what, total=total)
         yield lambda: progress.advance(bar)

@@ -1,0 +1,133 @@
+"""What surrounds a command: an output that is full, closed or no text, a user who interrupts, too little memory."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import exports
+import pytest
+
+MODELS = exports.MODELS / "torchvision_roi_align"
+MODEL = MODELS / "torchscript_opset16_aligned_s2.onnx"
+PRINTING = {
+    "run": ("run", MODEL, "--engine", "native", "--repeat", "1"),
+    "info": ("info",),
+    "help": ("--help",),
+    "validate": ("validate", MODEL),
+    "validate json": ("validate", MODEL, "--json"),
+    "optimize": ("optimize", MODEL, "-o", os.devnull),
+    "repair": ("repair", MODEL, "--source", "torchvision:aligned=True", "-o", os.devnull),
+    "identify": ("identify", MODEL, "--json"),
+    "conform": ("conform", "--backend", "native:baseline", "--case", "onnx/aligned-true@16", "--json"),
+}
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "onnx_roialign", *map(str, arguments)]
+
+
+def finished(*arguments, **options):
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 90, "check": False} | options
+    done = subprocess.run(command(*arguments), **options)
+    assert b"Traceback" not in done.stderr, done.stderr.decode()
+    assert b"Exception ignored" not in done.stderr, done.stderr.decode()
+    return done
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux's /dev/full")
+@pytest.mark.parametrize("name", PRINTING)
+def test_an_output_that_is_full_gets_one_line(name):
+    with open("/dev/full", "wb") as full:
+        done = finished(*PRINTING[name], stdout=full)
+    assert done.returncode == 2
+    assert done.stderr == b"onnx-roialign: the output must be readable or writable, got: No space left on device\n"
+
+
+@pytest.mark.parametrize("name", PRINTING)
+def test_a_reader_that_is_gone_ends_the_command_without_a_word(name):
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = finished(*PRINTING[name], stdout=writing)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize("name", ["info", "validate json", "optimize"])
+def test_a_closed_output_is_no_error(name):
+    done = finished(*PRINTING[name], stdout=None, preexec_fn=lambda: os.close(1))
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_message_for_a_closed_error_output_goes_nowhere():
+    assert finished("validate", "none.onnx", stderr=None, preexec_fn=lambda: os.close(2), capture_output=False) is None
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_a_name_that_is_no_text_is_printed_with_escapes(locale, tmp_path):
+    folder = os.fsencode(tmp_path)
+    name = os.path.join(folder, b"caf\xe9\xff.onnx")
+    with open(name, "wb") as file:
+        file.write(MODEL.read_bytes())
+    environment = {**os.environ, "LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    new = os.path.join(folder, b"new\xff.onnx")
+    arguments = ("make-explicit", os.fsdecode(name), "-o", os.fsdecode(new))
+    done = finished(*arguments, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"Written: " in done.stdout
+    assert os.path.getsize(new) == MODEL.stat().st_size
+    refused = finished("validate", os.fsdecode(name) + "x", env=environment)
+    assert refused.returncode == 3
+    assert refused.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", MODEL, "--repeat", "10000"),
+        ("bench", "--against", "onnxruntime", "--workload", "fpn_box_7x7_s2", "--json", "{}/new.json"),
+        ("bench", "--model", MODEL, "--repeat", "10000", "--json", "{}/new.json"),
+        ("conform", "--backend", "builtin", "--jobs", "2", "--junit", "{}/new.xml"),
+        ("fuzz", "--backend", "builtin", "--seconds", "600"),
+        ("demo", "--output", "{}"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+@pytest.mark.parametrize("seconds", [0.5, 4.0])
+def test_ctrl_c_ends_a_command_with_one_line(arguments, seconds, tmp_path):
+    words = [str(word).replace("{}", str(tmp_path)) for word in arguments]
+    process = subprocess.Popen(
+        command(*words), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+    )
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process of the command
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said.decode()
+    assert said.replace(b"\r", b"\n").split(b"\n")[-2] == b"onnx-roialign: interrupted"
+    assert b"Traceback" not in said
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)  # none of its processes is left
+
+
+def test_too_little_memory_gets_one_line(tmp_path):
+    import onnx
+
+    model = onnx.load(MODEL)
+    model.graph.initializer.add(name="big", data_type=1, dims=[75_000_000]).raw_data = bytes(300_000_000)
+    onnx.save(model, tmp_path / "big.onnx")
+    for limit in (400, 700, 1000):
+        done = finished(
+            "make-explicit",
+            tmp_path / "big.onnx",
+            "-o",
+            tmp_path / "new.onnx",
+            preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_AS, (limit << 20, limit << 20)),
+        )
+        if done.returncode:
+            assert done.stderr.startswith(b"onnx-roialign: "), done.stderr
+            assert done.stderr.count(b"\n") == 1
