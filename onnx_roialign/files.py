@@ -45,6 +45,8 @@ def check_output(option: str, path: Path | None, others: Mapping[str, Path | Non
     with _refused(option, path):
         if os.path.isdir(path):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with contextlib.suppress(FileNotFoundError):  # a name may be too long
+            os.lstat(path)
         if not os.path.lexists(path) or os.path.isfile(path):
             with _beside(Path(os.path.realpath(path))):
                 pass

@@ -27,7 +27,7 @@ from onnx_roialign.engines.native import available_isas
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
 from onnx_roialign.files import check_output
-from onnx_roialign.onnx_model.inputs import check_repeat, read_model
+from onnx_roialign.onnx_model.inputs import check_repeat, given_inputs, made_inputs, read_model
 from onnx_roialign.onnx_model.soundness import sound
 from onnx_roialign.sessions.silent import NOTHING, log_only
 
@@ -266,10 +266,11 @@ def _sweep(options: _Options, console: Console, json: Path | None) -> int:
 
 def _model(model: Path, inputs: Path | None, options: _Options, console: Console, json: Path | None) -> int:
     proto = sound(read_model(model))
+    feeds = made_inputs(proto) if inputs is None else given_inputs(proto, inputs)[0]
     machine = describe_machine()
     _print_header(console, machine, {})
     records, any_runs = bench_model(
-        proto, model, inputs, threads=options.threads, repeat=options.repeat, bandwidth=copy_bandwidth, console=console
+        proto, model, feeds, threads=options.threads, repeat=options.repeat, bandwidth=copy_bandwidth, console=console
     )
     if json is not None:
         document = {"kind": "model", "machine": machine, "settings": {**options.record(), "model": str(model)}}

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import onnx
 from rich.console import Console
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.bench import model_report
 from onnx_roialign.bench.regions import split
 from onnx_roialign.bench.share import SESSIONS, measure_shares
 from onnx_roialign.cli.progress import progress_bars
-from onnx_roialign.onnx_model.inputs import given_inputs, made_inputs
 
 __all__ = ["bench_model"]
 
@@ -22,7 +22,7 @@ __all__ = ["bench_model"]
 def bench_model(
     proto: onnx.ModelProto,
     path: Path,
-    inputs: Path | None,
+    feeds: Mapping[str, Array],
     *,
     threads: Sequence[int],
     repeat: int,
@@ -34,13 +34,12 @@ def bench_model(
     Args:
         proto: the model, which has no defect.
         path: its file.
-        inputs: a .npz with an array per input; None: made up.
+        feeds: an array per input.
         threads: numbers of threads.
         repeat: timed runs per session.
         bandwidth: see `floor.copy_bandwidth`.
         console: to print to.
     """
-    feeds = made_inputs(proto) if inputs is None else given_inputs(proto, inputs)[0]
     versions = split(proto)
     _print_lines(console, model_report.fused_lines(versions.report))
     shares, gains = [], []
