@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, cast
 
+import numpy as np
 import onnx
 
 from onnx_roialign.definition.attributes import PLAIN, Attributes
@@ -107,7 +108,11 @@ def make_roi_align(
         opset: of ONNX's own operators.
         name: of the node.
         same_type: whether rois have the type of X, as those of ONNX's RoiAlign must.
+
+    Raises:
+        RoiAlignError: a number that a node cannot say, since its floats are float32.
     """
+    attributes.check_in(np.dtype(np.float32))
     mode = coordinate_mode(attributes, opset) if same_type else None
     if mode is None:
         X, rois, batch_indices = inputs
