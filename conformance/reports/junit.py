@@ -19,7 +19,7 @@ def junit(document: Document) -> bytes:
     for run in document["runs"]:
         _suite(root, run)
     ET.indent(root)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
 def _suite(root: ET.Element, run: RunEntry) -> None:

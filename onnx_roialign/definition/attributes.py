@@ -24,6 +24,7 @@ __all__ = [
     "PLAIN",
     "Attributes",
     "check_threads",
+    "flag",
     "integer",
     "positive",
     "positive_in",
@@ -115,6 +116,17 @@ def integer(name: str, value: object) -> int:
         return int(operator.index(value))  # type: ignore[arg-type]
     except TypeError:
         raise RoiAlignError(name, "type", f"must be an integer, got {_kind(value)}") from None
+
+
+def flag(name: str, value: object) -> bool:
+    """Returns a truth value; a text such as "False" is none.
+
+    Raises:
+        RoiAlignError: it is neither True nor False, nor 1 nor 0.
+    """
+    if isinstance(value, (bool, int, np.bool_, np.integer)) and value in (0, 1):
+        return bool(value)
+    raise RoiAlignError(name, "type", f"must be True or False, got {shown(value)}")
 
 
 def positive(name: str, value: object) -> float:

@@ -30,7 +30,6 @@ __all__ = [
     "boxes_of",
     "elements",
     "features_of",
-    "flag",
     "framework_call",
     "image_count",
     "join_images",
@@ -142,17 +141,6 @@ def pair(output_size: int | Iterable[int]) -> tuple[int, int]:
         raise RoiAlignError(
             "output_size", "type", f"must be an integer or a pair (height, width), got {shown(output_size)}"
         ) from None
-
-
-def flag(name: str, value: object) -> bool:
-    """Returns a truth value; a text such as "False" is none.
-
-    Raises:
-        RoiAlignError: it is neither True nor False, nor 1 nor 0.
-    """
-    if isinstance(value, (bool, int, np.bool_, np.integer)) and value in (0, 1):
-        return bool(value)
-    raise RoiAlignError(name, "type", f"must be True or False, got {shown(value)}")
 
 
 def image_count(images: object) -> int:

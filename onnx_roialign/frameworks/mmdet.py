@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from onnx_roialign.definition.attributes import Attributes, integer, positive_in
+from onnx_roialign.definition.attributes import Attributes, flag, integer, positive_in
 from onnx_roialign.definition.element_types import coordinate_type
 from onnx_roialign.definition.pyramid import LevelRule, Pyramid
 from onnx_roialign.definition.sources import parse
@@ -38,7 +38,6 @@ from onnx_roialign.frameworks.common import (
     Array,
     Engine,
     boxes_of,
-    flag,
     maps_of,
     onnx_sampling_ratio,
     pair,

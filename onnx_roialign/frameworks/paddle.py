@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.attributes import Attributes, flag
 from onnx_roialign.definition.checks import check_arrays
 from onnx_roialign.definition.geometry import axis_grid, roi_axes
 from onnx_roialign.definition.semantics import PRESETS
@@ -35,7 +35,6 @@ from onnx_roialign.frameworks.common import (
     Engine,
     boxes_of,
     features_of,
-    flag,
     framework_call,
     onnx_sampling_ratio,
     pair,

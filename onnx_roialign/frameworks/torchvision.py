@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
 from onnx_roialign.definition import quantized
-from onnx_roialign.definition.attributes import Attributes, integer, positive
+from onnx_roialign.definition.attributes import Attributes, flag, integer, positive
 from onnx_roialign.definition.semantics import PRESETS
 from onnx_roialign.engines.by_name import check_engine
 from onnx_roialign.errors import RoiAlignError, shown
@@ -32,7 +33,6 @@ from onnx_roialign.frameworks.common import (
     Engine,
     boxes_of,
     features_of,
-    flag,
     framework_call,
     image_count,
     join_images,
@@ -283,7 +283,7 @@ def _scale(scale: object) -> Array:
         return np.asarray(number).astype(np.float32)
 
 
-def _zero_point(zero_point: object, dtype: np.dtype[np.generic]) -> Array:
+def _zero_point(zero_point: object, dtype: np.dtype[Any]) -> Array:
     limits, number = np.iinfo(dtype), integer("zero_point", zero_point)
     if not limits.min <= number <= limits.max:
         raise RoiAlignError("zero_point", "range", f"must be in [{limits.min}, {limits.max}], got {shown(number)}")

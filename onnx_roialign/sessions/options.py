@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 from onnx.external_data_helper import load_external_data_for_model
 
-from onnx_roialign.errors import NativeLibraryError, RoiAlignError, last_guard
+from onnx_roialign.errors import NativeLibraryError, RoiAlignError, last_guard, shown
 from onnx_roialign.onnx_model.facts import ModelFacts
 from onnx_roialign.onnx_model.file import PROTOBUF_LIMIT, to_bytes
 from onnx_roialign.ops.nodes import node_name
@@ -20,6 +20,7 @@ from onnx_roialign.ops.nodes import node_name
 __all__ = [
     "Source",
     "check_omitted_inputs",
+    "check_options",
     "check_version",
     "config_entry",
     "has_own_threads",
@@ -77,6 +78,16 @@ def check_omitted_inputs(facts: ModelFacts) -> None:
                 ),
                 node=node_name(node),
             )
+
+
+def check_options(sess_options: object) -> None:
+    """Refuses what is not onnxruntime's SessionOptions.
+
+    Raises:
+        RoiAlignError: it is something else.
+    """
+    if not isinstance(sess_options, onnxruntime.SessionOptions):
+        raise RoiAlignError("sess_options", "type", f"must be onnxruntime.SessionOptions, got {shown(sess_options)}")
 
 
 def quiet_options() -> onnxruntime.SessionOptions:

@@ -23,6 +23,7 @@ from onnx_roialign.sessions.installed import opset_explained
 from onnx_roialign.sessions.options import (
     Source,
     check_omitted_inputs,
+    check_options,
     check_version,
     config_entry,
     has_own_threads,
@@ -66,6 +67,7 @@ def register(sess_options: onnxruntime.SessionOptions, model: Model) -> None:
     """
     check_version()
     library_path()
+    check_options(sess_options)
     if has_providers(sess_options):
         raise RoiAlignError(
             "sess_options",
@@ -89,6 +91,8 @@ def session(
 ) -> onnxruntime.InferenceSession:
     """`onnx_roialign.session` without `optimize`; see there for arguments, result and errors."""
     check_engine(engine, SESSION_ENGINES)
+    if sess_options is not None:
+        check_options(sess_options)
     making = (sess_options, kwargs, providers, provider_options)
     if engine == "builtin":
         return RemadeSession(_Builtin(model), *making)

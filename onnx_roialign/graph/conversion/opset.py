@@ -9,8 +9,9 @@ import onnx
 import onnx.inliner
 import onnx_ir as ir
 
+from onnx_roialign.definition.attributes import flag, integer
 from onnx_roialign.definition.semantics import FIRST_OPSET, HALF_PIXEL_OPSET
-from onnx_roialign.errors import RoiAlignError, last_guard
+from onnx_roialign.errors import RoiAlignError, last_guard, shown
 from onnx_roialign.graph.conversion.convert_nodes import ConvertNodes, check_types
 from onnx_roialign.graph.conversion.make_explicit import MakeExplicit
 from onnx_roialign.graph.reading.sites import resolved
@@ -43,14 +44,14 @@ def convert_opset(model: Model, target: int, *, private_op: bool = False) -> onn
         RoiAlignError: the model cannot be read; the target is no such opset, or cannot express a RoiAlign (the message
             says how much its results would change); or another operator cannot be converted.
     """
-    return converted(model, target, private=private_op)
+    return converted(model, target, private=flag("private_op", private_op))
 
 
 def converted(model: Model, target: int, *, private: bool, allow: str = "private_op=True") -> onnx.ModelProto:
     """`convert_opset`; `allow` is the option that allows the private operator, for messages."""
-    newest = onnx.defs.onnx_opset_version()
-    if isinstance(target, bool) or not isinstance(target, int) or not FIRST_OPSET <= target <= newest:
-        raise RoiAlignError("target", "range", f"must be an opset from {FIRST_OPSET} to {newest}, got {target!r}")
+    target, newest = integer("target", target), onnx.defs.onnx_opset_version()
+    if not FIRST_OPSET <= target <= newest:
+        raise RoiAlignError("target", "range", f"must be an opset from {FIRST_OPSET} to {newest}, got {shown(target)}")
     proto = sound(model)
     opsets = [default_opset(owner.opset_import) for owner in (proto, *proto.functions)]
     if opsets[0] is None:

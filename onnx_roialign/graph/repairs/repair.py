@@ -8,6 +8,7 @@ from dataclasses import replace
 import onnx
 import onnx_ir as ir
 
+from onnx_roialign.definition.attributes import flag
 from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET, Semantics
 from onnx_roialign.definition.sources import parse as parse_source
 from onnx_roialign.errors import RoiAlignError, last_guard
@@ -60,6 +61,8 @@ def repair(
             is not allowed.
     """
     wanted = parse_source(source)
+    raise_opset, private_op = flag("raise_opset", raise_opset), flag("private_op", private_op)
+    exact = flag("exact", exact)
     original = sound(model)
     with last_guard("repaired"):
         proto = resolved(original)
