@@ -23,6 +23,7 @@ __all__ = [
     "graph_scopes",
     "has_external_data",
     "infer",
+    "inner_first",
     "name_domain_once",
     "private_types",
     "scopes",
@@ -52,6 +53,14 @@ def scopes(model: onnx.ModelProto) -> Iterator[Scope]:
     """Yields the model's graph, its functions, and every body of If, Loop and Scan in them."""
     yield from graph_scopes(model)
     yield from function_scopes(model)
+
+
+def inner_first(model: onnx.ModelProto, typed: onnx.ModelProto) -> list[tuple[Scope, Scope]]:
+    """Returns the scopes of a model, each with that of an equal model with more types, bodies before their owners.
+
+    Nodes that are put into a scope are copies: what is written into a body after that is lost.
+    """
+    return list(reversed(list(zip(scopes(model), scopes(typed), strict=True))))
 
 
 def graph_scopes(model: onnx.ModelProto) -> Iterator[Scope]:

@@ -29,6 +29,7 @@ from onnx_roialign.sessions.options import (
     has_own_threads,
     packed,
     usable_cores,
+    without_omitted_inputs,
 )
 from onnx_roialign.sessions.own_session import OwnSession, RemadeSession
 from onnx_roialign.sessions.providers import CPU, Providers, has_providers, may_run_more_than_cpu, record
@@ -76,7 +77,8 @@ def register(sess_options: onnxruntime.SessionOptions, model: Model) -> None:
             "that providers were added to; use onnx_roialign.session()",
         )
     facts = read_facts(model)
-    _check(facts)
+    check_nodes(facts)
+    check_omitted_inputs(facts)
     _register(sess_options, facts)
 
 
@@ -104,17 +106,12 @@ def session(
     with opset_explained(lambda: default_opset(parse(model).opset_import)):
         if engine == "reference":
             facts = read_facts(model)
-            _check(facts)
+            check_nodes(facts)
             made = python_op.session(facts, *making)
         else:
             made = OwnSession(_Native(model), *making)
     made.warn_of_neighbours(stacklevel=3)
     return made
-
-
-def _check(facts: ModelFacts) -> None:
-    check_nodes(facts)
-    check_omitted_inputs(facts)
 
 
 def _kept(model: Model) -> str | os.PathLike[str] | bytes:
@@ -159,10 +156,11 @@ class _Native:
         self._kept = _kept(model)
 
     def __call__(self, options: onnxruntime.SessionOptions, providers: list[Any] | None) -> Source:
-        facts, self._given = read_facts(self._given), self._kept
-        _check(facts)
+        given, self._given = read_facts(self._given), self._kept
+        check_nodes(given)
+        facts = without_omitted_inputs(given)
         record(options)
-        if not (facts.roi_aligns and may_run_more_than_cpu(providers, options)):
+        if facts is given and not (facts.roi_aligns and may_run_more_than_cpu(providers, options)):
             try:
                 _register(options, facts)
                 return _source(self._kept, lambda: facts)

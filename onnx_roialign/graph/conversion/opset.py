@@ -6,7 +6,6 @@ from copy import deepcopy
 from typing import Any
 
 import onnx
-import onnx.inliner
 import onnx_ir as ir
 
 from onnx_roialign.definition.attributes import flag, integer
@@ -18,6 +17,7 @@ from onnx_roialign.graph.reading.sites import resolved
 from onnx_roialign.graph.reading.value_types import Known, infer_known
 from onnx_roialign.graph.writing.restore import read, restored
 from onnx_roialign.onnx_model.file import Model
+from onnx_roialign.onnx_model.inlined import inlined
 from onnx_roialign.onnx_model.scopes import default_opset, scopes
 from onnx_roialign.onnx_model.soundness import sound
 from onnx_roialign.onnx_model.value_info import add_value_info
@@ -141,15 +141,3 @@ def convert_graph(graph: ir.Model, target: int, known: Known, *, private: bool, 
         called = inlined(ir.to_proto(graph))
         written_out = read(called)
         check_types(written_out, target, infer_known(called, written_out))
-
-
-def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Returns the model with its functions inlined, and imports their domains, which the inliner does not."""
-    copy = deepcopy(model)
-    imported = {entry.domain for entry in copy.opset_import}
-    for function in copy.functions:
-        for entry in function.opset_import:
-            if entry.domain not in imported:
-                copy.opset_import.append(entry)
-                imported.add(entry.domain)
-    return onnx.inliner.inline_local_functions(copy)

@@ -108,6 +108,8 @@ def wrong_node(model: onnx.ModelProto, feeds: Mapping[str, Array], wanted: Seman
     """
     graph = read(model, weights=True)
     every = [site for site in sites(graph) if site.readable and not site.quantized]
+    if not every:
+        return None
     counts = counts_for(graph, every)
     given = None if counts is None or counts.name is None else feeds.get(counts.name)
     names = [site.name for site in every]
