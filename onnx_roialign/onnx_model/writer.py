@@ -187,6 +187,7 @@ def _dtype(given: npt.DTypeLike, types: Sequence[str]) -> np.dtype[Any]:
         dtype = np.dtype(given)
     except Exception:  # NumPy raises TypeError, ValueError, SyntaxError and others on what names no type
         dtype = None
-    if given is None or dtype is None or dtype.name not in types:
-        raise RoiAlignError("dtype", "type", f"must be {' or '.join(types)}, got {shown(given)}")
+    if given is None or dtype is None or dtype.name not in types:  # NumPy takes None for float64
+        got = shown(given) if given is None or dtype is None else dtype.name
+        raise RoiAlignError("dtype", "type", f"must be {' or '.join(types)}, got {got}")
     return dtype

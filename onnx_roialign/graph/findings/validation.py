@@ -53,10 +53,13 @@ def validate(
         findings = defect_findings(proto)
         if findings:
             return findings
-        findings = read_findings(resolved(proto), source, wanted)
-    if inputs is None:
+        folder = os.path.dirname(os.path.abspath(model)) if isinstance(model, (str, os.PathLike)) else None
+        findings = read_findings(resolved(proto), source, wanted, folder)
+    if inputs is None or any(finding.code == "missing-weights" for finding in findings):
         return findings
-    return findings + _run_findings(_complete(model), wanted, inputs, expected)
+    with last_guard("read with its external data"):
+        complete = _complete(model)
+    return findings + _run_findings(complete, wanted, inputs, expected)
 
 
 def _complete(model: Model) -> onnx.ModelProto:
