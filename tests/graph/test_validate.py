@@ -297,7 +297,7 @@ def test_external_data_that_onnx_refuses_gets_one_line(tmp_path):
     (tmp_path / "weights").write_bytes(bytes(16))
     path = external(tmp_path / "below", location="../weights")
     with pytest.raises(
-        RoiAlignError, match="^model must be one that can be read with its external data, got "
+        RoiAlignError, match=r"^model must be one that can be read with its external data, got "
     ) as caught:
         validate(path, inputs=FEEDS)
     assert "\n" not in str(caught.value)
