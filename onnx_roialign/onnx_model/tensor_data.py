@@ -69,7 +69,7 @@ def _has_data(tensor: onnx.TensorProto, folder: str | None) -> bool:
     needed = (math.prod(tensor.dims) * _bits(tensor.data_type) + 7) // 8
     if not os.path.isfile(path) or int(told.get("length", needed)) < needed:
         return False
-    return os.path.getsize(path) >= int(told.get("offset", 0)) + needed
+    return bool(os.path.getsize(path) >= int(told.get("offset", 0)) + needed)
 
 
 def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
