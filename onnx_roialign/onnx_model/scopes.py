@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -75,7 +76,7 @@ def function_scopes(model: onnx.ModelProto) -> Iterator[Scope]:
 
 
 def _graph_scopes(graph: onnx.GraphProto, outer: Scope) -> Iterator[Scope]:
-    types = dict(outer.types)
+    types: ChainMap[str, int] = ChainMap({}, outer.types)  # type: ignore[arg-type]  # only the first is written
     for value in (*graph.input, *graph.value_info, *graph.output):
         if value.type.HasField("tensor_type"):
             types[value.name] = value.type.tensor_type.elem_type
