@@ -122,7 +122,7 @@ def test_what_an_opset_cannot_say_is_said_by_the_private_op_if_asked():
 
 @pytest.mark.parametrize("target", [9, 1000, "16", True, 16.0])
 def test_a_target_that_is_no_opset_is_refused(target):
-    with pytest.raises(RoiAlignError, match="target must be an opset from 10 to"):
+    with pytest.raises(RoiAlignError, match=r"target must be an (opset from 10 to|integer, got a)"):
         convert_opset(model(), target)
 
 
