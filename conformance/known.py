@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from onnx_roialign.errors import RoiAlignError, one_line, shown
+from onnx_roialign.files import read_file
 
 from .result import Result, Status
 
@@ -57,8 +58,8 @@ def read_known(path: Path) -> tuple[Deviation, ...]:
         RoiAlignError: the file is missing or not of this form; the message names it and the entry.
     """
     try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(read_file(path))
+    except (OSError, ValueError, RecursionError) as error:
         raise RoiAlignError(
             "--known", "form", f"must be a file of known deviations, got {str(path)!r} ({one_line(error)})"
         ) from error

@@ -14,9 +14,12 @@ or unsupported.txt with the reason, and may write runtime.json, {"name": ..., "v
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ from onnx import numpy_helper
 from onnx_roialign import __version__
 from onnx_roialign.arrays import Array
 from onnx_roialign.errors import RoiAlignError, one_line
+from onnx_roialign.files import read_file
 
 from .case import Case, Outcome, Tier, Tolerance
 from .comparing import judge_error, judge_outputs, unit
@@ -37,6 +41,7 @@ __all__ = [
     "export_cases",
     "folder_name",
     "import_results",
+    "make_folder",
     "read_cases",
     "read_identity",
     "read_outputs",
@@ -91,24 +96,50 @@ def _summary(case: Case) -> dict[str, Any]:
     }
 
 
-def export_cases(folder: Path, cases: Sequence[Case], after_each: Callable[[], None] = lambda: None) -> None:
+def make_folder(option: str, folder: Path) -> None:
+    """Makes the folder for cases that an option names.
+
+    Raises:
+        RoiAlignError: it has content, or cannot be written.
+    """
+    with _written(option, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise RoiAlignError(option, "file", f"must be a new or empty folder, got {str(folder)!r}")
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def export_cases(
+    option: str, folder: Path, cases: Sequence[Case], after_each: Callable[[], None] = lambda: None
+) -> None:
     """Writes cases and their index into a folder that is new or empty.
+
+    Args:
+        option: that names the folder, for messages.
+        folder: where to.
+        cases: what to write.
+        after_each: called after each case.
 
     Raises:
         RoiAlignError: the folder has content, or cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise RoiAlignError("--export", "file", f"must be a new or empty folder, got {str(folder)!r}")
+    make_folder(option, folder)
+    with _written(option, folder):
         for case in cases:
             write_case(folder / folder_name(case), case)
             after_each()
         index = [{**_summary(case), "folder": folder_name(case)} for case in cases]
         _write_json(folder / "index.json", {"suite": f"onnx_roialign {__version__}", "cases": index})
+
+
+@contextlib.contextmanager
+def _written(option: str, folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise RoiAlignError(
-            "--export", "file", f"must be a folder to write to, got {str(folder)!r} ({error.strerror})"
+            option, "file", f"must be a folder to write to, got {str(folder)!r} ({error.strerror})"
         ) from error
 
 
@@ -118,7 +149,7 @@ def read_cases(folder: Path) -> tuple[Case, ...]:
     Raises:
         RoiAlignError: there is none, or one is damaged; the message names it.
     """
-    found = sorted(folder.rglob("case.json"))
+    found = sorted(folder.rglob("case.json")) if os.path.isdir(folder) else []
     if not found:
         raise RoiAlignError("--cases", "file", f"must be a folder with case.json files, got {str(folder)!r}")
     return tuple(sorted((_read_case(path.parent) for path in found), key=lambda case: case.id))
@@ -126,8 +157,8 @@ def read_cases(folder: Path) -> tuple[Case, ...]:
 
 def _read_case(folder: Path) -> Case:
     try:
-        told = json.loads((folder / "case.json").read_text("utf-8"))
-        model = onnx.load_model_from_string((folder / "model.onnx").read_bytes())
+        told = json.loads(read_file(folder / "case.json"))
+        model = onnx.load_model_from_string(read_file(folder / "model.onnx"))
         outcomes = tuple(
             Outcome(
                 None if entry["outputs"] is None else read_outputs(folder / entry["outputs"], _output_names(model)),
@@ -170,7 +201,7 @@ def read_identity(folder: Path) -> Identity:
     if not path.exists():
         return Identity(folder.resolve().name, "", {})
     try:
-        told = json.loads(path.read_text("utf-8"))
+        told = json.loads(read_file(path))
         return Identity(str(told["name"]), str(told.get("version", "")), {})
     except Exception as error:
         reason = f"{type(error).__name__}: {one_line(error)}"
@@ -187,7 +218,7 @@ def import_results(
     Raises:
         RoiAlignError: there is no such folder, or it has no result at all.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise RoiAlignError("--import", "file", f"must be a folder that --export wrote, got {str(folder)!r}")
     if not any(any(folder.glob(f"*/*/{_DATA}/{name}")) for name in ("got_*.pb", "error.txt", "unsupported.txt")):
         raise RoiAlignError(
@@ -206,7 +237,7 @@ def import_results(
 def _import_result(data: Path, case: Case) -> Result:
     for name, judge in (("unsupported.txt", _unsupported), ("error.txt", judge_error)):
         if (data / name).exists():
-            return judge(case, " ".join((data / name).read_text("utf-8", errors="replace").split()))
+            return judge(case, " ".join(read_file(data / name).decode(errors="replace").split()))
     if not (data / "got_0.pb").exists():
         return Result(case.id, Status.FAIL, "no result: neither got_0.pb nor error.txt nor unsupported.txt")
     try:
@@ -233,7 +264,7 @@ def _write_tensors(folder: Path, stem: str, arrays: Mapping[str, Array]) -> None
 
 def _read_tensors(folder: Path, stem: str) -> list[tuple[str, Array]]:
     count = len(list(folder.glob(f"{stem}_*.pb")))
-    tensors = [onnx.load_tensor(folder / f"{stem}_{index}.pb") for index in range(count)]
+    tensors = [onnx.load_tensor_from_string(read_file(folder / f"{stem}_{index}.pb")) for index in range(count)]
     return [(tensor.name, numpy_helper.to_array(tensor)) for tensor in tensors]
 
 

@@ -10,6 +10,7 @@ from onnx_roialign.extras import imported_for
 __all__ = ["main"]
 
 _MISSING = 4  # the exit code where the installation lacks what a command needs
+_INTERRUPTED = 130  # the exit code after Ctrl-C, as shells have it
 
 
 def main() -> None:
@@ -17,10 +18,13 @@ def main() -> None:
     try:
         with imported_for("the command line"):
             from onnx_roialign.cli import main as cli
+        cli.main()
     except MissingPackageError as error:
         sys.stderr.write(f"onnx-roialign: {error}\n")
         sys.exit(_MISSING)
-    cli.main()
+    except KeyboardInterrupt:  # also while it imports, which takes a second
+        sys.stderr.write("onnx-roialign: interrupted\n")
+        sys.exit(_INTERRUPTED)
 
 
 if __name__ == "__main__":

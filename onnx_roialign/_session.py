@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from onnx_roialign.definition.attributes import flag
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.onnx_model.file import Model, parse
 from onnx_roialign.onnx_model.scopes import has_external_data
@@ -55,7 +56,7 @@ def session(
             with `optimize`; providers is not a list, or a provider took a RoiAlign; or the options cannot be used.
         NativeLibraryError: the compiled library is missing, or onnxruntime is too old for it.
     """
-    if optimize:
+    if flag("optimize", optimize):
         from onnx_roialign.graph import fuse  # onnx-ir and its passes are slow to import
 
         proto = parse(model)

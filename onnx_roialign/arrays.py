@@ -90,7 +90,8 @@ def largest_difference(got: Array, want: Array) -> float:
 
 def differences(a: Array, b: Array) -> Array:
     """Returns |a - b| by element in float64: 0 for two NaN or equal infinities, infinite where only one is NaN."""
-    a, b = a.astype(np.float64), b.astype(np.float64)
+    with np.errstate(over="ignore"):  # of longdouble
+        a, b = a.astype(np.float64), b.astype(np.float64)
     same = (np.isnan(a) & np.isnan(b)) | (a == b)  # includes equal infinities, whose difference is NaN
     apart = np.where(same, 0.0, np.abs(np.where(same, 0.0, a) - np.where(same, 0.0, b)))
     return np.where(np.isnan(apart), np.inf, apart)
@@ -98,7 +99,8 @@ def differences(a: Array, b: Array) -> Array:
 
 def largest_finite(values: Array) -> float:
     """Returns max |v| of the finite values v, 0 where there are none: the unit of most tolerances."""
-    numbers = np.abs(values.astype(np.float64))
+    with np.errstate(over="ignore"):
+        numbers = np.abs(values.astype(np.float64))
     return float(np.max(numbers[np.isfinite(numbers)], initial=0.0))
 
 

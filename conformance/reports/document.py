@@ -20,6 +20,7 @@ from onnx_roialign.conformance.case import Case, Tier
 from onnx_roialign.conformance.reports.causes import causes
 from onnx_roialign.conformance.result import Result, Run, Status
 from onnx_roialign.errors import RoiAlignError, shown
+from onnx_roialign.files import read_file
 
 __all__ = [
     "CaseEntry",
@@ -205,7 +206,7 @@ def read(path: Path) -> Document:
         RoiAlignError: the file cannot be read, or is another one.
     """
     try:
-        given: Any = json.loads(path.read_text(encoding="utf-8"))
+        given: Any = json.loads(read_file(path))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
         raise RoiAlignError(

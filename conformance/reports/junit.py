@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from onnx_roialign.conformance.reports.document import Document, ResultEntry, RunEntry, name_of
 from onnx_roialign.conformance.result import Status
 
-__all__ = ["write_junit"]
+__all__ = ["junit"]
 
 # What XML 1.0 cannot hold, escaped or not: control characters but tab, line feed and carriage return; surrogates.
 _UNWRITABLE = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(55296, 57344), 65534, 65535), "�")
 
 
-def write_junit(document: Document, path: Path) -> None:
-    """Writes one test suite for each run, one test case for each case; known deviations and unsupported are skipped."""
+def junit(document: Document) -> bytes:
+    """Returns a test suite for each run, a test case for each case; known deviations and unsupported are skipped."""
     root = ET.Element("testsuites", name="RoiAlign conformance")
     for run in document["runs"]:
         _suite(root, run)
     ET.indent(root)
-    ET.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+    return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
 def _suite(root: ET.Element, run: RunEntry) -> None:

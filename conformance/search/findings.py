@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import signal
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import Any
 
 from onnx_roialign.conformance.case import Case
@@ -124,15 +128,48 @@ def _finding(number: int, cause: str, group: Sequence[Failure]) -> Finding:
 def _in_processes(search: Search, deadline: float) -> Iterator[list[Failure]]:
     # Processes, even for one job: drawing and the exact results take as long as the backend; and hypothesis draws some
     # numbers from the constants in the modules that a process has imported, which are the same in each of these.
-    with ProcessPoolExecutor(search.jobs, mp_context=get_context("spawn")) as pool:
+    others = {*active_children()}
+    with ProcessPoolExecutor(search.jobs, mp_context=get_context("spawn"), initializer=_end_on_request) as pool:
         arguments = (search.launch, search.limits, search.against, search.examples, search.seed)
-        pending = {pool.submit(search_round, *arguments, number) for number in range(search.rounds)}
-        for future in as_completed(pending):
-            if not future.cancelled():
-                yield future.result()
-            if time.monotonic() > deadline:
-                for other in pending:
-                    other.cancel()
+        with _no_interrupts():  # which the processes inherit
+            pending = {pool.submit(_round, *arguments, number) for number in range(search.rounds)}
+        try:
+            for future in as_completed(pending):
+                if not future.cancelled():
+                    yield future.result()
+                if time.monotonic() > deadline:
+                    for other in pending:
+                        other.cancel()
+        except BaseException:  # an interrupt: without this, all rounds would be run to their end
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in {*active_children()} - others:
+                process.terminate()
+            raise
+
+
+def _end_on_request() -> None:
+    """Ends a process of the pool by an exception, so that the worker that it started is ended too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+
+def _round(*arguments: Any) -> list[Failure]:
+    try:
+        return search_round(*arguments)
+    except SystemExit:  # the pool would go on with another round
+        os._exit(1)
+
+
+@contextlib.contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Holds Ctrl-C back, where the system can do that, also from the processes that are started meanwhile."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _on_ray(search: Search, deadline: float) -> Iterator[list[Failure]]:

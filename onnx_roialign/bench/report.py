@@ -58,7 +58,7 @@ from rich.table import Table
 
 from onnx_roialign.bench.peers import OURS, PEERS
 from onnx_roialign.bench.race import Race, Result
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.files import write_file
 
 __all__ = [
     "SCHEMA",
@@ -116,12 +116,8 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
     Raises:
         RoiAlignError: the file cannot be written.
     """
-    try:
-        path.write_text(json.dumps({"schema": SCHEMA, **document}, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise RoiAlignError(
-            "--json", "file", f"must be a file to write to, got {str(path)!r} ({error.strerror})"
-        ) from error
+    text = json.dumps({"schema": SCHEMA, **document}, indent=1, allow_nan=False) + "\n"
+    write_file("--json", path, text.encode())
 
 
 def machine_line(machine: Mapping[str, Any]) -> str:

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
 from onnx_roialign.bench import report
 from onnx_roialign.bench.floor import copy_bandwidth
@@ -23,10 +22,12 @@ from onnx_roialign.bench.scratch import scratch_bytes
 from onnx_roialign.bench.sweep import all_cases, run_sweep
 from onnx_roialign.bench.workloads import DTYPES, WORKLOADS, converted
 from onnx_roialign.cli.bench_model import bench_model
+from onnx_roialign.cli.progress import progress_bars
 from onnx_roialign.engines.native import available_isas
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
-from onnx_roialign.onnx_model.inputs import check_repeat, read_model
+from onnx_roialign.files import check_output
+from onnx_roialign.onnx_model.inputs import check_repeat, generated_inputs, given_inputs, read_model
 from onnx_roialign.onnx_model.soundness import sound
 from onnx_roialign.sessions.silent import NOTHING, log_only
 
@@ -114,8 +115,9 @@ def bench(
     _check_together(
         sweep=sweep, pooler=pooler, model=model, inputs=inputs, plot=plot, against=against, workload=workload
     )
-    _check_writable(json, "--json")
-    _check_writable(plot, "--plot")
+    given = {"--model": model, "--inputs": inputs}
+    check_output("--json", json, given)
+    check_output("--plot", plot, {**given, "--json": json})
     if plot is not None:
         with imported_for("--plot"):
             importlib.import_module("matplotlib")  # fails now, not after minutes of measuring
@@ -159,17 +161,6 @@ def _check_together(**options: Any) -> None:
         raise RoiAlignError("--inputs", "missing", "must be given together with --model")
 
 
-def _check_writable(path: Path | None, option: str) -> None:
-    if path is None:
-        return
-    try:
-        path.open("ab").close()
-    except OSError as error:
-        raise RoiAlignError(
-            option, "file", f"must be a file to write to, got {str(path)!r} ({error.strerror})"
-        ) from error
-
-
 def _chosen(option: str, text: str | None, choices: Sequence[str]) -> tuple[str, ...]:
     """Returns the names in a comma-separated list, each once."""
     if text is None:
@@ -197,7 +188,7 @@ def _race(options: _Options, console: Console, json: Path | None, plot: Path | N
     machine = describe_machine([contestant.name for contestant in contestants if contestant.name in PEERS])
     _print_header(console, machine, missing)
     races: list[Race] = []
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with progress_bars() as progress:
         groups = [(dtype, threads) for dtype in options.dtypes for threads in options.threads]
         bar = progress.add_task("", total=len(groups) * len(options.workloads) * (1 + options.repeat))
         for dtype, threads in groups:
@@ -239,7 +230,7 @@ def _sweep(options: _Options, console: Console, json: Path | None) -> int:
     machine = describe_machine([_RIVAL])
     _print_header(console, machine, missing)
     cases = all_cases()
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with progress_bars() as progress:
         bar = progress.add_task("sweep", total=len(cases) * len(options.dtypes) * len(options.threads))
         races = run_sweep(
             cases,
@@ -288,10 +279,11 @@ def _sweep(options: _Options, console: Console, json: Path | None) -> int:
 
 def _model(model: Path, inputs: Path | None, options: _Options, console: Console, json: Path | None) -> int:
     proto = sound(read_model(model))
+    feeds = generated_inputs(proto) if inputs is None else given_inputs(proto, inputs)[0]
     machine = describe_machine()
     _print_header(console, machine, {})
     records, any_runs = bench_model(
-        proto, model, inputs, threads=options.threads, repeat=options.repeat, bandwidth=copy_bandwidth, console=console
+        proto, model, feeds, threads=options.threads, repeat=options.repeat, bandwidth=copy_bandwidth, console=console
     )
     if json is not None:
         document = {"kind": "model", "machine": machine, "settings": {**options.record(), "model": str(model)}}

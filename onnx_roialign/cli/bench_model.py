@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import onnx
 from rich.console import Console
-from rich.progress import Progress
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.bench import model_report
 from onnx_roialign.bench.regions import split
 from onnx_roialign.bench.share import SESSIONS, measure_shares
-from onnx_roialign.onnx_model.inputs import generated_inputs, given_inputs
+from onnx_roialign.cli.progress import progress_bars
 
 __all__ = ["bench_model"]
 
@@ -22,7 +22,7 @@ __all__ = ["bench_model"]
 def bench_model(
     proto: onnx.ModelProto,
     path: Path,
-    inputs: Path | None,
+    feeds: Mapping[str, Array],
     *,
     threads: Sequence[int],
     repeat: int,
@@ -34,18 +34,17 @@ def bench_model(
     Args:
         proto: a model without defects.
         path: the model's file.
-        inputs: a .npz with an array per input; None: generated.
+        feeds: an array per input.
         threads: numbers of threads.
         repeat: timed runs per session.
         bandwidth: see `floor.copy_bandwidth`.
         console: prints the results.
     """
-    feeds = generated_inputs(proto) if inputs is None else given_inputs(proto, inputs)[0]
     versions = split(proto)
     _print_lines(console, model_report.fused_lines(versions.report))
     shares, gains = [], []
     for count in threads:
-        with Progress(console=Console(stderr=True), transient=True) as progress:
+        with progress_bars() as progress:
             bar = progress.add_task(f"{count} thread(s)", total=repeat + 2 * len(SESSIONS))
             measured = measure_shares(
                 versions,

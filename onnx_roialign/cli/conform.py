@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
 from onnx_roialign.cli.conform_reports import compare, write_reports
 from onnx_roialign.cli.graph import JSON, write_json
+from onnx_roialign.cli.progress import progress_bars
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
+from onnx_roialign.files import check_output
 from onnx_roialign.sessions.options import usable_cores
 
 if TYPE_CHECKING:
@@ -103,6 +104,10 @@ def conform(
         from onnx_roialign.conformance.verdict import passes
     if export is not None and import_ is not None:
         raise RoiAlignError("--export and --import", "conflict", "must not be given together, got both")
+    others: dict[str, Path | None] = {"--known": known}
+    for option, path in (("--junit", junit), ("--markdown", markdown), ("--html", html)):
+        check_output(option, path, others)
+        others[option] = path
     limits = Limits(_within("--timeout", timeout, 0.1, 86400), int(_within("--memory", memory, 16, 1 << 24)))
     jobs = int(_within("--jobs", usable_cores() if jobs is None else jobs, 1, MOST_JOBS))
     runs_here = export is None and import_ is None
@@ -142,7 +147,7 @@ def _export(folder: Path, cases: Sequence[Case]) -> int:
     from onnx_roialign.conformance.layout import export_cases
 
     with _progress("writing", len(cases)) as after_each:
-        export_cases(folder, cases, after_each)
+        export_cases("--export", folder, cases, after_each)
     typer.echo(f"{len(cases)} cases in {folder}", err=True)
     return 0
 
@@ -238,8 +243,6 @@ def _print(runs: Sequence[Run], cases: Mapping[str, Case]) -> None:
 @contextlib.contextmanager
 def _progress(label: str, total: int | None) -> Iterator[Callable[[], None]]:
     """Shows a progress bar on stderr and yields the function to call after each case; None: an unknown total."""
-    console = Console(stderr=True)
-    # Outside a terminal a bar would leave an empty line.
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    with progress_bars() as progress:
         bar = progress.add_task(label, total=total)
         yield lambda: progress.advance(bar)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from onnx_roialign.cli.graph import JSON, write_json
-from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
+from onnx_roialign.files import check_output, write_file
 
 if TYPE_CHECKING:
     from onnx_roialign.conformance.case import Case
@@ -38,18 +38,11 @@ def write_reports(
     from onnx_roialign.conformance.reports import markdown as text
 
     if junit is not None:
-        _write("--junit", junit, lambda: xml.write_junit(document, junit))
+        write_file("--junit", junit, xml.junit(document))
     if markdown is not None:
-        _write("--markdown", markdown, lambda: markdown.write_text(text.markdown(document), "utf-8"))
+        write_file("--markdown", markdown, text.markdown(document).encode())
     if html is not None:
-        _write("--html", html, lambda: html.write_text(page.html(document, cases), "utf-8"))
-
-
-def _write(option: str, path: Path, write: Callable[[], object]) -> None:
-    try:
-        write()
-    except OSError as error:
-        raise RoiAlignError(option, "file", f"must be a file to write, got {str(path)!r} ({error.strerror})") from error
+        write_file("--html", html, page.html(document, cases).encode())
 
 
 def compare(
@@ -63,6 +56,7 @@ def compare(
         from onnx_roialign.conformance.cases import all_cases
         from onnx_roialign.conformance.reports.compare import changes
         from onnx_roialign.conformance.reports.document import joined, read
+    check_output("--html", html, {"A.json": before, "B.json": after})
     documents = [read(before), read(after)]
     found = list(changes(*documents))
     if html is not None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
 from onnx_roialign.cli.conform import MOST_JOBS
 from onnx_roialign.cli.graph import JSON, write_json
+from onnx_roialign.cli.progress import progress_bars
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
 from onnx_roialign.sessions.options import usable_cores
@@ -46,7 +46,7 @@ def fuzz(
 ) -> int:
     """Search for calls with wrong results on a runtime; exit code 1 if there are any."""
     with imported_for("fuzz"):
-        from onnx_roialign.conformance.layout import export_cases
+        from onnx_roialign.conformance.layout import export_cases, make_folder
         from onnx_roialign.conformance.process import Limits
         from onnx_roialign.conformance.runner import identify
         from onnx_roialign.conformance.search.findings import Search, run_search
@@ -57,6 +57,8 @@ def fuzz(
     ):
         if not least <= value <= most:
             raise RoiAlignError(option, "range", f"must be in [{least}, {most:g}], got {value}")
+    if output is not None:
+        make_folder("--output", output)
     limits = Limits()
     launches = [_launch(name, python) for name in (backend, against) if name is not None]
     identities = [identify(launch, limits) for launch in launches]
@@ -69,11 +71,11 @@ def fuzz(
         usable_cores() if jobs is None else jobs,
         ray="" if ray == "local" else ray,
     )
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with progress_bars() as progress:
         bar = progress.add_task(identities[0].name, total=search.rounds)
         found, rounds = run_search(search, lambda: progress.advance(bar))
     if output is not None and found:
-        export_cases(output, [finding.case for finding in found])
+        export_cases("--output", output, [finding.case for finding in found])
     if as_json:
         write_json({"rounds": rounds, "of": search.rounds, "findings": [_entry(finding) for finding in found]})
     else:

@@ -29,9 +29,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.files import check_output, write_file
 from onnx_roialign.onnx_model.file import format_of, to_bytes
 from onnx_roialign.onnx_model.inputs import given_inputs, read_model
-from onnx_roialign.onnx_model.scopes import has_external_data
+from onnx_roialign.onnx_model.scopes import external_files, scopes
 
 if TYPE_CHECKING:  # each command imports what it needs, because importing onnx-ir and its passes is slow
     from onnx_roialign.graph import Finding
@@ -96,7 +97,7 @@ def repair(
     """Write a model that computes the same as the framework call from which it was exported."""
     from onnx_roialign import graph
 
-    _check_place(read_model(model), model, output)
+    _check_output(read_model(model), model, output)
     before = graph.validate(model, source)
     result = graph.repair(model, source, counts=counts, raise_opset=raise_opset, private_op=private_op, exact=exact)
     _save(result, output)
@@ -136,7 +137,7 @@ def convert_opset(
     from onnx_roialign.graph.conversion.opset import converted
 
     proto = read_model(model)
-    _check_place(proto, model, output)
+    _check_output(proto, model, output)
     _save(converted(proto, target, private=private_op, allow="--private-op"), output)
     if as_json:
         write_json({"model": str(model), "target": target, "output": str(output), "ok": True})
@@ -174,7 +175,7 @@ def optimize(
             "--no-proof", "unsupported", "must not be given: a part is only fused after a test that results are equal"
         )
     proto = read_model(model)
-    _check_place(proto, model, output)
+    _check_output(proto, model, output)
     fused = graph.fuse(proto, source)
     _save(fused.model, output)
     parts = [dataclasses.asdict(part) for part in fused.report]
@@ -209,7 +210,7 @@ def _rewrite(
 ) -> int:
     """Applies a change to a model, writes the result, and prints whether the model was changed."""
     proto = read_model(path)
-    _check_place(proto, path, output)
+    _check_output(proto, path, output)
     result = change(proto)
     changed = result != proto
     _save(result, output)
@@ -256,9 +257,11 @@ def _print(findings: Sequence[Finding], none: str, heading: str | None = None) -
     console.print(table)
 
 
-def _check_place(model: onnx.ModelProto, path: Path, output: Path) -> None:
-    """Refuses another folder for a model with external data, because its paths are relative to the model."""
-    if has_external_data(model) and output.resolve().parent != path.resolve().parent:
+def _check_output(model: onnx.ModelProto, path: Path, output: Path) -> None:
+    """Refuses an output that cannot be written or is an input; with external data, one outside the model's folder."""
+    data = {name for scope in scopes(model) for name in external_files(scope)}
+    check_output("--output", output, {"MODEL": path, **{f"its data {name!r}": path.parent / name for name in data}})
+    if data and output.resolve().parent != path.resolve().parent:
         raise RoiAlignError(
             "--output", "file", f"must be in the folder of MODEL, which has external data there, got {str(output)!r}"
         )
@@ -272,12 +275,7 @@ def _save(model: onnx.ModelProto, output: Path) -> None:
         raise RoiAlignError(
             "--output", "form", f"must end in .onnx for this model, which {kind} cannot hold, got {str(output)!r}"
         )
-    try:
-        output.write_bytes(data)
-    except OSError as error:
-        raise RoiAlignError(
-            "--output", "file", f"must be a file to write, got {str(output)!r} ({error.strerror})"
-        ) from error
+    write_file("--output", output, data)
 
 
 def _as_text(model: onnx.ModelProto, kind: str) -> bytes | None:

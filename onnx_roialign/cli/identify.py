@@ -18,6 +18,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import math
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -35,6 +36,7 @@ from onnx_roialign.definition.sources import parse
 from onnx_roialign.engines.by_name import NODE_ENGINES
 from onnx_roialign.errors import RoiAlignError, one_line
 from onnx_roialign.extras import imported_for
+from onnx_roialign.files import check_output
 from onnx_roialign.identification.result import FIELDS
 from onnx_roialign.onnx_model.inputs import read_model
 
@@ -91,7 +93,7 @@ def identify(
 
 
 def _subject(subject: str, engine: str | None, node: str | None) -> tuple[Subject, ProbedNode | None, str | None]:
-    if re.fullmatch(r"[\w.]+:\w+", subject) and not Path(subject).exists():
+    if re.fullmatch(r"[\w.]+:\w+", subject) and not os.path.exists(subject):
         if engine is not None or node is not None:
             raise RoiAlignError(
                 "--engine and --node", "missing", f"must be given with a model, got the function {subject!r}"
@@ -192,13 +194,9 @@ def explain(
     attributes = Attributes(rows, columns, sampling_ratio, scale, mode, parse(semantics))
     if picture.suffix.lower() != ".png" or not picture.resolve().parent.is_dir():
         raise RoiAlignError("-o", "file", f"must be a .png file in a folder that exists, got {str(picture)!r}")
+    check_output("-o", picture, {})
     shown = explanations.explain(box, (height, width), attributes, parse(versus))
-    try:
-        draw_explanation(picture, shown, (semantics, versus))
-    except OSError as error:
-        raise RoiAlignError(
-            "-o", "file", f"must be a file to write, got {str(picture)!r} ({error.strerror})"
-        ) from error
+    draw_explanation(picture, shown, (semantics, versus))
     if as_json:
         write_json(_explained(shown, (semantics, versus), picture))
     else:

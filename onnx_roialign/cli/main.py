@@ -6,7 +6,10 @@ MODEL is not a readable ONNX model, 4 if the installation lacks something.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
+import io
+import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +22,6 @@ import typer
 import typer.core
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress
 from rich.table import Table
 
 from onnx_roialign import __version__
@@ -29,6 +31,7 @@ from onnx_roialign.cli import identify as cli_identify
 from onnx_roialign.cli.bench import bench
 from onnx_roialign.cli.conform import app as conform
 from onnx_roialign.cli.fuzz import fuzz
+from onnx_roialign.cli.progress import progress_bars
 from onnx_roialign.engines.by_name import SESSION_ENGINES, check_engine
 from onnx_roialign.engines.native import active_isa, available_isas, library_path
 from onnx_roialign.errors import ModelError, NativeLibraryError, RoiAlignError, UnreadableModelError, one_line
@@ -42,6 +45,7 @@ __all__ = ["app", "main"]
 
 _WRONG_MODEL = 1  # exit code: something is wrong with the model
 _UNREADABLE = 3  # exit code: MODEL is not a readable ONNX model
+_INTERRUPTED = 130  # what typer returns instead of KeyboardInterrupt
 _MISSING = 4  # exit code: the installation lacks something that the command needs
 
 
@@ -50,7 +54,11 @@ class _OneLineErrors(typer.core.TyperGroup):
 
     def main(self, *args: Any, **options: Any) -> Any:
         try:
-            sys.exit(super().main(*args, **{**options, "standalone_mode": False}))
+            code = super().main(*args, **{**options, "standalone_mode": False})
+            sys.stdout.flush()  # a full disk, or a reader that is gone, shows here and not when Python ends
+        except BrokenPipeError:
+            _discard_output()
+            sys.exit(1)
         except UnreadableModelError as error:
             _stop(one_line(error), _UNREADABLE)
         except ModelError as error:
@@ -59,12 +67,26 @@ class _OneLineErrors(typer.core.TyperGroup):
             _stop(one_line(error), _MISSING)
         except RoiAlignError as error:
             _stop(one_line(error))
+        except MemoryError:
+            _stop("memory must hold the model and the arrays, got a request for more than there is")
+        except OSError as error:  # of the output, or of a file beside those that the options name
+            _discard_output()
+            _stop(f"{error.filename or 'the output'} must be readable or writable, got: {error.strerror or error}")
         except Exception as error:
             # typer's usage errors: depending on typer's version, their class is in click or in typer's copy of click.
             format_message = getattr(error, "format_message", None)
             if format_message is None:
                 raise
             _stop(" ".join(str(format_message()).split()))
+        if code == _INTERRUPTED:
+            raise KeyboardInterrupt
+        sys.exit(code)
+
+
+def _discard_output() -> None:
+    """What could not be printed goes nowhere; Python would fail on it again when it ends."""
+    with contextlib.suppress(OSError, ValueError):  # an output without a descriptor, or that is closed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _stop(text: str, code: int = 2) -> NoReturn:
@@ -101,7 +123,7 @@ def run(
     check_repeat(repeat)
     proto = sound(read_model(model))
     feeds, expected = (generated_inputs(proto), {}) if inputs is None else given_inputs(proto, inputs)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with progress_bars() as progress:
         trials = []
         for name in engines:
             bar = progress.add_task(name, total=1 + repeat)
@@ -195,7 +217,7 @@ def demo(
     """Run a Mask R-CNN that ONNX Runtime refuses to load, compare its outputs with PyTorch's, and draw them."""
     from onnx_roialign.demo.mask_rcnn import run_demo
 
-    if output.exists() and not output.is_dir():
+    if os.path.exists(output) and not os.path.isdir(output):
         raise RoiAlignError("--output", "file", f"must be a folder, got {str(output)!r}")
     library_path()  # raises before anything runs if there is no library
     run_demo(output, Console())
@@ -217,5 +239,10 @@ app.command()(fuzz)
 
 def main() -> None:
     """Entry point of the command onnx-roialign."""
-    log_only(ERRORS_ONLY)  # its warnings would appear between the lines of the output
-    app()
+    with open(os.devnull, "w") as nothing:
+        sys.stdout, sys.stderr = sys.stdout or nothing, sys.stderr or nothing  # None: closed by the caller
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # a file's name may not be text
+        log_only(ERRORS_ONLY)  # its warnings would appear between the lines of the output
+        app()

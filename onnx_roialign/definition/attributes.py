@@ -24,8 +24,10 @@ __all__ = [
     "PLAIN",
     "Attributes",
     "check_threads",
+    "flag",
     "integer",
     "positive",
+    "positive_in",
 ]
 
 # The limits of kernels/checks.cpp, which has the reasons.
@@ -92,16 +94,12 @@ class Attributes:
             RoiAlignError: a number is not finite in that type, or the spatial_scale is not > 0.
         """
         real = coordinate_type(dtype)
-        with np.errstate(over="ignore", under="ignore"):
+        with np.errstate(over="ignore"):
             for name in NUMBERS:
                 value = getattr(self.semantics, name)
                 if value is not None and not np.isfinite(real(value)):
                     raise RoiAlignError(name, "range", f"must be finite in {np.dtype(real)}, got {shown(value)}")
-            scale = real(self.spatial_scale)
-        if not (np.isfinite(scale) and scale > 0):
-            raise RoiAlignError(
-                "spatial_scale", "range", f"must be finite and > 0 in {np.dtype(real)}, got {shown(self.spatial_scale)}"
-            )
+        positive_in("spatial_scale", self.spatial_scale, dtype)
 
 
 # The attributes that ONNX's RoiAlign also has: all except the semantics.
@@ -120,6 +118,17 @@ def integer(name: str, value: object) -> int:
         raise RoiAlignError(name, "type", f"must be an integer, got {_kind(value)}") from None
 
 
+def flag(name: str, value: object) -> bool:
+    """Returns a truth value; a text such as "False" is none.
+
+    Raises:
+        RoiAlignError: it is neither True nor False, nor 1 nor 0.
+    """
+    if isinstance(value, (bool, int, np.bool_, np.integer)) and value in (0, 1):
+        return bool(value)
+    raise RoiAlignError(name, "type", f"must be True or False, got {shown(value)}")
+
+
 def positive(name: str, value: object) -> float:
     """Returns value as a float.
 
@@ -134,6 +143,20 @@ def positive(name: str, value: object) -> float:
     except OverflowError:  # an integer or a fraction beyond float64
         pass
     raise RoiAlignError(name, "range", f"must be finite and > 0, got {shown(value)}")
+
+
+def positive_in(name: str, value: object, dtype: np.dtype[Any]) -> float:
+    """Returns value as a float that is also > 0 and finite in the coordinate type of feature maps of type dtype.
+
+    Raises:
+        RoiAlignError: it is not.
+    """
+    number, real = positive(name, value), coordinate_type(dtype)
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = real(number)
+    if not (np.isfinite(rounded) and rounded > 0):
+        raise RoiAlignError(name, "range", f"must be finite and > 0 in {np.dtype(real)}, got {shown(number)}")
+    return number
 
 
 def _kind(value: object) -> str:

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from onnx_roialign.arrays import Array
 from onnx_roialign.definition import reference
-from onnx_roialign.definition.attributes import Attributes, integer, positive
+from onnx_roialign.definition.attributes import Attributes, integer, positive_in
 from onnx_roialign.definition.checks import Given, check_signature, check_sizes, check_values, new_output
 from onnx_roialign.definition.element_types import TYPES, coordinate_type
 from onnx_roialign.errors import RoiAlignError, shown
@@ -48,6 +48,7 @@ __all__ = [
 MAX_LEVELS = 16
 _FARTHEST_LEVEL = 1024  # log2 of the root of a float64 area is between -537 and 512
 _NO_AREA = math.inf
+_FLOAT32 = np.dtype(np.float32)  # of a node's attributes
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class LevelRule:
     Attributes:
         min_level: k_min, the level of the first map; all levels are in [-1024, 1024].
         max_level: k_max, the coarsest level, at most 15 above min_level; if it is below min_level, no RoI has a level.
-        canonical_scale: s0, the side of a RoI of the canonical level, in pixels of the image; finite and > 0.
+        canonical_scale: s0, a RoI's side at the canonical level, in pixels of the image; finite and > 0 in float32.
         canonical_level: k0.
         log_epsilon: added before the logarithm.
         floor_epsilon: added before the floor.
@@ -86,7 +87,7 @@ class LevelRule:
                 f"must be at most {MAX_LEVELS - 1} above min_level, "
                 f"got {self.max_level} where min_level is {self.min_level}",
             )
-        object.__setattr__(self, "canonical_scale", positive("canonical_scale", self.canonical_scale))
+        object.__setattr__(self, "canonical_scale", positive_in("canonical_scale", self.canonical_scale, _FLOAT32))
         for name in ("log_epsilon", "floor_epsilon"):
             if not 0 <= getattr(self, name) < 1:
                 raise RoiAlignError(name, "range", f"must be in [0, 1), got {shown(getattr(self, name))}")

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from onnx_roialign.definition.semantics import PRESETS, Semantics, from_onnx, resolve
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.errors import RoiAlignError, shown
 
 __all__ = ["parse"]
+
+_MOST_DIGITS = 10  # of an opset
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def parse(source: str | Semantics) -> Semantics:
     if isinstance(source, Semantics):
         return source
     if not isinstance(source, str):
-        raise RoiAlignError("source", "type", f"must be a text or a Semantics, got {source!r}")
+        raise RoiAlignError("source", "type", f"must be a text or a Semantics, got {shown(source)}")
     name, colon, arguments = (part.strip() for part in source.partition(":"))
     if name == "onnx":
         return _onnx(source, arguments)
@@ -80,7 +82,7 @@ def parse(source: str | Semantics) -> Semantics:
         if name in PRESETS and not colon:
             return resolve(name)
         raise RoiAlignError(
-            "source", "choice", f"must be one of {', '.join((*_CALLS, 'onnx', *PRESETS))}, got {source!r}"
+            "source", "choice", f"must be one of {', '.join((*_CALLS, 'onnx', *PRESETS))}, got {shown(source)}"
         )
     value = call.default if not colon else _argument(source, arguments, call)
     return PRESETS[call.presets[value]]
@@ -89,15 +91,17 @@ def parse(source: str | Semantics) -> Semantics:
 def _argument(source: str, arguments: str, call: _Call) -> str:
     argument, _, value = (part.strip() for part in arguments.partition("="))
     if argument != call.argument:
-        raise RoiAlignError("source", "form", f"must be of the form 'NAME:{call.argument}=VALUE', got {source!r}")
+        raise RoiAlignError("source", "form", f"must be of the form 'NAME:{call.argument}=VALUE', got {shown(source)}")
     if value not in call.presets:
-        raise RoiAlignError(argument, "choice", f"must be one of {', '.join(call.presets)}, got {source!r}")
+        raise RoiAlignError(argument, "choice", f"must be one of {', '.join(call.presets)}, got {shown(source)}")
     return value
 
 
 def _onnx(source: str, arguments: str) -> Semantics:
     opset, comma, mode = (part.strip() for part in arguments.partition(","))
-    if not opset.isdecimal():
-        raise RoiAlignError("source", "form", f"must be of the form 'onnx:OPSET' or 'onnx:OPSET,MODE', got {source!r}")
+    if not (opset.isdecimal() and len(opset) < _MOST_DIGITS):
+        raise RoiAlignError(
+            "source", "form", f"must be of the form 'onnx:OPSET' or 'onnx:OPSET,MODE', got {shown(source)}"
+        )
     mode = mode.removeprefix("coordinate_transformation_mode=")
     return from_onnx(int(opset), mode if comma else None)

@@ -21,6 +21,7 @@ from onnx_roialign.demo.runs import BASELINE, Run, difference, run_all, times_fa
 from onnx_roialign.demo.scene import CLASSES, MASK_STEP, demo_scene, summary
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
+from onnx_roialign.files import check_output
 from onnx_roialign.graph import Fused, fuse
 from onnx_roialign.ops import multiscale_roi_align, paste_masks
 
@@ -93,11 +94,11 @@ def run_demo(output: Path, console: Console) -> None:
 def _make_writable(output: Path) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
-        (output / PICTURE).touch()
     except OSError as error:
         raise RoiAlignError(
             "--output", "file", f"must be a folder to write to, got {str(output)!r} ({error.strerror})"
         ) from error
+    check_output("--output", output / PICTURE, {})
 
 
 def _table(runs: Sequence[Run], expected: Mapping[str, Array]) -> Table:

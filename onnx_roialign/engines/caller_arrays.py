@@ -14,6 +14,8 @@ from onnx_roialign.errors import RoiAlignError, one_line
 
 __all__ = ["array_of", "as_arrays"]
 
+_TOO_LARGE = "must fit into memory, got more than there is"
+
 
 def as_arrays(X: npt.ArrayLike, rois: npt.ArrayLike, batch_indices: npt.ArrayLike) -> tuple[Array, Array, Array]:
     """Returns the inputs of one call as arrays; their types and shapes are still to be checked.
@@ -30,7 +32,8 @@ def as_arrays(X: npt.ArrayLike, rois: npt.ArrayLike, batch_indices: npt.ArrayLik
     )
     if not hasattr(rois, "dtype"):
         boxes = _rounded(boxes, features.dtype)
-    return features, boxes, _int64(indices, listed=not hasattr(batch_indices, "dtype"))
+    with enough_memory("batch_indices", _TOO_LARGE):
+        return features, boxes, _int64(indices, listed=not hasattr(batch_indices, "dtype"))
 
 
 def array_of(name: str, argument: npt.ArrayLike) -> Array:
@@ -39,7 +42,7 @@ def array_of(name: str, argument: npt.ArrayLike) -> Array:
     Raises:
         RoiAlignError: NumPy cannot make an array of the argument.
     """
-    with enough_memory(name, "must fit into memory, got more than there is"):
+    with enough_memory(name, _TOO_LARGE):
         try:
             array = np.asarray(argument)
         except MemoryError:
@@ -70,6 +73,9 @@ def _int64(indices: Array, listed: bool) -> Array:
         return indices.astype(np.int64)  # an empty list is an array of float64
     if indices.dtype.kind not in "iu":
         return indices
-    if indices.ndim == 1 and (large := np.flatnonzero(indices > np.iinfo(np.int64).max)).size:
-        raise RoiAlignError("batch_indices", "range", f"must fit into int64, got {indices[large[0]]} at row {large[0]}")
-    return indices.astype(np.int64)
+    if indices.ndim == 1 and indices.dtype.kind == "u":
+        large = np.flatnonzero(indices > np.iinfo(np.int64).max)
+        if large.size:
+            row = large[0]
+            raise RoiAlignError("batch_indices", "range", f"must fit into int64, got {indices[row]} at row {row}")
+    return indices.astype(np.int64, copy=False)

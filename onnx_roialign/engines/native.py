@@ -149,6 +149,11 @@ def roi_align(
         RoiAlignError: an input is invalid; the message names it.
         NativeLibraryError: the library is missing or lacks the instruction set.
     """
+    if not isinstance(attributes, Attributes):
+        raise RoiAlignError("attributes", "type", f"must be Attributes, got {shown(attributes)}")
+    for name, array in (("X", X), ("rois", rois), ("batch_indices", batch_indices)):
+        if not isinstance(array, np.ndarray):
+            raise RoiAlignError(name, "type", f"must be an array, got {shown(array)}")
     arguments = _arguments(attributes, threads, isa)
     # Types and shapes are checked here, before memory is allocated. The library checks the values of all arrays, with
     # the same messages.

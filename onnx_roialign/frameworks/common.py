@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import itertools
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, ParamSpec
@@ -12,7 +14,7 @@ import numpy.typing as npt
 import onnx
 
 from onnx_roialign.arrays import Array
-from onnx_roialign.definition.attributes import Attributes, positive
+from onnx_roialign.definition.attributes import Attributes, integer, positive
 from onnx_roialign.definition.checks import choice
 from onnx_roialign.definition.pyramid import MAX_LEVELS, Pyramid
 from onnx_roialign.engines.by_name import Engine, engine_named, multiscale_engine_named
@@ -26,8 +28,10 @@ __all__ = [
     "Engine",
     "FrameworkCall",
     "boxes_of",
+    "elements",
     "features_of",
     "framework_call",
+    "image_count",
     "join_images",
     "maps_of",
     "onnx_sampling_ratio",
@@ -41,6 +45,8 @@ __all__ = [
 
 # The types of maps that torchvision's operator supports, which the poolers of other libraries call.
 TORCH_TYPES = ("float32", "float64", "float16")
+
+_MOST_IMAGES = 65536
 
 Call = ParamSpec("Call")
 Write = ParamSpec("Write")
@@ -125,13 +131,28 @@ def pair(output_size: int | Iterable[int]) -> tuple[int, int]:
     Raises:
         RoiAlignError: output_size is neither an integer nor a pair.
     """
-    if isinstance(output_size, Iterable):
-        sizes = list(output_size)
-        if len(sizes) == 2:
-            return sizes[0], sizes[1]
-    elif hasattr(output_size, "__index__"):
-        return output_size, output_size
-    raise RoiAlignError("output_size", "type", f"must be an integer or a pair (height, width), got {output_size!r}")
+    with contextlib.suppress(TypeError):
+        size = operator.index(output_size)  # type: ignore[arg-type]
+        return size, size
+    try:
+        height, width = output_size  # type: ignore[misc]
+        return height, width
+    except (TypeError, ValueError):
+        raise RoiAlignError(
+            "output_size", "type", f"must be an integer or a pair (height, width), got {shown(output_size)}"
+        ) from None
+
+
+def image_count(images: object) -> int:
+    """Returns the number of images for which a model gets inputs of their own.
+
+    Raises:
+        RoiAlignError: it is not an integer in [1, 65536].
+    """
+    count = integer("images", images)
+    if not 1 <= count <= _MOST_IMAGES:
+        raise RoiAlignError("images", "range", f"must be in [1, {_MOST_IMAGES}], got {shown(count)}")
+    return count
 
 
 def positives(name: str, values: Iterable[float]) -> tuple[float, ...]:
@@ -140,12 +161,13 @@ def positives(name: str, values: Iterable[float]) -> tuple[float, ...]:
     Raises:
         RoiAlignError: there are no numbers or too many, or a number is not finite or not > 0.
     """
-    if not isinstance(values, Iterable):
+    try:
+        given = list(itertools.islice(values, MAX_LEVELS + 1))  # it may have no end
+    except TypeError:
+        given = []
+    if not 1 <= len(given) <= MAX_LEVELS:
         raise RoiAlignError(name, "range", f"must be 1 to {MAX_LEVELS} numbers, got {shown(values)}")
-    numbers = tuple(positive(f"{name}[{i}]", value) for i, value in enumerate(values))
-    if not 1 <= len(numbers) <= MAX_LEVELS:
-        raise RoiAlignError(name, "range", f"must be 1 to {MAX_LEVELS} numbers, got {len(numbers)}")
-    return numbers
+    return tuple(positive(f"{name}[{i}]", value) for i, value in enumerate(given))
 
 
 def onnx_sampling_ratio(sampling_ratio: int) -> int:
@@ -154,10 +176,7 @@ def onnx_sampling_ratio(sampling_ratio: int) -> int:
     Raises:
         RoiAlignError: sampling_ratio is not an integer.
     """
-    try:
-        return max(operator.index(sampling_ratio), 0)
-    except TypeError:
-        raise RoiAlignError("sampling_ratio", "type", f"must be an integer, got {sampling_ratio!r}") from None
+    return max(integer("sampling_ratio", sampling_ratio), 0)
 
 
 def features_of(name: str, value: npt.ArrayLike, types: tuple[str, ...]) -> Array:
@@ -195,6 +214,14 @@ def maps_of(name: str, values: Sequence[npt.ArrayLike], types: tuple[str, ...]) 
     return maps
 
 
+def elements(value: Any) -> list[Any]:
+    """Returns the elements of anything that has a number of them, else none."""
+    try:
+        return list(value) if len(value) else []
+    except TypeError:
+        return []
+
+
 def boxes_of(name: str, value: Any, columns: str, dtype: np.dtype[Any], owner: str) -> Array:
     """Returns value as a matrix with one row per box.
 
@@ -228,9 +255,10 @@ def join_images(boxes: Sequence[npt.ArrayLike], dtype: np.dtype[Any], owner: str
     Raises:
         RoiAlignError: there is no matrix, or one has another shape or type.
     """
-    if not (isinstance(boxes, Iterable) and len(boxes)):
+    given = elements(boxes)
+    if not given:
         raise RoiAlignError("boxes", "type", f"must be one (L, 4) matrix per image, got {shown(boxes)}")
-    images = [boxes_of(f"boxes[{i}]", image, "(L, 4)", dtype, owner) for i, image in enumerate(boxes)]
+    images = [boxes_of(f"boxes[{i}]", image, "(L, 4)", dtype, owner) for i, image in enumerate(given)]
     return np.concatenate(images), np.repeat(np.arange(len(images)), [len(image) for image in images])
 
 

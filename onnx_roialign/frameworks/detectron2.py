@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from onnx_roialign.definition.attributes import Attributes, integer, positive
+from onnx_roialign.definition.attributes import Attributes, positive_in
 from onnx_roialign.definition.pyramid import LevelRule, Pyramid
 from onnx_roialign.definition.sources import parse
 from onnx_roialign.engines.by_name import check_engine
@@ -33,6 +33,7 @@ from onnx_roialign.frameworks.common import (
     TORCH_TYPES,
     Array,
     Engine,
+    image_count,
     join_images,
     maps_of,
     onnx_sampling_ratio,
@@ -88,7 +89,7 @@ class ROIPooler:
         rule = LevelRule(
             self.min_level,
             self.max_level,
-            positive("canonical_box_size", canonical_box_size),
+            positive_in("canonical_box_size", canonical_box_size, np.dtype(np.float32)),
             canonical_level,
             log_epsilon=1e-8,
             floor_epsilon=0,
@@ -149,12 +150,11 @@ class ROIPooler:
         Raises:
             RoiAlignError: an argument is invalid.
         """
-        if integer("images", images) < 1:
-            raise RoiAlignError("images", "range", f"must be at least 1, got {images}")
+        count = image_count(images)
         graph = GraphWriter(opset, dtype, TORCH_TYPES, FIRST_OPSET)
         scales = self._pyramid.spatial_scales
         maps = [graph.input(f"x_{i}", ("N", "C", f"H{i}", f"W{i}")) for i in range(len(scales))]
-        boxes = [graph.input(f"boxes_{i}", (f"L{i}", 4), np.float32) for i in range(images)]
+        boxes = [graph.input(f"boxes_{i}", (f"L{i}", 4), np.float32) for i in range(count)]
         batch_indices, rois = graph.join(boxes)
         return write_levels(graph, rois, batch_indices, maps, self._pyramid, same_type=graph.dtype == np.float32)
 

@@ -21,7 +21,7 @@ import onnx
 
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import PRESETS
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.errors import RoiAlignError, shown
 from onnx_roialign.frameworks.common import Array, Engine, boxes_of, features_of, pool, split_images
 from onnx_roialign.onnx_model.writer import GraphWriter
 
@@ -65,10 +65,10 @@ class ROIAlign:
         }
         for name, value in integers.items():
             if not isinstance(value, int) or isinstance(value, bool):
-                raise TypeError(f"{name} must be an int, got {value!r} of type {type(value).__name__}")
+                raise TypeError(f"{name} must be an int, got {shown(value)} of type {type(value).__name__}")
         if not isinstance(spatial_scale, float):
             raise TypeError(
-                f"spatial_scale must be a float, got {spatial_scale!r} of type {type(spatial_scale).__name__}"
+                f"spatial_scale must be a float, got {shown(spatial_scale)} of type {type(spatial_scale).__name__}"
             )
         if roi_end_mode not in (0, 1):
             raise RoiAlignError("roi_end_mode", "choice", f"must be 0 or 1, got {roi_end_mode}")

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from onnx_roialign.definition.attributes import Attributes, integer, positive
+from onnx_roialign.definition.attributes import Attributes, flag, integer, positive_in
 from onnx_roialign.definition.element_types import coordinate_type
 from onnx_roialign.definition.pyramid import LevelRule, Pyramid
 from onnx_roialign.definition.sources import parse
@@ -84,7 +84,7 @@ class SingleRoIExtractor:
         self._attributes = _attributes(roi_layer)
         self.out_channels = integer("out_channels", out_channels)
         self.featmap_strides = positives("featmap_strides", featmap_strides)
-        self.finest_scale = positive("finest_scale", finest_scale)
+        self.finest_scale = positive_in("finest_scale", finest_scale, np.dtype(np.float32))
 
     @property
     def num_inputs(self) -> int:
@@ -127,7 +127,7 @@ class SingleRoIExtractor:
         boxes, images = split_images("rois", _rois(rois, maps[0].dtype))
         if roi_scale_factor is None or len(maps) == 1:
             return pool_levels(boxes, images, maps, pyramid, engine)
-        scaled = _rescaled(boxes, positive("roi_scale_factor", roi_scale_factor))
+        scaled = _rescaled(boxes, positive_in("roi_scale_factor", roi_scale_factor, maps[0].dtype))
         return pool_levels(scaled, images, maps, pyramid, engine, pyramid.rule.levels(boxes))
 
     def to_onnx(
@@ -160,7 +160,7 @@ class SingleRoIExtractor:
         batch_indices, boxes = graph.indices_and_boxes(graph.input("rois", ("K", 5)))
         if roi_scale_factor is None or count == 1:
             return write_levels(graph, boxes, batch_indices, feats, pyramid)
-        factor = positive("roi_scale_factor", roi_scale_factor)
+        factor = positive_in("roi_scale_factor", roi_scale_factor, graph.dtype)
         scaled, levels = _write_rescaled(graph, boxes, factor, pyramid.rule)
         return write_levels(graph, scaled, batch_indices, feats, pyramid, levels=levels)
 
@@ -172,7 +172,8 @@ class SingleRoIExtractor:
 
 
 def _attributes(roi_layer: Mapping[str, Any]) -> Attributes:
-    if not (isinstance(roi_layer, Mapping) and roi_layer.get("type") == "RoIAlign"):
+    kind = roi_layer.get("type") if isinstance(roi_layer, Mapping) else None
+    if not (isinstance(kind, str) and kind == "RoIAlign"):
         raise RoiAlignError("roi_layer", "type", f"must be a mapping whose type is 'RoIAlign', got {shown(roi_layer)}")
     given = {**_DEFAULTS, **roi_layer}
     if unknown := [name for name in given if name not in ("type", "output_size", *_DEFAULTS)]:
@@ -182,15 +183,15 @@ def _attributes(roi_layer: Mapping[str, Any]) -> Attributes:
         )
     if "output_size" not in given:
         raise RoiAlignError("roi_layer", "missing", f"must have an output_size, got {shown(roi_layer)}")
-    if given["pool_mode"] not in ("avg", "max"):
+    if not (isinstance(given["pool_mode"], str) and given["pool_mode"] in ("avg", "max")):
         raise RoiAlignError("pool_mode", "choice", f"must be 'avg' or 'max', got {shown(given['pool_mode'])}")
     height, width = pair(given["output_size"])
     return Attributes(
         output_height=height,
         output_width=width,
         sampling_ratio=onnx_sampling_ratio(given["sampling_ratio"]),
-        mode="avg" if given["use_torchvision"] else given["pool_mode"],
-        semantics=parse(f"mmcv:aligned={bool(given['aligned'])}"),
+        mode="avg" if flag("use_torchvision", given["use_torchvision"]) else given["pool_mode"],
+        semantics=parse(f"mmcv:aligned={flag('aligned', given['aligned'])}"),
     )
 
 

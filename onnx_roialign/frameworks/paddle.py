@@ -15,6 +15,7 @@ Paddle's behaviour (version 3.3, CPU kernel):
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
@@ -23,11 +24,12 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.attributes import Attributes, flag
 from onnx_roialign.definition.checks import check_arrays
 from onnx_roialign.definition.geometry import axis_grid, roi_axes
 from onnx_roialign.definition.semantics import PRESETS
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.engines.caller_arrays import array_of
+from onnx_roialign.errors import RoiAlignError, shown
 from onnx_roialign.frameworks.common import (
     Array,
     Engine,
@@ -66,7 +68,7 @@ def _attributes(size: tuple[int, int], spatial_scale: float, sampling_ratio: int
         output_width=size[1],
         sampling_ratio=onnx_sampling_ratio(sampling_ratio),
         spatial_scale=spatial_scale,
-        semantics=PRESETS["paddle_aligned" if aligned else "paddle_legacy"],
+        semantics=PRESETS["paddle_aligned" if flag("aligned", aligned) else "paddle_legacy"],
     )
     attributes.check_in(np.dtype(np.float32))
     return replace(attributes, spatial_scale=float(np.float32(attributes.spatial_scale)))  # Paddle stores a float32
@@ -74,7 +76,7 @@ def _attributes(size: tuple[int, int], spatial_scale: float, sampling_ratio: int
 
 def _images(name: str, counts: npt.ArrayLike, num_boxes: int, num_images: int) -> Array:
     """Returns the image index of each box, from the number of boxes per image."""
-    array = np.asarray(counts)
+    array = array_of(name, counts)
     if array.shape != (num_images,):
         raise RoiAlignError(
             name, "shape", f"must have shape ({num_images},), one count per image, got shape {array.shape}"
@@ -83,21 +85,25 @@ def _images(name: str, counts: npt.ArrayLike, num_boxes: int, num_images: int) -
         raise RoiAlignError(name, "type", f"must be int32 or int64, got {array.dtype}")
     if (array < 0).any():
         raise RoiAlignError(name, "range", f"must be at least 0, got {array.min()} at image {array.argmin()}")
-    if array.sum() != num_boxes:
-        raise RoiAlignError(name, "range", f"must add up to the number of boxes {num_boxes}, got {array.sum()}")
+    if (total := sum(array.tolist())) != num_boxes:  # of Python's integers, which do not overflow
+        raise RoiAlignError(name, "range", f"must add up to the number of boxes {num_boxes}, got {total}")
     return np.repeat(np.arange(num_images), array)
 
 
-def _counts(lod: Sequence[Sequence[int]]) -> Array:
+def _counts(lod: Sequence[Sequence[int]]) -> list[int]:
     """Returns the number of boxes per image, from LoD offsets."""
-    offsets = np.asarray(lod[-1] if len(lod) else [])
+    try:
+        offsets = array_of("rois' LoD", lod[-1])
+    except (TypeError, LookupError):
+        offsets = np.zeros(0)
     if offsets.ndim != 1 or offsets.size < 2 or offsets.dtype.kind not in "iu" or offsets[0] != 0:
         raise RoiAlignError(
-            "rois", "form", f"must have LoD offsets that begin with 0, such as [[0, 2, 5]], got {lod!r}"
+            "rois", "form", f"must have LoD offsets that begin with 0, such as [[0, 2, 5]], got {shown(lod)}"
         )
-    if (np.diff(offsets) < 0).any():
-        raise RoiAlignError("rois", "form", f"must have LoD offsets that never fall, got {lod!r}")
-    return np.asarray(np.diff(offsets))
+    counts = [end - start for start, end in itertools.pairwise(offsets.tolist())]
+    if min(counts) < 0:
+        raise RoiAlignError("rois", "form", f"must have LoD offsets that never fall, got {shown(lod)}")
+    return counts
 
 
 def _check_that_paddle_returns(boxes: Array, attributes: Attributes) -> None:
@@ -239,8 +245,8 @@ def _fluid_to_onnx(
     Raises:
         RoiAlignError: an argument is invalid.
     """
-    if grouped_by not in ("rois_num", "lod"):
-        raise RoiAlignError("grouped_by", "choice", f"must be 'rois_num' or 'lod', got {grouped_by!r}")
+    if not (isinstance(grouped_by, str) and grouped_by in ("rois_num", "lod")):
+        raise RoiAlignError("grouped_by", "choice", f"must be 'rois_num' or 'lod', got {shown(grouped_by)}")
     attributes = _attributes((pooled_height, pooled_width), spatial_scale, sampling_ratio, False)
     return _model(("input", "rois", grouped_by), attributes, opset, dtype, lod=grouped_by == "lod")
 

@@ -15,16 +15,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
 from onnx_roialign.definition import quantized
-from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.attributes import Attributes, flag, integer, positive
 from onnx_roialign.definition.semantics import PRESETS
 from onnx_roialign.engines.by_name import check_engine
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.errors import RoiAlignError, shown
 from onnx_roialign.extras import imported_for
 from onnx_roialign.frameworks.common import (
     TORCH_TYPES,
@@ -33,6 +34,7 @@ from onnx_roialign.frameworks.common import (
     boxes_of,
     features_of,
     framework_call,
+    image_count,
     join_images,
     onnx_sampling_ratio,
     pair,
@@ -55,7 +57,7 @@ def _attributes(output_size: Size, spatial_scale: float, sampling_ratio: int, al
         output_width=width,
         sampling_ratio=onnx_sampling_ratio(sampling_ratio),
         spatial_scale=spatial_scale,
-        semantics=PRESETS["torchvision_aligned" if aligned else "torchvision_legacy"],
+        semantics=PRESETS["torchvision_aligned" if flag("aligned", aligned) else "torchvision_legacy"],
     )
 
 
@@ -100,10 +102,9 @@ def _to_onnx(
     X = graph.input("input", ("N", "C", "H", "W"))
     if images is None:
         batch_indices, rois = graph.indices_and_boxes(graph.input("boxes", ("K", 5)))
-    elif images < 1:
-        raise RoiAlignError("images", "range", f"must be at least 1, got {images}")
     else:
-        batch_indices, rois = graph.join([graph.input(f"boxes_{i}", (f"L{i}", 4)) for i in range(images)])
+        boxes = [graph.input(f"boxes_{i}", (f"L{i}", 4)) for i in range(image_count(images))]
+        batch_indices, rois = graph.join(boxes)
     output = graph.roi_align(X, rois, batch_indices, "output", attributes)
     return graph.model(output, ("K", "C", attributes.output_height, attributes.output_width))
 
@@ -263,12 +264,10 @@ def roi_align_quantized(
     X = features_of("input", input, quantized.TYPES)
     if len(X) != 1:
         raise RoiAlignError("input", "shape", f"must be one image where it is quantized, got {len(X)}")
-    limits = np.iinfo(X.dtype)
-    if not limits.min <= zero_point <= limits.max:
-        raise RoiAlignError("zero_point", "range", f"must be in [{limits.min}, {limits.max}], got {zero_point}")
+    x_scale, x_zero_point = _scale(scale), _zero_point(zero_point, X.dtype)
     attributes = _attributes(output_size, spatial_scale, sampling_ratio, aligned)
     rois, images = _rois(boxes, np.dtype(np.float32))
-    arrays = X, np.asarray(scale, np.float32), np.asarray(zero_point, X.dtype), rois, images
+    arrays = X, x_scale, x_zero_point, rois, images
     check_engine(engine)
     if engine == "reference":
         return quantized.roi_align(*arrays, attributes)
@@ -276,6 +275,19 @@ def roi_align_quantized(
     rows = np.column_stack([images.astype(np.float32), rois])
     feeds = dict(zip(("input", "scale", "zero_point", "boxes"), (*arrays[:3], rows), strict=True))
     return _quantized_engine(attributes, X.dtype.name)(feeds)
+
+
+def _scale(scale: object) -> Array:
+    number = positive("scale", scale.item() if isinstance(scale, np.ndarray) and scale.ndim == 0 else scale)
+    with np.errstate(over="ignore"):  # what is no float32 is not finite, and refused as such
+        return np.asarray(number).astype(np.float32)
+
+
+def _zero_point(zero_point: object, dtype: np.dtype[Any]) -> Array:
+    limits, number = np.iinfo(dtype), integer("zero_point", zero_point)
+    if not limits.min <= number <= limits.max:
+        raise RoiAlignError("zero_point", "range", f"must be in [{limits.min}, {limits.max}], got {shown(number)}")
+    return np.asarray(number, dtype)
 
 
 @functools.lru_cache(maxsize=16)

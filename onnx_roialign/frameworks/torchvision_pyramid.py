@@ -33,6 +33,7 @@ from onnx_roialign.errors import RoiAlignError, shown
 from onnx_roialign.frameworks.common import (
     TORCH_TYPES,
     Engine,
+    elements,
     join_images,
     maps_of,
     onnx_sampling_ratio,
@@ -77,6 +78,8 @@ class MultiScaleRoIAlign:
         Raises:
             RoiAlignError: an argument is invalid.
         """
+        if not isinstance(featmap_names, (list, tuple)) or not all(isinstance(name, str) for name in featmap_names):
+            raise RoiAlignError("featmap_names", "type", f"must be a list of names, got {shown(featmap_names)}")
         self.featmap_names = featmap_names
         self.output_size = pair(output_size)
         self.sampling_ratio = sampling_ratio
@@ -144,7 +147,7 @@ class MultiScaleRoIAlign:
         sizes = [_size(f"feature_shapes[{name!r}]", feature_shapes[name]) for name in names]
         pyramid = self._pyramid(*self._infer(sizes, image_shapes))
         maps = [graph.input(name, ("N", "C", f"H{i}", f"W{i}")) for i, name in enumerate(names)]
-        boxes = [graph.input(f"boxes_{i}", (f"L{i}", 4)) for i in range(len(image_shapes))]
+        boxes = [graph.input(f"boxes_{i}", (f"L{i}", 4)) for i in range(len(_images(image_shapes)))]
         batch_indices, rois = graph.join(boxes)
         return write_levels(graph, rois, batch_indices, maps, pyramid)
 
@@ -186,11 +189,18 @@ class MultiScaleRoIAlign:
                     "x", "shape", f"must have {len(self.scales)} maps as in the first call, got {len(sizes)}"
                 )
             return self.scales, self.map_levels
-        if len(image_shapes) == 0:
-            raise RoiAlignError("image_shapes", "missing", "must be one (height, width) for each image, got none")
-        height = max(_size(f"image_shapes[{i}]", shape)[0] for i, shape in enumerate(image_shapes))
+        height = max(_size(f"image_shapes[{i}]", shape)[0] for i, shape in enumerate(_images(image_shapes)))
         scales = [nearest_scale(size[0], height) for size in sizes]
         return scales, self._rule(*(int(-np.log2(np.float32(scales[i]))) for i in (0, -1)))
+
+
+def _images(image_shapes: Sequence[tuple[int, int]]) -> list[Any]:
+    images = elements(image_shapes)
+    if not images:
+        raise RoiAlignError(
+            "image_shapes", "missing", f"must be one (height, width) for each image, got {shown(image_shapes)}"
+        )
+    return images
 
 
 def _size(name: str, shape: Sequence[int]) -> tuple[int, int]:

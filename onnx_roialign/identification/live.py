@@ -18,7 +18,7 @@ from onnx_roialign.arrays import LENGTHS, Array, close
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.call import Call
 from onnx_roialign.definition.semantics import Semantics
-from onnx_roialign.errors import one_line
+from onnx_roialign.errors import RoiAlignError, one_line, shown
 from onnx_roialign.identification.probes import CHECKS, FIELD_PROBES, Check, Probe
 from onnx_roialign.identification.recorded import RecordedCall, identify_recorded
 from onnx_roialign.identification.result import (
@@ -57,7 +57,12 @@ def identify(fn: Subject) -> Identified:
     Returns:
         The meaning, the presets that have it, and the evidence. A field is hidden if the other fields leave it without
         effect (with a minimum size of 1 and `ceil` no bin is empty), or if fn refuses the call (mode "max").
+
+    Raises:
+        RoiAlignError: fn cannot be called.
     """
+    if not callable(fn):
+        raise RoiAlignError("fn", "type", f"must be a function of a call's arrays and attributes, got {shown(fn)}")
     found: dict[str, Value] = {}
     evidence: list[Evidence] = []
     for probe in FIELD_PROBES:

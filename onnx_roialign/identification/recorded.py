@@ -13,8 +13,9 @@ another output. Two rules make this work on real recordings:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from onnx_roialign.definition.element_types import coordinate_type
 from onnx_roialign.definition.geometry import RoiAxis, axis_samples, roi_axes
 from onnx_roialign.definition.onnx_form import ADAPTIVE_FIELDS, MAX_FIELDS, relevant
 from onnx_roialign.definition.semantics import Semantics
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.errors import RoiAlignError, shown
 from onnx_roialign.identification.result import FIELDS, Evidence, Identified, Value, combinations, conclude
 
 __all__ = ["RecordedCall", "identify_recorded"]
@@ -63,7 +64,7 @@ def identify_recorded(calls: Iterable[RecordedCall]) -> Identified:
     Raises:
         RoiAlignError: there are no calls, an input is invalid, or an output has the wrong shape.
     """
-    table = [_Table(_named(call, i)) for i, call in enumerate(calls)]
+    table = [_Table(_named(call, i)) for i, call in enumerate(_checked(calls))]
     if not table:
         raise RoiAlignError("calls", "range", "must be at least one, got none")
     alive = combinations(FIELDS)
@@ -81,6 +82,17 @@ def identify_recorded(calls: Iterable[RecordedCall]) -> Identified:
     kept = {field: {getattr(semantics, field) for semantics in alive} for field in FIELDS}
     fitting = {field: tuple(value for value in values if value in kept[field]) for field, values in FIELDS.items()}
     return conclude([replace(entry, fitting=fitting[entry.subject]) for entry in evidence], alive)
+
+
+def _checked(calls: Iterable[RecordedCall]) -> Iterator[RecordedCall]:
+    try:
+        iterator: Iterator[Any] = iter(calls)
+    except TypeError:
+        iterator = iter((calls,))
+    for call in iterator:
+        if not isinstance(call, RecordedCall):
+            raise RoiAlignError("calls", "type", f"must be a list of RecordedCall, got {shown(call)}")
+        yield call
 
 
 def _named(call: RecordedCall, index: int) -> RecordedCall:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import onnx
+from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
 
 from onnx_roialign.errors import RoiAlignError, UnreadableModelError, one_line
 
@@ -95,8 +96,17 @@ def to_bytes(model: onnx.ModelProto) -> bytes:
     """Returns the model as bytes.
 
     Raises:
-        RoiAlignError: it is larger than the limit of protobuf.
+        RoiAlignError: it is larger than the limit of protobuf, or than memory.
     """
+    try:
+        return _to_bytes(model)
+    except EncodeError as error:  # protobuf has no other error for it
+        raise RoiAlignError(
+            "model", "size", f"must fit into memory once more to be written, got {one_line(error)}"
+        ) from error
+
+
+def _to_bytes(model: onnx.ModelProto) -> bytes:
     size = model.ByteSize()
     if size > PROTOBUF_LIMIT:
         raise RoiAlignError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -85,7 +86,7 @@ def _read_arrays(path: Path) -> dict[str, Array]:
     Raises:
         RoiAlignError: the file does not exist, or is not a readable .npz.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise RoiAlignError("--inputs", "file", f"must be a file, got {str(path)!r}")
     try:
         with np.load(path) as arrays:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 
 import onnx
@@ -49,9 +50,10 @@ def broken_nodes(model: ModelFacts) -> Iterator[tuple[onnx.NodeProto, RoiAlignEr
             yield node, error
     if model.roi_aligns:
         require_none(call_defects(model.proto))  # neither onnx nor onnxruntime limits the size of inlined functions
-        for scope in scopes(infer(without_weights(model.proto))):
+        known: dict[int, ChainMap[str, Given]] = {}
+        for scope in tuple(scopes(infer(without_weights(model.proto)))):
             nodes = [node for node in scope.nodes if is_ours(node) and tuple(node.output) not in broken]
-            values = _values(scope) if nodes else {}
+            values = _values(scope, known) if nodes else {}
             for node in nodes:
                 error = _error_of(_check_signature, node, values)
                 if error is not None:
@@ -72,9 +74,21 @@ def _check_signature(node: onnx.NodeProto, values: Mapping[str, Given]) -> None:
     in_node(node, check, *(values.get(name, _UNKNOWN) if name else None for name in node.input))
 
 
-def _values(scope: Scope) -> dict[str, Given]:
-    """Returns the known types and shapes of the values in a scope and in the graphs around it."""
-    found = {} if scope.outer is None else _values(scope.outer)
+def _values(scope: Scope, known: dict[int, ChainMap[str, Given]]) -> ChainMap[str, Given]:
+    """Returns the known types and shapes of the values in a scope and in the graphs around it.
+
+    Args:
+        scope: of a model whose scopes are all kept.
+        known: what was returned before, by the scope's id, since many bodies have one graph around them.
+    """
+    if id(scope) not in known:
+        outer = ChainMap[str, Given]() if scope.outer is None else _values(scope.outer, known)
+        known[id(scope)] = outer.new_child(_own_values(scope))
+    return known[id(scope)]
+
+
+def _own_values(scope: Scope) -> dict[str, Given]:
+    found: dict[str, Given] = {}
     if scope.graph is None:
         return found
     for value in (*scope.graph.input, *scope.graph.value_info, *scope.graph.output):

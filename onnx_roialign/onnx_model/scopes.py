@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ __all__ = [
     "graph_scopes",
     "has_external_data",
     "infer",
+    "inner_first",
     "name_domain_once",
     "private_types",
     "scopes",
@@ -54,6 +56,14 @@ def scopes(model: onnx.ModelProto) -> Iterator[Scope]:
     yield from function_scopes(model)
 
 
+def inner_first(model: onnx.ModelProto, typed: onnx.ModelProto) -> list[tuple[Scope, Scope]]:
+    """Returns the scopes of a model, each with that of an equal model with more types, bodies before their owners.
+
+    Nodes that are put into a scope are copies: what is written into a body after that is lost.
+    """
+    return list(reversed(list(zip(scopes(model), scopes(typed), strict=True))))
+
+
 def graph_scopes(model: onnx.ModelProto) -> Iterator[Scope]:
     """Yields the model's graph and every body in it."""
     yield from _graph_scopes(model.graph, Scope((), default_opset(model.opset_import), {}))
@@ -66,7 +76,7 @@ def function_scopes(model: onnx.ModelProto) -> Iterator[Scope]:
 
 
 def _graph_scopes(graph: onnx.GraphProto, outer: Scope) -> Iterator[Scope]:
-    types = dict(outer.types)
+    types: ChainMap[str, int] = ChainMap({}, outer.types)  # type: ignore[arg-type]  # only the first is written
     for value in (*graph.input, *graph.value_info, *graph.output):
         if value.type.HasField("tensor_type"):
             types[value.name] = value.type.tensor_type.elem_type

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 
 import onnx
 
@@ -47,14 +48,28 @@ def _bits(kind: int) -> int:
     return 2 if name.endswith("INT2") else 8 * onnx.helper.tensor_dtype_to_np_dtype(kind).itemsize
 
 
-def weightless(model: onnx.ModelProto) -> list[str]:
-    """Returns the names of the initializers of the model's graph whose data was removed."""
-    names = []
-    for tensor in model.graph.initializer:
+def weightless(model: onnx.ModelProto, folder: str | None) -> list[str]:
+    """Returns the names of the initializers of the model's graph whose data is missing.
+
+    Args:
+        model: a model without defects.
+        folder: the folder of the model's file, which external data is relative to; None: not known.
+    """
+    return [tensor.name for tensor in model.graph.initializer if not _has_data(tensor, folder)]
+
+
+def _has_data(tensor: onnx.TensorProto, folder: str | None) -> bool:
+    if tensor.data_location != _Tensor.EXTERNAL:
         got, wanted = sizes(tensor)
-        if not got and wanted and tensor.data_location != _Tensor.EXTERNAL:
-            names.append(tensor.name)
-    return names
+        return bool(got or not wanted)
+    if folder is None:
+        return True
+    told = {entry.key: entry.value for entry in tensor.external_data}
+    path = os.path.join(folder, told["location"])
+    needed = (math.prod(tensor.dims) * _bits(tensor.data_type) + 7) // 8
+    if not os.path.isfile(path) or int(told.get("length", needed)) < needed:
+        return False
+    return bool(os.path.getsize(path) >= int(told.get("offset", 0)) + needed)
 
 
 def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -10,10 +10,10 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.attributes import Attributes, integer
 from onnx_roialign.definition.pyramid import Pyramid
 from onnx_roialign.definition.semantics import FIRST_OPSET
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.errors import RoiAlignError, shown
 from onnx_roialign.onnx_model.value_info import add_value_info
 from onnx_roialign.ops import multiscale_roi_align as multiscale_op
 from onnx_roialign.ops import roi_align as private_op
@@ -43,12 +43,10 @@ class GraphWriter:
             RoiAlignError: the opset or the type is not permitted.
         """
         newest = onnx.defs.onnx_opset_version()
-        if not first_opset <= opset <= newest:
-            raise RoiAlignError("opset", "range", f"must be in [{first_opset}, {newest}], got {opset}")
-        self.opset = opset
-        self.dtype = np.dtype(dtype)
-        if self.dtype.name not in types:
-            raise RoiAlignError("dtype", "type", f"must be {' or '.join(types)}, got {self.dtype}")
+        self.opset = integer("opset", opset)
+        if not first_opset <= self.opset <= newest:
+            raise RoiAlignError("opset", "range", f"must be in [{first_opset}, {newest}], got {shown(self.opset)}")
+        self.dtype = _dtype(dtype, types)
         self._nodes: list[onnx.NodeProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
@@ -183,3 +181,14 @@ class GraphWriter:
             )
         self._names.add(name)
         return name
+
+
+def _dtype(given: npt.DTypeLike, types: Sequence[str]) -> np.dtype[Any]:
+    try:
+        dtype = np.dtype(given)
+    except Exception:  # NumPy raises TypeError, ValueError, SyntaxError and others on what names no type
+        dtype = None
+    if given is None or dtype is None or dtype.name not in types:  # NumPy takes None for float64
+        got = shown(given) if given is None or dtype is None else dtype.name
+        raise RoiAlignError("dtype", "type", f"must be {' or '.join(types)}, got {got}")
+    return dtype

@@ -17,11 +17,16 @@ from onnx_roialign.ops import multiscale_roi_align, paste_masks
 from onnx_roialign.ops import roi_align as private_op
 from onnx_roialign.ops.nodes import make_roi_align, node_name, read_any
 
-__all__ = ["FIRST_OPSET", "expansion"]
+__all__ = ["FIRST_OPSET", "can_be_expanded", "expansion", "with_levels"]
 
 FIRST_OPSET = 11  # the first with ScatterND, Range, and Equal of floats
 
 DType = np.dtype[Any]
+
+
+def can_be_expanded(node: onnx.NodeProto) -> bool:
+    """Whether `expansion` is for this node."""
+    return node.domain == private_op.DOMAIN and node.op_type in _EXPANSIONS
 
 
 def expansion(
@@ -43,6 +48,35 @@ def expansion(
     expand = _EXPANSIONS.get(node.op_type) if node.domain == private_op.DOMAIN else None
     if expand is None:
         return None
+    nodes = _begun(node, opset, types, prefix)
+    expand(nodes, node)
+    nodes.protos[-1].name = node.name
+    return nodes.protos
+
+
+def with_levels(node: onnx.NodeProto, opset: int | None, types: Mapping[str, int], prefix: str) -> list[onnx.NodeProto]:
+    """Nodes that compute the levels of a MultiScaleRoiAlign that has no such input, and it with that input.
+
+    Args and errors are those of `expansion`.
+    """
+    nodes = _begun(node, opset, types, prefix)
+    real, area = _areas(nodes, node.input[0])
+    smallest = nodes.constant(read_any(node, opset).rule.smallest_areas(real), real)
+    column = nodes.reshape(area, -1, 1)
+    reached = nodes.add("Or", nodes.add("Greater", column, smallest), nodes.add("Equal", column, smallest))
+    ones = nodes.add("Cast", reached, to=TensorProto.INT64)
+    if nodes.opset < 13:  # axes became an input
+        count = nodes.add("ReduceSum", ones, axes=[1], keepdims=0)
+    else:
+        count = nodes.add("ReduceSum", ones, nodes.constant([1]), keepdims=0)
+    levels = nodes.add("Sub", count, nodes.constant(1))
+    given = onnx.NodeProto()
+    given.CopyFrom(node)
+    given.input[2] = levels
+    return [*nodes.protos, given]
+
+
+def _begun(node: onnx.NodeProto, opset: int | None, types: Mapping[str, int], prefix: str) -> _Nodes:
     if opset is None or opset < FIRST_OPSET:
         got = "none" if opset is None else f"opset {opset}"
         raise RoiAlignError(
@@ -50,10 +84,7 @@ def expansion(
             "unsupported",
             f"must be in a model of opset {FIRST_OPSET} at least to be written in ONNX's own operators, got {got}",
         ).in_node(node_name(node))
-    nodes = _Nodes(prefix, opset, types)
-    expand(nodes, node)
-    nodes.protos[-1].name = node.name
-    return nodes.protos
+    return _Nodes(prefix, opset, types)
 
 
 class _Nodes:
@@ -126,11 +157,7 @@ def _levels_by_input(nodes: _Nodes, levels: str) -> Callable[[int], str]:
 
 def _levels_by_area(nodes: _Nodes, rois: str, pyramid: Pyramid) -> Callable[[int], str]:
     """Masks that select the RoIs of each level. Every comparison with NaN is false."""
-    have = nodes.dtype(rois)
-    real = np.dtype(coordinate_type(have))
-    wide = nodes.cast(rois, have, real)
-    x1, y1, x2, y2 = (nodes.column(wide, i) for i in range(4))
-    area = nodes.add("Mul", nodes.add("Sub", x2, x1), nodes.add("Sub", y2, y1))
+    real, area = _areas(nodes, rois)
     smallest = pyramid.rule.smallest_areas(real)
 
     def mask(level: int) -> str:
@@ -143,6 +170,15 @@ def _levels_by_area(nodes: _Nodes, rois: str, pyramid: Pyramid) -> Callable[[int
         return nodes.add("And", enough, nodes.add("Less", area, nodes.constant(smallest[level + 1], real)))
 
     return mask
+
+
+def _areas(nodes: _Nodes, rois: str) -> tuple[DType, str]:
+    """The type in which areas are computed, and those of the RoIs, (num_rois,)."""
+    have = nodes.dtype(rois)
+    real = np.dtype(coordinate_type(have))
+    wide = nodes.cast(rois, have, real)
+    x1, y1, x2, y2 = (nodes.column(wide, i) for i in range(4))
+    return real, nodes.add("Mul", nodes.add("Sub", x2, x1), nodes.add("Sub", y2, y1))
 
 
 def _pool(nodes: _Nodes, inputs: tuple[str, ...], pyramid: Pyramid, level: int, *, same_type: bool) -> str:

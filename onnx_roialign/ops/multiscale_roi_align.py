@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
 import onnx
 from onnx import helper
 
@@ -86,7 +87,12 @@ def make_node(
         pyramid: the attributes.
         levels: name of the input; empty: the rule assigns the levels.
         name: name of the node.
+
+    Raises:
+        RoiAlignError: a number is too large for a node, whose floats are float32.
     """
+    for level in range(len(pyramid.spatial_scales)):
+        pyramid.at(level).check_in(np.dtype(np.float32))
     values = roi_align.attributes_of(pyramid.attributes)
     del values["spatial_scale"]
     values["spatial_scales"] = list(pyramid.spatial_scales)

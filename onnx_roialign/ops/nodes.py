@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, cast
 
+import numpy as np
 import onnx
 
 from onnx_roialign.definition.attributes import PLAIN, Attributes
@@ -113,7 +114,11 @@ def make_roi_align(
         opset: the opset of ONNX's own domain.
         name: name of the node.
         same_type: whether rois have the type of X, which ONNX's RoiAlign requires.
+
+    Raises:
+        RoiAlignError: a number is too large for a node, whose floats are float32.
     """
+    attributes.check_in(np.dtype(np.float32))
     mode = coordinate_mode(attributes, opset) if same_type else None
     if mode is None:
         X, rois, batch_indices = inputs

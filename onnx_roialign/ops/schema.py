@@ -11,6 +11,7 @@ from typing import Any
 import onnx
 from onnx import defs
 
+from onnx_roialign.errors import RoiAlignError, shown
 from onnx_roialign.ops.roi_align import DOMAIN, OP_TYPES, OPSET_VERSION
 from onnx_roialign.ops.table import OPS_BY_NAME, Attribute, Axis, Dim, Op
 
@@ -118,6 +119,17 @@ def register_schemas() -> None:
     _registration.enter(tuple(OPS_BY_NAME))
 
 
+def _known(names: Collection[str]) -> Iterator[str]:
+    try:
+        iterator = iter(names)
+    except TypeError:
+        iterator = iter((names,))  # type: ignore[arg-type]
+    for name in iterator:
+        if not (isinstance(name, str) and name in OPS_BY_NAME):
+            raise RoiAlignError("names", "choice", f"must be of {', '.join(OPS_BY_NAME)}, got {shown(name)}")
+        yield name
+
+
 @contextlib.contextmanager
 def known_to_onnx(names: Collection[str] = tuple(OPS_BY_NAME)) -> Iterator[None]:
     """Context manager that registers the private operators with onnx while its block runs; see `register_schemas`.
@@ -126,9 +138,13 @@ def known_to_onnx(names: Collection[str] = tuple(OPS_BY_NAME)) -> Iterator[None]
 
     Args:
         names: the operators to register.
+
+    Raises:
+        RoiAlignError: a name is not that of a private operator.
     """
-    _registration.enter(names)
+    known = tuple(_known(names))
+    _registration.enter(known)
     try:
         yield
     finally:
-        _registration.leave(names)
+        _registration.leave(known)

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from onnx_roialign.bench.race import Race, Result
 from onnx_roialign.bench.report import milliseconds, ratio_text
 from onnx_roialign.bench.workloads import NAMES_EXPLAINED
-from onnx_roialign.pictures.style import CHOSEN, INK, INSTRUCTION_SETS, PEER, QUIET
+from onnx_roialign.pictures.style import CHOSEN, INK, INSTRUCTION_SETS, PEER, QUIET, save
 
 __all__ = ["draw_race", "draw_races"]
 
@@ -47,7 +46,6 @@ def draw_races(path: Path, races: Sequence[Race], machine: Mapping[str, Any], ba
         facecolor="white",
         layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, rect=(0, below / height, 1, 1 - below / height)),
     )
-    canvas = FigureCanvasAgg(figure)  # without a window system and global state
     figure.suptitle("RoiAlign on a CPU: milliseconds", x=0.01, ha="left", fontsize=14, weight="bold", color=INK)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, race in zip(panels, races, strict=False):
@@ -55,7 +53,7 @@ def draw_races(path: Path, races: Sequence[Race], machine: Mapping[str, Any], ba
     for axes in panels[len(races) :]:
         axes.set_visible(False)
     figure.text(0.01, 0.06 / height, caption, fontsize=7.5, color=QUIET, va="bottom")
-    canvas.print_figure(path, format="png")
+    save(figure, path)
 
 
 def _caption(machine: Mapping[str, Any], baseline: str, width: int) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from onnx_roialign.files import write_file
 
 __all__ = [
     "CHOSEN",
@@ -53,5 +56,11 @@ def title(axes: Axes, heading: str, below: str) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes the figure as a PNG, without a window system and global state."""
-    FigureCanvasAgg(figure).print_figure(path, format="png")
+    """Writes the figure as a PNG, without a window system and global state.
+
+    Raises:
+        RoiAlignError: the file cannot be written.
+    """
+    drawn = BytesIO()
+    FigureCanvasAgg(figure).print_figure(drawn, format="png")
+    write_file("the picture", path, drawn.getvalue())

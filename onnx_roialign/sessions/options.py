@@ -6,27 +6,33 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import onnx
 import onnxruntime
 from onnx.external_data_helper import load_external_data_for_model
 
-from onnx_roialign.errors import NativeLibraryError, RoiAlignError, last_guard
-from onnx_roialign.onnx_model.facts import ModelFacts
+from onnx_roialign.errors import NativeLibraryError, RoiAlignError, last_guard, shown
+from onnx_roialign.onnx_model.expanded import with_levels_given
+from onnx_roialign.onnx_model.facts import ModelFacts, read_facts
 from onnx_roialign.onnx_model.file import PROTOBUF_LIMIT, to_bytes
+from onnx_roialign.onnx_model.scopes import Scope
 from onnx_roialign.ops.nodes import node_name
 
 __all__ = [
     "Source",
     "check_omitted_inputs",
+    "check_options",
     "check_version",
     "config_entry",
     "has_own_threads",
     "looking_in",
     "packed",
+    "takes_omitted_inputs",
     "usable_cores",
     "version",
+    "without_omitted_inputs",
 ]
 
 _OLDEST = (1, 20)
@@ -57,25 +63,53 @@ def check_version() -> None:
         )
 
 
+def takes_omitted_inputs() -> bool:
+    """Whether onnxruntime runs a private op without an optional input; else it crashes on it."""
+    return version() >= _OMITTED_INPUTS_SINCE
+
+
+def without_omitted_inputs(facts: ModelFacts) -> ModelFacts:
+    """Returns the facts of a copy in which no private op lacks an optional input, where onnxruntime crashes on that.
+
+    Elsewhere the facts are returned as they are.
+
+    Raises:
+        RoiAlignError: the model's opset is too low for that.
+    """
+    if not any(map(_crashes, facts.roi_aligns)):
+        return facts
+    return replace(read_facts(with_levels_given(facts.proto)), folder=facts.folder)
+
+
 def check_omitted_inputs(facts: ModelFacts) -> None:
     """Refuses a private op with an omitted optional input where onnxruntime crashes on it while loading the model.
 
     Raises:
         RoiAlignError: with the version that is needed and the way to avoid it.
     """
-    if version() >= _OMITTED_INPUTS_SINCE:
-        return
-    for _, node in facts.roi_aligns:
-        if "" in node.input:
-            raise RoiAlignError(
-                "onnxruntime",
-                "unsupported",
-                "must be {}.{} or newer for a {} with an omitted input, got {}: pip install -U onnxruntime, or write "
-                "the model in ONNX's own operators with onnx_roialign.graph.unfuse()".format(
-                    *_OMITTED_INPUTS_SINCE, node.op_type, onnxruntime.__version__
-                ),
-                node=node_name(node),
-            )
+    for _, node in filter(_crashes, facts.roi_aligns):
+        raise RoiAlignError(
+            "onnxruntime",
+            "unsupported",
+            "must be {}.{} or newer for a {} with an omitted input, got {}: pip install -U onnxruntime, use "
+            "onnx_roialign.session(), or write the model in ONNX's own operators with "
+            "onnx_roialign.graph.unfuse()".format(*_OMITTED_INPUTS_SINCE, node.op_type, onnxruntime.__version__),
+            node=node_name(node),
+        )
+
+
+def _crashes(found: tuple[Scope, onnx.NodeProto]) -> bool:
+    return not takes_omitted_inputs() and "" in found[1].input
+
+
+def check_options(sess_options: object) -> None:
+    """Refuses what is not onnxruntime's SessionOptions.
+
+    Raises:
+        RoiAlignError: it is something else.
+    """
+    if not isinstance(sess_options, onnxruntime.SessionOptions):
+        raise RoiAlignError("sess_options", "type", f"must be onnxruntime.SessionOptions, got {shown(sess_options)}")
 
 
 def has_own_threads(options: onnxruntime.SessionOptions) -> bool:

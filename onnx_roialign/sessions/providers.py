@@ -7,7 +7,7 @@ from typing import Any
 
 import onnxruntime
 
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.errors import RoiAlignError, shown
 from onnx_roialign.sessions.options import config_entry
 
 __all__ = [
@@ -42,14 +42,15 @@ def checked_providers(providers: object) -> list[Any] | None:
     if providers is None:
         return None
     if isinstance(providers, str):
-        raise RoiAlignError("providers", "type", f"must be a list of names, got {providers!r}; pass [{providers!r}]")
+        name = shown(providers)
+        raise RoiAlignError("providers", "type", f"must be a list of names, got {name}; pass [{name}]")
     if not isinstance(providers, Sequence):
         raise RoiAlignError("providers", "type", f"must be a list of names, got {type(providers).__name__}")
     for provider in providers:
         pair = isinstance(provider, tuple) and len(provider) == 2
         name, options = provider if pair else (provider, {})
         if not (isinstance(name, str) and isinstance(options, Mapping)):
-            raise RoiAlignError("providers", "type", f"must be names or (name, options) pairs, got {provider!r}")
+            raise RoiAlignError("providers", "type", f"must be names or (name, options) pairs, got {shown(provider)}")
     return list(providers)
 
 

@@ -8,7 +8,6 @@ from copy import deepcopy
 from typing import Any
 
 import onnx
-import onnx.inliner
 from onnx import NodeProto, TensorProto, helper
 
 from onnx_roialign.definition.attributes import PLAIN, Attributes
@@ -17,8 +16,9 @@ from onnx_roialign.definition.semantics import FIELDS, Semantics
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.onnx_model.expanded import expanded
 from onnx_roialign.onnx_model.facts import ModelFacts, read_facts
+from onnx_roialign.onnx_model.inlined import inlined
 from onnx_roialign.onnx_model.operators import can_be_cast, type_name
-from onnx_roialign.onnx_model.scopes import Scope, infer, scopes
+from onnx_roialign.onnx_model.scopes import Scope, infer, inner_first, scopes
 from onnx_roialign.ops import roi_align as private_op
 from onnx_roialign.ops.nodes import in_node, is_ours, is_private, is_roi_align, node_name, read_attributes
 from onnx_roialign.ops.table import ANY_ROI_ALIGN, op_of
@@ -64,7 +64,7 @@ def with_private_ops(model: ModelFacts) -> onnx.ModelProto:
 
 def _copy(model: ModelFacts, domain: str, version: int) -> onnx.ModelProto:
     """A copy that imports the domain; functions with RoiAligns are inlined where onnx can inline them."""
-    copy = onnx.inliner.inline_local_functions(model.proto) if model.in_functions else deepcopy(model.proto)
+    copy = inlined(model.proto) if model.in_functions else deepcopy(model.proto)
     for owner in (copy, *copy.functions):
         if not any(entry.domain == domain for entry in owner.opset_import):
             owner.opset_import.append(helper.make_opsetid(domain, version))
@@ -90,7 +90,7 @@ def rewrite(model: ModelFacts, session: str) -> onnx.ModelProto:
     # onnx infers the rank of a private operator's output even where the inputs are unknown.
     inferred = infer(with_private_ops(read_facts(copy)))
     found = 0
-    for scope, typed in zip(tuple(scopes(copy)), scopes(inferred), strict=True):
+    for scope, typed in inner_first(copy, inferred):
         if scope.graph is not None and typed.graph is not None:
             # A Python op infers no shape, and Scan does not run a body whose outputs have no shape.
             for value, known in zip(scope.graph.output, typed.graph.output, strict=True):

@@ -23,11 +23,13 @@ from onnx_roialign.sessions.installed import opset_explained
 from onnx_roialign.sessions.options import (
     Source,
     check_omitted_inputs,
+    check_options,
     check_version,
     config_entry,
     has_own_threads,
     packed,
     usable_cores,
+    without_omitted_inputs,
 )
 from onnx_roialign.sessions.own_session import OwnSession, RemadeSession
 from onnx_roialign.sessions.providers import CPU, Providers, has_providers, may_run_more_than_cpu, record
@@ -66,6 +68,7 @@ def register(sess_options: onnxruntime.SessionOptions, model: Model) -> None:
     """
     check_version()
     library_path()
+    check_options(sess_options)
     if has_providers(sess_options):
         raise RoiAlignError(
             "sess_options",
@@ -74,7 +77,8 @@ def register(sess_options: onnxruntime.SessionOptions, model: Model) -> None:
             "that providers were added to; use onnx_roialign.session()",
         )
     facts = read_facts(model)
-    _check(facts)
+    check_nodes(facts)
+    check_omitted_inputs(facts)
     _register(sess_options, facts)
 
 
@@ -89,6 +93,8 @@ def session(
 ) -> onnxruntime.InferenceSession:
     """`onnx_roialign.session` without `optimize`; see there for arguments, result and errors."""
     check_engine(engine, SESSION_ENGINES)
+    if sess_options is not None:
+        check_options(sess_options)
     arguments = (sess_options, kwargs, providers, provider_options)
     if engine == "builtin":
         return RemadeSession(_Builtin(model), *arguments)
@@ -100,17 +106,12 @@ def session(
     with opset_explained(lambda: default_opset(parse(model).opset_import)):
         if engine == "reference":
             facts = read_facts(model)
-            _check(facts)
+            check_nodes(facts)
             created = python_op.session(facts, *arguments)
         else:
             created = OwnSession(_Native(model), *arguments)
     created.warn_of_neighbours(stacklevel=3)
     return created
-
-
-def _check(facts: ModelFacts) -> None:
-    check_nodes(facts)
-    check_omitted_inputs(facts)
 
 
 def _kept(model: Model) -> str | os.PathLike[str] | bytes:
@@ -155,10 +156,11 @@ class _Native:
         self._kept = _kept(model)
 
     def __call__(self, options: onnxruntime.SessionOptions, providers: list[Any] | None) -> Source:
-        facts, self._first = read_facts(self._first), self._kept
-        _check(facts)
+        first, self._first = read_facts(self._first), self._kept
+        check_nodes(first)
+        facts = without_omitted_inputs(first)
         record(options)
-        if not (facts.roi_aligns and may_run_more_than_cpu(providers, options)):
+        if facts is first and not (facts.roi_aligns and may_run_more_than_cpu(providers, options)):
             try:
                 _register(options, facts)
                 return _source(self._kept, lambda: facts)

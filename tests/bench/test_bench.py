@@ -116,8 +116,8 @@ def test_bench_exits_1_if_ours_is_wrong_and_0_if_only_a_peer_is(monkeypatch):
         (["--pooler", "--dtype", "float16"], "--dtype must be float32 together with --pooler, got 'float16'"),
         (["--pooler", "--workload", "one_value"], "--workload must be of fpn_box_7x7_s2, fpn_box_7x7_adaptive, fpn_m"),
         (["--inputs", "io.npz"], "--inputs must be given together with --model"),
-        (["--json", "/none/there.json"], "--json must be a file to write to, got '/none/there.json'"),
-        (["--plot", "/none/there.png"], "--plot must be a file to write to, got '/none/there.png'"),
+        (["--json", "/none/there.json"], "--json must be a file to write, got '/none/there.json'"),
+        (["--plot", "/none/there.png"], "--plot must be a file to write, got '/none/there.png'"),
     ],
 )
 def test_a_wrong_argument_gets_one_line_on_stderr_and_exit_code_2(arguments, message):

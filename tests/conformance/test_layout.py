@@ -28,7 +28,7 @@ def cases():
 @pytest.fixture(scope="module")
 def exported(cases, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported") / "cases"
-    layout.export_cases(folder, cases)
+    layout.export_cases("--export", folder, cases)
     return folder
 
 
@@ -112,10 +112,10 @@ def test_a_case_for_a_worker_has_no_expected_outputs(cases, tmp_path):
 
 def test_a_folder_with_content_is_not_written_to(cases, exported):
     with pytest.raises(RoiAlignError, match="--export must be a new or empty folder, got "):
-        layout.export_cases(exported, cases[:1])
+        layout.export_cases("--export", exported, cases[:1])
     file = exported / "index.json"
     with pytest.raises(RoiAlignError, match="--export must be a folder to write to, got "):
-        layout.export_cases(file, cases[:1])
+        layout.export_cases("--export", file, cases[:1])
 
 
 def test_a_damaged_case_is_named(cases, tmp_path):
@@ -131,7 +131,7 @@ def test_a_damaged_case_is_named(cases, tmp_path):
 def replayed(cases, tmp_path):
     """A few exported cases with a runtime's outputs: right, wrong, an error, unsupported, damaged and missing."""
     chosen = [case for case in cases if case.tier is Tier.SPEC][:6]
-    layout.export_cases(tmp_path / "cases", chosen)
+    layout.export_cases("--export", tmp_path / "cases", chosen)
     data = [tmp_path / "cases" / layout.folder_name(case) / "test_data_set_0" for case in chosen]
     shutil.copy(data[0] / "output_0.pb", data[0] / "got_0.pb")
     value = onnx.load_tensor(data[1] / "output_0.pb")

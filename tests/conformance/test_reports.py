@@ -18,7 +18,7 @@ from onnx_roialign.conformance.case import Case, Outcome, Tier, Tolerance
 from onnx_roialign.conformance.reports import document as documents
 from onnx_roialign.conformance.reports.compare import changes
 from onnx_roialign.conformance.reports.html import html as html_page
-from onnx_roialign.conformance.reports.junit import write_junit
+from onnx_roialign.conformance.reports.junit import junit
 from onnx_roialign.conformance.reports.markdown import markdown
 from onnx_roialign.conformance.result import Result, Run, Status
 from onnx_roialign.definition import reference
@@ -204,10 +204,9 @@ def test_a_comparison_sees_another_side_and_a_case_that_is_gone():
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.PASS])
-def test_junit_has_a_test_for_each_case_and_counts_as_ci_services_do(tmp_path, status):
+def test_junit_has_a_test_for_each_case_and_counts_as_ci_services_do(status):
     run = made_run(results=[Result(GRID.id, status, HOSTILE)], wrong_entries=("an entry of no case",))
-    write_junit(documents.document(CASES, [run]), tmp_path / "junit.xml")
-    suite = ET.parse(tmp_path / "junit.xml").getroot().find("testsuite")
+    suite = ET.fromstring(junit(documents.document(CASES, [run]))).find("testsuite")
     assert suite is not None
     assert int(suite.get("tests", "")) == len(suite.findall("testcase")) == len(CASES) + 1
     expected = {"failures": status is Status.FAIL, "skipped": status is Status.UNSUPPORTED}
@@ -216,10 +215,9 @@ def test_junit_has_a_test_for_each_case_and_counts_as_ci_services_do(tmp_path, s
     assert int(suite.get("errors", "")) == len(suite.findall("testcase/error")) == 2 - sum(expected.values())
 
 
-def test_junit_skips_a_known_deviation(tmp_path):
+def test_junit_skips_a_known_deviation():
     known = replace(wrong(offset=0.0), known="reported upstream")
-    write_junit(documents.document(CASES, [made_run(results=[known])]), tmp_path / "junit.xml")
-    (skipped,) = ET.parse(tmp_path / "junit.xml").getroot().iter("skipped")
+    (skipped,) = ET.fromstring(junit(documents.document(CASES, [made_run(results=[known])]))).iter("skipped")
     assert skipped.get("message") == "reported upstream"
 
 

@@ -58,10 +58,10 @@ def test_the_signature_is_mindspores():
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"pooled_height": 2.0}, "pooled_height must be an int, got 2.0 of type float"),
+        ({"pooled_height": 2.0}, "pooled_height must be an int, got 2 of type float"),
         ({"pooled_width": "2"}, "pooled_width must be an int, got '2' of type str"),
         ({"pooled_width": True}, "pooled_width must be an int, got True of type bool"),
-        ({"sample_num": 2.0}, "sample_num must be an int, got 2.0 of type float"),
+        ({"sample_num": 2.0}, "sample_num must be an int, got 2 of type float"),
         ({"roi_end_mode": None}, "roi_end_mode must be an int, got None of type NoneType"),
         ({"spatial_scale": 1}, "spatial_scale must be a float, got 1 of type int"),
         ({"spatial_scale": "1"}, "spatial_scale must be a float, got '1' of type str"),

@@ -240,7 +240,7 @@ BAD = [
     ({"boxes": [np.zeros((2, 5), np.float32)]}, "boxes[0] must have shape (L, 4), got shape (2, 5)"),
     ({"boxes": [BOXES[0].astype("f8")]}, "boxes[0] must have the feature maps' type float32, got float64"),
     ({"boxes": BOXES * 2}, "batch_indices must be in [0, 1), got 1"),
-    ({"image_shapes": []}, "image_shapes must be one (height, width) for each image, got none"),
+    ({"image_shapes": []}, "image_shapes must be one (height, width) for each image, got []"),
     ({"image_shapes": [(0, 5)]}, "image_shapes[0] must end with a height in [1, 2147483647] and a width, got (0, 5)"),
     ({"image_shapes": [256]}, "image_shapes[0] must end with a height in [1, 2147483647] and a width, got 256"),
     ({"engine": "torch"}, "engine must be one of native, reference, got 'torch'"),

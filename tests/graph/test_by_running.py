@@ -6,6 +6,7 @@ import exports
 import graph_models
 import numpy as np
 import onnx
+import onnx.parser
 import pytest
 import tolerances
 from calls import BATCH_INDICES, FEEDS, ROIS, X
@@ -20,6 +21,7 @@ from models import SHAPE, make_model, model, roi_align_node
 from onnx_roialign import PRESETS, RoiAlignError
 from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.frameworks import detectron2
 from onnx_roialign.graph import repair, validate
 from onnx_roialign.graph.findings.finding import CODES
 
@@ -47,6 +49,18 @@ def framework_presets(name):
 
 def test_the_codes_that_need_data_are_codes():
     assert set(CODES) >= RUN_CODES
+
+
+def test_a_model_without_a_roi_align_of_one_level_runs_and_nothing_is_found():
+    boxes = np.float32([[0, 0, 9, 9]])
+    pooler = detectron2.ROIPooler(2, [0.5, 0.25], 2, "ROIAlign").to_onnx()
+    maps = {"x_0": np.ones((1, 1, 16, 16), np.float32), "x_1": np.ones((1, 1, 8, 8), np.float32)}
+    assert validate(pooler, "detectron2", inputs={**maps, "boxes_0": boxes}) == []
+    plain = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["":16]> g (float[2] x) => (float[2] y) {y = Neg(x)}'
+    )
+    assert validate(plain, "torchvision", inputs={"x": np.float32([1, 2])}) == []
+    assert validate(plain, inputs={"x": np.float32([1, 2])}, expected=[np.float32([-1, -2])]) == []
 
 
 # Whole ones at opset 22 equal those at 16, and are slow on an onnxruntime without a kernel for it.

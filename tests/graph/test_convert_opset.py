@@ -124,7 +124,7 @@ def test_the_private_op_expresses_what_an_opset_cannot_if_it_is_allowed():
 
 @pytest.mark.parametrize("target", [9, 1000, "16", True, 16.0])
 def test_an_invalid_target_opset_is_refused(target):
-    with pytest.raises(RoiAlignError, match="target must be an opset from 10 to"):
+    with pytest.raises(RoiAlignError, match=r"target must be an (opset from 10 to|integer, got a)"):
         convert_opset(model(), target)
 
 

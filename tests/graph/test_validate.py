@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 
 import exports
 import graph_models
 import onnx
 import pytest
+from calls import FEEDS
 from exports import KNOWN_WRONG, known_wrong
 from finding_cases import CASES
 from found import RUN_CODES, codes, source_of
 from graph_models import BODIES, HALF, LEGACY
+from onnx import TensorProto
 
 from models import model
 from onnx_roialign import PRESETS, RoiAlignError, Semantics
@@ -246,3 +249,55 @@ def test_every_field_in_which_a_node_differs_from_its_source_has_a_finding(field
     (finding,) = [finding for finding in found if finding.code not in ("max-mode", "sampling-ratio-omitted")]
     assert finding.severity == CODES[finding.code][0]
     assert WORDS.get(field, field) in finding.message
+
+
+def external(folder, **told):
+    """A model whose only weight lies in the file "weights", by what it tells of it."""
+    made = model()
+    weight = made.graph.initializer.add(name="weight", data_type=TensorProto.FLOAT, dims=[4])
+    weight.data_location = TensorProto.EXTERNAL
+    for key, value in {"location": "weights", **told}.items():
+        weight.external_data.add(key=key, value=str(value))
+    (folder / "model.onnx").write_bytes(made.SerializeToString())
+    return folder / "model.onnx"
+
+
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [
+        (15, {}),
+        (16, {"offset": 4}),
+        (16, {"length": 8}),
+        (16, {"location": "other"}),
+        (16, {"location": "n" * 300}),
+        (16, {"location": "folder"}),
+        (16, {"location": "pipe"}),
+    ],
+)
+def test_external_data_that_is_not_there_or_too_short_is_missing(size, told, tmp_path):
+    (tmp_path / "weights").write_bytes(bytes(size))
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    path = external(tmp_path, **told)
+    (finding,) = validate(path)
+    assert finding.code == "missing-weights"
+    assert finding.message == "initializers must have data, got 1 without data, the first is 'weight'"
+    assert validate(path.read_bytes()) == []  # where the data of bytes lies is not known
+    assert validate(path, "onnx:16", inputs=FEEDS) == [finding]  # it cannot run
+
+
+@pytest.mark.parametrize(("size", "told"), [(16, {}), (20, {"offset": 4}), (20, {"offset": 4, "length": 16})])
+def test_external_data_that_is_there_is_not_missing(size, told, tmp_path):
+    (tmp_path / "weights").write_bytes(bytes(size))
+    assert validate(external(tmp_path, **told), "onnx:16", inputs=FEEDS) == []
+
+
+def test_external_data_that_onnx_refuses_gets_one_line(tmp_path):
+    (tmp_path / "below").mkdir()
+    (tmp_path / "weights").write_bytes(bytes(16))
+    path = external(tmp_path / "below", location="../weights")
+    with pytest.raises(
+        RoiAlignError, match=r"^model must be one that can be read with its external data, got "
+    ) as caught:
+        validate(path, inputs=FEEDS)
+    assert "\n" not in str(caught.value)

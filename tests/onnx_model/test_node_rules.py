@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+from graph_models import in_if
 from onnx import TensorProto, helper
 from quiet import quiet_options
 from scoped_models import with_function
@@ -207,3 +208,21 @@ def test_weights_are_not_copied_to_infer_types():
 def test_a_model_without_roialign_is_not_checked(monkeypatch):
     monkeypatch.setattr(node_rules, "infer", lambda _: pytest.fail("types were inferred"))
     node_rules.check_nodes(read_facts(make_model([helper.make_node("Identity", ["X"], ["Y"])], 16)))
+
+
+def test_the_values_around_many_bodies_are_read_once(monkeypatch):
+    """And not once for each body, which took minutes for some hundred."""
+    read = []
+    own_values = node_rules._own_values
+    monkeypatch.setattr(node_rules, "_own_values", lambda scope: read.append(scope) or own_values(scope))
+    nodes = [onnx.helper.make_node("Identity", ["which"], ["copy"])]
+    for i in range(20):
+        branch = in_if().graph.node[0]
+        branch.output[0] = f"Y{i}"
+        nodes.append(branch)
+    model = in_if()
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes, onnx.helper.make_node("Identity", ["Y0"], ["Y"])])
+    onnx_roialign.session(model)
+    bodies = 2 * 20
+    assert 1 + bodies <= len(read) <= 2 + bodies  # the model's graph, and what is around it: nothing

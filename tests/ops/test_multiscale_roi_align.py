@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import naive
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import helper
 from private_runs import RUNS, native
 from quiet import bare_options
 from tolerances import FLOAT32, FLOAT64
 
+import onnx_roialign
 from models import model_for
 from onnx_roialign import PRESETS, RoiAlignError
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.pyramid import LevelRule, Pyramid, multiscale_roi_align
+from onnx_roialign.engines.native import multiscale_roi_align as native_call
+from onnx_roialign.graph import unfuse
+from onnx_roialign.onnx_model.expanded import with_levels_given
+from onnx_roialign.onnx_model.scopes import scopes
 from onnx_roialign.ops import multiscale_roi_align as op
 from onnx_roialign.ops.schema import known_to_onnx
 
@@ -212,8 +220,6 @@ def test_a_bad_attribute_is_named(run, change, match):
 
 def test_the_library_alone_has_the_same_messages():
     """Runs the model without the checks of session()."""
-    import onnxruntime
-
     feeds = drawn(2, count=2)
     model = model_of(pyramid_of(2), feeds)
     model.graph.node[0].attribute.append(helper.make_attribute("log_epsilon", 2.0))
@@ -229,3 +235,99 @@ def test_a_single_level_is_a_roi_align():
     pyramid = pyramid_of(1)
     plain = multiscale_roi_align(feeds["rois"], feeds["batch_indices"], [feeds["X0"]], pyramid)
     np.testing.assert_allclose(native(model_of(pyramid, feeds), feeds), plain, rtol=0, atol=1e-5)
+
+
+def test_new_values_of_unfuse_have_names_of_their_own():
+    feeds = drawn(2)
+    model = model_of(pyramid_of(2), feeds)
+    want = native(model, feeds)
+    model.graph.node.insert(0, helper.make_node("Identity", ["rois"], ["Y/0"]))
+    model.graph.node.insert(1, helper.make_node("Identity", ["Y/0"], ["Y//1"]))
+    model.graph.node[2].input[0] = "Y//1"
+    assert np.array_equal(native(model, feeds), want)
+    np.testing.assert_allclose(RUNS["unfused"](model, feeds), want, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_in_a_function_of_a_model_of_another_type_and_without_the_domain(run):
+    feeds = drawn(2, np.float64)
+    model = model_of(pyramid_of(2), feeds)
+    want = native(model, feeds)
+    model.functions.append(helper.make_function("local", "F", [*feeds], ["Y"], model.graph.node, model.opset_import))
+    model.graph.node[0].CopyFrom(helper.make_node("F", [*feeds], ["Y"], domain="local"))
+    del model.opset_import[:]
+    model.opset_import.extend([helper.make_opsetid("", 16), helper.make_opsetid("local", 1)])
+    np.testing.assert_allclose(run(model, feeds), want, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_in_a_body_beside_another(run):
+    feeds = drawn(2)
+    model = model_of(pyramid_of(2), feeds)
+    want = native(model, feeds)
+    body = helper.make_graph(deepcopy(model.graph.node), "body", [], model.graph.output)
+    model.graph.node[0].output[0] = "first"
+    yes = helper.make_node("Constant", [], ["yes"], value=onnx.numpy_helper.from_array(np.array(True)))
+    model.graph.node.append(yes)
+    model.graph.node.append(helper.make_node("If", ["yes"], ["second"], then_branch=body, else_branch=body))
+    body.node[0].output[0] = body.output[0].name = "inner"
+    model.graph.node[2].CopyFrom(helper.make_node("If", ["yes"], ["second"], then_branch=body, else_branch=body))
+    model.graph.node.append(helper.make_node("Add", ["first", "second"], ["Y"]))
+    np.testing.assert_allclose(run(model, feeds), 2 * want, rtol=0, atol=1e-5)
+    plain = unfuse(model)
+    assert {node.domain for scope in scopes(plain) for node in scope.nodes} == {""}
+
+
+# An onnxruntime that crashes on omitted inputs: a session's copy of the model computes the levels.
+
+
+@pytest.fixture
+def old(monkeypatch):
+    monkeypatch.setattr("onnx_roialign.sessions.options.takes_omitted_inputs", lambda: False)
+
+
+@pytest.mark.parametrize("opset", [11, 13, 22])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+def test_a_copy_with_levels_has_the_same_bits(opset, dtype, old):
+    feeds = drawn(3, dtype)
+    feeds["rois"][:5] = [[5, 5, 5, 5], [5, 5, 3, 9], [9, 9, 3, 3], [0, 0, 112, 112], [0, 0, 224, 224]]
+    model = model_of(pyramid_of(3), feeds)
+    model.opset_import[0].version = opset
+    copy = with_levels_given(model)
+    onnx.checker.check_model(copy)
+    assert all(all(node.input) for node in copy.graph.node)
+    for count in (40, 1, 0):
+        some = {name: array if name[0] == "X" else array[:count] for name, array in feeds.items()}
+        got = native(model, some)
+        maps = [some[name] for name in ("X0", "X1", "X2")]
+        want = native_call(some["rois"], some["batch_indices"], maps, pyramid_of(3))
+        assert got.shape == want.shape
+        assert np.array_equal(got, want)
+
+
+def test_levels_in_a_body_and_in_a_function_are_computed_too(old):
+    feeds = drawn(2, np.float64)
+    plain = model_of(pyramid_of(2), feeds)
+    want = native_call(feeds["rois"], feeds["batch_indices"], [feeds["X0"], feeds["X1"]], pyramid_of(2))
+    called, branched = deepcopy(plain), deepcopy(plain)
+    called.functions.append(helper.make_function("local", "F", [*feeds], ["Y"], plain.graph.node, plain.opset_import))
+    called.graph.node[0].CopyFrom(helper.make_node("F", [*feeds], ["Y"], domain="local"))
+    del called.opset_import[:]  # the private domain is the function's alone
+    called.opset_import.extend([helper.make_opsetid("", 16), helper.make_opsetid("local", 1)])
+    body = helper.make_graph(plain.graph.node, "body", [], plain.graph.output)
+    yes = helper.make_node("Constant", [], ["yes"], value=onnx.numpy_helper.from_array(np.array(True)))
+    branched.graph.node[0].CopyFrom(helper.make_node("If", ["yes"], ["Y"], then_branch=body, else_branch=body))
+    branched.graph.node.insert(0, yes)
+    for model in (called, branched):
+        assert np.array_equal(native(model, feeds), want)
+        np.testing.assert_allclose(RUNS["reference"](model, feeds), want, rtol=0, atol=1e-12)
+
+
+def test_where_levels_cannot_be_computed_the_message_says_what_to_do(old):
+    model = model_of(pyramid_of(2), drawn(2))
+    message = r"onnxruntime must be 1\.24 or newer for a MultiScaleRoiAlign with an omitted input, got .* use "
+    with pytest.raises(RoiAlignError, match=message):
+        onnx_roialign.register(onnxruntime.SessionOptions(), model)
+    model.opset_import[0].version = 10
+    with pytest.raises(RoiAlignError, match="MultiScaleRoiAlign must be in a model of opset 11 at least"):
+        native(model, {})

@@ -20,7 +20,11 @@ from quiet import quiet_options, quiet_session, run
 import onnx_roialign
 from models import SHAPE, float_kinds, make_model, model, private_model, private_node, roi_align_node
 from onnx_roialign import RoiAlignError
+from onnx_roialign.onnx_model.facts import read_facts
+from onnx_roialign.onnx_model.scopes import scopes
+from onnx_roialign.ops.nodes import is_ours
 from onnx_roialign.sessions import python_op
+from onnx_roialign.sessions.rewrite import rewrite
 
 
 def test_options_with_onnxruntime_extensions_already_are_refused_by_the_reference():
@@ -87,6 +91,28 @@ def test_an_error_of_the_reference_survives_the_nodes_behind_it():
     nodes = [roi_align_node("X", "rois", "batch_indices", "pooled"), helper.make_node("Add", ["pooled", "X"], ["Y"])]
     with pytest.raises(RoiAlignError, match=r"batch_indices must be in \[0, 2\), got 9 at row 0 \(node 'pool'\)"):
         run(quiet_session(make_model(nodes, 16), "reference"), FEEDS | {"batch_indices": np.array([9, 0, 0, 0])})
+
+
+def beside_an_if(depth):
+    """A RoiAlign, and an If whose branches have the same to a lesser depth; the last node adds them."""
+    own = roi_align_node("X", "rois", "batch_indices", f"own{depth}")
+    if depth == 0:
+        return [own]
+    nodes = beside_an_if(depth - 1)
+    body = helper.make_graph(nodes, "body", [], [onnx.ValueInfoProto(name=nodes[-1].output[0])])
+    yes = helper.make_node("Constant", [], [f"yes{depth}"], value=onnx.numpy_helper.from_array(np.array(True)))
+    chosen = helper.make_node("If", [f"yes{depth}"], [f"inner{depth}"], then_branch=body, else_branch=body)
+    return [own, yes, chosen, helper.make_node("Add", [f"own{depth}", f"inner{depth}"], [f"sum{depth}"])]
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_no_roi_align_is_left_to_onnxruntime_in_a_body_beside_one(depth):
+    """Its own kernel would return nearly the same, so that the result alone does not show it."""
+    nodes = beside_an_if(depth)
+    nested = make_model([*nodes, helper.make_node("Identity", [nodes[-1].output[0]], ["Y"])], 16)
+    rewritten = rewrite(read_facts(nested), "session")
+    assert [node.op_type for scope in scopes(rewritten) for node in scope.nodes if is_ours(node)] == []
+    assert_close(quiet_session(nested, "reference").run(None, FEEDS)[0], (depth + 1) * expected(16))
 
 
 def test_a_reference_node_whose_inputs_are_constants_fails_at_session_creation_with_its_own_error():

@@ -6,17 +6,18 @@ from copy import deepcopy
 from typing import Any
 
 import onnx
-import onnx.inliner
 import onnx_ir as ir
 
+from onnx_roialign.definition.attributes import flag, integer
 from onnx_roialign.definition.semantics import FIRST_OPSET, HALF_PIXEL_OPSET
-from onnx_roialign.errors import RoiAlignError, last_guard
+from onnx_roialign.errors import RoiAlignError, last_guard, shown
 from onnx_roialign.graph.conversion.convert_nodes import ConvertNodes, check_types
 from onnx_roialign.graph.conversion.make_explicit import MakeExplicit
 from onnx_roialign.graph.reading.sites import resolved
 from onnx_roialign.graph.reading.value_types import Known, infer_known
 from onnx_roialign.graph.writing.restore import read, restored
 from onnx_roialign.onnx_model.file import Model
+from onnx_roialign.onnx_model.inlined import inlined
 from onnx_roialign.onnx_model.scopes import default_opset, scopes
 from onnx_roialign.onnx_model.soundness import sound
 from onnx_roialign.onnx_model.value_info import add_value_info
@@ -43,14 +44,14 @@ def convert_opset(model: Model, target: int, *, private_op: bool = False) -> onn
         RoiAlignError: the model cannot be read; the target is not such an opset or cannot express a RoiAlign (the
             message has the change of its results); or another operator cannot be converted.
     """
-    return converted(model, target, private=private_op)
+    return converted(model, target, private=flag("private_op", private_op))
 
 
 def converted(model: Model, target: int, *, private: bool, allow: str = "private_op=True") -> onnx.ModelProto:
     """Implements `convert_opset`; `allow` is the option that allows the private operator, for messages."""
-    newest = onnx.defs.onnx_opset_version()
-    if isinstance(target, bool) or not isinstance(target, int) or not FIRST_OPSET <= target <= newest:
-        raise RoiAlignError("target", "range", f"must be an opset from {FIRST_OPSET} to {newest}, got {target!r}")
+    target, newest = integer("target", target), onnx.defs.onnx_opset_version()
+    if not FIRST_OPSET <= target <= newest:
+        raise RoiAlignError("target", "range", f"must be an opset from {FIRST_OPSET} to {newest}, got {shown(target)}")
     proto = sound(model)
     opsets = [default_opset(owner.opset_import) for owner in (proto, *proto.functions)]
     if opsets[0] is None:
@@ -141,15 +142,3 @@ def convert_graph(graph: ir.Model, target: int, known: Known, *, private: bool, 
         proto = inlined(ir.to_proto(graph))
         without_functions = read(proto)
         check_types(without_functions, target, infer_known(proto, without_functions))
-
-
-def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Returns the model with its functions inlined and their domains imported, which the inliner does not do."""
-    copy = deepcopy(model)
-    imported = {entry.domain for entry in copy.opset_import}
-    for function in copy.functions:
-        for entry in function.opset_import:
-            if entry.domain not in imported:
-                copy.opset_import.append(entry)
-                imported.add(entry.domain)
-    return onnx.inliner.inline_local_functions(copy)

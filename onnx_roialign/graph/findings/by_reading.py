@@ -73,7 +73,9 @@ def _defects(model: onnx.ModelProto) -> Iterator[Finding]:
         yield make_finding("conflicting-opsets", "", error.rule, repairable=False)
 
 
-def read_findings(model: onnx.ModelProto, source: str | Semantics | None, wanted: Semantics | None) -> list[Finding]:
+def read_findings(
+    model: onnx.ModelProto, source: str | Semantics | None, wanted: Semantics | None, folder: str | None
+) -> list[Finding]:
     """Returns the findings in the model's graph, the bodies in it, and its functions.
 
     Args:
@@ -81,8 +83,9 @@ def read_findings(model: onnx.ModelProto, source: str | Semantics | None, wanted
         source: the source as the caller names it, for messages; None: only errors that do not depend on the source are
             reported.
         wanted: the semantics of the source.
+        folder: of the model's file; None: it is not known, and its external data is not looked for.
     """
-    findings = list(_read(model, source, wanted))
+    findings = list(_read(model, source, wanted, folder))
     if not any(finding.severity == "error" for finding in findings):
         findings += _types(model)
     return findings
@@ -97,7 +100,9 @@ def _types(model: onnx.ModelProto) -> list[Finding]:
     return [make_finding("inconsistent-types", "", message, repairable=False)]
 
 
-def _read(proto: onnx.ModelProto, source: str | Semantics | None, wanted: Semantics | None) -> Iterator[Finding]:
+def _read(
+    proto: onnx.ModelProto, source: str | Semantics | None, wanted: Semantics | None, folder: str | None
+) -> Iterator[Finding]:
     refused = refusal(proto)
     if refused is not None:
         yield make_finding("broken-model", "", f"model must pass ONNX's checker, got: {refused}", repairable=False)
@@ -105,7 +110,7 @@ def _read(proto: onnx.ModelProto, source: str | Semantics | None, wanted: Semant
     if opset is not None and opset > newest:
         message = f"opset must be at most {newest}, the newest of the installed onnx, got {opset}"
         yield make_finding("opset-too-new", "", message, repairable=False)
-    missing = weightless(proto)
+    missing = weightless(proto, folder)
     if missing:
         message = f"initializers must have data, got {len(missing)} without data, the first is {missing[0]!r}"
         yield make_finding("missing-weights", "", message, repairable=False)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,8 +13,10 @@ import onnx_ir as ir
 
 from onnx_roialign.arrays import Array
 from onnx_roialign.definition import reference
+from onnx_roialign.definition.element_types import TYPES
 from onnx_roialign.definition.semantics import Semantics
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.engines.caller_arrays import array_of
+from onnx_roialign.errors import RoiAlignError, shown
 from onnx_roialign.graph.findings.comparison import difference_text, is_same
 from onnx_roialign.graph.findings.finding import Finding, make_finding
 from onnx_roialign.graph.findings.tap import Tap, outputs, tapped
@@ -30,12 +34,15 @@ def feeds_of(model: onnx.ModelProto, inputs: Mapping[str, Array]) -> dict[str, A
     Raises:
         RoiAlignError: an input is missing.
     """
+    if not isinstance(inputs, Mapping):
+        raise RoiAlignError("inputs", "type", f"must be a mapping from names to arrays, got {shown(inputs)}")
     initialized = {tensor.name for tensor in model.graph.initializer}
     names = [value.name for value in model.graph.input]
     for name in names:
         if name not in inputs and name not in initialized:
-            raise RoiAlignError(name, "missing", f"must be among the inputs, got {', '.join(sorted(inputs)) or 'none'}")
-    return {name: np.asarray(inputs[name]) for name in names if name in inputs}
+            given = ", ".join(sorted(map(str, inputs))) or "none"
+            raise RoiAlignError(name, "missing", f"must be among the inputs, got {given}")
+    return {name: array_of(name, inputs[name]) for name in names if name in inputs}
 
 
 def by_name(model: onnx.ModelProto, expected: Mapping[str, Array] | Sequence[Array]) -> dict[str, Array]:
@@ -49,12 +56,28 @@ def by_name(model: onnx.ModelProto, expected: Mapping[str, Array] | Sequence[Arr
         for name in expected:
             if name not in names:
                 raise RoiAlignError(
-                    "expected", "choice", f"must name outputs of the model ({', '.join(names)}), got {name!r}"
+                    "expected", "choice", f"must name outputs of the model ({', '.join(names)}), got {shown(name)}"
                 )
-        return {name: np.asarray(array) for name, array in expected.items()}
-    if len(expected) != len(names):
-        raise RoiAlignError("expected", "shape", f"must have the model's {len(names)} outputs, got {len(expected)}")
-    return {name: np.asarray(array) for name, array in zip(names, expected, strict=True)}
+        if not expected:
+            raise RoiAlignError("expected", "missing", f"must have an output of {', '.join(names)}, got none")
+        return {name: _numbers(f"expected[{name!r}]", array) for name, array in expected.items()}
+    try:
+        listed = list(itertools.islice(expected, len(names) + 1))  # it may have no end
+    except TypeError:
+        raise RoiAlignError(
+            "expected", "type", f"must be outputs by name or all in order, got {shown(expected)}"
+        ) from None
+    if len(listed) != len(names):
+        got = len(expected) if hasattr(expected, "__len__") else shown(expected)
+        raise RoiAlignError("expected", "shape", f"must have the model's {len(names)} outputs, got {got}")
+    return {name: _numbers(f"expected[{i}]", listed[i]) for i, name in enumerate(names)}
+
+
+def _numbers(name: str, given: Any) -> Array:
+    array = array_of(name, given)
+    if array.dtype.kind not in "biuf" and array.dtype.name not in TYPES:
+        raise RoiAlignError(name, "type", f"must be an array of numbers, got {array.dtype}")
+    return array
 
 
 def wrong_output(model: onnx.ModelProto, feeds: Mapping[str, Array], expected: Mapping[str, Array]) -> Finding | None:
@@ -68,7 +91,9 @@ def wrong_output(model: onnx.ModelProto, feeds: Mapping[str, Array], expected: M
     got = outputs(model, feeds, list(expected))
     for (name, want), have in zip(expected.items(), got, strict=True):
         if not is_same(have, want):
-            text = f"output {name!r}, compared with the expected array, {difference_text(have, want)}"
+            is_numbers = isinstance(have, np.ndarray) and have.dtype.kind not in "OSU"
+            how = difference_text(have, want) if is_numbers else "is no array of numbers"
+            text = f"output {name!r}, compared with the expected array, {how}"
             return make_finding("wrong-output", "", text, repairable=False)
     return None
 
@@ -83,6 +108,8 @@ def wrong_node(model: onnx.ModelProto, feeds: Mapping[str, Array], wanted: Seman
     """
     graph = read(model, weights=True)
     every = [site for site in sites(graph) if site.readable and not site.quantized]
+    if not every:
+        return None
     counts = counts_for(graph, every)
     given = None if counts is None or counts.name is None else feeds.get(counts.name)
     names = [site.name for site in every]

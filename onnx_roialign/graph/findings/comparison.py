@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnx_roialign.arrays import FRAMEWORKS, FRAMEWORKS_16_BIT, Array, largest_difference, largest_finite
+from onnx_roialign.arrays import FRAMEWORKS, FRAMEWORKS_16_BIT, Array, differences, largest_difference, largest_finite
 
 __all__ = ["difference_text", "is_same"]
 
@@ -22,7 +22,6 @@ def difference_text(got: Array, want: Array) -> str:
     """Returns the largest difference of two arrays and its position, or their shapes, as the end of a sentence."""
     if got.shape != want.shape:
         return f"has shape {got.shape}, not {want.shape}"
-    a, b = got.astype(np.float64), want.astype(np.float64)
-    apart = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
-    place = np.unravel_index(int(np.argmax(np.where(np.isnan(apart), np.inf, apart))), apart.shape)
+    apart = differences(got, want)
+    place = np.unravel_index(int(np.argmax(apart)), apart.shape)
     return f"differs by up to {apart[place]:.3g} at {tuple(int(index) for index in place)}"

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping, Sequence
 
 import onnx
-import onnx.inliner
 
 from onnx_roialign.arrays import Array
 from onnx_roialign.definition.semantics import Semantics
@@ -16,6 +15,7 @@ from onnx_roialign.graph.findings.by_reading import defect_findings, read_findin
 from onnx_roialign.graph.findings.finding import Finding
 from onnx_roialign.graph.reading.sites import resolved
 from onnx_roialign.onnx_model.file import Model, parse
+from onnx_roialign.onnx_model.inlined import inlined
 
 __all__ = ["validate"]
 
@@ -53,16 +53,19 @@ def validate(
         findings = defect_findings(proto)
         if findings:
             return findings
-        findings = read_findings(resolved(proto), source, wanted)
-    if inputs is None:
+        folder = os.path.dirname(os.path.abspath(model)) if isinstance(model, (str, os.PathLike)) else None
+        findings = read_findings(resolved(proto), source, wanted, folder)
+    if inputs is None or any(finding.code == "missing-weights" for finding in findings):
         return findings
-    return findings + _run_findings(_complete(model), wanted, inputs, expected)
+    with last_guard("read with its external data"):
+        complete = _complete(model)
+    return findings + _run_findings(complete, wanted, inputs, expected)
 
 
 def _complete(model: Model) -> onnx.ModelProto:
     """Returns the model with its external data and with its functions inlined, so that their values can be read."""
     proto = onnx.load(os.fspath(model)) if isinstance(model, (str, os.PathLike)) else parse(model)
-    return onnx.inliner.inline_local_functions(proto) if proto.functions else proto
+    return inlined(proto) if proto.functions else proto
 
 
 def _run_findings(

@@ -77,10 +77,10 @@ def fuse(model: Model, source: str | Semantics | None = None) -> Fused:
         seen = infer_known(proto, graph)
         weights = {tensor.name: tensor for scope in scopes(proto) if scope.graph for tensor in scope.graph.initializer}
         report: list[FusedPart] = []
+        names, opset = Names(graph), graph.graph.opset_imports.get("", 0)
         for owner in _graphs(graph):
             _prune(owner)
-            opset = graph.graph.opset_imports.get("", 0)
-            report += _fused(Rewriting(owner, seen, Names(graph), weights, opset, corrected, apart))
+            report += _fused(Rewriting(owner, seen, names, weights, opset, corrected, apart))
         if not any(part.fused for part in report):
             return Fused(deepcopy(original), tuple(report))
         graph.graph.opset_imports.setdefault(DOMAIN, OPSET_VERSION)

@@ -26,6 +26,7 @@ from onnx_roialign.graph.fusion.rewriting import FusedPart, Rewriting, refused
 from onnx_roialign.graph.fusion.rows import Selection, whole
 from onnx_roialign.graph.fusion.rule import Levels, fit_rule
 from onnx_roialign.ops import multiscale_roi_align
+from onnx_roialign.sessions.options import takes_omitted_inputs
 
 __all__ = ["write_pooler"]
 
@@ -57,7 +58,8 @@ def write_pooler(pooler: Pooler, writing: Rewriting) -> FusedPart:
         pooler, rule = fit_rule(pooler, levels, writing.known.type(pooler.boxes[0]))
     reasons: list[str] = []
     rows = _fixed_rows(pooler, writing)
-    for attempt in dict.fromkeys((rule, None)):
+    attempts = (rule, None) if takes_omitted_inputs() else (None, rule)
+    for attempt in dict.fromkeys(attempts):
         nodes = _nodes(pooler, attempt, writing)
         if nodes is None:
             continue

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import onnx_ir as ir
 
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.errors import RoiAlignError, shown
 from onnx_roialign.graph.reading.sites import Site
 from onnx_roialign.graph.reading.value_types import Known
 
@@ -47,7 +47,7 @@ def named_counts(model: ir.Model, name: str) -> ir.Value:
     candidates = (*model.graph.inputs, *(value for node in model.graph for value in node.outputs))
     value = next((value for value in candidates if value.name == name), None)
     if value is None:
-        raise RoiAlignError("counts", "choice", f"must be the name of a value of the model's graph, got {name!r}")
+        raise RoiAlignError("counts", "choice", f"must be the name of a value of the model's graph, got {shown(name)}")
     return value
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import onnx
-import onnx.inliner
 import onnx_ir as ir
 
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import FIRST_OPSET, HALF_PIXEL_OPSET, Semantics
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.reading.values import Values
+from onnx_roialign.onnx_model.inlined import inlined
 from onnx_roialign.onnx_model.scopes import function_scopes
 from onnx_roialign.ops.nodes import (
     MODE,
@@ -151,7 +151,7 @@ def resolved(model: onnx.ModelProto) -> onnx.ModelProto:
     """Returns the model, with functions inlined if an attribute of a RoiAlign refers to one of its function."""
     nodes = [node for scope in function_scopes(model) for node in scope.nodes if is_ours(node)]
     if any(attribute.ref_attr_name for node in nodes for attribute in node.attribute):
-        return onnx.inliner.inline_local_functions(model)
+        return inlined(model)
     return model
 
 

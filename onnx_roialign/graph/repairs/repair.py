@@ -8,10 +8,11 @@ from dataclasses import replace
 import onnx
 import onnx_ir as ir
 
+from onnx_roialign.definition.attributes import flag
 from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET, Semantics
 from onnx_roialign.definition.sources import parse as parse_source
 from onnx_roialign.errors import RoiAlignError, last_guard
-from onnx_roialign.graph.conversion.opset import convert_graph, inlined
+from onnx_roialign.graph.conversion.opset import convert_graph
 from onnx_roialign.graph.reading.meaning import express_in_onnx
 from onnx_roialign.graph.reading.sites import Site, resolved, sites
 from onnx_roialign.graph.reading.value_types import Known, infer_known
@@ -19,6 +20,7 @@ from onnx_roialign.graph.repairs import FitInputs, KeepBoxesWide, StateMeaning, 
 from onnx_roialign.graph.repairs.state_meaning import is_right
 from onnx_roialign.graph.writing.restore import read, restored
 from onnx_roialign.onnx_model.file import Model
+from onnx_roialign.onnx_model.inlined import inlined
 from onnx_roialign.onnx_model.scopes import default_opset
 from onnx_roialign.onnx_model.soundness import sound
 from onnx_roialign.onnx_model.value_info import add_value_info
@@ -60,6 +62,8 @@ def repair(
             is not allowed.
     """
     wanted = parse_source(source)
+    raise_opset, private_op = flag("raise_opset", raise_opset), flag("private_op", private_op)
+    exact = flag("exact", exact)
     original = sound(model)
     with last_guard("repaired"):
         proto = resolved(original)
