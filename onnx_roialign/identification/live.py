@@ -1,7 +1,7 @@
 """Measures the Semantics of an unknown RoIAlign by calling it.
 
 Each field of Semantics has a probe (see `probes`): a few small calls, whose outputs are read as lengths and compared
-with the reference's outputs for each value of the field. Further calls (`CHECKS`) then find behaviour that no field
+with the reference's outputs for each value of the field. Further calls (`checks`) then find behaviour that no field
 describes, such as coordinates that are rounded first.
 """
 
@@ -19,7 +19,7 @@ from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.call import Call
 from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.errors import RoiAlignError, one_line, shown
-from onnx_roialign.identification.probes import CHECKS, FIELD_PROBES, Check, Probe
+from onnx_roialign.identification.probes import FIELD_PROBES, Check, Probe, checks
 from onnx_roialign.identification.recorded import RecordedCall, identify_recorded
 from onnx_roialign.identification.result import (
     FIELDS,
@@ -71,7 +71,7 @@ def identify(fn: Subject) -> Identified:
             found[probe.field] = result.value
         evidence.append(result)
     if all(result.verdict != "odd" for result in evidence) and found:
-        evidence += [_check(fn, check, _semantics(found), "max_rule" in found) for check in CHECKS]
+        evidence += [_check(fn, check, _semantics(found), "max_rule" in found) for check in checks()]
     fields = {result.subject: result.fitting for result in evidence if result.subject in FIELDS}
     return conclude(evidence, combinations(fields))
 

@@ -1,6 +1,6 @@
 """The probes of `identify`: small calls, each designed to give different outputs for the values of one field.
 
-`FIELD_PROBES` determine the fields. `CHECKS` then compare all other behaviour with the Semantics found.
+`FIELD_PROBES` determine the fields. `checks` then compare all other behaviour with the Semantics found.
 
 All probes use one feature map, the ruler, whose channels turn an output into a length: the average of channel X over a
 bin's samples is their mean x in pixels, that of FOLD_X is their mean distance from x = 8, and that of ONE is 1 for
@@ -13,6 +13,7 @@ grid over a mirrored RoI, because Paddle 3.3.1 with aligned=True does not return
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,7 +26,7 @@ from onnx_roialign.definition.call import Call
 from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.identification.result import Value
 
-__all__ = ["CHECKS", "FIELD_PROBES", "Check", "Probe", "ruler"]
+__all__ = ["FIELD_PROBES", "Check", "Probe", "checks", "ruler"]
 
 Box = tuple[float, float, float, float]
 
@@ -267,46 +268,52 @@ def _check(boxes: Sequence[Box], images: Sequence[int] | None = None, low: float
 _INSIDE: tuple[Box, ...] = ((2.13, 1.37, 11.71, 8.29), (5.41, 3.17, 6.83, 4.91))
 _BEYOND: tuple[Box, ...] = ((-4.37, 2.13, 3.29, 9.71), (9.83, 6.41, 19.17, 15.37), (30.7, 2.3, 34.9, 8.1))
 
-CHECKS: tuple[Check, ...] = (
-    Check(
-        "images",
-        "RoIs of the second, the first and the second image",
-        _check([*_INSIDE, _INSIDE[0]], [1, 0, 1], output_height=2, output_width=2, sampling_ratio=2),
-    ),
-    Check(
-        "bins and grids",
-        "2 x 5 bins of 3 x 3 samples at scale 0.5",
-        _check(
-            [(4.26, 2.74, 23.42, 16.58), (9.82, 5.14, 14.66, 9.32)],
-            output_height=2,
-            output_width=5,
-            sampling_ratio=3,
-            spatial_scale=0.5,
+
+@functools.cache
+def checks() -> tuple[Check, ...]:
+    """Returns the checks: made when they are asked for, because importing numpy.random takes long."""
+    return (
+        Check(
+            "images",
+            "RoIs of the second, the first and the second image",
+            _check([*_INSIDE, _INSIDE[0]], [1, 0, 1], output_height=2, output_width=2, sampling_ratio=2),
         ),
-    ),
-    Check(
-        "adaptive grids",
-        "3 x 2 bins, sampling_ratio 0: the number of samples along each axis follows from the bin's length",
-        _check(_INSIDE, output_height=3, output_width=2),
-    ),
-    Check(
-        "samples outside",
-        "RoIs partly and wholly outside the map: samples past the limit add 0 and still count in the mean",
-        _check(_BEYOND, output_height=3, output_width=3, sampling_ratio=2),
-    ),
-    Check(
-        "mirrored RoIs",
-        "x2 < x1, then y2 < y1, on a fixed grid: sampled backwards, or enlarged to the minimum size",
-        _check([(9.31, 2.13, 3.57, 8.71), (3.57, 8.71, 9.31, 2.13)], output_height=2, output_width=3, sampling_ratio=2),
-    ),
-    Check(
-        "maxima",
-        "mode 'max' over positive features, inside and partly outside",
-        _check([*_INSIDE, *_BEYOND], output_height=2, output_width=2, sampling_ratio=2, mode="max"),
-    ),
-    Check(
-        "maxima of negatives",
-        "mode 'max' over negative features: no sample inside counts as 0",
-        _check(_INSIDE, low=-1.5, output_height=2, output_width=2, sampling_ratio=2, mode="max"),
-    ),
-)
+        Check(
+            "bins and grids",
+            "2 x 5 bins of 3 x 3 samples at scale 0.5",
+            _check(
+                [(4.26, 2.74, 23.42, 16.58), (9.82, 5.14, 14.66, 9.32)],
+                output_height=2,
+                output_width=5,
+                sampling_ratio=3,
+                spatial_scale=0.5,
+            ),
+        ),
+        Check(
+            "adaptive grids",
+            "3 x 2 bins, sampling_ratio 0: the number of samples along each axis follows from the bin's length",
+            _check(_INSIDE, output_height=3, output_width=2),
+        ),
+        Check(
+            "samples outside",
+            "RoIs partly and wholly outside the map: samples past the limit add 0 and still count in the mean",
+            _check(_BEYOND, output_height=3, output_width=3, sampling_ratio=2),
+        ),
+        Check(
+            "mirrored RoIs",
+            "x2 < x1, then y2 < y1, on a fixed grid: sampled backwards, or enlarged to the minimum size",
+            _check(
+                [(9.31, 2.13, 3.57, 8.71), (3.57, 8.71, 9.31, 2.13)], output_height=2, output_width=3, sampling_ratio=2
+            ),
+        ),
+        Check(
+            "maxima",
+            "mode 'max' over positive features, inside and partly outside",
+            _check([*_INSIDE, *_BEYOND], output_height=2, output_width=2, sampling_ratio=2, mode="max"),
+        ),
+        Check(
+            "maxima of negatives",
+            "mode 'max' over negative features: no sample inside counts as 0",
+            _check(_INSIDE, low=-1.5, output_height=2, output_width=2, sampling_ratio=2, mode="max"),
+        ),
+    )
