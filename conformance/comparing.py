@@ -80,7 +80,7 @@ def _distance(case: Case, outcome: Outcome, got: Mapping[str, Array]) -> _Distan
     for name, want in outcome.outputs.items():
         have = got[name]
         if have.dtype != want.dtype or have.shape != want.shape:
-            return _Distance(f"{name} must be {want.dtype} {want.shape}, got {have.dtype} {have.shape}", None)
+            return _Distance(f"{name} {_unlike(have, want)}", None)
         apart = differences(have, want) / unit(want.dtype, case.scale)
         largest = float(np.max(apart, initial=0.0))
         if largest > case.tolerance.ulps:
@@ -89,6 +89,14 @@ def _distance(case: Case, outcome: Outcome, got: Mapping[str, Array]) -> _Distan
             )
         ulps = max(ulps, largest)
     return _Distance("", ulps)
+
+
+def _unlike(have: Array, want: Array) -> str:
+    if have.shape == want.shape:
+        return f"must be of type {want.dtype}, got {have.dtype}"
+    if have.dtype == want.dtype:
+        return f"must have the shape {want.shape}, got {have.shape}"
+    return f"must be {want.dtype} {want.shape}, got {have.dtype} {have.shape}"
 
 
 def _wrong(name: str, have: Array, want: Array, apart: Array, ulps: float) -> str:

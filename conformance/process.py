@@ -41,12 +41,14 @@ class Launch:
         command: the program and its arguments; it speaks the protocol of workers/PROTOCOL.md.
         environment: variables that it gets besides this process's own.
         known: file of known deviations; None: there is none.
+        options: of `onnx-roialign conform`, by which the user chose it.
     """
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     known: Path | None = None
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

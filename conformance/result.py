@@ -58,6 +58,7 @@ class Run:
         wrong_entries: entries of its file of known deviations that are errors: of no case, of another status than what
             happened, or of a case that passes now; one line each.
         environment: what it ran on: Python, platform, processor.
+        options: of `onnx-roialign conform` for this backend alone: with --case they repeat a result.
     """
 
     backend: str
@@ -65,8 +66,9 @@ class Run:
     results: tuple[Result, ...]
     wrong_entries: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
 
 
 def without_numbers(text: str) -> str:
-    """Returns what the texts of one cause have in common: N for each word with a digit."""
-    return re.sub(r"\S*[0-9]\S*", "N", text)
+    """Returns what the texts of one cause have in common: N for each word with a digit, but for the names of types."""
+    return re.sub(r"(?<!\S)(?!b?float\d+,?(?:\s|$))\S*[0-9]\S*", "N", text)

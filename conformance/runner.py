@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from onnx_roialign.errors import one_line
@@ -69,7 +70,8 @@ def run(
         except BaseException:
             queue.close()
             raise
-    return scored(identity, [queue.results[case.id] for case in cases], entries, all_ids)
+    made = scored(identity, [queue.results[case.id] for case in cases], entries, all_ids)
+    return replace(made, options=launch.options)
 
 
 def scored(

@@ -58,7 +58,8 @@ def find_backend(name: str, python: str | None = None, known: Path | None = None
         raise RoiAlignError(
             "--backend", "choice", f"must be one of {names}, module:Class or path/file.py:Class, got {name!r}"
         )
-    return (Launch(name, (*_interpreter(python), str(_WORKER), name), dict(_paths(python)), known),)
+    command = (*_interpreter(python), str(_WORKER), name)
+    return (Launch(name, command, dict(_paths(python)), known, _options(name, python, known)),)
 
 
 def find_worker(command: str, known: Path | None = None) -> Launch:
@@ -73,7 +74,7 @@ def find_worker(command: str, known: Path | None = None) -> Launch:
         raise RoiAlignError("--worker", "form", f"must be a command line, got {command!r} ({error})") from error
     if not words:
         raise RoiAlignError("--worker", "form", f"must be a command line, got {command!r}")
-    return Launch(command, tuple(words), {}, known)
+    return Launch(command, tuple(words), {}, known, ("--worker", command, *_known_option(known)))
 
 
 def _launch(file: str, name: str, python: str | None, known: Path | None, isa: str | None = None) -> Launch:
@@ -83,7 +84,16 @@ def _launch(file: str, name: str, python: str | None, known: Path | None, isa: s
         variables[_ISA_VARIABLE] = isa
     declared = _KNOWN / f"{file}.json"
     own = declared if declared.exists() else None
-    return Launch(name, (*_interpreter(python), str(_WORKER), spec), variables, known or own)
+    command = (*_interpreter(python), str(_WORKER), spec)
+    return Launch(name, command, variables, known or own, _options(name, python, known))
+
+
+def _options(name: str, python: str | None, known: Path | None) -> tuple[str, ...]:
+    return ("--backend", name, *(() if python is None else ("--python", python)), *_known_option(known))
+
+
+def _known_option(known: Path | None) -> tuple[str, ...]:
+    return () if known is None else ("--known", str(known))
 
 
 def _interpreter(python: str | None) -> Sequence[str]:

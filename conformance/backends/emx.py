@@ -36,7 +36,7 @@ class _Prepared(onnx.backend.base.BackendRep):
         self._model = model
 
     def run(self, inputs: Any, **_: Any) -> tuple[Any, ...]:
-        arrays = [np.ascontiguousarray(array) for array in inputs]
+        arrays = [np.require(array, requirements="C") for array in inputs]
         model = _pinned(self._model, arrays)
         outputs = [_empty(output) for output in model.graph.output]
         with tempfile.TemporaryDirectory() as folder:

@@ -33,7 +33,8 @@ class _Prepared(onnx.backend.base.BackendRep):
         self._module = module
 
     def run(self, inputs: Any, **_: Any) -> tuple[Any, ...]:
+        # A copy: torch needs memory that can be written to, and keeps the shape () of a scalar.
         with torch.no_grad():
-            found = self._module(*(torch.from_numpy(np.ascontiguousarray(array)) for array in inputs))
+            found = self._module(*(torch.from_numpy(np.array(array, order="C")) for array in inputs))
         outputs = found if isinstance(found, (list, tuple)) else [found]
         return tuple(value.numpy() for value in outputs)

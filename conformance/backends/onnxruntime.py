@@ -11,6 +11,7 @@ import onnxruntime
 __all__ = ["Backend"]
 
 _SILENT = 4  # severity fatal
+_NEWER_OPSET = "is under development and support for this is limited"
 
 
 class Backend(onnx.backend.base.Backend):
@@ -21,11 +22,20 @@ class Backend(onnx.backend.base.Backend):
 
     @classmethod
     def prepare(cls, model: onnx.ModelProto, device: str = "CPU", **_: Any) -> _Prepared:
-        """Returns a session; onnxruntime's exception NotImplemented says that it has no kernel."""
+        """Returns a session; onnxruntime's exception NotImplemented says that it has no kernel.
+
+        Raises:
+            NotImplementedError: the model's opset is newer than this onnxruntime.
+        """
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _SILENT
         options.intra_op_num_threads = 1
-        return _Prepared(onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"]))
+        try:
+            return _Prepared(onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"]))
+        except Exception as error:
+            if _NEWER_OPSET in str(error):
+                raise NotImplementedError(str(error)) from error
+            raise
 
 
 class _Prepared(onnx.backend.base.BackendRep):

@@ -20,9 +20,18 @@ class Backend(onnx.backend.base.Backend):
 
     @classmethod
     def prepare(cls, model: onnx.ModelProto, device: str = "CPU", **_: Any) -> _Prepared:
-        """Returns the network."""
+        """Returns the network.
+
+        Raises:
+            NotImplementedError: OpenCV has no layer for an operator.
+        """
         cv2.setNumThreads(1)
-        net = cv2.dnn.readNetFromONNX(np.frombuffer(model.SerializeToString(), np.uint8))
+        try:
+            net = cv2.dnn.readNetFromONNX(np.frombuffer(model.SerializeToString(), np.uint8))
+        except cv2.error as error:
+            if "Can't create layer" in str(error):
+                raise NotImplementedError(str(error)) from error
+            raise
         weights = {tensor.name for tensor in model.graph.initializer}
         names = [given.name for given in model.graph.input if given.name not in weights]
         return _Prepared(net, names, [output.name for output in model.graph.output])

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import onnx
 import onnx.backend.base
 import openvino
 
 __all__ = ["Backend"]
+
+_BFLOAT16 = onnx.helper.tensor_dtype_to_np_dtype(onnx.TensorProto.BFLOAT16)
 
 
 class Backend(onnx.backend.base.Backend):
@@ -32,7 +35,7 @@ class Backend(onnx.backend.base.Backend):
                 {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1},
             )
         except Exception as error:
-            if "not supported" in str(error).lower():
+            if "not supported" in str(error).lower() or "No conversion rule found" in str(error):
                 raise NotImplementedError(str(error)) from error
             raise
         return _Prepared(compiled)
@@ -43,5 +46,11 @@ class _Prepared(onnx.backend.base.BackendRep):
         self._compiled = compiled
 
     def run(self, inputs: Any, **_: Any) -> tuple[Any, ...]:
-        result = self._compiled(list(inputs))
-        return tuple(result[output] for output in self._compiled.outputs)
+        # Copies: OpenVINO refuses scalars that cannot be written to.
+        result = self._compiled([np.array(array) for array in inputs])
+        return tuple(_of_its_type(result[output], output) for output in self._compiled.outputs)
+
+
+def _of_its_type(array: Any, output: Any) -> Any:
+    """OpenVINO gives NumPy the bits of bfloat16 as float16."""
+    return array.view(_BFLOAT16) if output.get_element_type() == openvino.Type.bf16 else array

@@ -41,6 +41,6 @@ class _Prepared(onnx.backend.base.BackendRep):
         self._machine = machine
 
     def run(self, inputs: Any, **_: Any) -> tuple[Any, ...]:
-        found = self._machine["main"](*(tvm.runtime.tensor(np.ascontiguousarray(array)) for array in inputs))
+        found = self._machine["main"](*(tvm.runtime.tensor(np.require(array, requirements="C")) for array in inputs))
         outputs = [found] if hasattr(found, "numpy") else list(found)
         return tuple(value.numpy() for value in outputs)

@@ -20,6 +20,10 @@ NO_LEAST = (
     "torchvision 0.27 (aligned=True), Paddle 3.3, ONNX Runtime 1.31 and OpenVINO 2026.4 agree in recorded calls on "
     "tiny boxes, and with a fixed grid on inverted ones"
 )
+SCALED = (
+    "ONNX's text of RoiAlign, spatial_scale: a factor \"to translate ROI coordinates from their input spatial scale to "
+    'the scale used when pooling"'
+)
 LEGACY: Mapping[str, Any] = {"coordinate_transformation_mode": "output_half_pixel"}
 H, W = 9, 11
 
@@ -167,6 +171,39 @@ def _large() -> Iterator[Case]:
             [[x1, 1.25, x2, 3.5]],
             sampling_ratio=ratio,
         )
+    yield roi_case(
+        "boxes/coordinates-of-millions",
+        "Coordinates are pixels of the image, which spatial_scale takes to the map: they have no upper limit.",
+        features(1, 1, H, W, seed=27),
+        [[1.25 * 2**20, 0.75 * 2**20, 8.5 * 2**20, 6.25 * 2**20]],
+        source=SCALED,
+        tier=Tier.SPEC,
+        output_height=2,
+        output_width=2,
+        sampling_ratio=2,
+        spatial_scale=2.0**-20,
+    )
+    yield roi_case(
+        "boxes/coordinates-up-to-1",
+        "Coordinates of at most 1 are pixels too: they are not taken as parts of the image.",
+        features(1, 1, H, W, seed=28),
+        [[0.125, 0.25, 0.9375, 1], [0, 0, 1, 1]],
+        source=SCALED,
+        tier=Tier.SPEC,
+        output_height=2,
+        output_width=2,
+        sampling_ratio=2,
+        spatial_scale=8.0,
+    )
+    yield half_pixel(
+        "boxes/inverted-that-starts-outside",
+        "A RoI whose corners are exchanged is sampled inside the map, though its x1 and y1 lie beyond it.",
+        features(1, 1, H, W, seed=29),
+        [[W + 3.25, H + 2.75, 3.25, 2.5]],
+        output_height=2,
+        output_width=2,
+        sampling_ratio=2,
+    )
     yield half_pixel(
         "boxes/100.5-pixels-adaptive",
         "The adaptive grid of a RoI much larger than the map counts all of its samples.",

@@ -17,6 +17,7 @@ from onnx_roialign.conformance.case import Case, Outcome, Tier, Tolerance
 from onnx_roialign.conformance.oracle import HALF_PIXEL, OUTPUT_HALF_PIXEL, Conditioning, Rules
 
 __all__ = [
+    "FUNCTIONS_IR_VERSION",
     "IR_VERSIONS",
     "NOTHING_TO_COMPARE",
     "Call",
@@ -32,6 +33,7 @@ __all__ = [
 
 # The version of ONNX's file format that was released with each opset.
 IR_VERSIONS: Mapping[int, int] = {10: 5, 11: 6, 16: 8, 22: 10}
+FUNCTIONS_IR_VERSION = 8  # the first with model-local functions
 
 # The result of a side of a case: fields of `Rules` that differ from ONNX's; an array; None: an error.
 Side = Mapping[str, Any] | Array | None

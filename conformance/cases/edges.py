@@ -40,13 +40,13 @@ def box_at(y: float, x: float) -> list[float]:
 def _one_sample() -> Iterator[Case]:
     inside = {"y": 2.25, "x": 3.625}
     for axis, length in (("y", H), ("x", W)):
-        for distance in (-8.0, -1.125, -0.875, -0.125):
+        for distance in (-8, -1.125, -1.0078125, -0.9921875, -0.875, -0.125):
             for side, at in (("before-the-first", distance), ("beyond-the-last", length - 1 - distance)):
                 # After the last pixel the limit is at N, one pixel after the centre of the last pixel.
                 place = {**inside, axis: at}
                 is_inside = -1 <= at <= length
                 yield settled(
-                    f"edges/sample-{abs(distance):g}-px-{side}-{'row' if axis == 'y' else 'column'}",
+                    f"edges/sample-{abs(distance)}-px-{side}-{'row' if axis == 'y' else 'column'}",
                     f"A sample at {axis} = {at:g} of {length} pixels "
                     + ("takes the value at the border." if is_inside else "is 0."),
                     positive(1, 2, H, W),

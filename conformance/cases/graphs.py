@@ -1,9 +1,10 @@
-"""RoiAlign among other nodes, in branches, loops and functions; its inputs constant or computed."""
+"""RoiAlign among other RoiAligns, and its inputs constant or computed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,11 +12,11 @@ import onnx
 from onnx_roialign.arrays import Array
 from onnx_roialign.conformance import oracle
 from onnx_roialign.conformance.case import Case, Outcome, Tier, Tolerance
-from onnx_roialign.conformance.oracle import HALF_PIXEL, OUTPUT_HALF_PIXEL
+from onnx_roialign.conformance.oracle import OUTPUT_HALF_PIXEL
 
-from .building import IR_VERSIONS, features
+from .building import FUNCTIONS_IR_VERSION, IR_VERSIONS, features
 
-__all__ = ["DECLARED", "GIVEN", "IMAGES", "POOL", "ROIS", "X", "cases", "graph", "pooled"]
+__all__ = ["DECLARED", "GIVEN", "IMAGES", "POOL", "POOL_MAX", "ROIS", "X", "cases", "graph", "pooled"]
 
 TEXT = "ONNX's text of RoiAlign, and of the operators beside it"
 BORDER = "torchvision 0.27, Paddle 3.3 and ONNX Runtime 1.31 in recorded calls on boxes across the border"
@@ -35,9 +36,6 @@ pooled = partial(oracle.roi_align, output_height=2, output_width=2, sampling_rat
 def cases() -> Iterator[Case]:
     """Yields the cases of this group."""
     yield from _several_nodes()
-    yield from _branches()
-    yield from _loops()
-    yield from _functions()
     yield from _constants()
     yield from _computed_inputs()
 
@@ -70,7 +68,8 @@ def graph(
         source: where the clause comes from.
     """
     imports = f'["" : {opset}, "local" : 1]' if functions else f'["" : {opset}]'
-    model = onnx.parser.parse_model(f"<ir_version: {IR_VERSIONS[opset]}, opset_import: {imports}>\n{text}\n{functions}")
+    version = max(IR_VERSIONS[opset], FUNCTIONS_IR_VERSION if functions else 0)
+    model = onnx.parser.parse_model(f"<ir_version: {version}, opset_import: {imports}>\n{text}\n{functions}")
     return Case(f"graphs/{name}", clause, tier, source, model, inputs, (Outcome(outputs),), TOLERANCE, tuple(requires))
 
 
@@ -102,6 +101,7 @@ def _several_nodes() -> Iterator[Case]:
             "C": pooled(X, ROIS, IMAGES, rules=OUTPUT_HALF_PIXEL),
         },
     )
+    yield from _one_difference()
     other = 1 - IMAGES
     yield graph(
         "two-nodes-of-different-images",
@@ -162,112 +162,33 @@ def _several_nodes() -> Iterator[Case]:
     )
 
 
-def _branches() -> Iterator[Case]:
-    for value in (True, False):
-        for opset in (10, 16, 22):
-            rules = OUTPUT_HALF_PIXEL if opset < 16 else HALF_PIXEL
-            yield graph(
-                f"if-{str(value).lower()}@{opset}",
-                "In the branches of an If, RoiAlign reads values of the outer graph.",
-                f"""branches (bool c, {DECLARED}) => (float[3,3,2,2] Y) {{
-                    Y = If (c) <
-                        then_branch = yes () => (float[3,3,2,2] a) {{ a = {POOL} (X, rois, images) }},
-                        else_branch = no () => (float[3,3,2,2] b) {{ b = {POOL_MAX} (X, rois, images) }}
-                    >
-                }}""",
-                {"Y": pooled(X, ROIS, IMAGES, rules=rules, mode="avg" if value else "max")},
-                inputs={"c": np.array(value), **GIVEN},
-                requires=("If",),
-                opset=opset,
-            )
-
-
-def _loops() -> Iterator[Case]:
-    steps = [pooled(X, ROIS + np.float32(k) / 4, IMAGES) for k in range(3)]
-    for opset in (16, 22):
+def _one_difference() -> Iterator[Case]:
+    right: Mapping[str, Any] = {"output_height": 2, "output_width": 2, "sampling_ratio": 2, "spatial_scale": 1.0}
+    for name, value in {"output_height": 3, "output_width": 3, "sampling_ratio": 1, "spatial_scale": 0.5}.items():
+        nodes = {"A": right, "B": {**right, name: value}}
+        written = {
+            key: ", ".join(f"{attribute} = {number}" for attribute, number in node.items())
+            for key, node in nodes.items()
+        }
         yield graph(
-            f"loop-moves-the-rois@{opset}",
-            "In the body of a Loop, RoiAlign pools the RoIs of each iteration.",
-            f"""loop (int64 n, bool go, float step, float[3,3,2,2] zero, {DECLARED})
-                => (float[3,4] last, float[3,3,2,2] Y) {{
-                last, Y = Loop (n, go, rois, zero) <body = one (int64 i, bool more, float[3,4] boxes,
-                    float[3,3,2,2] sum) => (bool again, float[3,4] moved, float[3,3,2,2] next) {{
-                        again = Identity (more)
-                        y = {POOL} (X, boxes, images)
-                        next = Sub (y, sum)
-                        moved = Add (boxes, step)
-                    }}>
+            f"two-nodes-of-another-{name.replace('_', '-')}",
+            f"Two RoiAlign nodes that differ in {name} alone are two.",
+            f"""several ({DECLARED}) => (float[3,3,2,2] A, float[3,3,h,w] B) {{
+                A = RoiAlign <{written["A"]}> (X, rois, images)
+                B = RoiAlign <{written["B"]}> (X, rois, images)
             }}""",
-            {"last": ROIS + np.float32(0.75), "Y": steps[2] - (steps[1] - steps[0])},
-            inputs={
-                "n": np.array(3, np.int64),
-                "go": np.array(True),
-                "step": np.array(0.25, np.float32),
-                "zero": np.zeros_like(steps[0]),
-                **GIVEN,
-            },
-            requires=("Loop", "Identity", "Add", "Sub"),
-            opset=opset,
+            {key: oracle.roi_align(X, ROIS, IMAGES, **node) for key, node in nodes.items()},
         )
-    first, second = (pooled(x, ROIS, i, spatial_scale=0.5) for x, i in ((X, IMAGES), (-X, 1 - IMAGES)))
+    moved = ROIS + np.float32(0.5)
     yield graph(
-        "loop-changes-the-features-and-the-images",
-        "In the body of a Loop, RoiAlign reads the features and the batch indices of each iteration, and scales.",
-        f"""loop (int64 n, bool go, int64 one, float[3,3,2,2] zero, {DECLARED})
-            => (float[2,3,8,9] x, int64[3] i, float[3,3,2,2] Y) {{
-            x, i, Y = Loop (n, go, X, images, zero) <body = once (int64 k, bool more, float[2,3,8,9] map, int64[3] of,
-                float[3,3,2,2] sum) => (bool again, float[2,3,8,9] negative, int64[3] others, float[3,3,2,2] next) {{
-                    again = Identity (more)
-                    y = RoiAlign <output_height = 2, output_width = 2, sampling_ratio = 2, spatial_scale = 0.5>
-                        (map, rois, of)
-                    next = Sub (y, sum)
-                    negative = Neg (map)
-                    others = Sub (one, of)
-                }}>
+        "two-nodes-of-different-rois",
+        "Two RoiAlign nodes on the same map keep their own RoIs.",
+        f"""several ({DECLARED}, float[3,4] moved) => (float[3,3,2,2] A, float[3,3,2,2] B) {{
+            A = {POOL} (X, rois, images)
+            B = {POOL} (X, moved, images)
         }}""",
-        {"x": X, "i": IMAGES, "Y": second - first},
-        inputs={
-            "n": np.array(2, np.int64),
-            "go": np.array(True),
-            "one": np.array(1, np.int64),
-            "zero": np.zeros_like(first),
-            **GIVEN,
-        },
-        requires=("Loop", "Identity", "Neg", "Sub"),
-    )
-
-
-def _functions() -> Iterator[Case]:
-    for opset in (16, 22):
-        yield graph(
-            f"function@{opset}",
-            "RoiAlign in a model-local function.",
-            f"functions ({DECLARED}) => (float[3,3,2,2] Y) {{ Y = local.Pool (X, rois, images) }}",
-            {"Y": pooled(X, ROIS, IMAGES)},
-            functions=f"""<domain: "local", opset_import: ["" : {opset}]>
-                Pool (features, boxes, of) => (y) {{ y = {POOL} (features, boxes, of) }}""",
-            requires=("model-local function",),
-            opset=opset,
-        )
-    yield graph(
-        "function-with-attributes",
-        "A function passes its attributes on to RoiAlign, other ones at each call.",
-        f"""functions ({DECLARED}) => (float[3,3,2,3] A, float[3,3,2,3] B) {{
-            A = local.Pool <ratio = 1, scale = 0.5, how = "max"> (X, rois, images)
-            B = local.Pool <ratio = 3, scale = 1.0, how = "avg"> (X, rois, images)
-        }}""",
-        {
-            name: oracle.roi_align(
-                X, ROIS, IMAGES, output_height=2, output_width=3, sampling_ratio=r, spatial_scale=s, mode=m
-            )
-            for name, r, s, m in (("A", 1, 0.5, "max"), ("B", 3, 1.0, "avg"))
-        },
-        functions="""<domain: "local", opset_import: ["" : 16]>
-            Pool <ratio, scale, how> (features, boxes, of) => (y) {
-                y = RoiAlign <output_height = 2, output_width = 3, sampling_ratio: int = @ratio,
-                              spatial_scale: float = @scale, mode: string = @how> (features, boxes, of)
-            }""",
-        requires=("model-local function",),
+        {"A": pooled(X, ROIS, IMAGES), "B": pooled(X, moved, IMAGES)},
+        inputs={**GIVEN, "moved": moved},
     )
 
 
@@ -301,6 +222,15 @@ def _constants() -> Iterator[Case]:
         {"Y": pooled(X, ROIS, IMAGES, spatial_scale=0.5)},
         inputs={"X": X, "images": IMAGES},
     )
+    many = np.array([[1.251953125, 0.5009765625, 6.501953125, 5.251953125]], np.float32)
+    yield graph(
+        "constant-rois-of-many-digits",
+        "RoIs that are initializers keep more digits than float16 has.",
+        f"""constants (float[1,1,8,9] X, int64[1] images) => (float[1,1,2,2] Y)
+            <float[1,4] rois = {{{", ".join(map(str, many[0].tolist()))}}}> {{ Y = {POOL} (X, rois, images) }}""",
+        {"Y": pooled(one := X[:1, :1].copy(), many, np.zeros(1, np.int64))},
+        inputs={"X": one, "images": np.zeros(1, np.int64)},
+    )
     yield graph(
         "constant-nodes",
         "Inputs may be Constant nodes.",
@@ -321,6 +251,15 @@ def _constants() -> Iterator[Case]:
         f"""constants (float[1,4] rois, int64[1] images) => (float[1,1,2,2] Y)
             <float[1,1,3,4] X = {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}}> {{ Y = {POOL} (X, rois, images) }}""",
         {"Y": pooled(pixels, box, np.zeros(1, np.int64))},
+        inputs={"rois": box, "images": np.zeros(1, np.int64)},
+    )
+    cube = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4)
+    yield graph(
+        "constant-features-of-2-channels",
+        "X may be an initializer, and is read in its own layout.",
+        f"""constants (float[1,4] rois, int64[1] images) => (float[1,2,2,2] Y)
+            <float[1,2,3,4] X = {{{", ".join(map(str, range(24)))}}}> {{ Y = {POOL} (X, rois, images) }}""",
+        {"Y": pooled(cube, box, np.zeros(1, np.int64))},
         inputs={"rois": box, "images": np.zeros(1, np.int64)},
     )
     yield graph(

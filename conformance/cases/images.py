@@ -13,7 +13,7 @@ from onnx_roialign.conformance.case import Case, Tier
 
 from .building import features, roi_case
 
-__all__ = ["cases"]
+__all__ = ["INDEX", "SHAPE", "TEXT", "boxes", "cases"]
 
 TEXT = "ONNX's text of RoiAlign"
 INDEX = f'{TEXT}, batch_indices: "each element denoting the index of the corresponding image in the batch"'
@@ -32,7 +32,6 @@ def cases() -> Iterator[Case]:
     yield from _counts()
     yield from _columns()
     yield from _shapes()
-    yield from _more_than_a_byte_holds()
 
 
 def boxes(count: int, seed: int = 0) -> Array:
@@ -211,55 +210,3 @@ def _shapes() -> Iterator[Case]:
                     shapes=shapes,
                     **TWO,
                 )
-
-
-def _more_than_a_byte_holds() -> Iterator[Case]:
-    yield spec(
-        "images/300-images",
-        "A batch index may exceed 127 and 255.",
-        features(300, 1, 2, 3, seed=19),
-        [[0.75, 0.75, 2.25, 1.5]] * 5,
-        [299, 127, 128, 256, 255],
-        source=INDEX,
-        sampling_ratio=1,
-    )
-    yield spec(
-        "images/300-rois",
-        "There may be more than 255 RoIs.",
-        features(1, 1, 8, 9, seed=20),
-        boxes(300),
-        source=SHAPE,
-        sampling_ratio=1,
-    )
-    yield spec(
-        "images/65537-channels",
-        "Channels, and numbers of the output, may exceed 65535.",
-        features(1, 65537, 1, 2, seed=23),
-        [[0.75, 0.25, 1.25, 0.75]],
-        source=SHAPE,
-        sampling_ratio=1,
-    )
-    for height, width in ((1, 300), (300, 1), (40, 33)):
-        yield spec(
-            f"images/output-of-{height}x{width}",
-            f"The output may have {height} rows and {width} columns.",
-            features(1, 1, 8, 9, seed=21),
-            [[1.25, 0.75, 7.5, 6.25]],
-            source=SHAPE,
-            output_height=height,
-            output_width=width,
-            sampling_ratio=1,
-        )
-    X = features(2, 1, 270, 300, seed=22)
-    for grid, ratio in (("fixed", 2), ("adaptive", 0)):
-        yield spec(
-            f"images/map-of-270x300-{grid}",
-            "Rows, columns and the pixels of a map may exceed 255 and 65535.",
-            X,
-            [[10.25, 5.75, 290.625, 262.125], [250.75, 240.25, 297.125, 266.5]],
-            [0, 1],
-            source=f'{TEXT}, X: "4-D feature map of shape (N, C, H, W)"',
-            output_height=8,
-            output_width=8,
-            sampling_ratio=ratio,
-        )

@@ -12,12 +12,13 @@ from onnx_roialign.conformance.case import Case, Tier
 
 from .building import features, full, positive, roi_case
 
-__all__ = ["cases"]
+__all__ = ["NO_SAMPLES", "cases"]
 
 CORNERS = (
     "ONNX's vector mode_max, whose numbers are the maximum over weight * feature of each sample's four neighbours; "
     "onnx.reference and ONNX Runtime agree"
 )
+NO_SAMPLES = "ONNX Runtime 1.31, onnx.reference and OpenVINO 2026.4, all that run ONNX's mode max, agree"
 LEGACY: Mapping[str, Any] = {"coordinate_transformation_mode": "output_half_pixel"}
 
 spec = partial(roi_case, tier=Tier.SPEC, source=CORNERS, mode="max")
@@ -52,6 +53,12 @@ def cases() -> Iterator[Case]:
             sampling_ratio=ratio,
             **LEGACY,
         )
+    yield spec(
+        "maxima/all-negative-in-one-bin",
+        "The maximum of negative numbers is negative in an output of one bin, too.",
+        -positive(1, 2, H, W, seed=32),
+        [[0.75, 1.25, 6.625, 7.5]],
+    )
     for height, width, rows, columns in ((5.25, 3.75, 2, 2), (2.25, 6.5, 1, 2), (7.25, 1.5, 3, 1), (9.5, 9.75, 1, 1)):
         yield spec(
             f"maxima/adaptive-{height:g}x{width:g}-in-{rows}x{columns}-bins",
@@ -171,10 +178,17 @@ def _on_pixels(H: int, W: int) -> Iterator[Case]:
             "In half_pixel the adaptive grid of a RoI without size has no samples, and their maximum is 0.",
             positive(1, 2, H, W, seed=38),
             [box],
-            source=(
-                "ONNX Runtime 1.31, onnx.reference and OpenVINO 2026.4, all that run ONNX's mode max; "
-                "mmcv's own operator returns -10000"
-            ),
+            source=f"{NO_SAMPLES}; mmcv's own operator returns -10000",
             output_height=2,
             output_width=2,
         )
+    # The first and the third RoI sample one pixel in each bin, so that both rules for the maximum agree.
+    yield settled(
+        "maxima/without-size-between-other-rois-adaptive",
+        "A bin without samples is 0, whatever the RoI before had there.",
+        positive(1, 2, H, W, seed=38),
+        [[1, 1, 3, 3], [4.25, 3.5, 4.25, 3.5], [4, 3, 6, 5]],
+        source=NO_SAMPLES,
+        output_height=2,
+        output_width=2,
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -11,7 +13,7 @@ import numpy as np
 from onnx_roialign.arrays import Array
 from onnx_roialign.conformance.case import Case, Tier
 
-from .building import Call, features, numpy_type, roi_case
+from .building import Call, features, numpy_type, positive, roi_case
 
 __all__ = ["cases"]
 
@@ -19,54 +21,96 @@ SOURCE = (
     "the clauses of the other groups, together: torchvision 0.27, Paddle 3.3 and ONNX Runtime 1.31 agree in recorded "
     "calls on mixed boxes"
 )
-CASES = 30
+CASES = 80
 
-MODES = ("avg", "max")
-COORDINATE_MODES = ("half_pixel", "output_half_pixel", None)
-RATIOS = (0, 2, 0, 1, 3, 0, 4)
-OUTPUTS = ((1, 1), (2, 3), (3, 2), (1, 4), (5, 2), (4, 4), (2, 1), (7, 7), (1, 2), (6, 3), (2, 2))
-SCALES = (1.0, 0.25, 0.5, 2.0, 0.375)
-CHANNELS = (1, 3, 2, 5, 17)
-IMAGES = (3, 1, 2, 4)
-MAPS = ((8, 9), (7, 7), (5, 12), (11, 6), (3, 10))
+# What each case chooses from; a value that is there twice is chosen twice as often.
+CHOICES: Mapping[str, Sequence[Any]] = {
+    "dtype": ("float32", "float64", "float32", "float16", "float32", "bfloat16"),
+    "opset": (10, 16, 22),
+    "coordinate_transformation_mode": ("half_pixel", "output_half_pixel", None),
+    "mode": ("avg", "max"),
+    "sampling_ratio": (0, 1, 2, 0, 3, 2, 4),
+    "spatial_scale": (1.0, 0.25, 0.5, 2.0, 0.375, None),
+    "output": ((1, 1), (2, 3), (3, 2), (7, 7), (1, 4), (5, 2), (4, 4), (14, 14), (2, 2), (7, 7), (6, 3)),
+    "map": ((8, 9), (8, 8), (5, 12), (11, 6), (20, 24), (3, 10), (7, 16)),
+    "channels": (1, 3, 4, 8, 16, 17, 5),
+    "images": (1, 2, 3, 4),
+    "rois": (1, 2, 4, 6, 9),
+}
+MOST_SAMPLES = 12_000  # of a case, all channels counted: the exact maximum of more takes seconds
 
 
 def cases() -> Iterator[Case]:
-    """Yields the cases of this group; the lengths of the lists have few common factors, so that all pairs occur."""
-    for i in range(CASES):
-        coordinate_mode = COORDINATE_MODES[i % 3]
-        opset = (16, 22)[i // 2 % 2] if coordinate_mode else (10, 16, 22)[i // 3 % 3]
-        dtype = ("float32", "float64", "float32", "float16")[i // 3 % 4]
-        height, width = OUTPUTS[i % len(OUTPUTS)]
-        H, W = MAPS[i // 2 % len(MAPS)]
-        N = IMAGES[i % len(IMAGES)]
-        X = features(N, CHANNELS[i % len(CHANNELS)], H, W, dtype=dtype, seed=70 + i)
-        attributes: dict[str, Any] = {
-            "mode": MODES[i // 3 % 2],
-            "output_height": height,
-            "output_width": width,
-            "sampling_ratio": RATIOS[i % len(RATIOS)],
-            "spatial_scale": SCALES[i % len(SCALES)],
+    """Yields the cases of this group: each chooses every part by itself, so that most pairs and many triples meet."""
+    for number in range(CASES):
+        chosen = {part: _chosen(number, part) for part in CHOICES}
+        opset = 22 if chosen["dtype"] == "bfloat16" else chosen["opset"]
+        attributes = {
+            "mode": chosen["mode"],
+            "output_height": chosen["output"][0],
+            "output_width": chosen["output"][1],
+            "sampling_ratio": chosen["sampling_ratio"],
+            "spatial_scale": chosen["spatial_scale"],
+            "coordinate_transformation_mode": None if opset < 16 else chosen["coordinate_transformation_mode"],
         }
-        if coordinate_mode:
-            attributes["coordinate_transformation_mode"] = coordinate_mode
-        boxes = mixed_boxes(X, opset, attributes, seed=i)
-        yield roi_case(
-            f"mixtures/{attributes['mode']}-{coordinate_mode or 'default'}-grid-{attributes['sampling_ratio']}-"
-            f"{height}x{width}-{dtype}@{opset}".replace("_", "-"),
-            f"{dtype}, opset {opset}, {', '.join(f'{name}={value}' for name, value in attributes.items())}, on boxes "
-            "inside, across the border and outside, small and large.",
-            X,
-            boxes,
-            [(3 * k + i) % N for k in range(len(boxes))],
-            source=SOURCE,
-            tier=Tier.SETTLED,
-            opset=opset,
-            **attributes,
-        )
+        yield _case(number, opset, chosen, {name: value for name, value in attributes.items() if value is not None})
+    yield from _heads()
 
 
-def mixed_boxes(X: Array, opset: int, attributes: dict[str, Any], *, seed: int, wanted: int = 6) -> Array:
+def _chosen(number: int, part: str) -> Any:
+    """The part of a case, the same on every machine."""
+    digest = hashlib.sha256(f"{number} {part}".encode()).digest()
+    return CHOICES[part][int.from_bytes(digest[:8], "big") % len(CHOICES[part])]
+
+
+def _case(number: int, opset: int, chosen: Mapping[str, Any], attributes: dict[str, Any]) -> Case:
+    X = features(chosen["images"], chosen["channels"], *chosen["map"], dtype=chosen["dtype"], seed=70 + number)
+    height, width = chosen["output"]
+    samples = X.shape[1] * height * width * (attributes["sampling_ratio"] or 3) ** 2
+    rois = max(1, min(chosen["rois"], MOST_SAMPLES // samples))
+    coordinate_mode = attributes.get("coordinate_transformation_mode", "default").replace("_", "-")
+    return roi_case(
+        f"mixtures/{number:02}-{attributes['mode']}-{coordinate_mode}-grid-{attributes['sampling_ratio']}-"
+        f"{height}x{width}-{chosen['channels']}-channels-{chosen['dtype']}@{opset}",
+        f"{chosen['dtype']}, opset {opset}, {', '.join(f'{name}={value}' for name, value in attributes.items())}, on "
+        "boxes inside, across the border and outside, small and large.",
+        X,
+        mixed_boxes(X, opset, attributes, seed=number, wanted=rois),
+        [(3 * k + number) % len(X) for k in range(rois)],
+        source=SOURCE,
+        tier=Tier.SETTLED,
+        opset=opset,
+        **attributes,
+    )
+
+
+def _heads() -> Iterator[Case]:
+    """The sizes that detectors use, for which a runtime may have code of its own."""
+    for bins, ratio in ((7, 0), (7, 2), (14, 0), (14, 2)):
+        for mode, coordinate_mode in itertools.product(("avg", "max"), ("half_pixel", "output_half_pixel")):
+            X = -positive(2, 2, 9, 12, seed=bins + ratio) if mode == "max" else features(2, 2, 9, 12, seed=bins + ratio)
+            attributes: dict[str, Any] = {
+                "mode": mode,
+                "output_height": bins,
+                "output_width": bins,
+                "sampling_ratio": ratio,
+                "coordinate_transformation_mode": coordinate_mode,
+            }
+            small = [[4.25, 3.5, 4.75, 3.90625]]
+            boxes = np.concatenate([mixed_boxes(X, 16, attributes, seed=bins + ratio, wanted=4), small])
+            yield roi_case(
+                f"mixtures/head-{bins}x{bins}-grid-{ratio}-{mode}-{coordinate_mode}".replace("_", "-"),
+                f"The {bins} x {bins} bins of a detector's head, on boxes inside, across the border and small.",
+                X,
+                boxes,
+                [k % 2 for k in range(len(boxes))],
+                source=SOURCE,
+                tier=Tier.SETTLED,
+                **attributes,
+            )
+
+
+def mixed_boxes(X: Array, opset: int, attributes: dict[str, Any], *, seed: int, wanted: int) -> Array:
     """Returns (wanted, 4) varied boxes in 32nds of a pixel of X, without ill-conditioned ones."""
     H, W = X.shape[2:]
     chosen: list[Array] = []
@@ -77,7 +121,7 @@ def mixed_boxes(X: Array, opset: int, attributes: dict[str, Any], *, seed: int, 
         # Corners from 2 pixels before the map to 2 beyond, sides from 1/4 to all of it.
         x1, y1 = (W + 2) * numbers[0] - 2, (H + 2) * numbers[1] - 2
         box = np.array([x1, y1, x1 + 0.25 + W * numbers[2], y1 + 0.25 + H * numbers[3]])
-        in_image = np.round(box * 32) / 32 / float(attributes["spatial_scale"])
+        in_image = np.round(box * 32) / 32 / float(attributes.get("spatial_scale", 1.0))
         rois = in_image[None].astype(numpy_type(str(X.dtype)))
         near = Call(X, rois, np.zeros(1, np.int64), opset, attributes).conditioning()
         if near.cut > 1 / 256 and near.integer > 1 / 256:

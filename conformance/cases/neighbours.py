@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -25,51 +24,49 @@ def cases() -> Iterator[Case]:
     one = (((np.arange(4 * 16) * 3 % 5) - 2) / 32).reshape(4, 16, 1, 1).astype(np.float32)
     mapped = conv(X, three)
     before = pooled(mapped, ROIS, IMAGES)
-    padded: dict[str, Any] = {**GIVEN, "w": three}
+    # Weights are initializers: where they are not, runtimes keep Conv's plain layout.
+    w, v = _initializer("w", three), _initializer("v", one)
     yield graph(
         "conv-before",
         "X comes from a convolution, which a runtime may compute in another layout.",
-        f"""neighbours ({DECLARED}, float[16,3,3,3] w) => (float[3,16,2,2] Y) {{
+        f"""neighbours ({DECLARED}) => (float[3,16,2,2] Y) <{w}> {{
             m = Conv <pads = [1, 1, 1, 1]> (X, w)
             Y = {POOL} (m, rois, images)
         }}""",
         {"Y": before},
-        inputs=padded,
         requires=("Conv",),
     )
     yield graph(
         "conv-before-max-adaptive",
         "X comes from a convolution; the maximum of an adaptive grid follows.",
-        f"""neighbours ({DECLARED}, float[16,3,3,3] w) => (float[3,16,2,3] Y) {{
+        f"""neighbours ({DECLARED}) => (float[3,16,2,3] Y) <{w}> {{
             m = Conv <pads = [1, 1, 1, 1]> (X, w)
             r = Relu (m)
             Y = RoiAlign <output_height = 2, output_width = 3, mode = "max"> (r, rois, images)
         }}""",
         {"Y": oracle.roi_align(np.maximum(mapped, 0), ROIS, IMAGES, output_height=2, output_width=3, mode="max")},
-        inputs=padded,
         requires=("Conv", "Relu"),
     )
     yield graph(
         "conv-after",
         "Y goes into a convolution.",
-        f"""neighbours (float[2,16,8,9] X, float[3,4] rois, int64[3] images, float[4,16,1,1] v) => (float[3,4,2,2] Z) {{
+        f"""neighbours (float[2,16,8,9] X, float[3,4] rois, int64[3] images) => (float[3,4,2,2] Z) <{v}> {{
             y = {POOL} (X, rois, images)
             Z = Conv (y, v)
         }}""",
         {"Z": conv(pooled(wide := positive(2, 16, 8, 9, seed=62), ROIS, IMAGES), one)},
-        inputs={**GIVEN, "X": wide, "v": one},
+        inputs={**GIVEN, "X": wide},
         requires=("Conv",),
     )
     yield graph(
         "conv-before-and-after",
         "Between two convolutions.",
-        f"""neighbours ({DECLARED}, float[16,3,3,3] w, float[4,16,1,1] v) => (float[3,4,2,2] Z) {{
+        f"""neighbours ({DECLARED}) => (float[3,4,2,2] Z) <{w}, {v}> {{
             m = Conv <pads = [1, 1, 1, 1]> (X, w)
             y = {POOL} (m, rois, images)
             Z = Conv (y, v)
         }}""",
         {"Z": conv(before, one)},
-        inputs={**padded, "v": one},
         requires=("Conv",),
     )
     yield graph(
@@ -84,6 +81,39 @@ def cases() -> Iterator[Case]:
         inputs={"last": np.ascontiguousarray(np.moveaxis(X, 1, 3)), "rois": ROIS, "images": IMAGES},
         requires=("Transpose",),
     )
+    result = pooled(X, ROIS, IMAGES)
+    yield graph(
+        "relu-after",
+        "A Relu after the mean is not the mean of a Relu.",
+        f"""neighbours ({DECLARED}) => (float[3,3,2,2] Z) {{
+            y = {POOL} (X, rois, images)
+            Z = Relu (y)
+        }}""",
+        {"Z": np.maximum(result, 0)},
+        requires=("Relu",),
+    )
+    yield graph(
+        "relu-before",
+        "The mean of a Relu is not a Relu of the mean.",
+        f"""neighbours ({DECLARED}) => (float[3,3,2,2] Y) {{
+            r = Relu (X)
+            Y = {POOL} (r, rois, images)
+        }}""",
+        {"Y": pooled(np.maximum(X, 0), ROIS, IMAGES)},
+        requires=("Relu",),
+    )
+    whole = np.array([[1, 0, 6, 5], [2, 3, 7, 6], [0, 1, 4, 7]], np.int64)
+    yield graph(
+        "rois-cast-from-integers",
+        "RoIs may come from a Cast.",
+        f"""neighbours (float[2,3,8,9] X, int64[3,4] whole, int64[3] images) => (float[3,3,2,2] Y) {{
+            rois = Cast <to = 1> (whole)
+            Y = {POOL} (X, rois, images)
+        }}""",
+        {"Y": pooled(X, whole.astype(np.float32), IMAGES)},
+        inputs={"X": X, "whole": whole, "images": IMAGES},
+        requires=("Cast",),
+    )
     yield graph(
         "y-is-read-twice",
         "Y is an output of the graph and an input of another node.",
@@ -94,6 +124,12 @@ def cases() -> Iterator[Case]:
         {"Y": pooled(X, ROIS, IMAGES), "Z": -pooled(X, ROIS, IMAGES)},
         requires=("Neg",),
     )
+
+
+def _initializer(name: str, array: Array) -> str:
+    """Returns a declaration in ONNX's textual syntax."""
+    numbers = ", ".join(map(str, array.ravel().tolist()))
+    return f"float[{','.join(map(str, array.shape))}] {name} = {{{numbers}}}"
 
 
 def conv(features_: Array, weights: Array) -> Array:

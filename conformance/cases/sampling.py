@@ -245,6 +245,13 @@ def _adaptive() -> Iterator[Case]:
             source=CEIL,
         )
     yield spec(
+        "sampling/adaptive-grid-of-258x257",
+        "A bin may have more than 65535 samples.",
+        features(1, 1, 260, 259, seed=9),
+        [[0.75, 1.25, 257.25, 258.5]],
+        source=CEIL,
+    )
+    yield spec(
         "sampling/adaptive-grid-of-each-roi",
         "Every RoI has an adaptive grid of its own.",
         features(1, 2, 14, 14, seed=8),

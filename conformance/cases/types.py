@@ -55,6 +55,16 @@ def cases() -> Iterator[Case]:
             output_width=2,
         )
         yield spec(
+            f"types/{dtype}-max-adaptive",
+            f"The maximum over an adaptive grid is the same in {dtype}.",
+            features(1, 2, 12, 12, dtype=dtype, seed=42),
+            [[1.25, 0.75, 9.75, 6.25]],
+            opset=opsets[-1],
+            mode="max",
+            output_height=2,
+            output_width=3,
+        )
+        yield spec(
             f"types/{dtype}-no-rois",
             "No RoIs give an empty output of X's type.",
             features(1, 2, 4, 4, dtype=dtype),
@@ -247,6 +257,33 @@ def _roundings_to_sixteen_bits() -> Iterator[Case]:
             output_height=4,
             output_width=4,
             sampling_ratio=1,
+        )
+    for dtype, step in (("float16", 2.0**-10), ("bfloat16", 2.0**-7)):
+        # Three of the four samples are 5/8 of a step above 1, and the fourth is 1: the mean is 15/32 above 1, but 3/4
+        # where each sample is rounded before.
+        X = np.ones((1, 1, 8, 8))
+        X[0, 0, 1, (2, 4)] = X[0, 0, 2, 2] = 1 + step
+        yield settled(
+            f"types/{dtype}-samples-are-not-rounded",
+            f"Samples in {dtype} are not rounded before their mean is.",
+            X.astype(numpy_type(dtype)),
+            [[1.125, 1, 5.125, 3]],
+            tolerance=Tolerance(
+                0, "float32 is exact here, and the mean is not halfway between two numbers of the type"
+            ),
+            opset=22,
+            sampling_ratio=2,
+        )
+    for dtype, least in (("float32", 2.0**-149), ("float16", 2.0**-24)):
+        yield settled(
+            f"types/{dtype}-keeps-subnormal-features",
+            f"Features below the smallest normal {dtype} have a mean, and are not taken as 0.",
+            (np.arange(72).reshape(1, 1, 8, 9) * 8 * least).astype(dtype),
+            BOXES,
+            source="ONNX Runtime 1.32, torchvision 0.29 and onnx.reference agree",
+            output_height=2,
+            output_width=2,
+            sampling_ratio=2,
         )
     yield settled(
         "types/float16-sum-beyond-65504",

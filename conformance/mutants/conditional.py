@@ -217,14 +217,27 @@ def limits() -> Iterator[Mutant]:
     yield mutant("limit/pixel-in-int8", **as_type(np.int8))
     yield mutant("limit/image-in-int8", image=lambda self, k, images, n: int(images[k].astype(np.int8)))
     yield mutant("limit/image-in-uint8", image=lambda self, k, images, n: int(images[k].astype(np.uint8)))
-    yield mutant(
-        "limit/divisor-in-uint8",
-        divisor=lambda self, inside, y, x: y.real(np.int64(y.count * x.count).astype(np.uint8) or 1),
-    )
+    yield mutant("limit/pixel-in-uint16", **as_type(np.uint16))
+    yield mutant("limit/pixel-in-float16", **changed("taps", _pixel_in_float16))
+    yield mutant("limit/image-in-uint16", image=lambda self, k, images, n: int(images[k].astype(np.uint16)))
+    yield mutant("limit/image-in-float16", image=lambda self, k, images, n: min(int(np.float16(images[k])), n - 1))
+    yield mutant("limit/roi-in-uint16", box=lambda self, rois, k: rois[k % 65536])
+    for kind in (np.uint8, np.uint16):
+        yield mutant(f"limit/divisor-in-{kind.__name__}", divisor=_divisor_in(kind))
     yield _missing("channels-beyond-64", lambda Y: np.s_[:, 64:])
     yield _missing("rois-beyond-255", lambda Y: np.s_[255:])
+    yield _missing("rois-beyond-4096", lambda Y: np.s_[4096:])
     yield _missing("rows-beyond-16", lambda Y: np.s_[:, :, 16:])
     yield _missing("columns-beyond-32", lambda Y: np.s_[:, :, :, 32:])
+
+
+def _pixel_in_float16(taps: tuple[Array, Array, Array], a: Axis) -> tuple[Array, Array, Array]:
+    low, high = (np.minimum(i.astype(np.float16).astype(np.float64), a.length - 1).astype(np.int64) for i in taps[:2])
+    return low, high, taps[2]
+
+
+def _divisor_in(kind: Any) -> Callable[..., Any]:
+    return lambda self, inside, y, x: y.real(np.int64(y.count * x.count).astype(kind) or 1)
 
 
 def precision() -> Iterator[Mutant]:

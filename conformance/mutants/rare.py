@@ -86,10 +86,33 @@ def boxes() -> Iterator[Mutant]:
     yield skipped("less-than-a-hundredth", lambda y, x: 0 < x.end - x.start < 0.01)
     yield skipped("from-the-last-y-on", lambda y, x: _start_beyond(y))
     yield skipped("from-the-last-x-on", lambda y, x: _start_beyond(x))
+    yield skipped("from-a-first-corner-beyond-the-map", lambda y, x: y.start > y.length or x.start > x.length)
     yield skipped("to-the-first-y", lambda y, x: y.last <= 0)
     yield skipped("to-the-first-x", lambda y, x: x.last <= 0)
     for bits in (16, 32):
         yield mutant(f"limit/position-in-int{bits}", **_wrapped(bits))
+    yield mutant("box/at-most-10000", box=lambda self, rois, k: np.clip(rois[k].astype(np.float64), -1e4, 1e4))
+    yield mutant("box/normalized-up-to-1", run=_of_parts)
+    yield mutant("several/empty-as-the-roi-before", pool=_kept_pool, without_samples=_as_before)
+
+
+def _of_parts(self: Plain, X: Array, rois: Array, *rest: Any) -> Array:
+    """Takes coordinates of at most 1 as parts of the map."""
+    height, width = X.shape[2:]
+    parts = len(rois) > 0 and bool((np.abs(rois.astype(np.float64)) <= 1).all())
+    boxes_ = rois * np.array([width, height] * 2, rois.dtype) if parts else rois
+    return Plain.run(self, X, boxes_, *rest)
+
+
+def _kept_pool(self: Plain, *arguments: Any) -> Array:
+    made = Plain.pool(self, *arguments)
+    self.__dict__["before"] = made
+    return made
+
+
+def _as_before(self: Plain, y: Axis, x: Axis) -> Any:
+    before = self.__dict__.get("before")
+    return Plain.without_samples(self, y, x) if before is None else before
 
 
 def _start_beyond(a: Axis) -> bool:
@@ -117,6 +140,13 @@ def numbers() -> Iterator[Mutant]:
         scaled=lambda self, a, value: value * a.real(str(np.float32(a.node.spatial_scale))) - a.real(_offset(a)),
     )
     yield mutant("limit/65535-numbers", finish=_first_65535)
+    yield mutant("type/subnormal-features-as-0", plane=lambda self, X, image: _normal(X[image]))
+    yield mutant("type/subnormal-results-as-0", finish=lambda self, Y, X: _normal(Plain.finish(self, Y, X)))
+    yield mutant(
+        "type/16-bit-samples-rounded",
+        mean=lambda self, products, inside, y, x: Plain.mean(self, _rounded_samples(self, products), inside, y, x),
+        run=_with_type,
+    )
 
 
 def _offset(a: Axis) -> float:
@@ -126,6 +156,24 @@ def _offset(a: Axis) -> float:
 def _in_float16(self: Plain, X: Array, image: int) -> Array:
     half: Array = X[image].astype(np.float16).astype(X.dtype) if str(X.dtype) == "bfloat16" else X[image]
     return half
+
+
+def _normal(numbers_: Array) -> Array:
+    least = np.float64(2.0**-14 if numbers_.dtype == np.float16 else 2.0**-126)
+    return np.where(np.abs(numbers_.astype(np.float64)) < least, 0, numbers_).astype(numbers_.dtype)
+
+
+def _with_type(self: Plain, X: Array, *rest: Any) -> Array:
+    self.__dict__["type"] = X.dtype
+    return Plain.run(self, X, *rest)
+
+
+def _rounded_samples(self: Plain, products: list[Array]) -> list[Array]:
+    """The sum of the four products as the first, rounded to X's type."""
+    sums = np.add.reduce(products)
+    if self.__dict__["type"].itemsize > 2:
+        return products
+    return [sums.astype(self.__dict__["type"]).astype(sums.dtype), *(np.zeros_like(sums) for _ in products[1:])]
 
 
 def _finite(plane: Array) -> Array:
@@ -152,6 +200,12 @@ def memory() -> Iterator[Mutant]:
     yield kept("features", 0)
     yield kept("rois", 1)
     yield kept("batch-indices", 2)
+
+    def counted(self: Plain, X: Array, rois: Array, images: Array, *rest: Any) -> Array:
+        first = self.__dict__.setdefault("count", len(rois))
+        return Plain.run(self, X, rois[:first], images[:first], *rest)
+
+    yield mutant("kept/number-of-rois", run=counted)
 
     def taps(self: Plain, at: Array, a: Axis) -> Any:
         plans: dict[Any, Any] = self.__dict__.setdefault("plans", {})

@@ -14,7 +14,7 @@ import onnx
 from onnx_roialign.arrays import Array, close
 from onnx_roialign.conformance.case import Case, Outcome, Tier
 from onnx_roialign.conformance.comparing import unit
-from onnx_roialign.conformance.kills import fails
+from onnx_roialign.conformance.kills import fails, takes_mutants_long
 from onnx_roialign.conformance.mutants import mutants
 from onnx_roialign.definition.call import Call
 from onnx_roialign.definition.onnx_form import relevant
@@ -34,8 +34,9 @@ _Explanation = Callable[["_Output"], bool]
 def causes(wrong: Sequence[Wrong]) -> list[str]:
     """Returns a cause for each, as a text; empty where nothing explains it.
 
-    A cause is a value of one field of Semantics, an error of `mutants`, or values of two fields, whichever explains
-    the most outputs: a single output often has several explanations. Unlike `identify_recorded`, this lets
+    A cause is a value of one field of Semantics (the two about the start and the rule of a maximum count as one), an
+    error of `mutants`, or values of two fields, whichever explains the most outputs: a single output often has several
+    explanations. Unlike `identify_recorded`, this lets
     ill-conditioned bins count, for most cases have coordinates that no order of operations rounds, and lie on a border
     or at a whole number of samples on purpose.
     """
@@ -63,7 +64,7 @@ def _explains(explanation: _Explanation, outputs: Sequence[_Output]) -> bool:
 
 
 def _fields_and_errors() -> list[tuple[str, _Explanation]]:
-    fields = [(_told(one), partial(_with_fields, one)) for one in _single_fields()]
+    fields = [(_told(one), partial(_with_fields, one)) for one in (*_single_fields(), *_maxima())]
     # The mutants of the group semantics/ are the fields once more.
     errors = [mutant for mutant in mutants() if not mutant.name.startswith("semantics/")]
     return [*fields, *((f"the error {mutant.name}", partial(_with_error, mutant.make)) for mutant in errors)]
@@ -78,6 +79,10 @@ def _single_fields() -> list[dict[str, Any]]:
     return [{field: value} for field, values in FIELDS.items() for value in values]
 
 
+def _maxima() -> list[dict[str, Any]]:
+    return [{"max_rule": rule, "max_start": start} for rule in FIELDS["max_rule"] for start in FIELDS["max_start"]]
+
+
 def _told(fields: Mapping[str, Any]) -> str:
     return ", ".join(f"{field}={shown(value)}" for field, value in fields.items())
 
@@ -87,7 +92,7 @@ def _with_fields(fields: Mapping[str, Any], output: _Output) -> bool:
 
 
 def _with_error(make: Callable[[], Any], output: _Output) -> bool:
-    return output.is_comparable and not fails(make(), output.case_of_it)
+    return output.is_of_bounded_size and not fails(make(), output.case_of_it)
 
 
 class _Output:
@@ -99,9 +104,11 @@ class _Output:
             (got[name].shape, got[name].dtype) == (value.shape, value.dtype) for name, value in expected.items()
         )
         # Mutants take memory in proportion to a box's size, which robust cases make huge.
-        self.is_comparable = bool(expected) and alike and case.tier is not Tier.ROBUST
-        self.case_of_it = replace(case, outcomes=(Outcome(got),))
-        self._call = call_of(case) if self.is_comparable and len(got) == 1 else None
+        bounded = case.tier is not Tier.ROBUST and not takes_mutants_long(case)
+        self.is_of_bounded_size = bool(expected and got) and bounded
+        tolerance = replace(case.tolerance, ulps=case.tolerance.ulps * _times_as_fine(case, got))
+        self.case_of_it = replace(case, outcomes=(Outcome(got),), tolerance=tolerance)
+        self._call = call_of(case) if self.is_of_bounded_size and alike and len(got) == 1 else None
         self._Y = next(iter(got.values()), None)
         # Twice the case's: the reference rounds too, where the expected values do not.
         self._tolerance = 2 * case.tolerance.ulps * unit(np.dtype(case.dtype), case.scale)
@@ -125,6 +132,15 @@ class _Output:
         except RoiAlignError:  # inputs that have no result
             return False
         return bool(np.all(close(expected, Y, self._tolerance)))
+
+
+def _times_as_fine(case: Case, got: Mapping[str, Array]) -> float:
+    """How many times the type of outputs is as fine as the case's: the tolerance is in units of the outputs' type."""
+    with np.errstate(all="ignore"):  # a feature may be infinite in the other type
+        fineness = unit(np.dtype(case.dtype), case.scale) / max(
+            (unit(array.dtype, case.scale) for array in got.values() if array.dtype.kind in "fV"), default=np.inf
+        )
+    return max(1.0, float(np.nan_to_num(fineness, posinf=1.0)))
 
 
 def call_of(case: Case) -> Call | None:

@@ -60,6 +60,8 @@ class CaseEntry(TypedDict):
     tolerance_ulps: float
     tolerance_reason: str
     outcomes: list[str]
+    requires: list[str]
+    size: int
 
 
 class ResultEntry(TypedDict):
@@ -81,6 +83,7 @@ class RunEntry(TypedDict):
     backend: str
     version: str
     environment: dict[str, str]
+    options: list[str]
     summary: dict[str, dict[str, int]]
     wrong_entries: list[str]
     results: list[ResultEntry]
@@ -118,6 +121,8 @@ def _case(case: Case) -> CaseEntry:
         tolerance_ulps=case.tolerance.ulps,
         tolerance_reason=case.tolerance.reason,
         outcomes=[outcome.name for outcome in case.outcomes if outcome.name],
+        requires=list(case.requires),
+        size=sum(array.size for array in case.inputs.values()),
     )
 
 
@@ -132,6 +137,7 @@ def _run(cases: dict[str, Case], run: Run) -> RunEntry:
         backend=run.backend,
         version=run.version,
         environment=dict(run.environment),
+        options=list(run.options),
         summary={tier: dict(counter) for tier, counter in counts.items()},
         wrong_entries=list(run.wrong_entries),
         results=[_result(cases[result.case], result, instead.get(result.case, "")) for result in run.results],
@@ -217,5 +223,27 @@ def read(path: Path) -> Document:
         raise RoiAlignError(
             str(path), "form", f"must be a report that conform --json wrote ({FORMAT!r}), got {shown(found)}"
         )
-    made: Document = given  # type: ignore[assignment]
+    try:
+        return _completed(given)
+    except (AttributeError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise RoiAlignError(
+            str(path),
+            "form",
+            f"must be a report that conform --json wrote, got a part of one ({shown(reason)})",
+        ) from error
+
+
+def _completed(given: Any) -> Document:
+    """The document with the keys that older versions of this package did not write."""
+    known = set()
+    for case in given["cases"]:
+        case.setdefault("requires", [])
+        case.setdefault("size", 0)
+        known.add(case["id"])
+    for run in given["runs"]:
+        run.setdefault("options", ["--backend", run["backend"]])
+        if lost := {result["case"] for result in run["results"]} - known:
+            raise KeyError(min(lost))
+    made: Document = given
     return made

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from onnx_roialign.conformance.case import Tier
-from onnx_roialign.conformance.reports.document import Document, ResultEntry, RunEntry
+from onnx_roialign.conformance.reports.document import CaseEntry, Document, ResultEntry, RunEntry, name_of
 from onnx_roialign.conformance.result import Status, without_numbers
 
 __all__ = ["deviations", "markdown"]
 
+_LONGEST_TEXT = 240  # of a runtime's error, which may be a page
+
+# Of each contested case: the sides, and the names of the runs that take each.
+_Takers = dict[str, dict[str, list[str]]]
+
 
 def markdown(document: Document) -> str:
-    """Returns the text: passed and ran per tier of each run, and every result that is not a pass."""
-    return "\n".join([*_table(document), *(line for run in document["runs"] for line in _run(document, run))]) + "\n"
+    """Returns the text: passed and ran per tier of each run, every result that is not a pass, and the sides taken."""
+    cases = {case["id"]: case for case in document["cases"]}
+    takers = _takers(document)
+    lines = [
+        *_table(document),
+        *(line for run in document["runs"] for line in _run(cases, run, takers)),
+        *_sides(takers),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _table(document: Document) -> Iterator[str]:
@@ -23,7 +35,7 @@ def _table(document: Document) -> Iterator[str]:
     for run in document["runs"]:
         cells = [_passed(run, tier) for tier in tiers]
         unsupported = sum(counts.get(Status.UNSUPPORTED.value, 0) for counts in run["summary"].values())
-        yield f"| {_cell(run['backend'])} {_cell(run['version'])} | {' | '.join(cells)} | {unsupported} |"
+        yield f"| {_cell(name_of(run))} | {' | '.join(cells)} | {unsupported} |"
 
 
 def _passed(run: RunEntry, tier: str) -> str:
@@ -32,27 +44,19 @@ def _passed(run: RunEntry, tier: str) -> str:
     return f"{counts.get(Status.PASS.value, 0)} of {ran}"
 
 
-def _run(document: Document, run: RunEntry) -> Iterator[str]:
-    contested = {case["id"] for case in document["cases"] if case["tier"] == Tier.CONTESTED.value}
+def _run(cases: Mapping[str, CaseEntry], run: RunEntry, takers: _Takers) -> Iterator[str]:
     yield ""
-    yield f"## {_cell(run['backend'])} {_cell(run['version'])}".rstrip()
+    yield f"## {_cell(name_of(run))}"
     yield ""
-    found = list(deviations(run))
-    if not found:
+    lines = [*map(_deviation, deviations(cases, run)), *_minorities(name_of(run), takers)]
+    yield from (f"- {line}" for line in lines)
+    if not lines:
         yield "No deviations."
-    for results in found:
-        yield f"- {_deviation(results)}"
     yield from (f"- **Wrong entry of known deviations**: {_cell(entry)}" for entry in run["wrong_entries"])
-    sides = [result for result in run["results"] if result["case"] in contested and result["side"]]
-    if sides:
-        yield ""
-        yield "Where implementations disagree: " + "; ".join(
-            f"`{result['case']}`: {_cell(result['side'])}" for result in sides
-        )
 
 
-def deviations(run: RunEntry) -> Iterator[list[ResultEntry]]:
-    """Yields the results that are neither a pass nor plainly unsupported, those of one cause together.
+def deviations(cases: Mapping[str, CaseEntry], run: RunEntry) -> Iterator[list[ResultEntry]]:
+    """Yields the results that are not a pass, those of one cause together, of each the smallest case first.
 
     Results have one cause where one Semantics explains them, or where status and text (up to the numbers' places) are
     the same.
@@ -60,9 +64,20 @@ def deviations(run: RunEntry) -> Iterator[list[ResultEntry]]:
     causes: dict[tuple[str, str], list[ResultEntry]] = {}
     for result in run["results"]:
         if result["status"] != Status.PASS.value:
-            text = result["instead"] or without_numbers(result["text"].split(", got")[0]) or result["case"]
+            text = result["instead"] or without_numbers(_rule(result)) or result["case"]
             causes.setdefault((result["status"], result["known"] or text), []).append(result)
-    yield from causes.values()
+
+    def complexity(result: ResultEntry) -> tuple[int, int]:
+        case = cases[result["case"]]
+        return len(case["requires"]), case["size"]
+
+    for results in causes.values():
+        yield sorted(results, key=complexity)
+
+
+def _rule(result: ResultEntry) -> str:
+    """The text; of wrong values without the values."""
+    return result["text"].split(", got")[0] if result["differences"] else result["text"]
 
 
 def _deviation(results: list[ResultEntry]) -> str:
@@ -74,6 +89,39 @@ def _deviation(results: list[ResultEntry]) -> str:
     return f"**{first['status']}**{known} `{first['case']}`{others}{cause}{text}"
 
 
+def _takers(document: Document) -> _Takers:
+    takers: _Takers = {case["id"]: {} for case in document["cases"] if case["tier"] == Tier.CONTESTED.value}
+    for run in document["runs"]:
+        for result in run["results"]:
+            if result["case"] in takers and result["side"]:
+                takers[result["case"]].setdefault(result["side"], []).append(name_of(run))
+    return {id_: sides for id_, sides in takers.items() if sides}
+
+
+def _minorities(name: str, takers: _Takers) -> Iterator[str]:
+    """A line for each side that a run takes with less than half of the runs."""
+    found: dict[str, list[str]] = {}
+    for id_, sides in takers.items():
+        total = sum(map(len, sides.values()))
+        for side, names in sides.items():
+            if name in names and 2 * len(names) < total:
+                found.setdefault(f"{side}, as {len(names)} of {total} runtimes here", []).append(id_)
+    for text, ids in found.items():
+        others = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
+        yield f"**contested** `{ids[0]}`{others}: {_cell(text)}"
+
+
+def _sides(takers: _Takers) -> Iterator[str]:
+    """A line for each contested case: which runs are on which side."""
+    if takers:
+        yield from ("", "## Where implementations disagree", "")
+    for id_, sides in takers.items():
+        texts = (f"**{_cell(side)}**: {_cell(', '.join(names))}" for side, names in sides.items())
+        yield f"- `{id_}`: {'; '.join(texts)}"
+
+
 def _cell(text: str) -> str:
-    """Markdown's own characters and line ends of foreign texts, so that no table breaks."""
-    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
+    """The beginning of a foreign text, without line ends and with Markdown's own characters escaped."""
+    words = " ".join(text.split())
+    kept = words if len(words) <= _LONGEST_TEXT else words[:_LONGEST_TEXT].rstrip() + "…"
+    return kept.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")

@@ -8,12 +8,13 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from multiprocessing import active_children, get_context
 from typing import Any
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.conformance.case import Case
 from onnx_roialign.conformance.process import Launch, Limits
 from onnx_roialign.conformance.reports.causes import Wrong, causes
@@ -111,11 +112,16 @@ def _wrong(failure: Failure) -> Wrong:
 
 def _unexplained(failure: Failure) -> str:
     result = failure.result
-    if result.got is not None and all(outcome.outputs is None for outcome in failure.case.outcomes):
+    expected = next((outcome.outputs for outcome in failure.case.outcomes if outcome.outputs is not None), None)
+    if result.got is not None and expected is None:
         return f"no error: {without_numbers(failure.case.clause)}"
-    if result.got is not None:
+    if result.got is not None and expected is not None and _forms(result.got) == _forms(expected):
         return f"{result.status.value}: wrong values that no field of Semantics and no error of the mutants explains"
     return f"{result.status.value}: {without_numbers(result.text)}"[:160]
+
+
+def _forms(arrays: Mapping[str, Array]) -> list[tuple[str, str, tuple[int, ...]]]:
+    return [(name, str(array.dtype), array.shape) for name, array in arrays.items()]
 
 
 def _finding(number: int, cause: str, group: Sequence[Failure]) -> Finding:

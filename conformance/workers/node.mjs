@@ -1,12 +1,12 @@
 // The worker for Node.js: runs cases on onnxruntime-node or onnxruntime-web, by the protocol of PROTOCOL.md.
 //
-//     npm install --ignore-scripts        in this folder, or in another that $NODE_MODULES_OF names
-//     node node.mjs onnxruntime-node
-//     node node.mjs onnxruntime-web       WebAssembly, one thread
+//     npm install --ignore-scripts                in this folder, or in another one that has a copy of package.json
+//     node node.mjs onnxruntime-node [FOLDER]
+//     node node.mjs onnxruntime-web [FOLDER]      WebAssembly, one thread
 
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
@@ -25,12 +25,12 @@ const TYPES = new Map([
   [11, ["float64", Float64Array]],
 ]);
 
-const name = process.argv[2];
+const [name, given] = process.argv.slice(2);
 let ort;
 
 function start() {
   if (!(name in PROVIDERS)) throw new Error(`the package must be one of ${Object.keys(PROVIDERS).join(", ")}, got ${name}`);
-  const folder = process.env.NODE_MODULES_OF ?? dirname(fileURLToPath(import.meta.url));
+  const folder = given ? resolve(given) : dirname(fileURLToPath(import.meta.url));
   const require = createRequire(join(folder, "package.json"));
   ort = require(name);
   ort.env.logLevel = "fatal";
@@ -55,8 +55,8 @@ async function run(folder) {
   try {
     session = await ort.InferenceSession.create(new Uint8Array(readFileSync(join(folder, "model.onnx"))), options);
   } catch (error) {
-    // ONNX Runtime's status 9; onnxruntime-node leaves the number out.
-    const lacks = /NOT_IMPLEMENTED|ERROR_CODE: 9,|Could not find an implementation|Failed to find kernel/;
+    // ONNX Runtime's status 9, whose number onnxruntime-node leaves out; and a model of a newer opset than it knows.
+    const lacks = /NOT_IMPLEMENTED|ERROR_CODE: 9,|Could not find an implementation|Failed to find kernel|opset \d+ is under development/i;
     return { status: lacks.test(text(error)) ? UNSUPPORTED : "error", text: text(error) };
   }
   try {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from onnx_roialign.cli.conform_reports import compare, write_reports
+from onnx_roialign.cli.conform_reports import compare, report, write_reports
 from onnx_roialign.cli.graph import JSON, write_json
 from onnx_roialign.cli.progress import progress_bars
 from onnx_roialign.errors import RoiAlignError
@@ -32,9 +33,12 @@ if TYPE_CHECKING:
 __all__ = ["MOST_JOBS", "app"]
 
 MOST_JOBS = 256
+_SECONDS = 20.0
+_MEGABYTES = 2048
 
 app = typer.Typer(invoke_without_command=True)
 app.command()(compare)
+app.command()(report)
 
 
 _Backends = Annotated[
@@ -87,8 +91,8 @@ def conform(
     patterns: _Patterns = None,
     cases: _Cases = None,
     jobs: _Jobs = None,
-    timeout: _Timeout = 20.0,
-    memory: _Memory = 2048,
+    timeout: _Timeout = _SECONDS,
+    memory: _Memory = _MEGABYTES,
     export: _Export = None,
     import_: _Import = None,
     as_json: Annotated[bool, JSON] = False,
@@ -111,7 +115,8 @@ def conform(
     limits = Limits(_within("--timeout", timeout, 0.1, 86400), int(_within("--memory", memory, 16, 1 << 24)))
     jobs = int(_within("--jobs", usable_cores() if jobs is None else jobs, 1, MOST_JOBS))
     runs_here = export is None and import_ is None
-    started = _started(_launches(backends, workers, python, known), limits) if runs_here else []
+    options = (("--cases", cases, None), ("--timeout", timeout, _SECONDS), ("--memory", memory, _MEGABYTES))
+    started = _started(_launches(backends, workers, python, known, _changed(options)), limits) if runs_here else []
     every = _read_cases(cases)
     chosen = _chosen(every, tiers, patterns)
     if export is not None:
@@ -179,8 +184,17 @@ def _within(option: str, value: float, least: float, most: float) -> float:
     return value
 
 
+def _changed(options: Sequence[tuple[str, object, object]]) -> tuple[str, ...]:
+    """What a command that repeats a result must give again: option and value where it is not the default."""
+    return tuple(word for name, value, default in options if value != default for word in (name, str(value)))
+
+
 def _launches(
-    backends: Sequence[str] | None, workers: Sequence[str] | None, python: str | None, known: Path | None
+    backends: Sequence[str] | None,
+    workers: Sequence[str] | None,
+    python: str | None,
+    known: Path | None,
+    options: Sequence[str],
 ) -> tuple[Launch, ...]:
     from onnx_roialign.conformance.backends import OWN, find_backend, find_worker
 
@@ -188,7 +202,8 @@ def _launches(
     if known is not None and len(names) + len(workers or ()) != 1:
         raise RoiAlignError("--known", "conflict", "must be given with one --backend or --worker, got more or none")
     found = [launch for name in names for launch in find_backend(name, python, known)]
-    return (*found, *(find_worker(command, known) for command in workers or ()))
+    found += [find_worker(command, known) for command in workers or ()]
+    return tuple(replace(launch, options=(*launch.options, *options)) for launch in found)
 
 
 def _started(launches: Sequence[Launch], limits: Limits) -> list[tuple[Launch, Identity]]:
@@ -228,7 +243,7 @@ def _imported(folder: Path, cases: Sequence[Case], known: Path | None, ids: Sequ
     with _progress("reading", len(cases)) as after_each:
         results = import_results(folder, cases, after_each)
     entries = None if known is None else read_known(known)
-    return scored(read_identity(folder), results, entries, ids)
+    return replace(scored(read_identity(folder), results, entries, ids), options=("--import", str(folder)))
 
 
 def _print(runs: Sequence[Run], cases: Mapping[str, Case]) -> None:

@@ -1,4 +1,4 @@
-"""Writes the reports of conform to files; conform compare compares two reports."""
+"""Writes the reports of conform to files; conform compare compares two reports, conform report joins several."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from onnx_roialign.conformance.reports.compare import Change
     from onnx_roialign.conformance.reports.document import Document
 
-__all__ = ["compare", "write_reports"]
+__all__ = ["compare", "report", "write_reports"]
 
 
 def write_reports(
@@ -66,6 +66,27 @@ def compare(
     else:
         _print(found)
     return 1 if any(change.worse for change in found) else 0
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN.json...", help="What conform --json printed.")],
+    as_json: Annotated[bool, JSON] = False,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit's XML.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write a table and the deviations as Markdown.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page of the matrix and every deviation.")] = None,
+) -> int:
+    """Join the reports of several runs; without an option print them as Markdown."""
+    with imported_for("the conformance suite"):
+        from onnx_roialign.conformance.cases import all_cases
+        from onnx_roialign.conformance.reports.document import joined, read
+        from onnx_roialign.conformance.reports.markdown import markdown as as_markdown
+    made = joined([read(path) for path in runs])
+    write_reports(made, all_cases() if html is not None else (), junit, markdown, html)
+    if as_json:
+        write_json(made)
+    elif not (junit or markdown or html):
+        typer.echo(as_markdown(made), nl=False)
+    return 0
 
 
 def _entry(change: Change) -> dict[str, object]:

@@ -163,8 +163,8 @@ def test_the_coverage_in_the_readme():
                 assert given == {True, False}, (name, opset)
     assert {str(call.X.dtype) for call in calls.values()} == {"float16", "bfloat16", "float32", "float64"}
     assert {given.get("sampling_ratio", 0) for given in attributes} >= {0, 1, 2, 3, 4, 9, 17}
-    assert {call.X.shape[1] for call in calls.values()} >= {1, 3, 17, 300}
-    assert {len(call.rois) for call in calls.values()} >= {0, 1, 2, 100, 300}
+    assert {call.X.shape[1] for call in calls.values()} >= {1, 3, 4, 8, 16, 17, 300, 65537}
+    assert {len(call.rois) for call in calls.values()} >= {0, 1, 2, 100, 300, 65537}
     assert any(call.X.shape[2] != call.X.shape[3] for call in calls.values())
     assert any(call.shape[2] != call.shape[3] for call in calls.values())
     assert any(call.X.size and (call.X.astype(np.float64) < 0).all() for call in calls.values())

@@ -92,6 +92,8 @@ def test_an_integer_output_must_be_equal():
     ("got", "text"),
     [
         ({"Y": np.zeros(2, np.float64)}, "Y must be float32 (1,), got float64 (2,)"),
+        ({"Y": np.zeros(1, np.float64)}, "Y must be of type float32, got float64"),
+        ({"Y": np.zeros(2, np.float32)}, "Y must have the shape (1,), got (2,)"),
         ({"Z": np.zeros(1, np.float32)}, "outputs must be Y, got Z"),
         ({}, "outputs must be Y, got none"),
     ],

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import html.parser
 import json
+import re
+import shlex
+import shutil
+import subprocess
+import zlib
 from dataclasses import replace
 from importlib.resources import files
 from xml.etree import ElementTree as ET
@@ -123,13 +129,33 @@ def test_the_schema_names_every_key_status_and_tier(both):
         ("[]", "'list'"),
         ('{"format": "another"}', "'another'"),
         ("[" * 100_000, "RecursionError"),
+        ('{"format": "onnx_roialign conformance 1"}', "KeyError: 'cases'"),
+        ('{"format": "onnx_roialign conformance 1", "cases": [3], "runs": []}', "AttributeError"),
+        (
+            '{"format": "onnx_roialign conformance 1", "cases": [], '
+            '"runs": [{"backend": "x", "results": [{"case": "a/b"}]}]}',
+            "KeyError: 'a/b'",
+        ),
     ],
 )
 def test_a_file_that_is_no_report_is_refused(tmp_path, content, found):
     path = tmp_path / "other.json"
     path.write_text(content)
-    with pytest.raises(RoiAlignError, match=f"must be a report that conform --json wrote.*{found}"):
+    with pytest.raises(RoiAlignError, match=f"must be a report that conform --json wrote.*{re.escape(found)}"):
         documents.read(path)
+
+
+def test_a_report_without_the_keys_of_later_versions_is_read(both, tmp_path):
+    older = json.loads(json.dumps(both))
+    for case in older["cases"]:
+        del case["requires"], case["size"]
+    for run in older["runs"]:
+        del run["options"]
+    (tmp_path / "old.json").write_text(json.dumps(older))
+    read = documents.read(tmp_path / "old.json")
+    assert read["runs"][0]["options"] == ["--backend", "runtime"]
+    assert "runtime 2.0" in markdown(read)
+    assert content(html_page(read))["cases"][0]["requires"] == []
 
 
 def test_a_report_that_does_not_exist_is_refused(tmp_path):
@@ -230,6 +256,34 @@ def test_markdown_has_a_row_for_each_run_and_a_line_for_each_cause(both):
     assert found[1] == f"- **crashed** `{BAD.id}`: SIGSEGV"
 
 
+def test_markdown_names_the_smallest_case_of_a_cause_and_who_takes_which_side(both):
+    small = replace(MAXIMUM, id="zoo/small", inputs={"X": GRID.inputs["X"][:1, :1, :2, :2]})
+    results = [Result(id_, Status.FAIL, "no idea") for id_ in (GRID.id, small.id)]
+    lines = markdown(documents.document([GRID, small], [Run("runtime", "3.0", tuple(results))])).splitlines()
+    assert "- **fail** `zoo/small` and 1 more: no idea" in lines
+    assert markdown(both).splitlines()[-1] == f"- `{EMPTY.id}`: **nan**: runtime 1.0, runtime 2.0"
+
+
+def test_markdown_names_a_side_that_few_runtimes_take(both):
+    other = made_run("other", results=[Result(EMPTY.id, Status.PASS, side="zero")])
+    lines = markdown(documents.joined([both, documents.document(CASES, [other])])).splitlines()
+    line = f"- **contested** `{EMPTY.id}`: zero, as 1 of 3 runtimes here"
+    assert lines.count(line) == 1
+    assert lines.index(line) > lines.index("## other 1.0")
+    assert not any("**contested**" in line for line in markdown(both).splitlines())
+
+
+def test_wrong_types_are_told_apart_and_a_long_text_is_cut():
+    texts = ["Y must be of type float16, got float32", "Y must be of type float64, got float32", "x" * 999]
+    results = [Result(case.id, Status.FAIL, text) for case, text in zip(CASES, texts, strict=False)]
+    found = [
+        line
+        for line in markdown(documents.document(CASES, [made_run(results=results)])).splitlines()
+        if line[:1] == "-"
+    ]
+    assert [line.partition("`: ")[2] for line in found[:3]] == [*texts[:2], "x" * 240 + "…"]
+
+
 def test_markdown_keeps_foreign_text_in_its_cell():
     run = made_run(name="a|b", results=[Result(GRID.id, Status.FAIL, HOSTILE)])
     text = markdown(documents.document(CASES, [run]))
@@ -260,38 +314,115 @@ class Page(html.parser.HTMLParser):
         self.text += data
 
 
-def test_the_page_is_self_contained_and_shows_every_case_and_deviation(both):
+def content(text):
+    """What the page's script reads: the packed JSON."""
+    found = re.search(r'<script type="text/plain" id="data">([^<]*)</script>', text)
+    return json.loads(zlib.decompress(base64.b64decode(found.group(1))))
+
+
+def test_the_page_is_self_contained_and_links_to_every_deviation(both):
     page = Page(html_page(both, CASES))
     assert page.open == []
-    assert [id_ for id_ in page.ids if "/" in id_] == [case.id for case in CASES]
-    assert all(link.startswith("#") for link in page.links)
     assert {link[1:] for link in page.links} == {GRID.id, BAD.id}
-    for text in ("offset=0", "SIGSEGV", "onnx-roialign conform --backend runtime --case adaptive/grid"):
-        assert text in page.text
-    assert "sample points (orange), the bin of the first wrong value (filled)" in page.text
+    assert all(link.startswith("#") for link in page.links)
+    assert "RoiAlign with offset=0" in page.text
+    assert "SIGSEGV" in page.text
+
+
+def test_the_page_holds_every_case_and_result(both):
+    data = content(html_page(both, CASES))
+    assert [case["id"] for case in data["cases"]] == [case.id for case in CASES]
+    assert [run["name"] for run in data["runs"]] == ["runtime 1.0", "runtime 2.0"]
+    grid_case, maximum, empty, bad = data["cases"]
+    right, wrong_cell = grid_case["cells"]
+    assert right == {"status": "pass"}
+    assert data["texts"][wrong_cell["instead"]] == "offset=0"
+    entry = next(one for one in both["runs"][1]["results"] if one["case"] == GRID.id)
+    assert (wrong_cell["ulps"], len(wrong_cell["values"])) == ("4e+05", len(entry["differences"]))
+    assert [bad["cells"][1][key] for key in ("status",)] == ["crashed"]
+    assert empty["outcomes"][empty["cells"][0]["side"]] == "nan"
+    assert "inputs" not in maximum  # it passes everywhere
+    arrays = {name: data["arrays"][index] for name, index in grid_case["inputs"]}
+    for name, array in GRID.inputs.items():
+        assert (arrays[name]["type"], arrays[name]["shape"]) == (str(array.dtype), list(array.shape))
+        read = np.array(arrays[name]["values"].split(), float).astype(array.dtype)
+        assert np.array_equal(read, array.ravel()[: len(read)])
+    assert [index for _, index in bad["inputs"]] == [index for _, index in grid_case["inputs"]]  # equal ones are shared
+    at = entry["differences"][0]["at"]
+    drawn = grid_case["picture"]
+    assert (drawn["roi"], drawn["wrong"], drawn["y"][0], drawn["x"][3]) == (at[0], at[2:], 12, 2)
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "told"),
+    [
+        (0.0832291667, 0.0832293704, ("0.0832292", "0.0832294")),
+        (1.0, 2.0, ("1", "2")),
+        (1.0, "nan", ("1", "nan")),
+        (1 / 3, 1 / 3 + 2**-53, ("0.33333333333333331", "0.33333333333333343")),
+    ],
+)
+def test_numbers_have_as_few_digits_as_tell_them_apart(both, expected, got, told):
+    difference = next(one for one in both["runs"][1]["results"] if one["differences"])["differences"][0]
+    difference.update(expected=expected, got=got)
+    data = content(html_page(both, CASES))
+    assert tuple(data["cases"][0]["cells"][1]["values"][0][2:]) == told
+
+
+def test_the_page_has_the_command_that_repeats_a_result():
+    options = ("--worker", "node 'my worker.mjs'", "--timeout", "5.0")
+    data = content(html_page(documents.document(CASES, [made_run(options=options)]), CASES))
+    case = data["cases"][0]
+    command = f"{data['runs'][0]['command']} {case['quoted']}"
+    assert shlex.split(command) == ["onnx-roialign", "conform", *options, "--case", GRID.id]
 
 
 def test_the_page_escapes_foreign_text():
     run = made_run(name=HOSTILE, results=[Result(GRID.id, Status.FAIL, HOSTILE)], wrong_entries=(HOSTILE,))
-    page = Page(html_page(documents.document(CASES, [run]), CASES))
-    assert page.scripts == 1
+    text = html_page(documents.document(CASES, [run]), CASES)
+    page = Page(text)
+    assert page.scripts == 2
     assert "<script>alert('x')</script>" in page.text
+    assert HOSTILE in content(text)["texts"]
 
 
 def test_the_page_of_documents_without_the_cases_has_no_inputs_and_no_pictures(both):
-    text = html_page(both)
-    assert "<svg" not in text
-    assert "<summary>Inputs</summary>" not in text
-    assert Page(text).open == []
+    assert all("inputs" not in case and "picture" not in case for case in content(html_page(both))["cases"])
 
 
-def test_a_model_of_several_nodes_is_drawn_without_a_picture(both):
-    model = onnx.ModelProto()
+@pytest.mark.parametrize("change", ["two nodes", "three dimensions", "a RoI at infinity"])
+def test_a_case_that_cannot_be_drawn_has_inputs_and_no_picture(both, change):
+    model, inputs = onnx.ModelProto(), dict(GRID.inputs)
     model.CopyFrom(GRID.model)
-    model.graph.node.append(helper.make_node("Identity", ["Y"], ["Z"]))
-    text = html_page(both, [replace(GRID, model=model)])
-    assert text.count("<svg") == 0
-    assert "<summary>Inputs</summary>" in text
+    if change == "two nodes":
+        model.graph.node.append(helper.make_node("Identity", ["Y"], ["Z"]))
+    elif change == "three dimensions":
+        inputs["X"] = inputs["X"][0]
+    else:
+        inputs["rois"] = np.full((2, 4), np.inf, np.float32)
+    case = content(html_page(both, [replace(GRID, model=model, inputs=inputs)]))["cases"][0]
+    assert case["picture"] is None
+    assert len(case["inputs"]) == 3
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed")
+@pytest.mark.timeout(120)
+def test_a_browser_draws_the_matrix_and_opens_the_linked_case(both, tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text(html_page(both, CASES))
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
+    done = subprocess.run(
+        [*command, "--virtual-time-budget=5000", "--dump-dom", f"file://{path}#{GRID.id}"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    page = Page(done.stdout)
+    assert [id_ for id_ in page.ids if "/" in id_] == [case.id for case in CASES]
+    for text in (GRID.clause, "It computes RoiAlign with offset=0.", "Largest difference: 4e+05 ULP.", "4 of 4 cases"):
+        assert text in page.text
+    assert "sample points (orange), the bin of the largest difference (filled)" in page.text
+    assert "<path" in done.stdout
 
 
 def test_of_several_explanations_the_one_of_most_outputs_is_told():
@@ -303,13 +434,42 @@ def test_of_several_explanations_the_one_of_most_outputs_is_told():
     assert [entry["instead"] for entry in written["results"]] == ["end_shift=1", "end_shift=1"]
 
 
+def test_the_rule_and_the_start_of_a_maximum_are_one_cause():
+    """An output of 0 alone also fits errors that leave channels out: what explains all of them is told."""
+    negative = -np.abs(MAXIMUM.inputs["X"]) - 1
+    both_signs, computed = made_case("maxima/more", Tier.SETTLED, mode="max", sampling_ratio=2, output_width=3)
+    below, _ = made_case("maxima/below", Tier.SETTLED, mode="max", sampling_ratio=2, output_width=3)
+    below = replace(below, inputs={**below.inputs, "X": negative})
+    wrong_meaning = Semantics(max_rule="samples", max_start=0.0)
+    attributes = Attributes(mode="max", sampling_ratio=2, output_width=3, semantics=wrong_meaning)
+    got = {"Y": reference.roi_align(*below.inputs.values(), attributes)}
+    results = (
+        Result(both_signs.id, Status.FAIL, got=computed(wrong_meaning)),
+        Result(below.id, Status.FAIL, got=got),
+    )
+    written = documents.document([both_signs, below], [Run("runtime", "1.0", results)])["runs"][0]
+    assert [entry["instead"] for entry in written["results"]] == ["max_rule='samples', max_start=0"] * 2
+
+
+def test_right_values_of_another_type_are_told_as_that():
+    model = onnx.ModelProto()
+    model.CopyFrom(GRID.model)
+    model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    inputs = {
+        name: array.astype(np.float16) if name != "batch_indices" else array for name, array in GRID.inputs.items()
+    }
+    float32 = reference.roi_align(
+        *(array.astype(np.float32) if name != "batch_indices" else array for name, array in inputs.items()),
+        Attributes(output_height=3, output_width=2, semantics=from_onnx(16, None)),
+    )
+    case = replace(GRID, model=model, inputs=inputs, outcomes=(Outcome({"Y": float32.astype(np.float16)}),))
+    result = Result(case.id, Status.FAIL, "Y must be of type float16, got float32", got={"Y": float32})
+    (entry,) = documents.document([case], [Run("runtime", "1.0", (result,))])["runs"][0]["results"]
+    assert entry["instead"] == "the error type/result-always-float32"
+
+
 def test_an_error_that_is_no_field_is_told_by_its_name():
     result = Result(GRID.id, Status.FAIL, "", got={"Y": np.ascontiguousarray(grid(Semantics())["Y"][:, ::-1])})
     run = documents.document(CASES, [made_run(results=[result])])["runs"][0]
     told = next(entry["instead"] for entry in run["results"] if entry["case"] == GRID.id)
     assert told == "the error output/channels-reversed"
-
-
-def test_a_case_whose_inputs_have_no_picture_is_drawn_without_one(both):
-    inputs = dict(GRID.inputs) | {"X": GRID.inputs["X"][0]}
-    assert "<svg" not in html_page(both, [replace(GRID, inputs=inputs)])

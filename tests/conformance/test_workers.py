@@ -130,13 +130,12 @@ def test_an_environment_with_numpy_and_onnx_alone_is_enough(tmp_path):
 @pytest.mark.long
 @pytest.mark.timeout(1200)
 @pytest.mark.skipif(shutil.which("npm") is None, reason="Node.js is not installed")
-def test_onnxruntime_in_node_and_as_webassembly_computes_what_it_does_in_python(tmp_path, monkeypatch):
+def test_onnxruntime_in_node_and_as_webassembly_computes_what_it_does_in_python(tmp_path):
     shutil.copy(WORKERS / "package.json", tmp_path)
     command = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=600)
-    monkeypatch.setenv("NODE_MODULES_OF", str(tmp_path))
     for name in ("onnxruntime-node", "onnxruntime-web"):
-        run = passes_as_builtin(conform("--worker", f"node {WORKERS / 'node.mjs'} {name}"), name)
+        run = passes_as_builtin(conform("--worker", f"node {WORKERS / 'node.mjs'} {name} {tmp_path}"), name)
         assert run["version"]
     result = invoke("conform", "--worker", f"node {WORKERS / 'node.mjs'} onnxruntime-deno")
     assert result.exit_code == 2
