@@ -127,12 +127,12 @@ COMPARE = """
 import pickle, sys
 import onnx, onnxruntime, onnx_roialign
 from onnx_roialign.arrays import largest_difference, largest_finite
-from onnx_roialign.onnx_model.inputs import made_inputs
+from onnx_roialign.onnx_model.inputs import generated_inputs
 onnxruntime.set_default_logger_severity(4)
 for (seed, name), (before, after) in pickle.load(sys.stdin.buffer).items():
     print("begins", seed, name, flush=True)
     try:
-        feeds = made_inputs(onnx.load_model_from_string(before))
+        feeds = generated_inputs(onnx.load_model_from_string(before))
         wanted = onnx_roialign.session(before).run(None, feeds)
     except Exception:  # damaged
         continue

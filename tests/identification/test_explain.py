@@ -94,8 +94,8 @@ def test_a_maximum_that_starts_from_0_differs_by_the_maps_negative_values():
     attributes = Attributes(3, 4, 2, 0.25, "max", PRESETS["tvm_aligned"])
     shown = explain(BOXES["inside"], (20, 30), attributes, samples)
     assert shown.fields == {"max_start": (None, 0.0)}
-    assert not shown.second.answer.any()
-    assert shown.difference == np.abs(shown.first.answer).max() > 0
+    assert not shown.second.result.any()
+    assert shown.difference == np.abs(shown.first.result).max() > 0
 
 
 def test_a_huge_rois_samples_are_counted_and_only_those_on_the_map_are_listed():

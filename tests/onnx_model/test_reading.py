@@ -153,5 +153,5 @@ def test_a_command_exits_with_1_if_its_model_is_broken(command, tmp_path):
     more = [argument.replace("{tmp}", str(tmp_path)) for argument in COMMANDS[command]]
     result = invoke(command, tmp_path / "broken.onnx", *more)
     assert result.exit_code == 1, result.output
-    assert "'nowhere', which" in result.output
+    assert "'nowhere'" in result.output
     assert not (tmp_path / "out.onnx").exists()
