@@ -74,6 +74,7 @@ def _without_samples() -> Iterator[Case]:
             sides=NO_SAMPLES,
             output_height=2,
             output_width=2,
+            sampling_ratio=0,  # given, for a runtime that reads an omitted one as 1
         )
 
 
@@ -94,6 +95,7 @@ def _negative_grids() -> Iterator[Case]:
                 mode=mode,
                 output_height=2,
                 output_width=2,
+                sampling_ratio=0,
             )
 
 

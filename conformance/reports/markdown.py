@@ -12,6 +12,8 @@ __all__ = ["deviations", "markdown"]
 
 _LONGEST_TEXT = 240  # of a runtime's error, which may be a page
 
+_MIXED = "mixtures/"  # cases of many clauses at once: one of a single clause shows more
+
 # Of each contested case: the sides, and the names of the runs that take each.
 _Takers = dict[str, dict[str, list[str]]]
 
@@ -67,9 +69,9 @@ def deviations(cases: Mapping[str, CaseEntry], run: RunEntry) -> Iterator[list[R
             text = result["instead"] or without_numbers(_rule(result)) or result["case"]
             causes.setdefault((result["status"], result["known"] or text), []).append(result)
 
-    def complexity(result: ResultEntry) -> tuple[int, int]:
+    def complexity(result: ResultEntry) -> tuple[int, bool, int]:
         case = cases[result["case"]]
-        return len(case["requires"]), case["size"]
+        return len(case["requires"]), case["id"].startswith(_MIXED), case["size"]
 
     for results in causes.values():
         yield sorted(results, key=complexity)
