@@ -1,10 +1,10 @@
-# `make demo` and `make test` each start from nothing but Python, a C++17 compiler and this checkout.
+# `make demo` and `make test` need only Python, a C++17 compiler and this checkout.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-# Where a test's timeout ends a worker, xdist may wait for its replacement for ever: no replacement.
-# By file: what the tests of a file share is made once. (xdist 3.8 ignores groups on pytest 9.2.)
+# After a test's timeout ends a worker, xdist may wait for its replacement for ever: no replacement.
+# By file: the fixtures of a file's tests are built once. (xdist 3.8 ignores groups on pytest 9.2.)
 PYTEST = $(BIN)/pytest --numprocesses=auto --dist=loadfile --max-worker-restart=0
 
 .PHONY: demo test test-all lint clean

@@ -1,6 +1,6 @@
 """Prints, as pins for pip, the lowest version that pyproject.toml allows of every package that users may need.
 
-Run where onnx_roialign is installed: what it asks for is read from its metadata.
+onnx_roialign must be installed: its requirements are read from its metadata.
 """
 
 import importlib.metadata

@@ -1,1 +1,1 @@
-"""The conformance suite: cases as data, backends that run them, a runner that compares, a report. See README.md."""
+"""The conformance suite: cases, backends that run them, a runner that compares results, and reports; see README.md."""

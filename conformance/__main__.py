@@ -1,4 +1,4 @@
-"""Runs the conformance suite: python -m onnx_roialign.conformance is onnx-roialign conform."""
+"""python -m onnx_roialign.conformance: the same as onnx-roialign conform."""
 
 from __future__ import annotations
 

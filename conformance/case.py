@@ -1,4 +1,4 @@
-"""A conformance case: one clause about RoiAlign as a model, inputs and the results that are right."""
+"""A conformance case: one clause about RoiAlign as a model, inputs and the correct results."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ __all__ = ["Case", "Outcome", "Tier", "Tolerance", "attributes_of"]
 
 
 class Tier(Enum):
-    """How firmly a case is founded."""
+    """The authority of a case."""
 
-    SPEC = "spec"  # ONNX's text or its vectors say so
-    SETTLED = "settled"  # the text is silent, and independent implementations agree
-    CONTESTED = "contested"  # independent implementations disagree: the report names the side, no side fails
-    ROBUST = "robust"  # bad input must not crash, hang, read outside or be accepted in silence
+    SPEC = "spec"  # ONNX's text or vectors specify it
+    SETTLED = "settled"  # the text does not specify it, and independent implementations agree
+    CONTESTED = "contested"  # independent implementations disagree: the report names the side, and no side fails
+    ROBUST = "robust"  # invalid input must not crash, hang, be read out of bounds or be accepted without an error
 
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How far a right result may be from the exact one.
+    """The largest permitted difference from the exact result.
 
     Attributes:
-        ulps: in units in the last place, of X's type, of the case's largest finite feature: every result is a mean or a
-            maximum of features with weights <= 1, so errors grow with the features and not with the result.
-        reason: why so many, one sentence.
+        ulps: the difference in units in the last place, in X's type, of the case's largest finite feature: every result
+            is a mean or a maximum of features with weights <= 1, so errors grow with the features, not with the result.
+        reason: the reason for this number, in one sentence.
     """
 
     ulps: float
@@ -44,8 +44,8 @@ class Outcome:
 
     Attributes:
         outputs: one array per graph output, by name; None: an error.
-        name: who gives it, where a case accepts several ("ONNX Runtime, torchvision").
-        mentions: words of which the text of the error must contain one, in upper or lower case; empty: any text.
+        name: the implementations with this result, if the case accepts several results ("ONNX Runtime, torchvision").
+        mentions: words of which the error's text must contain at least one, in any case; empty: any text.
     """
 
     outputs: Mapping[str, Array] | None
@@ -55,18 +55,18 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
-    """One model with inputs, and the results that are right.
+    """One model with inputs and the correct results.
 
     Attributes:
-        id: a clause in short, "adaptive/grid-is-the-ceiling-of-each-axis": group, slash, statement.
+        id: the short form of the clause, "adaptive/grid-is-the-ceiling-of-each-axis": group, slash, statement.
         clause: the statement as a sentence.
-        tier: how firmly it is founded.
-        source: where the clause comes from: ONNX's text, a vector's name, or the implementations that agree.
+        tier: the authority of the clause.
+        source: the source of the clause: ONNX's text, the name of a vector, or the implementations that agree.
         model: the model to run.
         inputs: one array per graph input, by name.
-        outcomes: one, except in the tiers contested and robust.
-        tolerance: how far outputs may be from the outcome's.
-        requires: what a runtime may lack besides RoiAlign without being wrong, in words ("If"); empty: nothing.
+        outcomes: the accepted results: one, except in the tiers contested and robust.
+        tolerance: the largest permitted difference of outputs from the outcome's.
+        requires: operators besides RoiAlign that the case needs and a runtime may lack ("If"); empty: none.
     """
 
     id: str

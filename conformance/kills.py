@@ -1,4 +1,4 @@
-"""The kill table: which cases tell each mutant from the right RoiAlign, and the page KILLS.md that shows it."""
+"""The kill table: the cases that each mutant of RoiAlign fails, and the page KILLS.md with the table."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ PAGE = Path(__file__).parent / "KILLS.md"
 
 
 def proving_cases() -> tuple[Case, ...]:
-    """Returns the cases that every runtime must pass: of the tiers spec and settled."""
+    """Returns the cases that every runtime must pass: those of the tiers spec and settled."""
     return tuple(case for case in all_cases() if case.tier in (Tier.SPEC, Tier.SETTLED))
 
 
 def kill_table() -> dict[str, tuple[str, ...]]:
-    """Returns the ids of the proving cases that each mutant fails, by the mutant's name; on every core."""
+    """Returns the ids of the proving cases that each mutant fails, by the mutant's name; runs on all cores."""
     names = [mutant.name for mutant in mutants()]
     with ProcessPoolExecutor() as pool:
         return dict(zip(names, pool.map(_kills, names, chunksize=8), strict=True))
@@ -56,12 +56,12 @@ def _cases() -> tuple[Case, ...]:
 
 
 def fails(operator: PlainRoiAlign, case: Case) -> bool:
-    """Returns whether a RoiAlign fails a case: another result, or an error."""
+    """Returns whether a RoiAlign fails a case: it returns another result or raises an error."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # mutants overflow and divide by zero
         try:
             got = _run(operator, case)
-        except Exception:  # whatever a mutant raises, it did not pass
+        except Exception:  # a mutant may raise any exception
             return True
     return judge_outputs(case, got).status is not Status.PASS
 
@@ -78,7 +78,7 @@ def _run(operator: PlainRoiAlign, case: Case) -> Mapping[str, Array]:
 
 
 def _evaluator(op: type[Any]) -> type[Any]:
-    """Returns an evaluator with another RoiAlign, in functions too: ONNX's own makes those of its class without it."""
+    """Returns an evaluator class with another RoiAlign, which it also passes to the evaluators of functions."""
 
     def made(self: Any, proto: Any, new_ops: Any = None, **rest: Any) -> None:
         ReferenceEvaluator.__init__(self, proto, new_ops=[op], **rest)
@@ -87,7 +87,7 @@ def _evaluator(op: type[Any]) -> type[Any]:
 
 
 def _given(node: onnx.NodeProto, of_the_call: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the attributes that a node has; those of a function's call where it refers to them."""
+    """Returns the attributes of a node; references to a function's attributes are replaced by the call's values."""
     given = {}
     for attribute in node.attribute:
         value = of_the_call[attribute.name] if attribute.ref_attr_name else onnx.helper.get_attribute_value(attribute)
@@ -103,7 +103,7 @@ def _as_op(operator: PlainRoiAlign, opset: int) -> type[Any]:
 
 
 def minimal_set(table: Mapping[str, Sequence[str]]) -> list[str]:
-    """Returns few cases that kill every mutant: again and again the one that kills most of the rest."""
+    """Returns few cases that kill every mutant: repeatedly the case that kills most of the remaining mutants."""
     kills: dict[str, set[str]] = {}
     for name, ids in table.items():
         for id_ in ids:

@@ -1,10 +1,10 @@
-"""Known deviations: a file for each backend, which declares what it does not pass, why, and where that is reported.
+"""Known deviations: a file per backend that declares the cases it does not pass, with reasons and links to reports.
 
     {"deviations": [{"case": "onnx/*@22", "status": "unsupported", "reason": "no kernel for opset 22", "link": "https://..."}]}
 
-`case` is an id or a pattern with * and ?, all of whose cases must have that status. `status` may be a list, where it
-depends on the machine which limit comes first: ["hung", "exhausted"]. An entry with `versions`, a list of
-beginnings such as "1.32.", holds for these versions of the backend alone.
+`case` is an id or a pattern with * and ?; all matching cases must have that status. `status` may be a list if the
+machine determines which limit is reached first: ["hung", "exhausted"]. An entry with `versions`, a list of prefixes
+such as "1.32.", applies only to these versions of the backend.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Deviation:
 
     Attributes:
         case: id of a case, or a pattern with * and ?.
-        statuses: what the backend does instead of passing; several where it depends on the machine which comes first.
-        reason: why, in a sentence.
-        link: where it is reported; empty: nowhere.
-        versions: beginnings of the backend's versions for which it holds; empty: all.
+        statuses: the possible statuses of the case; several if the machine determines which limit is reached first.
+        reason: the reason, in a sentence.
+        link: link to a report of it; empty: there is none.
+        versions: prefixes of the versions to which it applies; empty: all versions.
     """
 
     case: str
@@ -47,7 +47,7 @@ class Deviation:
     versions: tuple[str, ...] = ()
 
     def holds_for(self, version: str) -> bool:
-        """Whether the entry is about this version of the backend."""
+        """Whether the entry applies to this version of the backend."""
         return not self.versions or version.startswith(self.versions)
 
 
@@ -97,14 +97,13 @@ def applied(
 ) -> tuple[tuple[Result, ...], tuple[str, ...]]:
     """Returns the results, with the reason where an entry declares them, and a line for each entry that is wrong.
 
-    A backend that has such a file also declares there what it does not support: a case that becomes unsupported without
-    an entry is a line too.
+    A backend with such a file must also declare unsupported cases in it: each undeclared one gives a line, too.
 
     Args:
-        results: of the backend.
+        results: the results of the backend.
         entries: the content of its file.
-        version: of the backend.
-        all_ids: ids of all cases of the suite, of which an entry must name one; None: the cases are others.
+        version: the version of the backend.
+        all_ids: ids of all cases of the suite, at least one of which each entry must match; None: not checked.
     """
     holding = [entry for entry in entries if entry.holds_for(version)]
     marked = tuple(_marked(result, holding) for result in results)

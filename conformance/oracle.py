@@ -1,17 +1,18 @@
-"""RoiAlign in exact rational arithmetic: the results that the cases expect. Imports nothing of the package.
+"""RoiAlign in exact rational arithmetic: computes the expected results of the cases. Imports nothing of the package.
 
-A RoI is cut into P bins along each axis, and each bin is sampled at g places. Along one axis, all numbers exact:
+A RoI is cut into P bins along each axis, and each bin is sampled at g places. Along one axis, with exact numbers:
 
     start = roi_start * spatial_scale - offset               (pixels of the feature map)
     size  = roi_end * spatial_scale - roi_start * spatial_scale, at least `minimum`
-    g     = sampling_ratio, or where that is 0, ceil(size / P)
+    g     = sampling_ratio; if it is 0, ceil(size / P)
     the n-th of the P * g samples lies at start + size * (2 n + 1) / (2 P g)
 
-A sample before -1 or beyond N, the number of pixels, is 0. Any other is moved onto the map and interpolated between the
-two pixels around it. The mean is over all samples of the bin, those of value 0 too.
+A sample before -1 or beyond N, the number of pixels, is 0. Any other sample is clamped to the map and interpolated
+between the two pixels around it. The mean is over all samples of the bin, including those that are 0.
 
-Coordinates, features and spatial_scale are floats, which are fractions with a power of two below. So along an axis all
-positions are integers over one denominator, all weights too, and the mean is a product of three integer matrices.
+Coordinates, features and spatial_scale are floats, hence fractions whose denominator is a power of two. Along an axis,
+all positions and weights are therefore integers over a common denominator, and the mean is a product of three integer
+matrices.
 """
 
 from __future__ import annotations
@@ -48,11 +49,11 @@ _FORMATS = {
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What distinguishes RoiAligns besides their attributes. The defaults are ONNX's coordinate mode half_pixel.
+    """The differences between RoiAligns besides their attributes. The defaults are ONNX's coordinate mode half_pixel.
 
     Attributes:
         offset: pixels of the feature map subtracted from every scaled coordinate.
-        minimum: least width and height of a scaled RoI, in pixels of the feature map; None: none.
+        minimum: minimum width and height of a scaled RoI, in pixels of the feature map; None: no minimum.
         grid: rounding of the adaptive number of samples, "ceil" or "floor".
         empty: value of a bin without samples, 0.0 or NaN.
         maximum: mode max takes the maximum over the four weighted neighbours of every sample ("corners", as in ONNX's
@@ -84,7 +85,7 @@ class _Axis:
         positions: one list per bin.
         unit: the denominator.
         count: g; <= 0: no samples.
-        size: of the RoI in pixels of the feature map.
+        size: size of the RoI in pixels of the feature map.
         length: N, pixels of the feature map.
     """
 
@@ -97,16 +98,19 @@ class _Axis:
 
 @dataclass(frozen=True, slots=True)
 class Conditioning:
-    """How far a call is from where a last bit decides.
+    """The distance of a call from the points at which a result is discontinuous.
 
     Attributes:
-        cut: least distance of a sample from -1 or N, where its value jumps to 0, in pixels; infinite without samples.
-        integer: least distance of size / P from an integer, where the adaptive grid jumps; infinite for a fixed grid.
-        between: whether every sample lies between the centres of the first and the last pixel, so that none is moved
-            onto the map or dropped.
-        reach: the largest absolute scaled coordinate, in pixels: roundings of positions are in proportion to it.
+        cut: smallest distance of a sample from -1 or N, where its value jumps to 0, in pixels; infinite without
+            samples.
+        integer: smallest distance of size / P from an integer, where the adaptive grid jumps; infinite for a fixed
+            grid.
+        between: whether every sample lies between the centres of the first and the last pixel, so that none is clamped
+            or dropped.
+        reach: the largest absolute scaled coordinate, in pixels, to which rounding errors of positions are
+            proportional.
         exact: whether P and g are powers of two and every position, step and size has at most 20 significant bits, so
-            that float32 rounds none of them, whatever the order of operations.
+            that float32 rounds none of them in any order of operations.
         samples: the largest number of samples in a bin.
     """
 
@@ -130,7 +134,7 @@ def roi_align(
     sampling_ratio: int = 0,
     spatial_scale: float = 1.0,
 ) -> Array:
-    """Returns the exact result, rounded once, half to even, to X's type.
+    """Returns the exact result, rounded once (ties to even) to X's type.
 
     Args:
         X: (N, C, H, W) features.
@@ -141,7 +145,7 @@ def roi_align(
         output_height: bins along y.
         output_width: bins along x.
         sampling_ratio: samples per bin along each axis; 0: adaptive.
-        spatial_scale: rounded to float32, as an ONNX attribute is.
+        spatial_scale: rounded to float32, like an ONNX attribute.
 
     Returns:
         (num_rois, C, output_height, output_width), of X's type.
@@ -170,7 +174,7 @@ def conditioning(
     sampling_ratio: int = 0,
     spatial_scale: float = 1.0,
 ) -> Conditioning:
-    """Returns how far a call is from where rounding decides; `shape` is X's, the other arguments are `roi_align`'s."""
+    """Returns the conditioning of a call; `shape` is X's shape, the other arguments are those of `roi_align`."""
     grid = (output_height, output_width, sampling_ratio, spatial_scale)
     axes = [axis for roi in rois for axis in _axes(roi, shape[2:], grid, rules)]
     steps = [axis.size / len(axis.positions) for axis in axes if axis.positions]
@@ -200,7 +204,7 @@ def _flat(axis: _Axis) -> Iterator[int]:
 
 
 def _is_short(number: Fraction) -> bool:
-    # A dyadic fraction whose numerator has at most 20 bits; sums of two such numbers of like size fit float32's 24.
+    # A dyadic fraction whose numerator has at most 20 bits; sums of two such numbers of similar size fit in 24 bits.
     return _is_power_of_two(number.denominator) and number.numerator.bit_length() <= 20
 
 
@@ -236,7 +240,7 @@ def _axis(first: Fraction, last: Fraction, length: int, bins: int, ratio: int, r
 
 
 def _taps(position: int, axis: _Axis, rules: Rules) -> list[tuple[int, int]]:
-    """Returns the two (pixel, weight) of a sample, weights in units of 1 / unit; none where it lies outside."""
+    """Returns the two (pixel, weight) of a sample, weights in units of 1 / unit; an empty list if it lies outside."""
     unit, length = axis.unit, axis.length
     if not -unit <= position <= length * unit:
         return []
@@ -263,7 +267,7 @@ def _mean(plane: Array, y: _Axis, x: _Axis, rules: Rules) -> Array:
 
 
 def _weights(axis: _Axis, rules: Rules) -> tuple[Array, Array]:
-    """Returns the J pixels that samples touch, and (P, J) integers: the sum of the weights that a bin gives to each."""
+    """Returns the J pixels that samples touch, and (P, J) integers: the weights of each pixel, summed by bin."""
     taps = [[tap for position in of_bin for tap in _taps(position, axis, rules)] for of_bin in axis.positions]
     pixels = sorted({pixel for of_bin in taps for pixel, _ in of_bin})
     place = {pixel: j for j, pixel in enumerate(pixels)}
@@ -275,7 +279,7 @@ def _weights(axis: _Axis, rules: Rules) -> tuple[Array, Array]:
 
 
 def _integers(values: Array) -> tuple[Array, int]:
-    """Returns integers and the denominator that makes them the values; 0 for infinities and NaN."""
+    """Returns the values as integers over a common denominator, and the denominator; 0 for infinities and NaN."""
     finite = np.where(np.isfinite(values.astype(np.float64)), values, 0).astype(np.float64)
     ratios = [value.as_integer_ratio() for value in finite.ravel().tolist()]
     unit = max((denominator for _, denominator in ratios), default=1)  # they are powers of two
@@ -340,7 +344,7 @@ def _extended(plane: Array, features: Array, tap: tuple[int, int, int], rules: R
 
 
 def rounded(exact: Fraction, dtype: np.dtype[Any]) -> float:
-    """Returns the number of a type nearest to an exact one, of two the even one; infinite beyond the largest."""
+    """Returns the number of a type nearest to an exact number, ties to even; infinite beyond the largest number."""
     return _nearest(exact.numerator, exact.denominator, _FORMATS[str(dtype)])
 
 

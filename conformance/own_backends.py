@@ -1,4 +1,4 @@
-"""What the backends of this package share: onnx's contract around its sessions and evaluators."""
+"""The common parts of this package's own backends: onnx's backend interface around its sessions and evaluators."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["Prepared", "SessionBackend"]
 
 
 class Prepared(onnx.backend.base.BackendRep):
-    """A model that is ready to run: a function of the inputs in the order of the graph's."""
+    """A model that is ready to run: a function of the inputs in the order of the graph's inputs."""
 
     def __init__(self, run: Callable[[Sequence[Any]], Any]) -> None:
         self._run = run
 
     def run(self, inputs: Sequence[Any], **_: Any) -> tuple[Any, ...]:
-        """Returns the outputs in the order of the graph's."""
+        """Returns the outputs in the order of the graph's outputs."""
         return tuple(self._run(inputs))
 
 
@@ -38,7 +38,7 @@ class SessionBackend(onnx.backend.base.Backend):
 
     @classmethod
     def is_compatible(cls, model: onnx.ModelProto, device: str = "CPU", **_: Any) -> bool:
-        """Whether the installed onnxruntime knows the model's opset."""
+        """Whether the installed onnxruntime supports the model's opset."""
         return all(loads_opset(entry.version) for entry in model.opset_import if entry.domain == "")
 
     @classmethod
@@ -48,10 +48,10 @@ class SessionBackend(onnx.backend.base.Backend):
 
     @classmethod
     def prepare(cls, model: onnx.ModelProto, device: str = "CPU", **_: Any) -> Prepared:
-        """Returns a session of the model; onnxruntime's exception NotImplemented says that it has no kernel."""
+        """Returns a session of the model; onnxruntime raises NotImplemented if it has no kernel."""
         log_only(NOTHING)
         options = silent_options()
-        options.intra_op_num_threads = 1  # cases are small, and run beside each other
+        options.intra_op_num_threads = 1  # cases are small and run in parallel
         running = session(model, options, engine=cls.engine)
         names = [graph_input.name for graph_input in running.get_inputs()]
         return Prepared(lambda inputs: run_session(running, dict(zip(names, inputs, strict=True))))

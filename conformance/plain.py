@@ -1,4 +1,4 @@
-"""RoiAlign in plain NumPy, one method for each step, for mutants to replace one: no code of the package."""
+"""RoiAlign in plain NumPy with one method per step, which mutants replace. Imports nothing of the package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["HALF_PIXEL", "OUTPUT_HALF_PIXEL", "Axis", "Node", "PlainRoiAlign"]
 
 Array = NDArray[Any]
 
-# The fields of Semantics, as ONNX's two coordinate modes have them.
+# The fields of Semantics in ONNX's two coordinate modes.
 HALF_PIXEL: Mapping[str, Any] = {
     "offset": 0.5,
     "min_size": None,
@@ -31,7 +31,7 @@ OUTPUT_HALF_PIXEL: Mapping[str, Any] = {**HALF_PIXEL, "offset": 0.0, "min_size":
 
 @dataclass(slots=True)
 class Node:
-    """A RoiAlign node: its attributes, with their defaults, and the fields of Semantics that they mean."""
+    """A RoiAlign node: its attributes, with defaults filled in, and its fields of Semantics."""
 
     mode: str
     output_height: int
@@ -54,10 +54,10 @@ class Axis:
         node: the node.
         real: the type of coordinates.
         other: the other axis.
-        start: first in pixels of the feature map.
-        end: last.
-        size: of the RoI in pixels of the feature map.
-        step: of a bin.
+        start: `first` in pixels of the feature map.
+        end: `last` in pixels of the feature map.
+        size: size of the RoI in pixels of the feature map.
+        step: size of a bin.
         count: samples per bin.
     """
 
@@ -104,7 +104,7 @@ class PlainRoiAlign:
         )
 
     def default_mode(self, opset: int) -> str:
-        """Returns what a node without coordinate_transformation_mode means."""
+        """Returns the coordinate mode of a node without the attribute."""
         return "half_pixel" if opset >= 16 else "output_half_pixel"
 
     def real(self, dtype: np.dtype[Any]) -> Any:
@@ -172,7 +172,7 @@ class PlainRoiAlign:
         return made
 
     def within(self, i: Array, a: Axis) -> Array:
-        """Returns where in its bin sample i of count lies, in bins."""
+        """Returns the position of sample i of count in its bin, in units of the bin's size."""
         made: Array = (i + a.real(0.5)) / a.real(a.count)
         return made
 
@@ -208,8 +208,8 @@ class PlainRoiAlign:
         kept = [np.where(inside, product, y.real(0)) for product in products]
         bins = (y.bins, y.count, x.bins, x.count)
         if y.node.mode == "avg":
-            return self.mean([one.reshape(-1, *bins) for one in kept], inside.reshape(bins), y, x)
-        return self.maximum([one.reshape(-1, *bins) for one in kept], inside.reshape(bins), y, x)
+            return self.mean([product.reshape(-1, *bins) for product in kept], inside.reshape(bins), y, x)
+        return self.maximum([product.reshape(-1, *bins) for product in kept], inside.reshape(bins), y, x)
 
     def mean(self, products: list[Array], inside: Array, y: Axis, x: Axis) -> Array:
         """Returns the mean of (C, P, gy, Q, gx) samples over gy and gx."""
@@ -217,7 +217,7 @@ class PlainRoiAlign:
         return made
 
     def divisor(self, inside: Array, y: Axis, x: Axis) -> Any:
-        """Returns what the sum is divided by."""
+        """Returns the divisor of the sum."""
         return y.real(y.count * x.count)
 
     def maximum(self, products: list[Array], inside: Array, y: Axis, x: Axis) -> Array:

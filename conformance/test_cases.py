@@ -1,4 +1,4 @@
-"""Each case as a test of pytest: pytest --pyargs onnx_roialign.conformance --roialign-backend module:Class."""
+"""Runs each case as a test: pytest --pyargs onnx_roialign.conformance --roialign-backend module:Class."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Tried:
 
 
 def pytest_generate_tests(metafunc: Any) -> None:
-    """Makes one test of each case, with the case's id."""
+    """Creates one test per case, with the case's id."""
     if "case" in metafunc.fixturenames:
         cases = all_cases()
         metafunc.parametrize("case", cases, ids=[case.id for case in cases])
@@ -36,7 +36,7 @@ def pytest_generate_tests(metafunc: Any) -> None:
 
 @pytest.fixture(scope="module")
 def tried(request: pytest.FixtureRequest) -> Iterator[_Tried]:
-    """The backend of the options; without one there is nothing to test, which is an error."""
+    """Starts the backend of the options; it is an error if there is none."""
     option: Callable[[str], Any] = request.config.getoption
     launch = _launch(option)
     known = None if launch.known is None else read_known(launch.known)
@@ -54,11 +54,11 @@ def _launch(option: Callable[[str], Any]) -> Launch:
         raise pytest.UsageError("one of --roialign-backend and --roialign-worker must be given")
     declared = None if known is None else Path(known)
     launches = (find_worker(worker, declared),) if worker is not None else find_backend(backend, python, declared)
-    return launches[0]  # native: the widest instruction set
+    return launches[0]  # the backend native has one launch per instruction set, the widest first
 
 
 def test_case(case: Case, tried: _Tried, record_property: Callable[[str, object], None]) -> None:
-    """Passes where the backend passes the case or the case is contested; a known deviation is an expected failure."""
+    """Passes if the backend passes the case or the case is contested; a known deviation is an expected failure."""
     run = scored(tried.identity, [run_case(case, tried.worker)], tried.known)
     (result,) = run.results
     record_property("clause", case.clause)

@@ -1,4 +1,4 @@
-"""The verdict on a run: which results fail it, and whether it passes as a whole."""
+"""The verdict on a run: whether each result fails the run, and whether the run passes."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ __all__ = ["fails", "passes"]
 
 
 def fails(result: Result) -> bool:
-    """Whether a result fails its run: it is no pass, not declared as known, and not merely unsupported.
+    """Whether a result fails its run: it is not a pass, not declared as known, and not unsupported.
 
-    In the run of a backend with a file of known deviations, `Run.wrong_entries` has what is unsupported and not
-    declared.
+    For a backend with a file of known deviations, `Run.wrong_entries` lists undeclared unsupported cases.
     """
     return result.status not in (Status.PASS, Status.UNSUPPORTED) and not result.known
 
 
 def passes(run: Run, cases: Mapping[str, Case]) -> bool:
-    """Whether no result fails the run, no entry of known deviations is wrong, and a case passed that could fail.
+    """Whether no result fails the run, no entry of known deviations is wrong, and a case that can fail passed.
 
     Args:
         run: the run.
-        cases: the suite's, by id.
+        cases: the cases of the suite by id.
     """
     passed = (result for result in run.results if result.status is Status.PASS)
     return (

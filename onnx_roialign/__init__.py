@@ -1,4 +1,4 @@
-"""RoiAlign for ONNX: right, provable and fast."""
+"""RoiAlign for ONNX: sessions, NumPy functions, and repair of exported models."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-# Imported when they are asked for (PEP 562): onnx.reference is slow to import, and onnxruntime may not be installed.
+# Imported at first use (PEP 562): onnx.reference is slow to import, and onnxruntime may not be installed.
 _MODULES = MappingProxyType(
     {
         "RoiAlign": "ops.evaluator",
@@ -44,7 +44,7 @@ _MODULES = MappingProxyType(
     }
 )
 
-_SUBMODULES = ("frameworks", "graph", "native", "sources")  # documented, and imported when they are asked for too
+_SUBMODULES = ("frameworks", "graph", "native", "sources")  # documented submodules, also imported at first use
 
 
 def __getattr__(name: str) -> Any:

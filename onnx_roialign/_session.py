@@ -31,7 +31,7 @@ def session(
     """Creates an onnxruntime session in which every RoiAlign, also this package's private ones, runs on one engine.
 
     This holds with any providers. With a provider other than the CPU's, the session gets a copy of the model in which
-    the RoiAligns have an operator name that no provider knows; onnxruntime 1.24 or newer then reports whether a
+    the RoiAligns have an operator name that no provider supports; onnxruntime 1.24 or newer then reports whether a
     provider took one nevertheless. `set_providers()` keeps the engine.
 
     Args:
@@ -42,7 +42,7 @@ def session(
             session (slow; concurrent runs of one session wait for each other); "builtin", onnxruntime's own kernel,
             which does not have the private operators.
         optimize: whether `onnx_roialign.graph.fuse` runs first. It replaces poolers of feature pyramids and mask
-            pasting by one operator each, where that is proved not to change results. This takes seconds at every start;
+            pasting by one operator each, after a test that results do not change. This takes seconds at every start;
             the command ``onnx-roialign optimize`` writes the model once.
         providers: execution providers in order of preference, as names or (name, options); None: onnxruntime's default.
         provider_options: the options of each provider, if `providers` are names.
@@ -65,7 +65,7 @@ def session(
                 "optimize",
                 "unsupported",
                 "must be False for a model whose data lies in other files, got True; write the optimized "
-                "model beside them (onnx-roialign optimize MODEL -o OUT), and open that",
+                "model beside them (onnx-roialign optimize MODEL -o OUT) and open it",
             )
         model = fuse(proto).model
     return sessions.session(

@@ -23,16 +23,16 @@ __all__ = [
 _MOST = 64
 
 
-# The kind of rule that was broken. Which input broke it is the subject, whose names are not a fixed set: an input of a
-# model and a feature map of a pyramid have names of their own.
+# The kind of rule that was broken. The input that broke it is the subject, which is an open set of names: inputs of
+# models and feature maps of pyramids have any name.
 Code = Literal[
     "type",  # of Python, or of the elements
     "shape",  # rank, sizes, or counts that must be equal
     "range",  # a number outside its limits, or not finite
-    "choice",  # none of the permitted values or names
+    "choice",  # not one of the permitted values or names
     "missing",  # an argument, input, attribute or object that must be there
     "conflict",  # two arguments, or two opsets, that exclude each other
-    "size",  # more than can be addressed, or than memory holds
+    "size",  # more than can be addressed or fits in memory
     "file",  # a file that cannot be read or written
     "form",  # a text or a file of another format
     "broken",  # a model that breaks one of ONNX's rules
@@ -45,15 +45,15 @@ class RoiAlignError(ValueError):
     """An input, an attribute or a model is invalid; the message names it, the rule and the value.
 
     Attributes:
-        subject: the input, attribute or option that breaks the rule, as the message names it; empty if the message
-            begins with none.
+        subject: the input, attribute or option that breaks the rule, as in the message; empty if the message does not
+            begin with one.
         code: the kind of rule, one of `Code`; stable across versions, unlike the message.
         rule: the message without the node.
         node: name of the node in the model; None if the error is not about a node.
     """
 
     def __init__(self, subject: str, code: Code, rule: str, *, node: str | None = None) -> None:
-        super().__init__(subject, code, rule)  # args, from which pickle and in_node() create the error again
+        super().__init__(subject, code, rule)  # pickle and in_node() create the error again from its args
         self.subject = subject
         self.code: Code = code
         self.rule = f"{subject} {rule}" if subject else rule
@@ -92,7 +92,7 @@ class MissingPackageError(ModuleNotFoundError, NativeLibraryError):
 def last_guard(done: str) -> Iterator[None]:
     """Turns unforeseen exceptions of onnx or onnx-ir on an invalid model into a ModelError.
 
-    `onnx_roialign.onnx_model.soundness` finds the foreseeable defects before.
+    `onnx_roialign.onnx_model.soundness` has found the foreseeable defects before.
 
     Args:
         done: the participle in the message "model must be one that can be ...", such as "read".

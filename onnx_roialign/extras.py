@@ -1,4 +1,4 @@
-"""Optional packages: if one is missing, an error of one line says what to install."""
+"""Optional packages: if one is missing, an error of one line has the command that installs it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onnx_roialign.errors import MissingPackageError
 __all__ = ["imported_for"]
 
 # Top-level module -> command that installs it. All builds of onnxruntime are listed: a second build replaces the first.
-_BROUGHT_BY = MappingProxyType(
+_INSTALLED_BY = MappingProxyType(
     {
         "onnxruntime": (
             "pip install onnxruntime, or the build for your hardware "
@@ -31,20 +31,20 @@ _BROUGHT_BY = MappingProxyType(
 
 
 @contextlib.contextmanager
-def imported_for(what: str) -> Iterator[None]:
+def imported_for(feature: str) -> Iterator[None]:
     """Context manager around imports that may need an optional package.
 
     Args:
-        what: the function or command that needs the imports; the message begins with it.
+        feature: the function or command that needs the imports; the message begins with it.
 
     Raises:
-        MissingPackageError: an optional package is not installed; the message says what to install.
+        MissingPackageError: an optional package is not installed; the message has the command that installs it.
     """
     try:
         yield
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if isinstance(error, MissingPackageError) or package not in _BROUGHT_BY:
+        if isinstance(error, MissingPackageError) or package not in _INSTALLED_BY:
             raise
-        text = f"{what} needs {package}, which is not installed: {_BROUGHT_BY[package]}"
+        text = f"{feature} needs {package}, which is not installed: {_INSTALLED_BY[package]}"
         raise MissingPackageError(text, name=package) from None

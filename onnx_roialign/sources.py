@@ -1,4 +1,4 @@
-"""The sources that a converter's model can come from: `parse`."""
+"""Sources: the framework call that a model was exported from, as `parse` reads it."""
 
 from __future__ import annotations
 

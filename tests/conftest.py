@@ -1,4 +1,4 @@
-"""Engines: every implementation that must give the same answers, so that one test holds for all of them."""
+"""The engines: every implementation that must return the same results, so that one test covers all of them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def engines() -> list[Engine]:
     try:
         isas = native.available_isas()
     except NativeLibraryError:
-        isas = (None,)  # its tests fail, each with the text that says what to install
+        isas = (None,)  # the tests of such an engine fail with the text that names the missing package
     return [Engine("reference", reference.roi_align), *map(native_engine, isas)]
 
 

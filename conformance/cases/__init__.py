@@ -1,4 +1,4 @@
-"""The cases as data: one module for each group of clauses."""
+"""The cases as data: one module per group of clauses."""
 
 from __future__ import annotations
 

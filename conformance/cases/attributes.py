@@ -15,7 +15,10 @@ __all__ = ["cases"]
 TEXT = "ONNX's text of RoiAlign"
 OPSETS = (10, 16, 22)
 HALF_PIXEL: Mapping[str, Any] = {"coordinate_transformation_mode": "half_pixel"}
-BOXES = [[1.25, 0.5, 6.5, 5.25], [2, 3, 7.25, 6.75]]  # sides of 5.25, 4.75 and 3.75 pixels: no multiple of 2 to 4 bins
+BOXES = [
+    [1.25, 0.5, 6.5, 5.25],
+    [2, 3, 7.25, 6.75],
+]  # sides of 5.25, 4.75 and 3.75 pixels: not multiples of 2 to 4 bins
 
 spec = partial(roi_case, tier=Tier.SPEC)
 
@@ -89,7 +92,7 @@ def _each() -> Iterator[Case]:
     for name, value in given.items():
         yield spec(
             f"attributes/{name.replace('_', '-')}-alone",
-            f"{name}={value} alone changes what it says and nothing else.",
+            f"{name}={value} alone changes its own setting and nothing else.",
             X,
             BOXES,
             source=f"{TEXT}, {name}",

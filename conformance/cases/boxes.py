@@ -1,4 +1,4 @@
-"""Boxes of unusual sizes: tiny, huge, without size, with corners exchanged."""
+"""Boxes of unusual sizes: tiny, huge, of size 0, with exchanged corners."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def cases() -> Iterator[Case]:
         for grid, ratio in (("fixed", 2), ("adaptive", 0)):
             yield half_pixel(
                 f"boxes/{name}-{grid}-half-pixel",
-                "In half_pixel a RoI has no least size.",
+                "In half_pixel a RoI has no minimum size.",
                 X,
                 [box],
                 output_height=2,
@@ -102,7 +102,7 @@ def _scaled() -> Iterator[Case]:
         for name, sides in {"less-than-1": 0.75, "just-more-than-1": 1.25}.items():
             yield legacy(
                 f"boxes/least-size-after-scale-{scale:g}-{name}",
-                "The least size of 1 pixel is one of X: it applies after spatial_scale.",
+                "The minimum size is 1 pixel of X: it applies after spatial_scale.",
                 features(1, 2, H, W, seed=22),
                 [[3.25 / scale, 2.5 / scale, (3.25 + sides) / scale, (2.5 + sides) / scale]],
                 output_height=2,
@@ -112,7 +112,7 @@ def _scaled() -> Iterator[Case]:
             )
         yield half_pixel(
             f"boxes/no-least-size-at-scale-{scale:g}",
-            "In half_pixel a RoI has no least size, at any spatial_scale.",
+            "In half_pixel a RoI has no minimum size, at any spatial_scale.",
             features(1, 2, H, W, seed=22),
             [[3.25 / scale, 2.5 / scale, 4 / scale, 3.25 / scale]],
             output_height=2,
@@ -123,7 +123,7 @@ def _scaled() -> Iterator[Case]:
     for opset in (10, 16, 22):
         yield settled(
             f"boxes/least-size-where-the-mode-is-omitted@{opset}",
-            f"Without coordinate_transformation_mode, opset {opset} has {'the' if opset < 16 else 'no'} least size.",
+            f"Without coordinate_transformation_mode, opset {opset} has {'the' if opset < 16 else 'no'} minimum size.",
             features(1, 2, H, W, seed=23),
             [[4.25, 3.5, 4.75, 3.75], [4.25, 3.5, 3.75, 4.5]],
             source=LEAST if opset < 16 else NO_LEAST,
@@ -134,7 +134,7 @@ def _scaled() -> Iterator[Case]:
         )
     yield legacy(
         "boxes/one-bin-of-a-small-box-in-many",
-        "The least size is one of the RoI, not of a bin.",
+        "The minimum size applies to the RoI, not to a bin.",
         features(1, 2, H, W, seed=24),
         [[3.25, 2.5, 5.5, 4.25]],
         output_height=4,

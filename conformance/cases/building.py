@@ -1,4 +1,4 @@
-"""How a case is written down: feature maps, a RoiAlign node with its attributes, and what the oracle expects of it."""
+"""Builds cases: feature maps, a RoiAlign node with its attributes, and the oracle's result."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ __all__ = [
     "roi_case",
 ]
 
-# The version of ONNX's file format that came with each opset.
+# The version of ONNX's file format that was released with each opset.
 IR_VERSIONS: Mapping[int, int] = {10: 5, 11: 6, 16: 8, 22: 10}
 
-# What a side of a case returns: `Rules` that differ from ONNX's, by field; an array; None: it refuses.
+# The result of a side of a case: fields of `Rules` that differ from ONNX's; an array; None: an error.
 Side = Mapping[str, Any] | Array | None
 
 
 def features(N: int, C: int, H: int, W: int, *, dtype: str = "float32", seed: int = 0) -> Array:
-    """Returns (N, C, H, W) scattered numbers of both signs, n / 32 with |n| <= 125: exact in every type."""
+    """Returns (N, C, H, W) varied numbers of both signs, n / 32 with |n| <= 125: exact in every type."""
     index = np.arange(N * C * H * W, dtype=np.int64) + 1000 * seed
     return _over_32((31 * index * index + 17 * index + index // 7) % 251 - 125, (N, C, H, W), dtype)
 
 
 def positive(N: int, C: int, H: int, W: int, *, dtype: str = "float32", seed: int = 0) -> Array:
-    """Returns (N, C, H, W) scattered numbers n / 32 with 0 < n <= 127: exact in every type."""
+    """Returns (N, C, H, W) varied numbers n / 32 with 0 < n <= 127: exact in every type."""
     index = np.arange(N * C * H * W, dtype=np.int64) + 1000 * seed
     return _over_32((29 * index * index + 19 * index + index // 5) % 127 + 1, (N, C, H, W), dtype)
 
@@ -64,7 +64,7 @@ def _onnx_type(dtype: str) -> int:
 
 
 def numpy_type(dtype: str) -> np.dtype[Any]:
-    """Returns NumPy's type of that name; bfloat16 is ml_dtypes'."""
+    """Returns the NumPy type with this name; bfloat16 is from ml_dtypes."""
     return np.dtype(helper.tensor_dtype_to_np_dtype(_onnx_type(dtype)))
 
 
@@ -76,8 +76,8 @@ class Call:
         X: (N, C, H, W) features.
         rois: (num_rois, 4), of X's type.
         batch_indices: (num_rois,) int64.
-        opset: of the model.
-        attributes: of the node; one that is not here is omitted.
+        opset: the model's opset.
+        attributes: the node's attributes; others are omitted.
     """
 
     X: Array
@@ -88,7 +88,7 @@ class Call:
 
     @property
     def rules(self) -> Rules:
-        """The meaning of coordinate_transformation_mode, which came with opset 16 and the default half_pixel."""
+        """The rules of the node's coordinate_transformation_mode; opset 16 added it with the default half_pixel."""
         default = "half_pixel" if self.opset >= 16 else "output_half_pixel"
         mode = self.attributes.get("coordinate_transformation_mode", default)
         return {"half_pixel": HALF_PIXEL, "output_half_pixel": OUTPUT_HALF_PIXEL}[mode]
@@ -104,17 +104,17 @@ class Call:
         return (len(self.rois), self.X.shape[1], *bins)
 
     def expected(self, **changed_rules: Any) -> Array:
-        """Returns Y, of the oracle."""
+        """Returns the oracle's Y."""
         rules = replace(self.rules, **changed_rules)
         return oracle.roi_align(self.X, self.rois, self.batch_indices, rules=rules, **self._numbers)
 
     def conditioning(self) -> Conditioning:
-        """Returns how far the call is from where rounding decides."""
+        """Returns the conditioning of the call."""
         numbers = {name: value for name, value in self._numbers.items() if name != "mode"}
         return oracle.conditioning(self.rois, self.X.shape, rules=self.rules, **numbers)
 
     def tolerance(self) -> Tolerance:
-        """Returns how far float arithmetic in any order of operations may take a result from the exact one."""
+        """Returns the largest difference from the exact result by float arithmetic in any order of operations."""
         if self.X.dtype.itemsize == 2:
             return Tolerance(1, "computed in float32 and rounded once: the other neighbour of a number near a tie")
         near = self.conditioning()
@@ -131,7 +131,7 @@ class Call:
         )
 
     def _steepest(self) -> float:
-        """Returns how much a value changes at most per pixel that a sample moves along both axes."""
+        """Returns the largest change of a value per pixel that a sample moves along both axes."""
         if self.attributes.get("mode") == "max":
             return 2 * largest_finite(self.X)
         finite = np.where(np.isfinite(self.X.astype(np.float64)), self.X, 0).astype(np.float64)
@@ -140,8 +140,8 @@ class Call:
 
 NOTHING_TO_COMPARE = Tolerance(0, "an error, or zeros and NaN, which are exact")
 
-# start = x * scale - offset, + p * step, + (i + 0.5) * step / g: of these operations at most four round by half a unit
-# in the last place of the largest coordinate, and the others by that of a smaller number.
+# start = x * scale - offset, + p * step, + (i + 0.5) * step / g: at most four of these operations round by half a unit
+# in the last place of the largest coordinate, and the others by half a unit of a smaller number.
 _POSITION_ROUNDINGS = 4
 
 
@@ -151,12 +151,12 @@ def node_model(
     """Returns one RoiAlign node as a model.
 
     Args:
-        inputs: what it will be given, by name.
-        shape: of Y.
+        inputs: the inputs by name.
+        shape: shape of Y.
         opset: version of ONNX's operators.
         shapes: how the model declares its inputs and its output: "static", "dynamic" (named dimensions), "unknown"
             (the rank only).
-        attributes: of the node.
+        attributes: the node's attributes.
     """
     symbols = {"X": "NCHW", "rois": ("num_rois", 4), "batch_indices": ("num_rois",), "Y": ("num_rois", "C", *shape[2:])}
 
@@ -191,21 +191,21 @@ def roi_case(
     tolerance: Tolerance | None = None,
     **attributes: Any,
 ) -> Case:
-    """Returns the case of one RoiAlign node, which expects the oracle's result.
+    """Returns the case of one RoiAlign node, whose expected result is the oracle's.
 
     Args:
         id: group, slash, statement.
         clause: the statement as a sentence.
-        X: (N, C, H, W) features; their type is that of the case.
+        X: (N, C, H, W) features; their type is the type of the case.
         rois: (num_rois, 4), rounded to X's type.
         batch_indices: (num_rois,); None: image 0 for every RoI.
-        source: where the clause comes from.
-        tier: how firmly it is founded.
-        opset: the model's.
-        shapes: of the model's inputs and output, see `node_model`.
-        sides: the results that the case accepts, by name, where there are several; None: the oracle's alone.
-        tolerance: None: from the call's own conditioning.
-        attributes: of the node, as they are; one that is not here is omitted.
+        source: the source of the clause.
+        tier: the authority of the clause.
+        opset: the model's opset.
+        shapes: see `node_model`.
+        sides: the accepted results by name, if there are several; None: only the oracle's.
+        tolerance: the tolerance; None: computed from the conditioning of the call.
+        attributes: the node's attributes; others are omitted.
     """
     boxes = np.asarray(rois, np.float64).reshape(-1, 4).astype(X.dtype)
     images = np.zeros(len(boxes), np.int64) if batch_indices is None else np.asarray(batch_indices, np.int64)
@@ -234,16 +234,16 @@ def refused_case(
     mentions: tuple[str, ...] = (),
     **attributes: Any,
 ) -> Case:
-    """Returns the robust case of one RoiAlign node that must end in an error; arguments as those of `roi_case`.
+    """Returns the robust case of one RoiAlign node that must end in an error.
 
     Args:
         id: group, slash, statement.
         clause: the statement as a sentence.
         inputs: X, rois and batch_indices of any shape and type.
-        source: why it is an error.
-        opset: the model's.
-        mentions: words of which the error must contain one; empty: any error.
-        attributes: of the node.
+        source: the reason why it is an error.
+        opset: the model's opset.
+        mentions: words of which the error must contain at least one; empty: any error.
+        attributes: the node's attributes.
     """
     model = node_model(inputs, [None] * 4, opset, "static", attributes)
     return Case(

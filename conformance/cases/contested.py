@@ -1,4 +1,4 @@
-"""Where the text is silent and implementations disagree: each case names the sides, and no side is wrong."""
+"""Behaviour that ONNX's text does not specify and in which implementations disagree: cases name all sides."""
 
 from __future__ import annotations
 

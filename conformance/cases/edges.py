@@ -1,4 +1,4 @@
-"""Samples near the border of the map: moved onto it, or without a value beyond one pixel outside."""
+"""Samples near the border of the map: clamped to it, or 0 if they are more than one pixel outside."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _one_sample() -> Iterator[Case]:
     for axis, length in (("y", H), ("x", W)):
         for distance in (-8.0, -1.125, -0.875, -0.125):
             for side, at in (("before-the-first", distance), ("beyond-the-last", length - 1 - distance)):
-                # Beyond the last pixel the cut is at N, one pixel after the centre of the last.
+                # After the last pixel the limit is at N, one pixel after the centre of the last pixel.
                 place = {**inside, axis: at}
                 is_inside = -1 <= at <= length
                 yield settled(

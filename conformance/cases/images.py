@@ -1,4 +1,4 @@
-"""Which RoI, which image, which channel, and where the result stands."""
+"""The assignment of RoIs, images and channels, and the layout of the output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything at once: each attribute, type and kind of box beside each other one, for errors that need two of them."""
+"""Combinations: each attribute, type and kind of box with each other one, for errors that depend on two of them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MAPS = ((8, 9), (7, 7), (5, 12), (11, 6), (3, 10))
 
 
 def cases() -> Iterator[Case]:
-    """Yields the cases of this group; the lengths of the lists have few common factors, so that all pairs meet."""
+    """Yields the cases of this group; the lengths of the lists have few common factors, so that all pairs occur."""
     for i in range(CASES):
         coordinate_mode = COORDINATE_MODES[i % 3]
         opset = (16, 22)[i // 2 % 2] if coordinate_mode else (10, 16, 22)[i // 3 % 3]
@@ -67,7 +67,7 @@ def cases() -> Iterator[Case]:
 
 
 def mixed_boxes(X: Array, opset: int, attributes: dict[str, Any], *, seed: int, wanted: int = 6) -> Array:
-    """Returns (wanted, 4) scattered boxes in 32nds of a pixel of X, none where rounding decides."""
+    """Returns (wanted, 4) varied boxes in 32nds of a pixel of X, without ill-conditioned ones."""
     H, W = X.shape[2:]
     chosen: list[Array] = []
     for trial in count(1000 * seed):

@@ -24,8 +24,9 @@ RELABELLED_OPSET = 16  # the first opset with these attributes; opset 22 added o
 
 
 def cases() -> Iterator[Case]:
-    """Yields each vector at its own opset and, if that is newer, at opset 16, which has no other types but float32."""
-    # Importing its module makes RoiAlign's vectors; the public collect_testcases makes every operator's, in 5 seconds.
+    """Yields each vector at its own opset and, if that is newer, at opset 16."""
+    # The import of its module creates RoiAlign's vectors; collect_testcases creates those of all operators, in 5
+    # seconds.
     from onnx.backend.test.case import node
     from onnx.backend.test.case.node import roialign  # noqa: F401
 
@@ -77,7 +78,7 @@ def literal_tolerance(expected: Array, X: Array, *, X_was_rounded_too: bool) -> 
     return Tolerance(literals / unit + _ROUNDINGS, "the published numbers are decimal literals, rounded where they end")
 
 
-# What any order of operations may differ by at these coordinates of up to 10 pixels: measured at most 4.
+# The largest difference by the order of operations at these coordinates of up to 10 pixels: measured at most 4.
 _ROUNDINGS = 32
 
 

@@ -1,4 +1,4 @@
-"""Bad and unusual inputs: an error or a right result, within bounded time and memory, and never in silence."""
+"""Invalid and unusual inputs: an error or a correct result, within bounded time and memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INDEX = f'{TEXT}, batch_indices: "the index of the corresponding image in the ba
 ATTRIBUTE = f"{TEXT}: the attribute's allowed values"
 INPUTS = f"{TEXT}: the inputs' types and shapes"
 
-# Of the largest feature: 16 ULP of 1 are 1.9e-6.
+# In ULP of the largest feature: 16 ULP of 1 are 1.9e-6.
 _PART = Tolerance(16, "the part of the samples on the map; single-precision positions of 1e5 pixels are 1e-2 apart")
 
 DEFAULTS: Mapping[str, Any] = {"sampling_ratio": 2, "output_height": 2, "output_width": 2}
@@ -39,7 +39,7 @@ def cases() -> Iterator[Case]:
 
 
 def inputs(**changed: Array) -> dict[str, Array]:
-    """Returns the inputs of a call that is right, but for those given."""
+    """Returns the inputs of a valid call, with these inputs replaced."""
     return {
         "X": features(2, 2, 5, 6),
         "rois": np.array([[0.5, 0.5, 3.5, 2.5], [1, 1, 4, 4]], np.float32),
@@ -102,7 +102,7 @@ def _attributes() -> Iterator[Case]:
     for name, attributes in may_be_computed.items():
         yield robust(
             f"robust/{name}",
-            "An attribute of an odd value, or of a later opset, is an error or means what it says; it is not ignored.",
+            "An attribute of an odd value, or of a later opset, is an error or takes effect; it is not ignored.",
             features(2, 2, 5, 6),
             inputs()["rois"],
             [0, 1],

@@ -1,4 +1,4 @@
-"""Where a bin is sampled: fixed and adaptive grids, and bilinear interpolation between the pixels."""
+"""The samples of a bin: fixed and adaptive grids, and bilinear interpolation between pixels."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ LEGACY: Mapping[str, Any] = {"coordinate_transformation_mode": "output_half_pixe
 def cases() -> Iterator[Case]:
     """Yields the cases of this group."""
     yield from _fixed()
-    yield from _interpolation()
+    yield from _weights()
+    yield from _places()
     yield from _adaptive()
     yield from _adaptive_exact()
 
@@ -96,7 +97,7 @@ def _fixed() -> Iterator[Case]:
     )
 
 
-def _interpolation() -> Iterator[Case]:
+def _weights() -> Iterator[Case]:
     for name, (y, x) in {
         "upper-left": (2, 2),
         "upper-right": (2, 3),
@@ -132,6 +133,9 @@ def _interpolation() -> Iterator[Case]:
         output_width=8,
         sampling_ratio=1,
     )
+
+
+def _places() -> Iterator[Case]:
     yield spec(
         "sampling/samples-on-pixels",
         "A sample in the centre of a pixel has that pixel's value.",

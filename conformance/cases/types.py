@@ -1,4 +1,4 @@
-"""The four types: computed as precisely as the type allows, and rounded once."""
+"""The four types: the precision of the computation, and one rounding at the end."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ def cases() -> Iterator[Case]:
             opset=opsets[-1],
         )
     yield from _float64()
-    yield from _sixteen_bits()
+    yield from _float32()
+    yield from _sums_of_sixteen_bits()
+    yield from _roundings_to_sixteen_bits()
     yield from _range()
 
 
@@ -104,6 +106,9 @@ def _float64() -> Iterator[Case]:
         output_width=2,
         sampling_ratio=2,
     )
+
+
+def _float32() -> Iterator[Case]:
     yield spec(
         "types/float32-keeps-the-features",
         "In float32 features, weights and sums have 24 bits.",
@@ -188,7 +193,7 @@ def _range() -> Iterator[Case]:
     )
 
 
-def _sixteen_bits() -> Iterator[Case]:
+def _sums_of_sixteen_bits() -> Iterator[Case]:
     for dtype in ("float16", "bfloat16"):
         for name, X in {
             "equal-features": full(1.703125, H=18, W=18, dtype=dtype),
@@ -226,6 +231,9 @@ def _sixteen_bits() -> Iterator[Case]:
             sampling_ratio=2,
             spatial_scale=0.3,
         )
+
+
+def _roundings_to_sixteen_bits() -> Iterator[Case]:
     for dtype, step in (("float16", 2.0**-10), ("bfloat16", 2.0**-7)):
         # Samples are a quarter or three quarters of the way between two neighbours of the type: float32 is exact.
         X = (1 + step * (np.arange(64) % 5)).reshape(1, 1, 8, 8).astype(numpy_type(dtype))

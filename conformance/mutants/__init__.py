@@ -1,4 +1,4 @@
-"""Wrong RoiAligns, each with one error that an author may make: what the cases must tell from the right one."""
+"""Wrong RoiAligns, each with one error that an author may make; the cases must detect every one."""
 
 from __future__ import annotations
 

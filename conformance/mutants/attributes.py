@@ -1,4 +1,4 @@
-"""Errors in reading the attributes: defaults, what is ignored or exchanged, spatial_scale."""
+"""Errors in reading the attributes: defaults, ignored and exchanged attributes, spatial_scale."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ __all__ = ["attributes", "scales"]
 
 
 def attributes() -> Iterator[Mutant]:
-    """Yields the errors of defaults, attributes ignored, exchanged or capped."""
+    """Yields wrong defaults, and ignored, exchanged or capped attributes."""
+    yield from _defaults()
+    yield from _ignored()
+    yield from _changed()
+
+
+def _defaults() -> Iterator[Mutant]:
 
     def default(name: str, **defaults: Any) -> Mutant:
         return mutant(f"default/{name}", node=lambda self, opset, given: Plain.node(self, opset, {**defaults, **given}))
@@ -37,6 +43,8 @@ def attributes() -> Iterator[Mutant]:
             default_mode=lambda self, at, opset=opset, mode=mode: mode if at == opset else Plain.default_mode(self, at),
         )
 
+
+def _ignored() -> Iterator[Mutant]:
     def forced(name: str, **values: Any) -> Mutant:
         return mutant(f"ignored/{name}", node=lambda self, opset, given: Plain.node(self, opset, {**given, **values}))
 
@@ -45,11 +53,13 @@ def attributes() -> Iterator[Mutant]:
     yield forced("spatial-scale", spatial_scale=1.0)
     yield forced("coordinate-mode", coordinate_transformation_mode="half_pixel")
 
+
+def _changed() -> Iterator[Mutant]:
     def node(name: str, change: Callable[[Node], None]) -> Mutant:
         def changed(self: Plain, opset: int, given: Any) -> Node:
-            made = Plain.node(self, opset, given)
-            change(made)
-            return made
+            result = Plain.node(self, opset, given)
+            change(result)
+            return result
 
         return mutant(f"attribute/{name}", node=changed)
 
@@ -86,9 +96,9 @@ def scales() -> Iterator[Mutant]:
 
     def scale(name: str, change: Callable[[float], float]) -> Mutant:
         def node(self: Plain, opset: int, given: Any) -> Node:
-            made = Plain.node(self, opset, given)
-            made.spatial_scale = change(made.spatial_scale)
-            return made
+            result = Plain.node(self, opset, given)
+            result.spatial_scale = change(result.spatial_scale)
+            return result
 
         return mutant(f"scale/{name}", node=node)
 

@@ -1,4 +1,4 @@
-"""Errors that show only where two things meet, a mode, a type or an opset and a kind of box; and limits of integers."""
+"""Errors that depend on two things, such as a mode, a type or an opset and a kind of box; and limits of integers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["beside_other_rois", "between_axes", "limits", "of_a_mode", "of_the_g
 
 
 def of_a_mode() -> Iterator[Mutant]:
-    """Yields errors in one mode, one opset, or one kind of grid only."""
+    """Yields errors in only one mode, one opset, or one kind of grid."""
 
     def meaning(name: str, applies: Callable[[Node, int, Any], bool], **fields: Any) -> Mutant:
         def node(self: Plain, opset: int, given: Any) -> Node:
@@ -74,7 +74,7 @@ _CTM = "coordinate_transformation_mode"
 
 
 def between_axes() -> Iterator[Mutant]:
-    """Yields errors that take one number from the other axis."""
+    """Yields errors that use a number of the other axis."""
 
     def step(name: str, change: Callable[[Axis], Any]) -> Mutant:
         return mutant(f"axes/{name}", step=lambda self, a: change(a))
@@ -106,7 +106,7 @@ def _only_x(a: Axis) -> Any:
 
 
 def of_the_grid() -> Iterator[Mutant]:
-    """Yields adaptive grids that are wrong near a whole number, for small steps, or for some scales."""
+    """Yields adaptive grids that are wrong near an integer, for small steps, or for some scales."""
 
     def grid(name: str, change: Callable[[Axis], Any]) -> Mutant:
         return mutant(f"grid/{name}", adaptive=lambda self, a: int(change(a)))
@@ -126,7 +126,7 @@ def of_the_grid() -> Iterator[Mutant]:
 
 
 def outside() -> Iterator[Mutant]:
-    """Yields errors of boxes across the border, far away, or with corners exchanged."""
+    """Yields errors for boxes across the border, far away, or with exchanged corners."""
     yield mutant(
         "outside/cut-after-rounding", inside=lambda self, at, a: Plain.inside(self, np.asarray(np.round(at)), a)
     )
@@ -171,7 +171,7 @@ def _zero_padded(self: Plain, plane: Array, y: Axis, x: Axis, at_y: Array, at_x:
 
 
 def beside_other_rois() -> Iterator[Mutant]:
-    """Yields errors that need several RoIs, channels or bins."""
+    """Yields errors that occur only with several RoIs, channels or bins."""
 
     def by_image(self: Plain, X: Array, rois: Array, images: Array, *rest: Any) -> Array:
         order = np.argsort(images, kind="stable")
@@ -208,7 +208,7 @@ def _missing(name: str, place: Callable[[Array], Any]) -> Mutant:
 
 
 def limits() -> Iterator[Mutant]:
-    """Yields integers and buffers that are too small."""
+    """Yields integer types and buffers that are too small."""
 
     def as_type(dtype: Any) -> dict[str, Callable[..., Any]]:
         return changed("taps", lambda taps, a: (*(i.astype(dtype).astype(np.int64) for i in taps[:2]), taps[2]))
@@ -228,7 +228,7 @@ def limits() -> Iterator[Mutant]:
 
 
 def precision() -> Iterator[Mutant]:
-    """Yields numbers kept with too few bits."""
+    """Yields numbers stored with too few bits."""
 
     def positions(name: str, change: Callable[[Array], Array]) -> Mutant:
         return mutant(f"bits/{name}", **changed("positions", lambda at, a: change(at).astype(a.real)))

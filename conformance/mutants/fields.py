@@ -1,4 +1,4 @@
-"""A mutant for each field of Semantics and each wrong value of it."""
+"""Mutants with a wrong value of a field of Semantics, one per field and value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["field_mutants"]
 
 
 def field_mutants() -> Iterator[Mutant]:
-    """Yields a mutant for each field of Semantics and each value of it that ONNX has not in both coordinate modes."""
+    """Yields a mutant per field of Semantics and per value that differs from ONNX's in a coordinate mode."""
     for name in FIELDS:
         right = {HALF_PIXEL.get(name), OUTPUT_HALF_PIXEL.get(name)}
         values = set(CHOICES.get(name, ())) | {getattr(preset, name) for preset in PRESETS.values()}

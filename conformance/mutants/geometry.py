@@ -1,4 +1,4 @@
-"""Errors in the geometry: half pixels, sizes, bins, grids, positions and where samples are cut."""
+"""Errors in the geometry: half pixels, sizes, bins, grids, positions and the limits of samples."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def half_pixels() -> Iterator[Mutant]:
 
 
 def sizes() -> Iterator[Mutant]:
-    """Yields the errors of a RoI's size and its least size."""
+    """Yields the errors of a RoI's size and its minimum size."""
 
     def least(name: str, size: Callable[[Axis, Any, Any], Any]) -> Mutant:
-        """size(axis, end - start, least) where there is a least size."""
+        """Replaces the size by size(axis, end - start, least) if there is a minimum size."""
 
         def changed(self: Plain, a: Axis) -> Any:
             smallest = a.node.meaning["min_size"]
@@ -155,7 +155,7 @@ def grids() -> Iterator[Mutant]:
 
 
 def positions() -> Iterator[Mutant]:
-    """Yields the errors of where in a bin samples lie."""
+    """Yields the errors of the positions of samples in a bin."""
 
     def within(name: str, place: Callable[[Array, Any], Array]) -> Mutant:
         return mutant(f"sample/{name}", within=lambda self, i, a: place(i, a.real(a.count)).astype(a.real))
@@ -187,7 +187,7 @@ def positions() -> Iterator[Mutant]:
 
 
 def cuts() -> Iterator[Mutant]:
-    """Yields the errors of which samples are inside."""
+    """Yields the errors of the limits of samples."""
 
     def inside(name: str, test: Callable[[Array, Axis], Array]) -> Mutant:
         return mutant(f"cut/{name}", inside=lambda self, at, a: np.asarray(test(at, a)))

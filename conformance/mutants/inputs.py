@@ -49,7 +49,14 @@ def boxes() -> Iterator[Mutant]:
 
 
 def order() -> Iterator[Mutant]:
-    """Yields the errors of which RoI, image and channel stands where."""
+    """Yields the errors of the order of RoIs, images and channels."""
+    yield from _images()
+    yield from _missing_outputs()
+    yield from _moved_outputs()
+    yield from _planes()
+
+
+def _images() -> Iterator[Mutant]:
 
     def images(name: str, image: Callable[[int, Array, int], int]) -> Mutant:
         return mutant(f"image/{name}", image=lambda self, k, indices, n: image(k, indices, n))
@@ -65,6 +72,8 @@ def order() -> Iterator[Mutant]:
     yield images("sorted", lambda k, indices, n: int(np.sort(indices)[k]))
     yield images("at-most-1", lambda k, indices, n: min(int(indices[k]), 1))
 
+
+def _missing_outputs() -> Iterator[Mutant]:
     def only(name: str, change: Callable[[Array], None]) -> Mutant:
         def finish(self: Plain, Y: Array, X: Array) -> Array:
             change(Y)
@@ -80,7 +89,7 @@ def order() -> Iterator[Mutant]:
         return change
 
     yield only("first-roi-only", zero(np.s_[1:]))
-    yield only("last-roi-missing", zero(np.s_[-1:]) if True else zero())
+    yield only("last-roi-missing", zero(np.s_[-1:]))
     yield only("first-channel-only", zero(np.s_[:, 1:]))
     yield only("last-channel-missing", zero(np.s_[:, -1:]))
     yield only("last-bins-missing", zero(np.s_[:, :, -1:], np.s_[:, :, :, -1:]))
@@ -88,6 +97,8 @@ def order() -> Iterator[Mutant]:
     yield only("channels-of-no-full-4-missing", lambda Y: zero(np.s_[:, Y.shape[1] - Y.shape[1] % 4 :])(Y))
     yield only("rois-beyond-64-missing", zero(np.s_[64:]))
 
+
+def _moved_outputs() -> Iterator[Mutant]:
     def moved(name: str, move: Callable[[Array], Array]) -> Mutant:
         return mutant(f"output/{name}", finish=lambda self, Y, X: Plain.finish(self, np.ascontiguousarray(move(Y)), X))
 
@@ -103,6 +114,8 @@ def order() -> Iterator[Mutant]:
     yield moved("rois-reversed", lambda Y: Y[::-1])
     yield moved("one-row-for-no-rois", lambda Y: Y if len(Y) else np.zeros((1, *Y.shape[1:]), Y.dtype))
 
+
+def _planes() -> Iterator[Mutant]:
     def read(name: str, change: Callable[[Array], Array]) -> Mutant:
         return mutant(f"plane/{name}", plane=lambda self, X, image: change(X[image]))
 
@@ -114,7 +127,7 @@ def order() -> Iterator[Mutant]:
 
 
 def _strided(X: Array, image: int, plane: int | None) -> Array:
-    """Reads an image as if planes had another size; None: as if images had one channel."""
+    """Reads an image with a wrong plane size; None: as if images had one channel."""
     _, C, H, W = X.shape
     begin = image * H * W if plane is None else image * C * plane
     index = begin + np.arange(C)[:, None] * (plane or H * W) + np.arange(H * W)

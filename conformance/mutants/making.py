@@ -1,4 +1,4 @@
-"""A mutant: a RoiAlign with one step replaced."""
+"""Creates mutants: RoiAligns with one replaced step."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Mutant:
     """A RoiAlign with one error.
 
     Attributes:
-        name: what it does, "grid/floor": the step, slash, the error.
-        make: returns it.
+        name: the step, slash, the error: "grid/floor".
+        make: creates the RoiAlign.
     """
 
     name: str
@@ -25,11 +25,11 @@ class Mutant:
 
 
 def mutant(name: str, **steps: Callable[..., Any]) -> Mutant:
-    """Returns the mutant with other steps: methods of PlainRoiAlign by name."""
+    """Returns the mutant with these steps replaced: methods of PlainRoiAlign by name."""
     return Mutant(name, type("Mutant", (Plain,), steps))
 
 
 def changed(step: str, change: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
-    """Returns a step whose right result is changed: change(result, last argument)."""
+    """Returns a step that changes the correct result: change(result, last argument)."""
     right = getattr(Plain, step)
     return {step: lambda self, *arguments: change(right(self, *arguments), arguments[-1])}

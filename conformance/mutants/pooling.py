@@ -1,4 +1,4 @@
-"""Errors in interpolation, means, maxima and number types, and in what a runtime keeps between calls."""
+"""Errors in interpolation, means, maxima and number types, and in a runtime's state between calls."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def means() -> Iterator[Mutant]:
     yield divisor("divided-by-the-bins", lambda i, y, x: y.bins * x.bins)
 
     def mean(name: str, change: Callable[[Array], Any]) -> Mutant:
-        """change: of (C, P, gy, Q, gx) samples."""
+        """Changes (C, P, gy, Q, gx) samples before the mean."""
         return mutant(f"mean/{name}", mean=lambda self, products, inside, y, x: change(np.add.reduce(products)))
 
     yield mean("of-the-first-sample", lambda samples: samples[:, :, 0, :, 0])
@@ -214,7 +214,7 @@ def _halved(self: Plain, X: Array, rois: Array, batch_indices: Array, opset: int
 
 
 def state() -> Iterator[Mutant]:
-    """Yields the errors of what is kept from one call to the next."""
+    """Yields the errors of a state that is kept from one call to the next."""
 
     def kept(name: str, key: Callable[..., Any], step: str) -> Mutant:
         """Keeps the result of a step from one run of a session to the next."""

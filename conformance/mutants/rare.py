@@ -1,4 +1,4 @@
-"""Errors that show for few inputs only: many samples, wide numbers, unusual boxes, and what a session keeps."""
+"""Errors that only few inputs show: many samples, large numbers, unusual boxes, and a session's state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["boxes", "maxima", "memory", "numbers"]
 
 
 def maxima() -> Iterator[Mutant]:
-    """Yields errors of mode max with many samples, at one opset, or on the cut."""
+    """Yields errors of mode max with many samples, at one opset, or at the limit of samples."""
 
     def count(name: str, change: Callable[[int, Axis], int]) -> Mutant:
         def counted(self: Plain, a: Axis) -> int:
@@ -62,7 +62,7 @@ def _of_64(self: Plain, products: list[Array], inside: Array, y: Axis, x: Axis) 
 
 
 def _at_least(dtype: str, least: float) -> Callable[..., Array]:
-    """Returns a last step that starts maxima of a type from a number."""
+    """Returns a last step in which the maxima of a type start from a number."""
 
     def finish(self: Plain, Y: Array, X: Array) -> Array:
         starts = str(X.dtype) == dtype and bool((X < 0).all())
@@ -72,7 +72,7 @@ def _at_least(dtype: str, least: float) -> Callable[..., Array]:
 
 
 def boxes() -> Iterator[Mutant]:
-    """Yields errors of boxes that are exchanged, empty, tiny, beyond the map or far away."""
+    """Yields errors for boxes with exchanged corners, empty, tiny, beyond the map or far away."""
 
     def skipped(name: str, empty: Callable[[Axis, Axis], Any]) -> Mutant:
         def pool(self: Plain, plane: Array, y: Axis, x: Axis) -> Any:
@@ -97,7 +97,7 @@ def _start_beyond(a: Axis) -> bool:
 
 
 def _wrapped(bits: int) -> dict[str, Callable[..., Any]]:
-    """Truncates positions beyond the integers of a size to such integers, which wrap around."""
+    """Converts positions to integers of a size, which wrap around."""
 
     def wrap(at: Array, a: Axis) -> Array:
         whole = np.trunc(np.clip(at.astype(np.float64), -(2.0**62), 2.0**62)).astype(np.int64)
@@ -108,7 +108,7 @@ def _wrapped(bits: int) -> dict[str, Callable[..., Any]]:
 
 
 def numbers() -> Iterator[Mutant]:
-    """Yields numbers that are kept in too small a type, or replaced."""
+    """Yields numbers that are stored in too small a type, or replaced."""
     yield mutant("type/bfloat16-in-float16", plane=_in_float16)
     yield mutant("type/NaN-features-as-0", plane=lambda self, X, image: np.where(np.isnan(X[image]), 0, X[image]))
     yield mutant("type/infinite-features-clipped", plane=lambda self, X, image: _finite(X[image]))
@@ -138,7 +138,7 @@ def _first_65535(self: Plain, Y: Array, X: Array) -> Array:
 
 
 def memory() -> Iterator[Mutant]:
-    """Yields sessions that keep an input or a plan of the first call for a later one."""
+    """Yields sessions that reuse an input or a plan of the first call in later calls."""
 
     def kept(name: str, place: int) -> Mutant:
         def run(self: Plain, *arguments: Any) -> Array:

@@ -1,1 +1,1 @@
-"""Search: random cases against the exact results; what differs is shrunk, explained and saved as a case."""
+"""Search: runs random cases; shrinks, explains and saves those that differ from the exact results."""

@@ -1,4 +1,4 @@
-"""Random cases: one RoiAlign of any attributes, features and boxes, that simplify well when they are shrunk."""
+"""Draws random cases: one RoiAlign with any attributes, features and boxes, designed to shrink well."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["cases"]
 
 _OPSETS = (16, 10, 22)
 _SOURCE = "search"
-# Boxes of at most so many pixels of the map: the exact results of larger ones take long, and show nothing else.
+# The largest size of boxes in pixels of the map: exact results of larger boxes take long and find no other errors.
 _FARTHEST = 24
-# A call is ill-conditioned where a sample is so near to a cut, or a bin's length to an integer, in roundings of the
-# largest coordinate: start, size, step and position round once each, and the two ends of the box before that.
+# A call is ill-conditioned if a sample is this near to a limit, or a bin's length to an integer, in roundings of the
+# largest coordinate: start, size, step and position are rounded once each, and the two ends of the box before that.
 _ROUNDINGS = 8
 
 
 @st.composite
 def cases(draw: Any, dtypes: Sequence[str] = ("float32", "float64", "float16")) -> Case | None:
-    """Draws a case; None where its result depends on the last bit, or independent implementations disagree about it."""
+    """Draws a case; None if its result depends on the last bit, or if independent implementations disagree about it."""
     opset = draw(st.sampled_from(_OPSETS))
     X = draw(_features(dtypes))
     attributes = draw(_attributes(opset))
@@ -45,7 +45,7 @@ def cases(draw: Any, dtypes: Sequence[str] = ("float32", "float64", "float16")) 
 
 @st.composite
 def _boxes(draw: Any) -> Array:
-    """Rows x1, y1, x2, y2 in pixels of the map; one in eight boxes has its corners exchanged along an axis."""
+    """Draws rows x1, y1, x2, y2 in pixels of the map; one in eight boxes has exchanged corners along an axis."""
     whole = draw(st.sampled_from((4, 1000)))  # quarters of a pixel, which no operation rounds, or thousandths
     start = st.integers(-3 * whole, 12 * whole)
     size = st.integers(1, 12 * whole)
@@ -86,7 +86,7 @@ def _attributes(draw: Any, opset: int) -> dict[str, Any]:
 
 
 def _settled(call: Call) -> bool:
-    """Whether all sane implementations agree: well-conditioned, of bounded size, and every bin has samples."""
+    """Whether all correct implementations agree: well-conditioned, of bounded size, and every bin has samples."""
     scale = Fraction(float(np.float32(call.attributes.get("spatial_scale", 1.0))))
     ends = [[Fraction(float(value)) * scale for value in roi] for roi in call.rois]
     if any(abs(end) > 4 * _FARTHEST for roi in ends for end in roi):

@@ -1,4 +1,4 @@
-"""One round of a search: so many random cases from one seed, and the smallest case of each kind of failure."""
+"""Runs one round of a search: random cases from one seed, and the smallest case of each kind of failure."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Failure:
     """A case that a backend fails.
 
     Attributes:
-        case: the smallest one of its kind that was found.
-        result: what the backend did.
-        kind: what failures have in common that are shrunk together.
-        others: larger ones of the kind, as they were drawn: they tell apart what explains the smallest equally well.
+        case: the smallest case of its kind.
+        result: the backend's result.
+        kind: the common properties of failures that are shrunk together.
+        others: larger failures of the kind, as they were drawn; they distinguish causes that explain the smallest one.
     """
 
     case: Case
@@ -42,7 +42,7 @@ class Failure:
 
     @property
     def size(self) -> tuple[Any, ...]:
-        """How complicated the case is, for comparison: fewer values, fewer attributes, shorter numbers."""
+        """The complexity of the case, for comparison: number of values, number of attributes, length of numbers."""
         arrays = list(self.case.inputs.values())
         rois = np.ravel(self.case.inputs["rois"]).astype(np.float64)
         digits = sum(len(f"{abs(value):.9g}") for value in rois if np.isfinite(value))
@@ -53,15 +53,15 @@ class Failure:
 def search_round(
     launch: Launch, limits: Limits, against: Launch | None, examples: int, first_seed: int, number: int
 ) -> list[Failure]:
-    """Returns the smallest failure of each kind among the cases of a round; they depend on nothing but the arguments.
+    """Returns the smallest failure of each kind among the cases of a round, which depend only on the arguments.
 
     Args:
-        launch: of the backend.
-        limits: of each case.
-        against: a backend that the first is compared with; None: with the exact results.
-        examples: number of cases, shrinking not counted.
-        first_seed: of the search.
-        number: of the round.
+        launch: how the backend is started.
+        limits: limits of each case.
+        against: a backend to compare with; None: compare with the exact results.
+        examples: number of cases, without shrinking.
+        first_seed: seed of the search.
+        number: number of the round.
     """
     smallest: dict[str, Failure] = {}
     kinds: dict[str, type[Exception]] = {}
@@ -73,7 +73,7 @@ def search_round(
             others = (*others, (failure.case, failure.result))
         best = failure if known is None or failure.size < known.size else known
         smallest[failure.kind] = replace(best, others=others)
-        # hypothesis shrinks failures of different types apart.
+        # hypothesis shrinks exceptions of different types separately.
         raise kinds.setdefault(failure.kind, type("Found", (Exception,), {}))
 
     with Worker(launch, limits) as worker:
@@ -121,7 +121,7 @@ def _is_found(error: BaseException) -> bool:
 
 
 def _compared(case: Case, worker: Worker, other: Worker) -> Result:
-    """The result of the first: a pass where both do the same, else what each does measured by the exact result."""
+    """Returns the first worker's result: a pass if both agree, else a failure with the results of both."""
     second = run_case(case, other)
     first = run_case(case, worker)
     if first.got is not None and second.got is not None:  # both are wrong
@@ -130,15 +130,15 @@ def _compared(case: Case, worker: Worker, other: Worker) -> Result:
         alike = first.status is second.status
     if alike:
         return replace(first, status=Status.PASS)
-    return replace(first, status=Status.FAIL, text=f"{_said(first)}; the other: {_said(second)}")
+    return replace(first, status=Status.FAIL, text=f"{_result_text(first)}; the other: {_result_text(second)}")
 
 
-def _said(result: Result) -> str:
+def _result_text(result: Result) -> str:
     return f"{result.status.value} {result.text}".strip()
 
 
 def _kind(case: Case, result: Result) -> str:
-    """What failures must share to be shrunk together, so that shrinking does not slip from one cause to another."""
+    """Returns the kind of a failure: only failures of one kind are shrunk together, since other causes are likely."""
     given = attributes_of(case.model.graph.node[0])
     adaptive = given.get("sampling_ratio", 0) == 0
     text = without_numbers(result.text)[:80] if result.got is None else ""
@@ -146,6 +146,6 @@ def _kind(case: Case, result: Result) -> str:
 
 
 def _rules(case: Case, given: Mapping[str, Any]) -> str:
-    """The coordinate mode, or that it is the default of the opset: a runtime may have either wrong alone."""
+    """Returns the coordinate mode, or the opset whose default it is: a runtime may get only one of them wrong."""
     mode = given.get("coordinate_transformation_mode")
     return f"default at {case.opset}" if mode is None else str(mode)

@@ -1,10 +1,10 @@
-"""The worker for Python: runs cases on an onnx.backend.base.Backend, by the protocol of PROTOCOL.md.
+"""The worker for Python: runs cases on an onnx.backend.base.Backend, with the protocol of PROTOCOL.md.
 
     python python_worker.py module:Class
     python python_worker.py path/to/file.py:Class
 
-It is a program of one file that needs numpy and onnx, and runs in the environment of the runtime under test. The class
-may have the attributes `name`, `version` and `environment` (a dict).
+It is a single file that needs numpy and onnx and runs in the environment of the runtime under test. The class may have
+the attributes `name`, `version` and `environment` (a dict).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-# What exceptions of these names mean: ONNX's own, raised anywhere; and while the model is prepared, Python's and
-# ONNX Runtime's, which say that there is no kernel.
+# Names of exceptions that mean "unsupported": ONNX's, anywhere; while the model is prepared also Python's and ONNX
+# Runtime's, which are raised if there is no kernel.
 _UNSUPPORTED = frozenset({"BackendIsNotSupposedToImplementIt"})
 _UNSUPPORTED_MODEL = _UNSUPPORTED | {"NotImplementedError", "NotImplemented"}
 _DEVICE = "CPU"

@@ -12,7 +12,8 @@
 
 namespace roialign {
 
-// Below this many output values a second thread costs more than it takes off the first.
+// Below this many output values a second thread costs more than it takes off the first. The C call, which starts its
+// threads anew, would need more: 6,272 values take 38 us on 2 threads and 16 on one (Zen 4, a loaded host).
 constexpr int64_t kSmallCall = 4096;
 // Work is cut into this many tasks for each thread, so that no thread waits long for the last one. Unmeasured.
 constexpr int64_t kTasksPerThread = 4;

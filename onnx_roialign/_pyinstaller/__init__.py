@@ -1,4 +1,4 @@
-"""PyInstaller asks here (entry point pyinstaller40) for the hook that puts the compiled library into a frozen app."""
+"""PyInstaller's entry point pyinstaller40: the folder of the hook that puts the compiled library into a frozen app."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ __all__ = ["get_hook_dirs"]
 
 
 def get_hook_dirs() -> list[str]:
-    """The folder of the hook."""
+    """Returns the folder of the hook."""
     return [os.path.dirname(__file__)]

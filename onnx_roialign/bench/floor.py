@@ -1,4 +1,4 @@
-"""The lower bound of a RoiAlign's time: the bytes that it must read and write, at the machine's copy speed."""
+"""The lower bound of a RoiAlign's time: the bytes that it must read and write, divided by the copy bandwidth."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COPY_RUNS = 5
 
 
 def touched_cells(call: Call) -> int:
-    """Returns how many (image, row, column) the RoIs read, each counted once.
+    """Returns the number of different (image, row, column) that the RoIs read.
 
     A sample's two neighbours along each axis are read even where one has weight 0 (see `geometry`).
     """
@@ -54,18 +54,18 @@ def moved_bytes(workload: Workload) -> int:
 
 @cache
 def _copied_arrays(size: int) -> tuple[Array, Array]:
-    return np.ones(size, np.uint8), np.zeros(size, np.uint8)  # both are written, so that their pages exist
+    return np.ones(size, np.uint8), np.zeros(size, np.uint8)  # both are written, so that their memory pages exist
 
 
 def copy_bandwidth(threads: int, size: int = _COPY_BYTES) -> float:
-    """Returns the bytes per second, read and written ones both counted, that NumPy copies from one array to another.
+    """Returns the bytes per second, read plus written, at which NumPy copies one array to another.
 
-    The median of 5 copies after a first one that is not counted. Each is divided evenly among the threads: NumPy
-    copies without Python's lock.
+    It is the median of 5 copies after a warm-up. Each copy is divided evenly among the threads, because NumPy copies
+    without Python's lock.
 
     Args:
         threads: number of threads that copy.
-        size: bytes of the array.
+        size: size of the array in bytes.
     """
     source, target = _copied_arrays(size)
     parts = list(zip(np.array_split(target, threads), np.array_split(source, threads), strict=True))

@@ -1,17 +1,17 @@
-"""The machine and the versions that a measurement was made with."""
+"""Describes the machine and the versions of a measurement."""
 
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from onnx_roialign import __version__
+from onnx_roialign.sessions.options import usable_cores
 
-__all__ = ["describe_machine", "usable_cores"]
+__all__ = ["describe_machine"]
 
 _PACKAGES = ("onnxruntime", "numpy")
 
@@ -20,7 +20,7 @@ def describe_machine(peers: Sequence[str] = ()) -> dict[str, object]:
     """Returns cpu (model), cores (usable), system, python, and versions by package, `peers` included.
 
     Args:
-        peers: further packages.
+        peers: names of further packages.
     """
     versions = {"onnx_roialign": __version__}
     for name in dict.fromkeys((*_PACKAGES, *peers)):
@@ -32,11 +32,6 @@ def describe_machine(peers: Sequence[str] = ()) -> dict[str, object]:
         "python": platform.python_version(),
         "versions": versions,
     }
-
-
-def usable_cores() -> int:
-    """Returns how many cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpu() -> str:

@@ -1,7 +1,7 @@
-"""The peak memory of a session: of a process of its own that makes it and runs it once.
+"""Measures the peak memory of a session in a new process that creates it and runs it once.
 
-``python -m onnx_roialign.bench.memory MODEL INPUTS ENGINE THREADS FOLDER`` prints bytes: the process's largest resident
-memory. It is not getrusage's, which a new process inherits from the one that started it.
+``python -m onnx_roialign.bench.memory MODEL INPUTS ENGINE THREADS FOLDER`` prints the process's largest resident memory
+in bytes. It does not use getrusage, whose value a new process inherits from its parent.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ _TIMEOUT_S = 600
 
 
 def session_bytes(model: Path, inputs: Path, engine: str, threads: int, folder: str) -> int | None:
-    """Peak bytes of a process that loads a model and runs it once; None where it fails, or /proc does not tell.
+    """Returns the peak bytes of a process that loads a model and runs it once; None if it fails or /proc is missing.
 
     Args:
-        model: its file.
+        model: the model's file.
         inputs: a file with the pickled arrays by input name.
-        engine: of the session.
-        threads: of the session.
-        folder: where the model's external data lies; empty: it has none.
+        engine: engine of the session.
+        threads: number of threads of the session.
+        folder: folder of the model's external data; empty: it has none.
     """
     if not Path("/proc/self/status").exists():
         return None
     command = [sys.executable, "-m", __name__, str(model), str(inputs), engine, str(threads), folder]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True)
     except (subprocess.SubprocessError, OSError):
         return None
-    return int(answer.stdout)
+    return int(done.stdout)
 
 
 def _measure(model: str, inputs: str, engine: str, threads: str, folder: str) -> int:

@@ -1,4 +1,4 @@
-"""What `bench --model` prints of a model's sessions, and what of it goes into the JSON file (see report.py)."""
+"""The output of `bench --model`: tables and remarks for the terminal, records for the JSON file (see report.py)."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ __all__ = [
 _TOP_OPERATORS = 12
 _MEANING = {
     BUILTIN: "builtin: ONNX Runtime's own kernel",
-    NATIVE: "native: our kernel",
+    NATIVE: "native: this package's kernel",
     OPTIMIZED: "optimized: native after optimize",
-    FREE: "free: pooled features and images handed in",
+    FREE: "free: pooled features and pasted images as inputs",
 }
 _LABELS = {
     CONVOLUTIONS: "convolutions",
@@ -41,18 +41,18 @@ _LABELS = {
     PASTING: "mask pasting",
     REST: "the rest",
 }
-_BOUNDS = {
-    CONVOLUTIONS: "ONNX Runtime's convolution kernels bound it",
-    HEADS: "ONNX Runtime's convolution and matrix product kernels bound it",
-    ROI_ALIGN: "reading the features and writing what is pooled bounds it",
-    POOLER: "copies of what is pooled bound it",
-    PASTING: "writing the images bounds it",
-    REST: "ONNX Runtime's other kernels bound it",
+_LIMITS = {
+    CONVOLUTIONS: "limited by ONNX Runtime's convolution kernels",
+    HEADS: "limited by ONNX Runtime's convolution and matrix product kernels",
+    ROI_ALIGN: "limited by reading features and writing pooled features",
+    POOLER: "limited by copies of pooled features",
+    PASTING: "limited by writing the images",
+    REST: "limited by ONNX Runtime's other kernels",
 }
 
 
 def share_records(measured: Measured) -> list[dict[str, Any]]:
-    """JSON's shares."""
+    """Returns the "shares" of the JSON file."""
     return [{"threads": measured.threads, **_record(share)} for share in measured.shares]
 
 
@@ -78,7 +78,7 @@ def _record(share: Share) -> dict[str, Any]:
 
 
 def gain_record(measured: Measured) -> dict[str, Any]:
-    """One of JSON's gains."""
+    """Returns one entry of the "gains" of the JSON file."""
     return {
         "threads": measured.threads,
         "possible_ms": measured.possible_ms,
@@ -91,7 +91,7 @@ def _timed(measured: Measured) -> list[Share]:
 
 
 def session_table(measured: Measured) -> Table:
-    """The time of a run of each session, end to end, and its memory."""
+    """Returns the table of each session's time, end to end, and memory."""
     table = Table(box=SIMPLE, title="Milliseconds of one run, in turns", title_justify="left")
     table.add_column("session", overflow="fold")
     for header in ("median", "quartiles", "x builtin", "x native", "peak memory", "off native by"):
@@ -108,17 +108,17 @@ def session_table(measured: Measured) -> Table:
     return table
 
 
-def _ratio(other: Any, share: Share) -> str:
-    return "" if other is None or share.times is None else times_faster(other.median / share.times.median)
+def _ratio(baseline: Any, share: Share) -> str:
+    return "" if baseline is None or share.times is None else times_faster(baseline.median / share.times.median)
 
 
 def region_table(measured: Measured) -> Table:
-    """The profiled run by region, the sessions side by side; the column adds up to the last row."""
+    """Returns the table of the profiled run by region, with a column per session; the last row is the column's sum."""
     return _table("region", REGIONS, _LABELS, measured, lambda share: (share.region_ms or {}, share.region_nodes or {}))
 
 
 def operator_table(measured: Measured) -> Table:
-    """The profiled run by operator, the largest first, the RoiAligns whatever their place."""
+    """Returns the table of the profiled run by operator, the slowest first, with all RoiAlign operators."""
     largest: dict[str, float] = {}
     for share in _timed(measured):
         for name, time in (share.operator_ms or {}).items():
@@ -164,10 +164,10 @@ def _table(
 
 
 def remarks(measured: Measured, bandwidth: float | None) -> Iterator[str]:
-    """What could be gained and was, what is left, and what bounds it.
+    """Yields remarks on the possible and the actual gain, on the largest remaining regions, and on their limits.
 
     Args:
-        measured: the sessions.
+        measured: the measured sessions.
         bandwidth: bytes per second at which the machine copies memory; None: unknown.
     """
     for share in measured.shares:
@@ -178,11 +178,11 @@ def remarks(measured: Measured, bandwidth: float | None) -> Iterator[str]:
     last = timed.get(OPTIMIZED) or timed.get(NATIVE)
     if last is None or last.region_ms is None or last.written_bytes is None:
         return
-    by_time = sorted(last.region_ms.items(), key=lambda one: -one[1])
+    by_time = sorted(last.region_ms.items(), key=lambda item: -item[1])
     (largest, _), (second, _) = by_time[:2]
     yield (
-        f"Left in {last.session}: {_part(last, largest)} {_LABELS[largest]} ({_BOUNDS[largest]}), "
-        f"{_part(last, second)} {_LABELS[second]} ({_BOUNDS[second]})."
+        f"Left in {last.session}: {_part(last, largest)} {_LABELS[largest]} ({_LIMITS[largest]}), "
+        f"{_part(last, second)} {_LABELS[second]} ({_LIMITS[second]})."
     )
     ours, written = last.region_ms[ROI_ALIGN] + last.region_ms[PASTING], sum(last.written_bytes.values())
     if bandwidth is not None and written:
@@ -197,12 +197,12 @@ def _gain(measured: Measured) -> Iterator[str]:
     if native is None or optimized is None:
         return
     if free is None:
-        yield "Nothing is left of the model without the fused parts, so that there is no time without them."
+        yield "The model has no outputs without the fused parts, so there is no time without them."
         return
-    possible = f"Free pooling and pasting would give {times_faster(native.median / free.median)} of native's speed"
+    possible = f"Without pooling and pasting, the speed would be {times_faster(native.median / free.median)} native's"
     part = measured.gained_part
-    gets = f"optimize gets {times_faster(native.median / optimized.median)}"
-    yield f"{possible}; {gets}" + ("." if part is None else f": {100 * part:.0f} % of the gain.")
+    actual = f"after optimize it is {times_faster(native.median / optimized.median)}"
+    yield f"{possible}; {actual}" + ("." if part is None else f": {100 * part:.0f} % of the gain.")
 
 
 def _part(share: Share, region: str) -> str:
@@ -211,14 +211,13 @@ def _part(share: Share, region: str) -> str:
 
 
 def fused_lines(report: Sequence[Any]) -> Iterator[str]:
-    """What `fuse` did, a line for each part."""
+    """Yields a line for each part in the report of `fuse`."""
     if not report:
         yield "optimize: nothing to fuse: no pooler and no mask pasting was found"
     for part in report:
-        what = f"fused, {part.nodes} nodes fewer" if part.fused else "left as it is"
-        yield f"{part.op}: {part.output}: {what}: {part.text}"
+        yield str(part)
 
 
 def fused_records(report: Sequence[Any]) -> list[dict[str, Any]]:
-    """JSON's fused."""
+    """Returns the "fused" of the JSON file."""
     return [dataclasses.asdict(part) for part in report]

@@ -1,8 +1,8 @@
-"""The contestants of the benchmark: our kernel, and every installed RoiAlign that runs on a CPU.
+"""The contestants of the benchmark: this package's kernel, and every installed RoiAlign that runs on a CPU.
 
-ONNX Runtime and our kernel run as sessions whose inputs and outputs are bound to the caller's memory, so that a run
-copies nothing and allocates no output. The other peers are called as their users call them: OpenVINO through an
-inference request on shared memory; torchvision, Paddle and MindSpore, whose functions take no output, allocate it.
+ONNX Runtime and this package's kernel run in sessions whose inputs and outputs are bound to the caller's memory, so
+that a run copies nothing and allocates no output. The other peers are called as their users call them: OpenVINO
+through an inference request on shared memory; torchvision, Paddle and MindSpore allocate their outputs.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ __all__ = ["OURS", "PEERS", "Contestant", "Prepared", "find_contestants", "run_b
 
 OURS = "ours"
 _ISA_ENTRY = "onnx_roialign.isa"  # read by the library when it is registered
-_OPSET = 16  # the newest that ONNX Runtime has a kernel of its own for
+_OPSET = 16  # the newest opset for which ONNX Runtime has a RoiAlign kernel
 _SIXTEEN_BIT = ("float16", "bfloat16")
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A workload, ready to run on one contestant.
+    """A workload that is ready to run on one contestant.
 
     Attributes:
         run: computes every call of the workload.
-        outputs: returns the outputs of the last run, an array per call.
+        outputs: returns the outputs of the last run, one array per call.
     """
 
     run: Callable[[], object]
@@ -57,9 +57,9 @@ class Contestant:
     Attributes:
         name: "ours", one of PEERS, or for mode max also "direct corners" or "direct samples".
         isa: the instruction set that it must use; None for a peer, which chooses its own.
-        max_rule: its maximum in mode max, as in `Semantics.max_rule`.
-        prepare: makes a workload ready to run on a number of threads; raises if it cannot run the workload.
-        own_threads: whether each prepared workload has its own number of threads, not the process one number.
+        max_rule: its rule for the maximum in mode max, as in `Semantics.max_rule`.
+        prepare: prepares a workload for a number of threads; raises if it cannot run the workload.
+        own_threads: whether each prepared workload has its own number of threads; else the process has one number.
     """
 
     name: str
@@ -77,9 +77,10 @@ class Contestant:
 def find_contestants(
     peers: Sequence[str], isas: Sequence[str], mode: str
 ) -> tuple[tuple[Contestant, ...], dict[str, str]]:
-    """Returns the contestants that can be imported, ours first, and for each other peer the reason that it cannot.
+    """Returns the contestants that can be imported, ours first, and for each other peer the reason why it cannot.
 
-    With mode "max" our kernel is also called directly, by both rules for the maximum: a session has only ONNX's.
+    With mode "max" this package's kernel is also called directly, with both rules for the maximum, because a session
+    has only ONNX's rule.
 
     Args:
         peers: some of PEERS.
@@ -108,7 +109,7 @@ def find_contestants(
 
 
 def session_on(model: onnx.ModelProto, isa: str, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-    """Returns a session on our kernel with one instruction set, for which it adds a config entry to the options."""
+    """Returns a session on this package's kernel with one instruction set, set by a config entry in the options."""
     options.add_session_config_entry(_ISA_ENTRY, isa)
     return session(model, options)
 
@@ -118,7 +119,7 @@ def _ours(workload: Workload, threads: int, *, isa: str) -> Prepared:
 
 
 def _onnxruntime(workload: Workload, threads: int) -> Prepared:
-    # It has no 16-bit kernel: its users cast, pool in float32, and cast back.
+    # It has no 16-bit kernel: its users cast to float32, pool, and cast back.
     model = _model(workload, casts=workload.calls[0].X.dtype.name in _SIXTEEN_BIT)
     return _bound(session(model, _options(threads), engine="builtin"), workload)
 
@@ -178,12 +179,12 @@ def _bound(running: onnxruntime.InferenceSession, workload: Workload) -> Prepare
 
 
 def run_bound(running: onnxruntime.InferenceSession, binding: Any, arrays: object) -> None:
-    """Runs the session. The arguments keep the arrays alive, as the binding holds only their addresses."""
+    """Runs the session. The argument `arrays` keeps the arrays alive: the binding holds only their addresses."""
     running.run_with_iobinding(binding)
 
 
 def _nan(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """Returns an array whose pages exist, so that no page fault is timed; a value that was not written stays NaN."""
+    """Returns an array whose memory pages exist, so that no page fault is timed; NaN shows values not written."""
     return np.full(shape, np.nan, dtype)
 
 
@@ -200,7 +201,7 @@ def _direct(workload: Workload, threads: int, *, isa: str, max_rule: Literal["co
 
 
 def _called(calls: Sequence[Callable[[], Any]], to_numpy: Callable[[Any], Array]) -> Prepared:
-    """Prepares functions that return their output; each run first frees the outputs of the last one, as a user does."""
+    """Prepares functions that allocate their output; each run first frees the outputs of the last run, as users do."""
     kept: list[Any] = []
 
     def run() -> None:
@@ -253,13 +254,13 @@ def _openvino(workload: Workload, threads: int) -> Prepared:
     parameters, results, tensors = [], [], []
     for call in workload.calls:
         arrays = (call.X, call.rois, call.batch_indices)
-        own = [opset.parameter(list(array.shape), array.dtype.type) for array in arrays]
+        inputs = [opset.parameter(list(array.shape), array.dtype.type) for array in arrays]
         attributes = call.attributes
-        parameters += own
+        parameters += inputs
         tensors += [ov.Tensor(array, shared_memory=True) for array in arrays]
         results.append(
             opset.roi_align(
-                *own,
+                *inputs,
                 pooled_h=attributes.output_height,
                 pooled_w=attributes.output_width,
                 sampling_ratio=attributes.sampling_ratio,
@@ -303,7 +304,7 @@ def _paddle(workload: Workload, threads: int) -> Prepared:
 
 
 def _mindspore(workload: Workload, threads: int) -> Prepared:
-    # It has no half_pixel, and its adaptive grid rounds down: such workloads would have other results.
+    # It has no half_pixel, and its adaptive grid rounds down; the results of such workloads would differ.
     _require(workload, mode="avg", dtypes=("float32", "float16"), plain=True)
     mindspore = importlib.import_module("mindspore")
     mindspore.set_context(device_target="CPU", runtime_num_threads=threads)
@@ -312,7 +313,7 @@ def _mindspore(workload: Workload, threads: int) -> Prepared:
         a = call.attributes
         op = mindspore.ops.ROIAlign(a.output_height, a.output_width, a.spatial_scale, a.sampling_ratio, 0)
         X, rois = mindspore.Tensor(call.X), mindspore.Tensor(_with_image(call))
-        return lambda: np.asarray(op(X, rois).asnumpy())  # a call returns before it has computed; asnumpy waits
+        return lambda: np.asarray(op(X, rois).asnumpy())  # a call returns before it has finished; asnumpy waits
 
     return _called([bind(call) for call in workload.calls], lambda Y: Y)
 
@@ -325,28 +326,28 @@ def _require(
     sorted_images: bool = False,
     plain: bool = False,
 ) -> None:
-    """Raises ValueError, with a text for the table, if the peer cannot run the workload."""
+    """Raises ValueError with the reason, for the table, if the peer cannot run the workload."""
     for call in workload.calls:
         if mode is not None and call.attributes.mode != mode:
             raise ValueError(f"has no mode {call.attributes.mode}")
         if dtypes is not None and call.X.dtype.name not in dtypes:
             raise ValueError(f"has no {call.X.dtype} here, only {' and '.join(dtypes)}")
         if sorted_images and np.any(np.diff(call.batch_indices) < 0):
-            raise ValueError("takes RoIs only in the order of their images")
+            raise ValueError("accepts RoIs only in the order of their images")
         if plain and (is_half_pixel(call) or call.attributes.sampling_ratio == 0):
             raise ValueError("has neither half_pixel nor ONNX's adaptive grid")
 
 
 _Prepare = Callable[[Workload, int], Prepared]
 
-# Name -> the module to import, and max_rule, prepare and own_threads of the contestant.
+# For each name the module to import, and max_rule, prepare and own_threads of the contestant.
 _PEERS: Mapping[str, tuple[str, Literal["corners", "samples"], _Prepare, bool]] = MappingProxyType(
     {
         "onnxruntime": ("onnxruntime", "corners", _onnxruntime, True),
         "torchvision": ("torchvision", "corners", _torchvision, False),
         "openvino": ("openvino", "samples", _openvino, True),
         "mindspore": ("mindspore", "corners", _mindspore, False),
-        "paddle": ("paddle", "corners", _paddle, False),  # last: with its oneDNN in the process MindSpore does not load
+        "paddle": ("paddle", "corners", _paddle, False),  # last, because MindSpore does not load after Paddle's oneDNN
     }
 )
 PEERS = tuple(_PEERS)

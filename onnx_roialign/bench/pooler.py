@@ -1,4 +1,4 @@
-"""A pyramid's pooler as one call, beside a RoiAlign for each level and beside the pooler in ONNX's own operators."""
+"""The contestants of `bench --pooler`: a pooler as one call, as one call per level, and in ONNX's operators."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ POOLERS = tuple(name for name in WORKLOADS if name.startswith("fpn_"))
 SINGLE_LEVELS = "single levels"
 _OPSET = 16
 _SEED = 5
-_RULE = LevelRule(log_epsilon=1e-6, floor_epsilon=0.0)  # that of `workloads`
+_RULE = LevelRule(log_epsilon=1e-6, floor_epsilon=0.0)  # the rule of `workloads`
 
 
 def pooler_contestants(isa: str) -> tuple[Contestant, ...]:
-    """One call on an instruction set, and what it is compared with.
+    """Returns the contestants of a pooler.
 
-    That is a RoiAlign for each level, with the level's own RoIs and on the same instruction set, and the pooler in
-    ONNX's own operators, as `unfuse` writes it, on ONNX Runtime's kernel and on ours.
+    They are compared on one instruction set: one MultiScaleRoiAlign; one RoiAlign per level with the RoIs of the level;
+    and the pooler in ONNX's own operators, as `unfuse` writes it, with ONNX Runtime's RoiAlign and with ours.
     """
     (levels, *_), _ = find_contestants((), (isa,), "avg")
     return (
@@ -59,7 +59,7 @@ def _one_call(
     start: Callable[..., Any],
     change: Callable[[onnx.ModelProto], onnx.ModelProto] = lambda model: model,
 ) -> Prepared:
-    """All levels' RoIs in one tensor, in an order without levels, as a detector has them."""
+    """Prepares a session with the RoIs of all levels in one tensor, in random order, as in a detector."""
     calls = workload.calls
     count = sum(len(call.rois) for call in calls)
     order = np.random.default_rng(_SEED).permutation(count)

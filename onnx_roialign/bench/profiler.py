@@ -1,4 +1,4 @@
-"""ONNX Runtime's profile of a session: how long each node took by itself, and what it ran in."""
+"""Reads ONNX Runtime's profile of a session: the time of each node, and the nodes around it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _WITH_BODIES = ("Loop", "If", "Scan")
 
 @dataclass(frozen=True, slots=True)
 class ProfiledNode:
-    """One node in one run; a node of a Loop's body is there once for every iteration.
+    """One node in one run; a node in the body of a Loop occurs once per iteration.
 
     Attributes:
-        name: as ONNX Runtime calls it: where it has fused nodes, its name may be part of it, or the name of a value.
-        operator: its type.
-        ms: of its own: without the nodes of its bodies, which are listed by themselves.
-        output_bytes: what it returned.
-        within: the names of the nodes that it ran in, the outermost first.
+        name: the name in ONNX Runtime; after ONNX Runtime's fusions it can contain other nodes' names or be a value's.
+        operator: the node's type.
+        ms: its time in milliseconds without the nodes in its bodies, which are listed separately.
+        output_bytes: the size of its outputs.
+        within: the names of the nodes whose bodies it ran in, the outermost first.
     """
 
     name: str
@@ -35,14 +35,14 @@ class ProfiledNode:
 
 @dataclass(frozen=True, slots=True)
 class ProfiledRun:
-    """One run: its milliseconds, and its nodes in the order in which they began."""
+    """One run: its milliseconds, and its nodes in the order of their starts."""
 
     ms: float
     nodes: tuple[ProfiledNode, ...]
 
 
 def median_run(profile: Path) -> ProfiledRun:
-    """The run of median length, all but the first counted; of an even number, the shorter one of the middle."""
+    """Returns the run of median duration, without the first run; of an even number, the shorter middle one."""
     events = json.loads(profile.read_text(encoding="utf-8"))
     runs = sorted(
         (event for event in events if event.get("name") == "model_run"), key=lambda event: float(event["ts"])
@@ -54,9 +54,9 @@ def median_run(profile: Path) -> ProfiledRun:
 
 
 def _nested(events: Sequence[Mapping[str, Any]]) -> Iterator[ProfiledNode]:
-    """The nodes, each with those that were running when it began; a session runs one node after the other."""
+    """Yields the nodes, each with the nodes that were running at its start; a session runs nodes one by one."""
     order = sorted(range(len(events)), key=lambda i: (events[i]["ts"], -events[i]["dur"]))
-    own = [float(event["dur"]) for event in events]
+    durations = [float(event["dur"]) for event in events]
     running: list[int] = []
     within: dict[int, tuple[int, ...]] = {}
     for i in order:
@@ -65,12 +65,12 @@ def _nested(events: Sequence[Mapping[str, Any]]) -> Iterator[ProfiledNode]:
             running.pop()
         within[i] = tuple(running)
         if running:
-            own[running[-1]] -= event["dur"]
+            durations[running[-1]] -= event["dur"]
         if event["args"]["op_name"] in _WITH_BODIES:
             running.append(i)
     for i in order:
         name, *around = (str(events[j]["name"]).removesuffix(_SUFFIX) for j in (i, *within[i]))
         arguments = events[i]["args"]
         yield ProfiledNode(
-            name, arguments["op_name"], own[i] / 1e3, int(arguments.get("output_size", 0) or 0), tuple(around)
+            name, arguments["op_name"], durations[i] / 1e3, int(arguments.get("output_size", 0) or 0), tuple(around)
         )

@@ -1,4 +1,4 @@
-"""Times contestants in turns on one workload, after each was compared with the reference."""
+"""Times contestants in turns on one workload, after comparing their outputs with the reference."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ __all__ = ["Race", "Result", "Times", "race", "settle", "times_in_turns"]
 
 Key = TypeVar("Key", bound=Hashable)
 
-_SAMPLE_SECONDS = 1e-3  # a quick contestant runs this long per sample: the clock and the call of it cost 0.1 us
+_SAMPLE_SECONDS = 1e-3  # duration of a sample of a fast contestant: reading the clock costs 0.1 us
 _FEWEST_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Milliseconds of one run of a workload: the quartiles over `samples` samples."""
+    """Milliseconds of one run of a workload: median and quartiles of `samples` samples."""
 
     median: float
     q1: float
@@ -43,7 +43,7 @@ class Result:
 
     Attributes:
         contestant: the contestant.
-        refusal: why it was not timed, in one line; None if it was.
+        refusal: the reason why it was not timed, in one line; None if it was timed.
         difference: the largest difference from the reference, in units of max|X|; None if it returned nothing.
         times: None if it was not timed.
         alone: its times on 1 thread, from the same turns; None for threads = 1, or if the contestant cannot have two
@@ -60,7 +60,7 @@ class Result:
 
     @property
     def speed_up(self) -> float | None:
-        """How many times faster than on 1 thread, by the medians; None without both times."""
+        """The ratio of the median on 1 thread to the median; None without both times."""
         return None if self.alone is None or self.times is None else self.alone.median / self.times.median
 
 
@@ -69,12 +69,12 @@ class Race:
     """One workload, type, mode and number of threads, run by every contestant.
 
     Attributes:
-        workload: its name.
+        workload: name of the workload.
         dtype: the type of X, rois and the output.
         mode: "avg" or "max".
         threads: number of threads of each contestant.
         moved_bytes: bytes of every feature in use, read once, and of the output, written once.
-        copy_bandwidth: bytes per second that the machine copied before and after, read and written ones both counted.
+        copy_bandwidth: bytes per second, read plus written, that the machine copied before and after.
         floor_ms: milliseconds to move moved_bytes at that speed.
         results: one per contestant, in the order given.
     """
@@ -89,7 +89,7 @@ class Race:
     results: tuple[Result, ...]
 
     def with_scratch(self, measure: Callable[[str, str, str, str, int], int | None]) -> Race:
-        """Returns the race with our sessions' scratch memory, from `measure(workload, dtype, mode, isa, threads)`."""
+        """Returns the race with this package's scratch memory, by `measure(workload, dtype, mode, isa, threads)`."""
         results = (
             replace(r, scratch_bytes=measure(self.workload, self.dtype, self.mode, r.contestant.isa, self.threads))
             if r.contestant.name == OURS and r.contestant.isa is not None and r.times is not None
@@ -99,11 +99,11 @@ class Race:
         return replace(self, results=tuple(results))
 
     def faster(self, result: Result, peer: str) -> float | None:
-        """Returns how many times faster a result is than this peer, by the medians; None without both times."""
-        other = next((r for r in self.results if r.contestant.name == peer), None)
-        if other is None or other.times is None or result.times is None:
+        """Returns the ratio of a peer's median to the median of a result; None without both times."""
+        rival = next((r for r in self.results if r.contestant.name == peer), None)
+        if rival is None or rival.times is None or result.times is None:
             return None
-        return other.times.median / result.times.median
+        return rival.times.median / result.times.median
 
 
 def race(
@@ -116,15 +116,15 @@ def race(
     seconds: float = math.inf,
     after_round: Callable[[], None] = lambda: None,
 ) -> Race:
-    """Compares each contestant's output with the reference, then times those that are right.
+    """Compares each contestant's output with the reference, then times the contestants with correct outputs.
 
     Args:
-        workload: of one type and mode throughout.
-        contestants: those to run.
-        threads: number of threads of each.
+        workload: the workload, with one type and mode.
+        contestants: the contestants.
+        threads: number of threads of each contestant.
         repeat: samples per contestant, at least 1.
-        bandwidth: `floor.copy_bandwidth`; measured before and after, as the speed of shared machines changes.
-        seconds: time after which it stops, but not before 3 samples each.
+        bandwidth: `floor.copy_bandwidth`; called before and after, because the speed of shared machines changes.
+        seconds: time after which it stops once there are 3 samples of each contestant.
         after_round: called after each round of one sample per contestant.
     """
     expected = {rule: _reference(workload, rule) for rule in {contestant.max_rule for contestant in contestants}}
@@ -169,7 +169,7 @@ def _reference(workload: Workload, max_rule: Literal["corners", "samples"]) -> l
 def _check(
     contestant: Contestant, workload: Workload, threads: int, expected: Sequence[Array]
 ) -> tuple[Prepared | None, Result]:
-    """Runs the workload once; returns it ready to be timed only if the output is right."""
+    """Runs the workload once; returns the prepared workload only if the output is correct."""
     try:
         prepared = contestant.prepare(workload, threads)
         prepared.run()
@@ -196,16 +196,16 @@ def times_in_turns(
     settled: bool = False,
     after_round: Callable[[], None] = lambda: None,
 ) -> dict[Key, Times]:
-    """Times functions in turns, so that a machine that is slow for a while is slow for all of them.
+    """Times functions in turns, so that a temporarily slow machine slows all of them.
 
-    A round takes one sample of each, in a random order (seeded): no function always finds the caches as the same other
-    function leaves them. A sample is one run, or as many runs as take 1 ms.
+    A round takes one sample of each function in a random, seeded order, so that a function does not always run after
+    the same other function, with its cache contents. A sample is one run, or as many runs as take 1 ms.
 
     Args:
-        runs: the functions, each with a key.
+        runs: the functions by key.
         repeat: number of rounds.
-        seconds: time after which no further round begins, once there are 3.
-        settled: whether to `settle` before each sample and then run once without timing.
+        seconds: time after which no further round begins, once there are 3 rounds.
+        settled: whether to call `settle` before each sample and then run once without timing.
         after_round: called after each round.
     """
     counts = {i: _runs_per_sample(run) for i, run in runs.items()}
@@ -232,11 +232,11 @@ def times_in_turns(
 
 
 def settle() -> None:
-    """Waits until this process's other threads have gone to sleep, 0.5 s at most.
+    """Waits until the other threads of this process sleep, at most 0.5 s.
 
     ONNX Runtime's idle threads spin for about 50 ms before they sleep, on the cores of the next contestant. Linux
-    updates a running thread's time every 4 ms: a shorter interval would show none of it, and fpn_mask_14x14_s2 on
-    2 threads then took 4 or 8 ms, by chance.
+    updates a running thread's time every 4 ms; with a shorter interval the wait ended too early, and fpn_mask_14x14_s2
+    on 2 threads took 4 or 8 ms at random.
     """
     for _ in range(40):
         before = time.process_time()

@@ -1,6 +1,6 @@
-"""Regions of a detector's graph that the benchmark tells apart, before and after `fuse`, and the model without them.
+"""Splits a detector's graph into regions, before and after `fuse`, and makes the model without the fused parts.
 
-What belongs to a pooler or to mask pasting is what `fuse` removed, and what it wrote instead; no name decides.
+The nodes of poolers and mask pasting are the nodes that `fuse` removes and the nodes that it writes.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ PASTING = "mask pasting"
 REST = "the rest"
 REGIONS = (CONVOLUTIONS, HEADS, ROI_ALIGN, POOLER, PASTING, REST)
 
-# As ONNX names them and as ONNX Runtime's own fusions do; it reorders data for its convolutions alone.
+# The names in ONNX and of ONNX Runtime's fusions; ONNX Runtime reorders data only for its convolutions.
 _CONVOLVES = re.compile(r"(Fused|QLinear)?Conv(Transpose|Integer)?|Reorder(Input|Output)")
 _MULTIPLIES = re.compile(r"(Fused|Transposed|QLinear)?(MatMul|Gemm)\w*")
 _LABEL = re.compile(r"\[\[(\d+)\]\]")
-_REORDERED = "_nchwc"  # ONNX Runtime names a node in its blocked layout by the output of the one that it was
+_REORDERED = "_nchwc"  # ONNX Runtime names a node in its blocked layout after the original node's output
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +42,16 @@ class Regions:
     """The region of every node of one model.
 
     Attributes:
-        by_name: of the nodes that belong to a pooler or to pasting; HEADS for all that are computed from pooled
+        by_name: the region of each node of a pooler or of pasting, by name; HEADS for nodes that depend on pooled
             features.
-        makers: of a value, its node's name.
+        makers: the name of the node that computes each value, by the value's name.
     """
 
     by_name: Mapping[str, str]
     makers: Mapping[str, str]
 
     def of(self, node: ProfiledNode) -> str:
-        """The region of a node that ran: that of the Loop around it, if it is part of one."""
+        """Returns the region of a profiled node: the region of a Loop around it if that has one."""
         for name in (*node.within, node.name):
             region = self.by_name.get(self._original(name), HEADS)
             if region != HEADS:
@@ -70,32 +70,32 @@ class Regions:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """A model as it is, fused, and with what the fused parts return handed in.
+    """A model unchanged, fused, and with the outputs of the fused parts as inputs.
 
     Attributes:
-        before: the model, its nodes renamed.
-        after: what `fuse` makes of it; None where nothing was fused.
-        free: `after` without the fused parts, whose outputs are inputs; None likewise, or where nothing else is left.
-        handed_in: those of the outputs that something reads.
-        report: of `fuse`.
-        regions_before: of `before`.
-        regions_after: of `after` and `free`.
+        before: the model with renamed nodes.
+        after: the result of `fuse`; None if nothing was fused.
+        free: `after` without the fused parts, whose outputs are inputs; None if nothing was fused or no output remains.
+        new_inputs: the names of these inputs.
+        report: the report of `fuse`.
+        regions_before: the regions of `before`.
+        regions_after: the regions of `after` and `free`.
     """
 
     before: onnx.ModelProto
     after: onnx.ModelProto | None
     free: onnx.ModelProto | None
-    handed_in: tuple[str, ...]
+    new_inputs: tuple[str, ...]
     report: tuple[FusedPart, ...]
     regions_before: Regions
     regions_after: Regions
 
 
 def split(model: onnx.ModelProto) -> Versions:
-    """Makes the versions of a model, which stays as it is.
+    """Returns the versions of a model, which is not changed.
 
     Raises:
-        RoiAlignError: as `fuse`.
+        RoiAlignError: as for `fuse`.
     """
     before = deepcopy(model)
     _label(before)
@@ -109,8 +109,8 @@ def split(model: onnx.ModelProto) -> Versions:
     removed = _parts(before, parts, kept)
     added = _parts(after, parts, kept)
     ends = {part.output for part in parts}
-    free, handed_in = _without(after, added, ends)
-    return Versions(before, after, free, handed_in, fused.report, _regions(before, removed), _regions(after, added))
+    free, new_inputs = _without(after, added, ends)
+    return Versions(before, after, free, new_inputs, fused.report, _regions(before, removed), _regions(after, added))
 
 
 def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
@@ -125,14 +125,14 @@ def _label(model: onnx.ModelProto) -> None:
 
 
 def _identity(node: onnx.NodeProto) -> tuple[str, str, str]:
-    """What a node that a pass leaves alone keeps; the last node of a part hands its name down."""
+    """The properties that identify a node in both versions; a fused node has the name of its part's last node."""
     return node.name, node.domain, node.op_type
 
 
 def _parts(
     model: onnx.ModelProto, parts: Collection[FusedPart], kept: Collection[tuple[str, str, str]]
 ) -> dict[str, str]:
-    """The region of each node that the other version has not, poolers first: what both have led to is theirs."""
+    """Returns the region of each node that only this version has; nodes of a pooler and of pasting count as pooler."""
     makers = _makers(model)
     found: dict[str, str] = {}
     for part in sorted(parts, key=lambda part: part.op != multiscale_roi_align.OP_TYPE):
@@ -144,7 +144,7 @@ def _parts(
                 continue
             found[node.name] = _region_of_ours(node) if is_ours(node) else region
             pending += _read(node)
-    for node in model.graph.node:  # what was computed beside them, and nothing reads any more
+    for node in model.graph.node:  # removed nodes whose outputs no part reads
         if _identity(node) not in kept:
             found.setdefault(node.name, POOLER)
     return found
@@ -159,7 +159,7 @@ def _region_of_ours(node: onnx.NodeProto) -> str:
 
 
 def _read(node: onnx.NodeProto) -> Iterator[str]:
-    """Names that a node and its bodies read; those that the bodies define are among them."""
+    """Yields the names that a node and its bodies read, including names that the bodies define."""
     yield from node.input
     for attribute in node.attribute:
         for body in (attribute.g, *attribute.graphs):
@@ -171,7 +171,7 @@ def _read(node: onnx.NodeProto) -> Iterator[str]:
 def _regions(model: onnx.ModelProto, parts: Mapping[str, str]) -> Regions:
     by_name = dict(parts)
     pooled: set[str] = set()
-    for node in _nodes(model):  # a graph's in order, and those of its bodies after them
+    for node in _nodes(model):  # the nodes of a graph in order, then the nodes of its bodies
         if is_ours(node):
             by_name.setdefault(node.name, _region_of_ours(node))
         if by_name.get(node.name) == ROI_ALIGN or not pooled.isdisjoint(_read(node)):
@@ -181,7 +181,7 @@ def _regions(model: onnx.ModelProto, parts: Mapping[str, str]) -> Regions:
 
 
 def _keep(field: Any, kept: Iterable[Any]) -> None:
-    copies = [type(one).FromString(one.SerializeToString()) for one in kept]
+    copies = [type(message).FromString(message.SerializeToString()) for message in kept]
     del field[:]
     field.extend(copies)
 
@@ -189,7 +189,7 @@ def _keep(field: Any, kept: Iterable[Any]) -> None:
 def _without(
     model: onnx.ModelProto, added: Collection[str], ends: Collection[str]
 ) -> tuple[onnx.ModelProto | None, tuple[str, ...]]:
-    """The model with the parts' outputs handed in, and which are; an output of the model that is one goes."""
+    """Returns the model with the parts' outputs as inputs, and their names; removes those outputs of the model."""
     free = deepcopy(model)
     nodes = [node for node in free.graph.node if node.name not in added]
     outputs = [value for value in free.graph.output if value.name not in ends]
@@ -197,12 +197,12 @@ def _without(
         return None, ()
     known = {value.name: value for value in (*free.graph.value_info, *free.graph.output)}
     read = {name for node in nodes for name in _read(node)}
-    handed_in = tuple(sorted(name for name in ends if name in read))
-    info = [value for value in free.graph.value_info if value.name not in handed_in]
+    new_inputs = tuple(sorted(name for name in ends if name in read))
+    info = [value for value in free.graph.value_info if value.name not in new_inputs]
     _keep(free.graph.node, nodes)
     _keep(free.graph.output, outputs)
     _keep(free.graph.value_info, info)
-    for name in handed_in:
+    for name in new_inputs:
         kind = known[name].type.tensor_type.elem_type
         free.graph.input.append(onnx.helper.make_tensor_value_info(name, kind, None))
-    return free, handed_in
+    return free, new_inputs

@@ -2,46 +2,46 @@
 
 The JSON file is one object. Times are in milliseconds, sizes in bytes; a field without a value is null.
 
-    schema            1; changes only if a field changes its meaning or is removed
+    schema            version of this format; changes only if a field changes its meaning or is removed
     kind              "bench", "pooler", "sweep" or "model"
     machine           cpu, cores, system, python, versions (by package)
     settings          the command's options, with defaults filled in
-    missing           peer -> why it could not be imported
+    missing           for each missing peer the reason why it could not be imported
     races             "bench", "pooler" and "sweep": a list of
         workload, dtype, mode, threads
         moved_bytes   features in use, read once, and the output, written once
-        copy_bandwidth  bytes per second that NumPy copies, read and written ones both counted
+        copy_bandwidth  bytes per second that NumPy copies, read plus written
         floor_ms      moved_bytes / copy_bandwidth
         results       a list of
-            engine    "ours", a peer's name, "direct corners" or "direct samples" (our kernel without a session), or in
-                      a sweep "onnxruntime again" (a second session); of "pooler", "ours" is one call, beside "single
-                      levels", "unfused, onnxruntime" and "unfused, our RoiAlign"
-            isa       the instruction set that it had to use, null for a peer
-            refusal   the reason that it was not timed, in one line, or null
+            engine    "ours", a peer's name, "direct corners" or "direct samples" (this kernel without a session), or in
+                      a sweep "onnxruntime again" (a second session); in "pooler", "ours" (one call), "single levels",
+                      "unfused, onnxruntime" or "unfused, our RoiAlign"
+            isa       the prescribed instruction set, null for a peer
+            refusal   the reason why it was not timed, in one line, or null
             difference  the largest difference from the reference, in units of max|X|; null if it is not a number
             median_ms, q1_ms, q3_ms, samples
-            alone_ms  for threads > 1: the median on 1 thread, from the same turns; null if an engine cannot have both
+            alone_ms  for threads > 1: the median on 1 thread, from the same turns; null if the engine cannot do both
             speed_up  alone_ms / median_ms
             over_floor  median_ms / floor_ms
-            faster_than peer -> the peer's median / this median
+            faster_than for each peer its median / this median
             scratch_bytes  largest memory of a run beyond inputs and outputs
     worst             "sweep": workload, dtype, threads, isa, ratio of the lowest ratio to onnxruntime
     shares            "model": a list of
         threads
-        session       "builtin" (ONNX Runtime's own kernel), "native" (ours), "optimized" (after `fuse`), "free" (the
-                      same with what the fused parts return handed in)
-        engine        of the session
-        refusal       why it was not timed, in one line, or null; then all that follows is null
-        median_ms, q1_ms, q3_ms, samples  of a run without the profiler
-        run_ms        of a run with it, the median one of three, to which all regions and all operators add up but for
-                      what ONNX Runtime does between nodes
-        operator_ms, operator_nodes  by operator; a Loop counts without what runs inside
-        region_ms, region_nodes  by region; of a Loop that pastes masks, all that runs inside counts as pasting
-        peak_bytes    resident memory of a process with this session alone that ran once, or null
-        difference    by output, from native's, the largest, in units of the output's largest value, or null
-    gains             "model": a list of threads, possible_ms (what free parts take off native's time), gained_part (how
-                      much of it `fuse` gets); null where there is none
-    fused             "model": what `fuse` reports: a list of op, output, fused, nodes, text
+        session       "builtin" (ONNX Runtime's own kernel), "native" (this kernel), "optimized" (after `fuse`), "free"
+                      (the same with the outputs of the fused parts as inputs)
+        engine        the session's engine
+        refusal       the reason why it was not timed, in one line, or null; then all following fields are null
+        median_ms, q1_ms, q3_ms, samples  times of a run without the profiler
+        run_ms        time of the profiled run, the median of three; the regions, or the operators, add up to it, apart
+                      from ONNX Runtime's work between nodes
+        operator_ms, operator_nodes  by operator; a Loop counts without its body
+        region_ms, region_nodes  by region; the whole body of a Loop that pastes masks counts as pasting
+        peak_bytes    resident memory of a process with this session alone, after one run, or null
+        difference    by output, the largest difference from native's, in units of the output's largest value, or null
+    gains             "model": a list of threads, possible_ms (the time that would be saved if the fused parts took no
+                      time), gained_part (the part of it that `fuse` saves); null if unknown
+    fused             "model": the report of `fuse`: a list of op, output, fused, nodes, text
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ __all__ = [
     "milliseconds",
     "race_record",
     "race_table",
+    "ratio_text",
     "ratios",
     "refusals",
     "sweep_table",
@@ -131,12 +132,16 @@ def milliseconds(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value < 1 else f"{value:.{2 if value < 10 else 1}f}"
 
 
+def ratio_text(ratio: float) -> str:
+    """Returns a ratio with one decimal, or with two if it is small."""
+    return f"{ratio:.1f}x" if ratio >= 1.95 else f"{ratio:.2f}x"
+
+
 def times_faster(ratio: float | None) -> str:
-    """The ratio, marked in red where it is slower; empty for None."""
+    """Returns the text of a ratio, in red if it is below 1; empty for None."""
     if ratio is None:
         return ""
-    text = f"{ratio:.1f}x" if ratio >= 1.95 else f"{ratio:.2f}x"
-    return f"[red]{text}[/]" if ratio < 1 else text
+    return f"[red]{ratio_text(ratio)}[/]" if ratio < 1 else ratio_text(ratio)
 
 
 def _timed_peers(race: Race) -> list[str]:
@@ -174,7 +179,7 @@ def _cells(race: Race, result: Result, isas: Sequence[str | None]) -> Iterator[s
         if race.threads > 1:
             yield times_faster(result.speed_up)
         yield f"{times.median / race.floor_ms:.2f}"
-        ours = {one.contestant.isa: one for one in race.results if one.contestant.name == OURS}
+        ours = {result.contestant.isa: result for result in race.results if result.contestant.name == OURS}
         peer = result.contestant.isa is None
         yield from (times_faster(race.faster(ours[isa], result.contestant.name)) if peer else "" for isa in isas)
     yield "" if result.difference is None else f"{result.difference:.1g}"
@@ -182,7 +187,7 @@ def _cells(race: Race, result: Result, isas: Sequence[str | None]) -> Iterator[s
 
 
 def refusals(races: Sequence[Race]) -> Iterator[str]:
-    """Yields the reasons that engines were not timed, a line per reason."""
+    """Yields the reasons why engines were not timed, one line per reason."""
     reasons: dict[str, list[str]] = {}
     for race in races:
         for result in race.results:
@@ -194,32 +199,32 @@ def refusals(races: Sequence[Race]) -> Iterator[str]:
 
 
 def ratios(races: Sequence[Race], name: str, rival: str) -> list[tuple[float, Race, Result]]:
-    """Returns how many times faster than the rival this contestant was in each race, the lowest first."""
+    """Returns the ratio of the rival's median to this contestant's in each race, the lowest first."""
     found = [
         (ratio, race, result)
         for race in races
         for result in race.results
         if result.contestant.name == name and (ratio := race.faster(result, rival)) is not None
     ]
-    return sorted(found, key=lambda one: one[0])
+    return sorted(found, key=lambda entry: entry[0])
 
 
 def apart(race: Race, result: Result, rival: str) -> bool:
-    """Returns whether the middle half of the samples lies above the middle half of the rival's."""
-    other = next(r for r in race.results if r.contestant.name == rival)
-    return result.times is not None and other.times is not None and result.times.q1 > other.times.q3
+    """Returns whether the lower quartile of the samples is above the rival's upper quartile."""
+    slower = next(r for r in race.results if r.contestant.name == rival)
+    return result.times is not None and slower.times is not None and result.times.q1 > slower.times.q3
 
 
 def sweep_table(races: Sequence[Race], rival: str, count: int = 12) -> Table:
-    """The sweep's worst cases."""
-    table = Table(box=SIMPLE, title=f"Where we gain least on {rival}", title_justify="left")
+    """Returns the table of the sweep's worst cases."""
+    table = Table(box=SIMPLE, title=f"Cases with the least gain over {rival}", title_justify="left")
     for header in ("case", "type", "threads", "engine"):
         table.add_column(header, overflow="fold")
     for header in ("ours, ms", f"{rival}, ms", "ratio"):
         table.add_column(header, justify="right", no_wrap=True)
     for ratio, race, result in ratios(races, OURS, rival)[:count]:
         median = result.times.median if result.times else 0.0
-        own = milliseconds(median), milliseconds(median * ratio)
+        times = milliseconds(median), milliseconds(median * ratio)
         place = race.workload, race.dtype, str(race.threads), result.contestant.label
-        table.add_row(*map(escape, place), *own, times_faster(ratio))
+        table.add_row(*map(escape, place), *times, times_faster(ratio))
     return table

@@ -1,8 +1,8 @@
-"""Measures the scratch memory of one run on our kernel: the peak of a new process beyond inputs and outputs.
+"""Measures the scratch memory of one run on this package's kernel: a new process's peak beyond inputs and outputs.
 
 ``python -m onnx_roialign.bench.scratch WORKLOAD DTYPE MODE ISA THREADS`` prints bytes. It creates the arrays and the
 session, writes to the outputs, resets Linux's record of the process's largest resident memory, runs once, and reads the
-record. Linux counts resident memory in pages and in batches of them: the result is exact to about 0.3 MB.
+record. Linux counts resident memory in batches of pages: the result is exact to about 0.3 MB.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ _WARM_UP = "small_call"  # loads code and libraries, which are not scratch memor
 
 
 def scratch_bytes(workload: str, dtype: str, mode: str, isa: str, threads: int) -> int | None:
-    """Peak bytes that the first run of a workload holds beyond inputs and outputs; None without /proc/self/clear_refs.
+    """Returns the peak bytes of a workload's first run beyond inputs and outputs; None without /proc/self/clear_refs.
 
     Args:
         workload: one of WORKLOADS.
         dtype: one of DTYPES.
         mode: "avg" or "max".
         isa: one of `native.available_isas()`.
-        threads: of the session.
+        threads: number of threads of the session.
     """
     if not (_PROCESS / "clear_refs").exists():
         return None
     command = [sys.executable, "-m", "onnx_roialign.bench.scratch", workload, dtype, mode, isa, str(threads)]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True)
     except (subprocess.SubprocessError, OSError):
         return None
-    return int(answer.stdout)
+    return int(done.stdout)
 
 
 def _measure(workload: str, dtype: str, mode: str, isa: str, threads: str) -> int:
@@ -53,7 +53,7 @@ def _measure(workload: str, dtype: str, mode: str, isa: str, threads: str) -> in
 
 
 def peak_bytes(run: Callable[[], object]) -> int:
-    """Returns by how many bytes the process's resident memory grows at most while `run` runs."""
+    """Returns the largest growth of the process's resident memory during `run`, in bytes."""
     (_PROCESS / "clear_refs").write_text(_RESET_PEAK)
     before = status_bytes("VmRSS")
     run()
@@ -61,7 +61,7 @@ def peak_bytes(run: Callable[[], object]) -> int:
 
 
 def status_bytes(key: str) -> int:
-    """A size in bytes from /proc/self/status; see proc(5)."""
+    """Returns a size in bytes from /proc/self/status; see proc(5)."""
     found = re.search(rf"^{key}:\s+(\d+) kB$", (_PROCESS / "status").read_text(), re.MULTILINE)
     if found is None:
         raise RuntimeError(f"/proc/self/status must have {key}")

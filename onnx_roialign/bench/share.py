@@ -1,6 +1,7 @@
-"""Where a detector's time goes: the model on ONNX Runtime's own kernel, on ours, and after `fuse`, in turns.
+"""Measures the time of a detector by region: on ONNX Runtime's kernel, on this package's, and after `fuse`, in turns.
 
-A fourth session, `fused` without the parts and with their outputs handed in, shows what free ones would give.
+A fourth session runs the fused model without the fused parts, with their outputs as inputs; it shows the largest
+possible gain.
 """
 
 from __future__ import annotations
@@ -44,22 +45,21 @@ Feeds = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One session's time, and where it goes by ONNX Runtime's profiler.
+    """The time of one session, and its parts by ONNX Runtime's profiler.
 
     Attributes:
         session: one of SESSIONS.
-        refusal: why there is no time, in one line; None where there is one.
-        times: of a run without the profiler; None where there is none, as is all that follows.
-        profiled_ms: of the profiled run, one of three and of median length, which the sums below add up to.
-        operator_ms: by operator, the milliseconds of its nodes; a Loop or an If counts without what runs inside.
-        operator_nodes: by operator, how many nodes of it ran.
-        region_ms: by region, likewise; every node is in one.
-        region_nodes: likewise.
-        written_bytes: what RoiAligns and mask pasting returned, by region.
-        peak_bytes: resident memory of a process with this session alone, which ran once; None where it was not
-            measured.
-        difference: from the native session's outputs, the largest, in units of the output's largest value; None where
-            there is nothing to compare.
+        refusal: the reason why it was not timed, in one line; None if it was timed.
+        times: times of a run without the profiler; None if it was not timed, like all following attributes.
+        profiled_ms: duration of the profiled run, the median of three; the parts below add up to it.
+        operator_ms: milliseconds of the nodes of each operator; a Loop or an If counts without its body.
+        operator_nodes: number of nodes of each operator that ran.
+        region_ms: milliseconds of the nodes of each region; every node is in one region.
+        region_nodes: number of nodes of each region that ran.
+        written_bytes: size of the outputs of RoiAligns and of mask pasting, by region.
+        peak_bytes: resident memory of a process with this session alone, after one run; None if it was not measured.
+        difference: largest difference of each output from the native session's, in units of the output's largest
+            value; None if there is nothing to compare.
     """
 
     session: str
@@ -77,24 +77,24 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The sessions of one model on one number of threads, those that there are."""
+    """The sessions of one model on one number of threads."""
 
     threads: int
     shares: tuple[Share, ...]
 
     def times(self, name: str) -> Times | None:
-        """Of the session of that name; None where it has none."""
+        """Returns the times of the session with this name; None if it was not timed."""
         return next((share.times for share in self.shares if share.session == name), None)
 
     @property
     def possible_ms(self) -> float | None:
-        """What free poolers and free pasting would take off the native session's time."""
+        """The time by which the native session is slower than the session without pooling and pasting."""
         native, free = self.times(NATIVE), self.times(FREE)
         return None if native is None or free is None else native.median - free.median
 
     @property
     def gained_part(self) -> float | None:
-        """The part of it that `fuse` gets; None also where there is nothing to gain."""
+        """The part of this time that `fuse` saves; None if it is unknown or there is nothing to save."""
         native, optimized, possible = self.times(NATIVE), self.times(OPTIMIZED), self.possible_ms
         if native is None or optimized is None or possible is None or possible <= 0:
             return None
@@ -103,7 +103,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class _Setup:
-    """What a session is made of."""
+    """The parameters of a session."""
 
     model: onnx.ModelProto
     engine: str
@@ -123,10 +123,10 @@ def measure_shares(
     """Times the sessions in turns, then profiles each, then measures the memory of each.
 
     Args:
-        versions: of the model.
-        feeds: array per input name.
-        folder: where the model's external data lies.
-        threads: of each session.
+        versions: the versions of the model.
+        feeds: arrays by input name.
+        folder: folder of the model's external data.
+        threads: number of threads of each session.
         repeat: timed runs per session.
         after_step: called `repeat` times, and twice for each session.
     """
@@ -134,12 +134,12 @@ def measure_shares(
     options = partial(_options, threads, external)
     setups = _setups(versions, feeds, options)
     ready = {name: _ready(setup, options()) for name, setup in setups.items()}
-    refusals = {name: one for name, one in ready.items() if isinstance(one, str)}
-    running = {name: one for name, one in ready.items() if not isinstance(one, str)}
-    runs = {name: partial(run_session, one[0], setups[name].feeds) for name, one in running.items()}
+    refusals = {name: state for name, state in ready.items() if isinstance(state, str)}
+    running = {name: state for name, state in ready.items() if not isinstance(state, str)}
+    runs = {name: partial(run_session, state[0], setups[name].feeds) for name, state in running.items()}
     times = times_in_turns(runs, repeat=repeat, settled=threads > 1, after_round=after_step)
-    answers = {name: one[1] for name, one in running.items()}
-    del ready, running, runs  # with the sessions' memory
+    outputs = {name: state[1] for name, state in running.items()}
+    del ready, running, runs  # frees the sessions' memory
     shares = []
     for name, setup in setups.items():
         if name in refusals:
@@ -148,7 +148,7 @@ def measure_shares(
             profile = _profiled(setup, options)
             after_step()
             memory = _peak_bytes(setup, threads, external) if name != FREE else None
-            difference = _differences(answers[name], answers.get(NATIVE, {})) if name != NATIVE else None
+            difference = _differences(outputs[name], outputs.get(NATIVE, {})) if name != NATIVE else None
             shares.append(_share(name, setup.regions, times[name], profile, memory, difference))
         after_step()
     return Measured(threads, tuple(shares))
@@ -168,17 +168,17 @@ def _setups(versions: Versions, feeds: Feeds, options: Callable[[], onnxruntime.
         setups[OPTIMIZED] = _Setup(versions.after, NATIVE, versions.regions_after, feeds)
     if versions.after is not None and versions.free is not None:
         try:
-            handed_in = _recorded(versions.after, versions.handed_in, feeds, options())
-        except Exception:  # whatever it is, the optimized session has it too, and says so
+            recorded = _recorded(versions.after, versions.new_inputs, feeds, options())
+        except Exception:  # the optimized session raises the same exception, which is then reported
             return setups
-        setups[FREE] = _Setup(versions.free, NATIVE, versions.regions_after, {**feeds, **handed_in})
+        setups[FREE] = _Setup(versions.free, NATIVE, versions.regions_after, {**feeds, **recorded})
     return setups
 
 
 def _recorded(
     model: onnx.ModelProto, names: tuple[str, ...], feeds: Feeds, options: onnxruntime.SessionOptions
 ) -> Feeds:
-    """Values of the model's graph in a run."""
+    """Runs a model and returns values of its graph by name."""
     copy = deepcopy(model)
     there = {value.name for value in model.graph.output}
     copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in there)
@@ -186,24 +186,24 @@ def _recorded(
 
 
 def _ready(setup: _Setup, options: onnxruntime.SessionOptions) -> tuple[onnxruntime.InferenceSession, Feeds] | str:
-    """The session and its outputs, or why there is none."""
+    """Returns the session and its outputs, or the reason why there are none."""
     try:
-        made = session(setup.model, options, engine=setup.engine)
-    except Exception as error:  # any error is the session's result: one that fails must not hide the others
+        running = session(setup.model, options, engine=setup.engine)
+    except Exception as error:  # any error is the session's result; the other sessions still run
         return f"does not load: {one_line(error)}"
     try:
-        names = [output.name for output in made.get_outputs()]
-        return made, dict(zip(names, run_session(made, setup.feeds, names), strict=True))
+        names = [output.name for output in running.get_outputs()]
+        return running, dict(zip(names, run_session(running, setup.feeds, names), strict=True))
     except Exception as error:
         return f"loads, but does not run: {one_line(error)}"
 
 
 def _profiled(setup: _Setup, options: Callable[..., onnxruntime.SessionOptions]) -> ProfiledRun:
     with tempfile.TemporaryDirectory() as folder:
-        made = session(setup.model, options(Path(folder) / "profile"), engine=setup.engine)
+        running = session(setup.model, options(Path(folder) / "profile"), engine=setup.engine)
         for _ in range(1 + PROFILED_RUNS):
-            run_session(made, setup.feeds)
-        return median_run(Path(made.end_profiling()))
+            run_session(running, setup.feeds)
+        return median_run(Path(running.end_profiling()))
 
 
 def _peak_bytes(setup: _Setup, threads: int, external: str) -> int | None:
@@ -215,16 +215,16 @@ def _peak_bytes(setup: _Setup, threads: int, external: str) -> int | None:
 
 
 def _differences(got: Feeds, expected: Feeds) -> dict[str, float]:
-    """By output; what is no array of numbers differs by 0 or infinitely."""
+    """Returns the difference of each output; outputs that are not arrays of numbers differ by 0 or infinitely."""
     return {
-        name: largest_difference(one, expected[name]) / _largest(expected[name])
-        for name, one in got.items()
+        name: largest_difference(output, expected[name]) / _largest(expected[name])
+        for name, output in got.items()
         if name in expected
     }
 
 
 def _largest(array: object) -> float:
-    """The largest finite magnitude; 1 where there is none but 0."""
+    """Returns the largest finite magnitude; 1 if it is 0 or there is none."""
     if not isinstance(array, np.ndarray) or array.dtype.kind in "OSU":
         return 1.0
     return largest_finite(array) or 1.0
@@ -249,7 +249,7 @@ def _share(
         region_nodes[region] += 1
         if region in written and not node.within:
             written[region] += node.output_bytes
-    by_time = dict(sorted(operator_ms.items(), key=lambda one: -one[1]))
+    by_time = dict(sorted(operator_ms.items(), key=lambda item: -item[1]))
     counts = Counter(node.operator for node in run.nodes)
     return Share(
         name,

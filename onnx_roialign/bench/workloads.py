@@ -1,4 +1,4 @@
-"""The benchmark's workloads: seeded feature maps and RoIs, the same ones on every machine."""
+"""The benchmark's workloads: seeded feature maps and RoIs, equal on every machine."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from onnx_roialign.definition.semantics import PRESETS
 
 __all__ = ["DTYPES", "NAMES_EXPLAINED", "WORKLOADS", "Workload", "converted", "is_half_pixel", "random_workload"]
 
-# float64 last: detectors seldom have it.
-_BY_NEED = sorted(FLOATS, key=lambda one: one.bits == 64)
+# float64 is last because detectors seldom use it.
+_BY_USE = [element.name for element in sorted(FLOATS, key=lambda element: element.bits == 64)]
 DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
-    {one.name: np.dtype(getattr(ml_dtypes if one.name == "bfloat16" else np, one.name)) for one in _BY_NEED}
+    {name: np.dtype(getattr(ml_dtypes if name == "bfloat16" else np, name)) for name in _BY_USE}
 )
 
 # The usual image size of Faster R-CNN and Mask R-CNN: the shorter side has 800 pixels.
@@ -33,14 +33,14 @@ _LEVELS = (2, 3, 4, 5)  # level k of a feature pyramid has 2^k pixels of the ima
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """The calls that are timed together: a RoiAlign per level of a feature pyramid, or a single one."""
+    """The calls that are timed together: one RoiAlign per level of a feature pyramid, or a single RoiAlign."""
 
     name: str
     calls: tuple[Call, ...]
 
 
 def is_half_pixel(call: Call) -> bool:
-    """Returns whether a call, in one of ONNX's semantics, is half_pixel (torchvision's ``aligned``)."""
+    """Returns whether a call with ONNX's semantics is half_pixel (torchvision's ``aligned``)."""
     return call.attributes.semantics.offset != 0
 
 
@@ -74,7 +74,7 @@ def _call(X: Array, rois: Array, scale: float, size: tuple[int, int], sampling_r
 
 @cache
 def _pyramid() -> Mapping[int, Array]:
-    """Returns the outputs of a feature pyramid network for the image, at random: 256 channels at each level."""
+    """Returns random maps in the place of a feature pyramid network's outputs: 256 channels at each level."""
     rng = np.random.default_rng(0)
     sides = {k: (math.ceil(IMAGE_HEIGHT / 2**k), math.ceil(IMAGE_WIDTH / 2**k)) for k in _LEVELS}
     return {k: rng.standard_normal((1, 256, *side), dtype=np.float32) for k, side in sides.items()}
@@ -84,7 +84,7 @@ def _pyramid() -> Mapping[int, Array]:
 def _boxes() -> tuple[Array, Array]:
     """Returns 1000 boxes, sides log-uniform from 16 to 600 pixels, aspect ratios 1:2 to 2:1, and each box's level.
 
-    The level is that of Lin et al., "Feature Pyramid Networks", 2017, equation 1: 4 for a box of 224 x 224 pixels.
+    The level follows Lin et al., "Feature Pyramid Networks", 2017, equation 1: 4 for a box of 224 x 224 pixels.
     """
     rng = np.random.default_rng(1)
     count = 1000
@@ -115,7 +115,7 @@ def _one_roi(name: str, channels: int, side: int, size: int, sampling_ratio: int
     return Workload(name, (_call(X, rois, 1.0, (size, size), sampling_ratio, "output_half_pixel"),))
 
 
-# The poolers of torchvision's Faster R-CNN (7x7) and Mask R-CNN (14x14), of Detectron2's (adaptive, aligned) and of its
+# The poolers of torchvision's Faster R-CNN (7x7) and Mask R-CNN (14x14), of Detectron2 (adaptive, aligned) and of its
 # C4 variant; then a small call, and a call that computes a single value, whose time is the fixed cost of a call.
 WORKLOADS: Mapping[str, Callable[[], Workload]] = MappingProxyType(
     {
@@ -128,7 +128,7 @@ WORKLOADS: Mapping[str, Callable[[], Workload]] = MappingProxyType(
     }
 )
 
-# What the names say, for tables and pictures.
+# An explanation of the names, for tables and pictures.
 NAMES_EXPLAINED = (
     "fpn: 4 levels of a feature pyramid, 256 channels, 1000 boxes (mask: 100). c4: one map, 1024 channels, 300 boxes. "
     "small_call: 1 box, 256 channels, 7x7. one_value: 1 box, 1 channel, 1 bin. 7x7, 14x14: bins. s2: 2 x 2 samples per "
@@ -142,12 +142,12 @@ def random_workload(
     """Returns one call with half_pixel, scale 1/4 and RoIs anywhere on the map, of every size up to the whole map.
 
     Args:
-        name: of the workload.
+        name: name of the workload.
         shape: (N, C, H, W).
         num_rois: K; the RoIs' images are drawn at random.
         size: (output_height, output_width).
         sampling_ratio: 0: adaptive.
-        seed: of features and RoIs.
+        seed: seed of features and RoIs.
     """
     rng = np.random.default_rng(seed)
     # 1 million random values, repeated: drawing every value of the largest maps would take longer than pooling them.

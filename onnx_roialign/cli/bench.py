@@ -1,4 +1,4 @@
-"""The command onnx-roialign bench: checks its options, runs the measurement, prints and writes the results."""
+"""The command bench: checks its options, runs the measurement, prints and writes the results."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from onnx_roialign.engines.native import available_isas
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
 from onnx_roialign.files import check_output
-from onnx_roialign.onnx_model.inputs import check_repeat, given_inputs, made_inputs, read_model
+from onnx_roialign.onnx_model.inputs import check_repeat, generated_inputs, given_inputs, read_model
 from onnx_roialign.onnx_model.soundness import sound
 from onnx_roialign.sessions.silent import NOTHING, log_only
 
@@ -36,13 +36,13 @@ __all__ = ["bench"]
 _MODES = ("avg", "max")
 _RIVAL = "onnxruntime"
 _REPEAT, _REPEAT_SWEEP, _REPEAT_MODEL = 15, 9, 10
-_SWEEP_SECONDS = 2.0  # per case; 16 times as long if ours is slower at first
+_SWEEP_SECONDS = 2.0  # per case; 16 times as long if this package's kernel is slower at first
 _FILE_WIDTH = 120
 _MOST_THREADS = 1024
 _POOLER_REMARKS = (
-    "ours: one MultiScaleRoiAlign on all RoIs, in any order. single levels: our RoiAlign on each level's own RoIs, the "
-    "sum of the levels.",
-    "unfused: the pooler in ONNX's own operators, as unfuse writes it, on ONNX Runtime's RoiAlign and on ours.",
+    "ours: one MultiScaleRoiAlign of all RoIs in random order. single levels: the sum of this package's RoiAligns of "
+    "each level's RoIs.",
+    "unfused: the pooler in ONNX's own operators, as unfuse writes it, with ONNX Runtime's RoiAlign and with ours.",
 )
 
 
@@ -62,43 +62,56 @@ class _Options:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
+_Against = Annotated[str | None, typer.Option(help=f"Peers to compare with: some of {','.join(PEERS)}. Default: all.")]
+_Threads = Annotated[str, typer.Option(help="Numbers of threads, such as 1,2.")]
+_Dtype = Annotated[str, typer.Option(help=f"Types: some of {','.join(DTYPES)}.")]
+_Isa = Annotated[
+    str | None, typer.Option(help="Instruction sets of this package's kernel. Default: all that this CPU has.")
+]
+_Workload = Annotated[str | None, typer.Option(help=f"Workloads: some of {','.join(WORKLOADS)}. Default: all.")]
+_Mode = Annotated[str, typer.Option(help="avg or max.")]
+_Repeat = Annotated[
+    int | None,
+    typer.Option(help=f"Samples per engine. Default: {_REPEAT}; sweep {_REPEAT_SWEEP}, model {_REPEAT_MODEL}."),
+]
+_Sweep = Annotated[
+    bool,
+    typer.Option("--sweep", help=f"Many shapes against {_RIVAL} only; exit code 1 if this package is slower in one."),
+]
+_Pooler = Annotated[
+    bool,
+    typer.Option(
+        "--pooler", help="A pyramid's pooler as one call, as one call per level, and in ONNX's own operators."
+    ),
+]
+_ModelPath = Annotated[
+    Path | None,
+    typer.Option(
+        help="Measure a model instead, by region and operator: on ONNX Runtime's kernel, on this package's, and after "
+        "optimize."
+    ),
+]
+_Inputs = Annotated[Path | None, typer.Option(help="With --model: a .npz with an array per input.")]
+_Json = Annotated[Path | None, typer.Option(help="Write all measurements to this file.")]
+_Plot = Annotated[Path | None, typer.Option(help="Draw the results to this .png file.")]
+
+
 def bench(
-    against: Annotated[
-        str | None, typer.Option(help=f"Peers to compare with: some of {','.join(PEERS)}. Default: all.")
-    ] = None,
-    threads: Annotated[str, typer.Option(help="Numbers of threads, such as 1,2.")] = "1",
-    dtype: Annotated[str, typer.Option(help=f"Types: some of {','.join(DTYPES)}.")] = "float32",
-    isa: Annotated[
-        str | None, typer.Option(help="Instruction sets of our kernel. Default: all that this CPU has.")
-    ] = None,
-    workload: Annotated[
-        str | None, typer.Option(help=f"Workloads: some of {','.join(WORKLOADS)}. Default: all.")
-    ] = None,
-    mode: Annotated[str, typer.Option(help="avg or max.")] = "avg",
-    repeat: Annotated[
-        int | None, typer.Option(help=f"Samples per engine. Default: {_REPEAT}; sweep {_REPEAT_SWEEP}, model 10.")
-    ] = None,
-    sweep: Annotated[
-        bool, typer.Option("--sweep", help=f"Many shapes against {_RIVAL} only; exit code 1 if ours is slower in one.")
-    ] = False,
-    pooler: Annotated[
-        bool,
-        typer.Option(
-            "--pooler",
-            help="A pyramid's pooler as one call against a call for each level, and against ONNX's own operators.",
-        ),
-    ] = False,
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            help="Measure a model instead, by region and operator: without and with our kernel, and after optimize."
-        ),
-    ] = None,
-    inputs: Annotated[Path | None, typer.Option(help="With --model: a .npz with an array per input.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write all measurements to this file.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the results to this .png file.")] = None,
+    against: _Against = None,
+    threads: _Threads = "1",
+    dtype: _Dtype = "float32",
+    isa: _Isa = None,
+    workload: _Workload = None,
+    mode: _Mode = "avg",
+    repeat: _Repeat = None,
+    sweep: _Sweep = False,
+    pooler: _Pooler = False,
+    model: _ModelPath = None,
+    inputs: _Inputs = None,
+    json: _Json = None,
+    plot: _Plot = None,
 ) -> int:
-    """Compare our kernel's time with that of every installed RoiAlign, of many shapes, or within a model."""
+    """Compare this kernel's time with that of every installed RoiAlign, over many shapes, or within a model."""
     _check_together(
         sweep=sweep, pooler=pooler, model=model, inputs=inputs, plot=plot, against=against, workload=workload
     )
@@ -107,7 +120,7 @@ def bench(
     check_output("--plot", plot, {**given, "--json": json})
     if plot is not None:
         with imported_for("--plot"):
-            importlib.import_module("matplotlib")  # fail now, not after minutes of measuring
+            importlib.import_module("matplotlib")  # fails now, not after minutes of measuring
     if repeat is not None:
         check_repeat(repeat)
     default_repeat = _REPEAT_MODEL if model is not None else _REPEAT_SWEEP if sweep else _REPEAT
@@ -120,11 +133,11 @@ def bench(
         mode=_chosen("--mode", mode, _MODES)[0],
         repeat=default_repeat if repeat is None else repeat,
     )
-    if pooler and options.dtypes != ("float32",):  # in another type boxes change their level
+    if pooler and options.dtypes != ("float32",):  # rounding to another type would change the levels of boxes
         raise RoiAlignError("--dtype", "conflict", f"must be float32 together with --pooler, got {dtype!r}")
     log_only(NOTHING)  # ONNX Runtime's kernel logs a warning about mode max in every session
     console = Console()
-    if not console.is_terminal:  # a file has no width of its own
+    if not console.is_terminal:  # the width of a file is arbitrary
         console.width = max(console.width, _FILE_WIDTH)
     if model is not None:
         return _model(model, inputs, options, console, json)
@@ -133,18 +146,18 @@ def bench(
     return _race(options, console, json, plot, pooler=pooler)
 
 
-def _check_together(**given: Any) -> None:
+def _check_together(**options: Any) -> None:
     """Refuses options that exclude each other."""
-    for option, others in (
+    for option, excluded in (
         ("--sweep", ("--model", "--plot", "--against", "--workload")),
         ("--pooler", ("--sweep", "--model", "--plot", "--against")),
         ("--model", ("--plot", "--against", "--workload")),
     ):
-        if given[option.removeprefix("--")]:
-            for other in others:
-                if given[other.removeprefix("--")] not in (None, False):
-                    raise RoiAlignError(other, "conflict", f"must not be given together with {option}")
-    if given["inputs"] is not None and given["model"] is None:
+        if options[option.removeprefix("--")]:
+            for name in excluded:
+                if options[name.removeprefix("--")] not in (None, False):
+                    raise RoiAlignError(name, "conflict", f"must not be given together with {option}")
+    if options["inputs"] is not None and options["model"] is None:
         raise RoiAlignError("--inputs", "missing", "must be given together with --model")
 
 
@@ -203,7 +216,7 @@ def _race(options: _Options, console: Console, json: Path | None, plot: Path | N
             json, "pooler" if pooler else "bench", machine, options, missing, races=list(map(report.race_record, races))
         )
     if plot is not None:
-        from onnx_roialign.pictures.bench import draw_races  # imported here because importing matplotlib is slow
+        from onnx_roialign.pictures.bench import draw_races  # matplotlib is slow to import
 
         draw_races(plot, races, machine)
         console.print(f"Picture: {plot}", markup=False, highlight=False, soft_wrap=True)
@@ -212,7 +225,7 @@ def _race(options: _Options, console: Console, json: Path | None, plot: Path | N
 
 def _sweep(options: _Options, console: Console, json: Path | None) -> int:
     contestants, missing = find_contestants(options.against, options.isas, "avg")
-    again = replace(contestants[-1], name=f"{_RIVAL} again")  # shows how far two equal contestants differ by chance
+    again = replace(contestants[-1], name=f"{_RIVAL} again")  # shows the random difference of two equal contestants
     contestants = tuple(replace(contestant, own_threads=False) for contestant in (*contestants, again))
     machine = describe_machine([_RIVAL])
     _print_header(console, machine, missing)
@@ -249,7 +262,7 @@ def _sweep(options: _Options, console: Console, json: Path | None) -> int:
         apart = sum(report.apart(race, result, _RIVAL) for _, race, result in found)
         lines = [
             f"Worst ratio to {_RIVAL}: {ratio:.2f} over {len(found)} measurements of {len(cases)} shapes, mode "
-            f"{options.mode} (median {middle:.1f}). At 1 or more, ours is slower nowhere.",
+            f"{options.mode} (median {middle:.1f}). If it is at least 1, ours is slower nowhere.",
             f"Ratios below 1: {below}; of these, with our lower quartile above {_RIVAL}'s upper quartile: {apart}.",
         ]
         if itself:
@@ -266,7 +279,7 @@ def _sweep(options: _Options, console: Console, json: Path | None) -> int:
 
 def _model(model: Path, inputs: Path | None, options: _Options, console: Console, json: Path | None) -> int:
     proto = sound(read_model(model))
-    feeds = made_inputs(proto) if inputs is None else given_inputs(proto, inputs)[0]
+    feeds = generated_inputs(proto) if inputs is None else given_inputs(proto, inputs)[0]
     machine = describe_machine()
     _print_header(console, machine, {})
     records, any_runs = bench_model(

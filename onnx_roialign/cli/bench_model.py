@@ -29,16 +29,16 @@ def bench_model(
     bandwidth: Any,
     console: Console,
 ) -> tuple[dict[str, Any], bool]:
-    """Measures and prints; returns what goes into the JSON file, and whether any session runs the model.
+    """Measures a model and prints the results; returns the records for JSON and whether any session runs the model.
 
     Args:
-        proto: the model, which has no defect.
-        path: its file.
+        proto: a model without defects.
+        path: the model's file.
         feeds: an array per input.
         threads: numbers of threads.
         repeat: timed runs per session.
         bandwidth: see `floor.copy_bandwidth`.
-        console: to print to.
+        console: prints the results.
     """
     versions = split(proto)
     _print_lines(console, model_report.fused_lines(versions.report))

@@ -1,4 +1,4 @@
-"""The commands of the conformance suite: conform, and what is done with its results.
+"""The command conform: runs the conformance suite, exports its cases, or scores imported results.
 
 ``conform --json`` writes one object with schema_version; later versions add keys, but do not rename or remove any.
 The exit code of conform is 0 if every backend passes: each case passes, is unsupported, or is declared as a known
@@ -37,53 +37,69 @@ app = typer.Typer(invoke_without_command=True)
 app.command()(compare)
 
 
+_Backends = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--backend",
+        help="A built-in backend, or an onnx.backend.base.Backend as module:Class or path/file.py:Class; can be "
+        "repeated. Default: this package's own, ONNX Runtime's and onnx.reference.",
+    ),
+]
+_Workers = Annotated[
+    list[str] | None,
+    typer.Option("--worker", help="The command line of a program with the worker protocol; can be repeated."),
+]
+_Python = Annotated[
+    str | None, typer.Option(help="A Python that has the backends' runtime, numpy and onnx. Default: this one.")
+]
+_Known = Annotated[Path | None, typer.Option(help="File of known deviations of the backend.")]
+_Tiers = Annotated[
+    list[str] | None,
+    typer.Option("--tier", help="Only cases of this tier: spec, settled, contested, robust; can be repeated."),
+]
+_Patterns = Annotated[
+    list[str] | None,
+    typer.Option("--case", help="Only cases whose id matches this pattern (*, ?); can be repeated."),
+]
+_Cases = Annotated[Path | None, typer.Option(help="Folder of cases to run instead of the suite's own.")]
+_Jobs = Annotated[int | None, typer.Option(help="Number of parallel workers. Default: one per core.")]
+_Timeout = Annotated[float, typer.Option(help="Time limit of a case, in seconds.")]
+_Memory = Annotated[int, typer.Option(help="Memory limit of a worker, in megabytes.")]
+_Export = Annotated[
+    Path | None, typer.Option(help="Write the cases into this folder in ONNX's backend-test layout; run nothing.")
+]
+_Import = Annotated[
+    Path | None, typer.Option("--import", help="Score the outputs that a runtime wrote into an exported folder.")
+]
+_JUnit = Annotated[Path | None, typer.Option(help="Write JUnit's XML, for a CI service.")]
+_Markdown = Annotated[Path | None, typer.Option(help="Write a table and the deviations as Markdown.")]
+_Html = Annotated[Path | None, typer.Option(help="Write an HTML page with the matrix and every deviation.")]
+
+
 @app.callback(invoke_without_command=True)
 def conform(
     context: typer.Context,
-    backend: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A built-in backend, or an onnx.backend.base.Backend as module:Class or path/file.py:Class; can be "
-            "repeated. Default: this package's own, ONNX Runtime's and onnx.reference."
-        ),
-    ] = None,
-    worker: Annotated[
-        list[str] | None,
-        typer.Option(help="The command line of a program that speaks the worker protocol; can be repeated."),
-    ] = None,
-    python: Annotated[
-        str | None,
-        typer.Option(help="The Python that has the backends' runtime, numpy and onnx. Default: this one."),
-    ] = None,
-    known: Annotated[Path | None, typer.Option(help="File of known deviations of the backend.")] = None,
-    tier: Annotated[
-        list[str] | None,
-        typer.Option(help="Only cases of this tier: spec, settled, contested, robust; can be repeated."),
-    ] = None,
-    case: Annotated[
-        list[str] | None, typer.Option(help="Only cases whose id matches this pattern (*, ?); can be repeated.")
-    ] = None,
-    cases: Annotated[Path | None, typer.Option(help="Folder of cases to run instead of the suite's own.")] = None,
-    jobs: Annotated[int | None, typer.Option(help="Workers beside each other. Default: one for each core.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds that a case may take.")] = 20.0,
-    memory: Annotated[int, typer.Option(help="Megabytes that a worker may take.")] = 2048,
-    export: Annotated[
-        Path | None, typer.Option(help="Write the cases into this folder in ONNX's backend-test layout; run nothing.")
-    ] = None,
-    import_: Annotated[
-        Path | None, typer.Option("--import", help="Score the outputs that a runtime wrote into an exported folder.")
-    ] = None,
+    backends: _Backends = None,
+    workers: _Workers = None,
+    python: _Python = None,
+    known: _Known = None,
+    tiers: _Tiers = None,
+    patterns: _Patterns = None,
+    cases: _Cases = None,
+    jobs: _Jobs = None,
+    timeout: _Timeout = 20.0,
+    memory: _Memory = 2048,
+    export: _Export = None,
+    import_: _Import = None,
     as_json: Annotated[bool, JSON] = False,
-    junit: Annotated[Path | None, typer.Option(help="Write JUnit's XML, for a CI service.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Write a table and the deviations as Markdown.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a page of the matrix and every deviation.")] = None,
+    junit: _JUnit = None,
+    markdown: _Markdown = None,
+    html: _Html = None,
 ) -> int:
-    """Run RoiAlign's conformance suite on any runtime, and report where it deviates."""
+    """Run RoiAlign's conformance suite on any runtime, and report its deviations."""
     if context.invoked_subcommand is not None:
         return 0
     with imported_for("the conformance suite"):
-        from onnx_roialign.conformance.cases import all_cases
-        from onnx_roialign.conformance.layout import export_cases, read_cases
         from onnx_roialign.conformance.process import Limits
         from onnx_roialign.conformance.verdict import passes
     if export is not None and import_ is not None:
@@ -93,51 +109,64 @@ def conform(
         check_output(option, path, others)
         others[option] = path
     limits = Limits(_within("--timeout", timeout, 0.1, 86400), int(_within("--memory", memory, 16, 1 << 24)))
-    workers = int(_within("--jobs", usable_cores() if jobs is None else jobs, 1, MOST_JOBS))
+    jobs = int(_within("--jobs", usable_cores() if jobs is None else jobs, 1, MOST_JOBS))
     runs_here = export is None and import_ is None
-    started = _started(_launches(backend, worker, python, known), limits) if runs_here else []
-    with _progress("making the cases", None):
-        every = all_cases() if cases is None else read_cases(cases)
-    chosen = _chosen(every, tier, case)
+    started = _started(_launches(backends, workers, python, known), limits) if runs_here else []
+    every = _read_cases(cases)
+    chosen = _chosen(every, tiers, patterns)
     if export is not None:
-        with _progress("writing", len(chosen)) as after_each:
-            export_cases("--export", export, chosen, after_each)
-        typer.echo(f"{len(chosen)} cases in {export}", err=True)
-        return 0
-    # Entries of known deviations must name cases of the whole suite; of a part or of other cases they need not.
-    ids = [each.id for each in chosen] if cases is None and len(chosen) == len(every) else None
+        return _export(export, chosen)
+    # Known deviations must name existing cases; that is only checked if the whole suite runs.
+    ids = [case.id for case in chosen] if cases is None and len(chosen) == len(every) else None
     if import_ is not None:
         runs = [_imported(import_, chosen, known, ids)]
     else:
-        runs = _run_all(started, chosen, ids, limits, workers)
-    by_id = {each.id: each for each in chosen}
+        runs = _run_all(started, chosen, ids, limits, jobs)
+    by_id = {case.id: case for case in chosen}
     if as_json or junit or markdown or html:
         from onnx_roialign.conformance.reports.document import document
 
-        made = document(chosen, runs)
-        write_reports(made, chosen, junit, markdown, html)
+        report = document(chosen, runs)
+        write_reports(report, chosen, junit, markdown, html)
         if as_json:
-            write_json(made)
+            write_json(report)
     if not as_json:
         _print(runs, by_id)
     return 0 if all(passes(run, by_id) for run in runs) else 1
 
 
+def _read_cases(folder: Path | None) -> Sequence[Case]:
+    from onnx_roialign.conformance.cases import all_cases
+    from onnx_roialign.conformance.layout import read_cases
+
+    with _progress("making the cases", None):
+        return all_cases() if folder is None else read_cases(folder)
+
+
+def _export(folder: Path, cases: Sequence[Case]) -> int:
+    from onnx_roialign.conformance.layout import export_cases
+
+    with _progress("writing", len(cases)) as after_each:
+        export_cases("--export", folder, cases, after_each)
+    typer.echo(f"{len(cases)} cases in {folder}", err=True)
+    return 0
+
+
 def _chosen(cases: Sequence[Case], tiers: Sequence[str] | None, patterns: Sequence[str] | None) -> tuple[Case, ...]:
     from onnx_roialign.conformance.case import Tier
 
-    names = [each.value for each in Tier]
+    names = [tier.value for tier in Tier]
     for name in tiers or ():
         if name not in names:
             raise RoiAlignError("--tier", "choice", f"must be one of {', '.join(names)}, got {name!r}")
     for pattern in patterns or ():
-        if not any(fnmatchcase(each.id, pattern) for each in cases):
+        if not any(fnmatchcase(case.id, pattern) for case in cases):
             raise RoiAlignError("--case", "choice", f"must match the id of a case, got {pattern!r}")
     chosen = tuple(
-        each
-        for each in cases
-        if (not tiers or each.tier.value in tiers)
-        and (not patterns or any(fnmatchcase(each.id, pattern) for pattern in patterns))
+        case
+        for case in cases
+        if (not tiers or case.tier.value in tiers)
+        and (not patterns or any(fnmatchcase(case.id, pattern) for pattern in patterns))
     )
     if not chosen:
         raise RoiAlignError("--tier and --case", "choice", "must leave a case, got none")
@@ -163,7 +192,7 @@ def _launches(
 
 
 def _started(launches: Sequence[Launch], limits: Limits) -> list[tuple[Launch, Identity]]:
-    """Each worker with what it says of itself: one that does not start ends the command before hours are spent."""
+    """Starts each worker once and reads its identity, so that a worker that cannot start ends the command at once."""
     from onnx_roialign.conformance.runner import identify
 
     started = [(launch, identify(launch, limits)) for launch in launches]
@@ -212,8 +241,8 @@ def _print(runs: Sequence[Run], cases: Mapping[str, Case]) -> None:
 
 
 @contextlib.contextmanager
-def _progress(what: str, total: int | None) -> Iterator[Callable[[], None]]:
-    """A progress bar on stderr; yields the function to call after each case. Without a total it moves by itself."""
+def _progress(label: str, total: int | None) -> Iterator[Callable[[], None]]:
+    """Shows a progress bar on stderr and yields the function to call after each case; None: an unknown total."""
     with progress_bars() as progress:
-        bar = progress.add_task(what, total=total)
+        bar = progress.add_task(label, total=total)
         yield lambda: progress.advance(bar)

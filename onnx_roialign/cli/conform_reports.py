@@ -1,4 +1,4 @@
-"""The reports of conform as files, and conform compare: two reports side by side."""
+"""Writes the reports of conform to files; conform compare compares two reports."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ __all__ = ["compare", "write_reports"]
 def write_reports(
     document: Document, cases: Sequence[Case], junit: Path | None, markdown: Path | None, html: Path | None
 ) -> None:
-    """Writes those reports that have a path.
+    """Writes the reports for which a path is given.
 
     Raises:
         RoiAlignError: a file cannot be written.
-        MissingPackageError: the page needs jinja2, which is not installed.
+        MissingPackageError: the HTML page needs jinja2, which is not installed.
     """
     from onnx_roialign.conformance.reports import html as page
     from onnx_roialign.conformance.reports import junit as xml
@@ -46,12 +46,12 @@ def write_reports(
 
 
 def compare(
-    before: Annotated[Path, typer.Argument(metavar="A.json", help="What conform --json printed.")],
-    after: Annotated[Path, typer.Argument(metavar="B.json", help="The same of another version or runtime.")],
+    before: Annotated[Path, typer.Argument(metavar="A.json", help="The output of conform --json.")],
+    after: Annotated[Path, typer.Argument(metavar="B.json", help="Its output for another version or runtime.")],
     as_json: Annotated[bool, JSON] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with the runs of both side by side.")] = None,
 ) -> int:
-    """Compare two reports, result by result; exit code 1 if something got worse from A to B."""
+    """Compare two reports, result by result; exit code 1 if a result is worse in B."""
     with imported_for("the conformance suite"):
         from onnx_roialign.conformance.cases import all_cases
         from onnx_roialign.conformance.reports.compare import changes

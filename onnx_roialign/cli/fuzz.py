@@ -1,4 +1,4 @@
-"""The command fuzz: random cases on a runtime against the exact results; what differs is shrunk and explained."""
+"""The command fuzz: runs random cases on a runtime; shrinks and explains those with other than the exact results."""
 
 from __future__ import annotations
 
@@ -26,21 +26,25 @@ _MOST_SEED = 2**31 - 1
 
 
 def fuzz(
-    backend: Annotated[str, typer.Option(help="As conform's: a built-in backend, module:Class or path/file.py:Class.")],
+    backend: Annotated[
+        str, typer.Option(help="As for conform: a built-in backend, module:Class or path/file.py:Class.")
+    ],
     against: Annotated[
-        str | None, typer.Option(help="A backend whose results are compared with. Default: the exact results.")
+        str | None, typer.Option(help="A backend to compare with. Default: compare with the exact results.")
     ] = None,
-    seconds: Annotated[float, typer.Option(help="Effort, in seconds of one worker.")] = 60.0,
-    seed: Annotated[int, typer.Option(help="Equal seeds draw equal cases and find the same.")] = 0,
-    jobs: Annotated[int | None, typer.Option(help="Workers beside each other. Default: one for each core.")] = None,
+    seconds: Annotated[float, typer.Option(help="Duration of the search, in seconds of one worker.")] = 60.0,
+    seed: Annotated[int, typer.Option(help="Seed of the random cases; equal seeds find the same.")] = 0,
+    jobs: Annotated[int | None, typer.Option(help="Number of parallel workers. Default: one per core.")] = None,
     ray: Annotated[
         str | None, typer.Option(help="Address of a Ray cluster that runs the search; 'local': one on this machine.")
     ] = None,
     python: Annotated[str | None, typer.Option(help="The Python that has the backend's runtime.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Save each finding as a case here.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder to save each finding in as a case.")
+    ] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
-    """Search for calls that a runtime gets wrong; exit code 1 if there are any."""
+    """Search for calls with wrong results on a runtime; exit code 1 if there are any."""
     with imported_for("fuzz"):
         from onnx_roialign.conformance.layout import export_cases, make_folder
         from onnx_roialign.conformance.process import Limits
@@ -56,7 +60,7 @@ def fuzz(
     if output is not None:
         make_folder("--output", output)
     limits = Limits()
-    launches = [_one(name, python) for name in (backend, against) if name is not None]
+    launches = [_launch(name, python) for name in (backend, against) if name is not None]
     identities = [identify(launch, limits) for launch in launches]
     search = Search(
         launches[0],
@@ -79,11 +83,11 @@ def fuzz(
     return 1 if found else 0
 
 
-def _one(name: str, python: str | None) -> Launch:
+def _launch(name: str, python: str | None) -> Launch:
     from onnx_roialign.conformance.backends import find_backend
 
     found = find_backend(name, python)
-    return found[0]  # native: the widest instruction set
+    return found[0]  # the backend native has one launch per instruction set, the widest first
 
 
 def _entry(finding: Finding) -> dict[str, object]:
@@ -114,7 +118,7 @@ def _print(found: list[Finding], rounds: int, of: int, output: Path | None) -> N
         boxes = f"rois {inputs['rois'].tolist()}, batch_indices {inputs['batch_indices'].tolist()}"
         for line in (finding.case.id, f"  {finding.cause}", f"  {where}", f"  {boxes}", f"  {finding.result.text}"):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
-    skipped = "" if rounds == of else f" of {of}; the time was up before the others, give more --seconds or --jobs"
+    skipped = "" if rounds == of else f" of {of}; the time was over before the rest, give more --seconds or --jobs"
     console.print(f"{len(found)} findings in {rounds} rounds{skipped}.", highlight=False)
     if output is not None and found:
         console.print(f"Saved: onnx-roialign conform --cases {output}", markup=False, highlight=False, soft_wrap=True)

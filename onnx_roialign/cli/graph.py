@@ -1,9 +1,9 @@
-"""The commands on a graph: validate, repair, convert-opset, make-explicit, optimize, unfuse.
+"""The commands that read or change a model: validate, repair, convert-opset, make-explicit, optimize, unfuse.
 
 ``--json`` writes one object; later versions add keys, but do not rename or remove any:
 
     validate       model, source (null), findings, ok
-    repair         model, source, output, mended (findings that are gone), findings (remaining findings), ok
+    repair         model, source, output, mended (repaired findings), findings (remaining findings), ok
     convert-opset  model, target, output, ok
     make-explicit  model, output, changed (whether the model was changed), ok
     optimize       model, source (null), output, parts (each op, output, fused, nodes, text, corrected), ok
@@ -52,26 +52,26 @@ _STYLES = (("error", "bold red"), ("warning", "yellow"), ("info", "dim"))
 def validate(
     model: Annotated[Path, MODEL],
     source: Annotated[
-        str | None, typer.Option(help=f"{_SOURCE} Default: report only what is wrong for every source.")
+        str | None, typer.Option(help=f"{_SOURCE} Default: report only errors that do not depend on it.")
     ] = None,
     inputs: Annotated[
         Path | None,
         typer.Option(
-            help="A .npz with an array per model input: the model also runs. Arrays named like outputs are the "
-            "expected outputs."
+            help="A .npz with an array per model input, on which the model also runs. Arrays named like outputs are "
+            "the expected outputs."
         ),
     ] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
-    """Report what is wrong with the RoiAligns of a model, and the effect on its results."""
-    from onnx_roialign.graph import validate as find
+    """Report errors of the RoiAligns of a model, and their effect on its results."""
+    from onnx_roialign import graph
 
     proto = read_model(model)
-    given: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
     if inputs is not None:
-        given["inputs"], expected = given_inputs(proto, inputs)
-        given["expected"] = expected or None
-    findings = find(model, source, **given)
+        arrays["inputs"], expected = given_inputs(proto, inputs)
+        arrays["expected"] = expected or None
+    findings = graph.validate(model, source, **arrays)
     if as_json:
         write_json(
             {"model": str(model), "source": source, "findings": _as_dicts(findings), "ok": not _is_wrong(findings)}
@@ -94,29 +94,28 @@ def repair(
     exact: Annotated[bool, typer.Option("--exact", help="Also keep the source's NaN in bins without samples.")] = False,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
-    """Write a model that computes what the framework call computed that it was exported from."""
-    from onnx_roialign.graph import repair as mend
-    from onnx_roialign.graph import validate as find
+    """Write a model that computes the same as the framework call from which it was exported."""
+    from onnx_roialign import graph
 
     _check_output(read_model(model), model, output)
-    before = find(model, source)
-    repaired = mend(model, source, counts=counts, raise_opset=raise_opset, private_op=private_op, exact=exact)
-    _save(repaired, output)
-    left = find(repaired, source)
-    mended = [finding for finding in before if finding not in left]
+    before = graph.validate(model, source)
+    result = graph.repair(model, source, counts=counts, raise_opset=raise_opset, private_op=private_op, exact=exact)
+    _save(result, output)
+    left = graph.validate(result, source)
+    repaired = [finding for finding in before if finding not in left]
     if as_json:
         write_json(
             {
                 "model": str(model),
                 "source": source,
                 "output": str(output),
-                "mended": _as_dicts(mended),
+                "mended": _as_dicts(repaired),
                 "findings": _as_dicts(left),
                 "ok": not _is_wrong(left),
             }
         )
     else:
-        _print(mended, "nothing to repair", "Repaired")
+        _print(repaired, "nothing to repair", "Repaired")
         _print(left, "nothing", "Remaining")
         _console().print(f"Written: {output}", markup=False, highlight=False, soft_wrap=True)
     return int(_is_wrong(left))
@@ -135,11 +134,11 @@ def convert_opset(
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Write the model at another opset with the same results; fails if a RoiAlign's results would change."""
-    from onnx_roialign.graph.conversion.opset import converted as convert
+    from onnx_roialign.graph.conversion.opset import converted
 
     proto = read_model(model)
     _check_output(proto, model, output)
-    _save(convert(proto, target, private=private_op, allow="--private-op"), output)
+    _save(converted(proto, target, private=private_op, allow="--private-op"), output)
     if as_json:
         write_json({"model": str(model), "target": target, "output": str(output), "ok": True})
     else:
@@ -153,9 +152,9 @@ def make_explicit(
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Write every RoiAlign's meaning into its node, for runtimes where no session config entry can be set."""
-    from onnx_roialign.graph import make_explicit as write_out
+    from onnx_roialign import graph
 
-    return _rewrite(model, output, as_json, write_out, "Every RoiAlign was already explicit")
+    return _rewrite(model, output, as_json, graph.make_explicit, "Every RoiAlign was already explicit")
 
 
 def optimize(
@@ -163,21 +162,21 @@ def optimize(
     output: Annotated[Path, OUTPUT],
     source: Annotated[
         str | None,
-        typer.Option(help=f"{_SOURCE} RoiAligns are repaired first. Default: the model's results are right."),
+        typer.Option(help=f"{_SOURCE} RoiAligns are repaired first. Default: the model's results are correct."),
     ] = None,
     no_proof: Annotated[bool, typer.Option("--no-proof", hidden=True)] = False,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
-    """Write the model with its poolers and mask pasting as one op each, where that is proved to change nothing."""
-    from onnx_roialign.graph import fuse
+    """Write the model with its poolers and mask pasting as one operator each, if a test shows equal results."""
+    from onnx_roialign import graph
 
     if no_proof:
         raise RoiAlignError(
-            "--no-proof", "unsupported", "must not be given: a part is only fused where it is proved to return the same"
+            "--no-proof", "unsupported", "must not be given: a part is only fused after a test that results are equal"
         )
     proto = read_model(model)
     _check_output(proto, model, output)
-    fused = fuse(proto, source)
+    fused = graph.fuse(proto, source)
     _save(fused.model, output)
     parts = [dataclasses.asdict(part) for part in fused.report]
     if as_json:
@@ -185,15 +184,12 @@ def optimize(
         return 0
     console = _console()
     if not parts:
-        rest = (
-            "the model is unchanged" if fused.model == proto else f"its RoiAligns are repaired as {source} means them"
-        )
+        rest = "the model is unchanged" if fused.model == proto else f"its RoiAligns are repaired for {source}"
         console.print(
             f"Nothing to fuse: no pooler and no mask pasting was found; {rest}.", markup=False, highlight=False
         )
     for part in fused.report:
-        what = f"fused, {part.nodes} nodes fewer" if part.fused else "left as it is"
-        console.print(f"{part.op}: {part.output}: {what}: {part.text}", markup=False, highlight=False, soft_wrap=True)
+        console.print(str(part), markup=False, highlight=False, soft_wrap=True)
     console.print(f"Written: {output}", markup=False, highlight=False, soft_wrap=True)
     return 0
 
@@ -204,15 +200,15 @@ def unfuse(
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Write MultiScaleRoiAlign and PasteMasks in ONNX's own operators, for a runtime without this library."""
-    from onnx_roialign.graph import unfuse as expand
+    from onnx_roialign import graph
 
-    return _rewrite(model, output, as_json, expand, "There was nothing to expand")
+    return _rewrite(model, output, as_json, graph.unfuse, "There was nothing to expand")
 
 
 def _rewrite(
     path: Path, output: Path, as_json: bool, change: Callable[[onnx.ModelProto], onnx.ModelProto], unchanged: str
 ) -> int:
-    """Writes what a change makes of a model, and says whether it is another one."""
+    """Applies a change to a model, writes the result, and prints whether the model was changed."""
     proto = read_model(path)
     _check_output(proto, path, output)
     result = change(proto)

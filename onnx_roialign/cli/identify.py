@@ -1,16 +1,16 @@
-"""The commands about one RoiAlign: identify and explain.
+"""The commands about a single RoiAlign: identify and explain.
 
 ``--json`` writes one object; later versions add keys, but do not rename or remove any:
 
     identify   subject, engine (null for a function), meant (the Semantics of the node's attributes and opset, null for
-               a function), differs (fields that are not as meant), ok, and the keys of Identified.as_dict(): fits,
+               a function), differs (the fields that differ from meant), ok, and the keys of Identified.as_dict(): fits,
                semantics (null if nothing fits), names, hidden, evidence (subject, verdict, value, probe, expected,
                seen, reason)
     explain    box, feature, output, sampling_ratio, scale, first and second (name, semantics, start, size, bin, grid,
                samples, dropped; pairs are x, y), difference, picture
 
-"nan", "inf" and "-inf" are strings. identify's ok is true, and its exit code 0, if some Semantics explains all outputs
-and is the one that the node means; else the exit code is 1.
+"nan", "inf" and "-inf" are strings. The ok of identify is true, and its exit code 0, if some Semantics explains all
+outputs and agrees with the node's attributes and opset; else the exit code is 1.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def identify(
         str | None,
         typer.Option(
             help=f"The engine that runs the node: {', '.join(NODE_ENGINES)}. builtin is ONNX Runtime's own kernel, "
-            "evaluator is onnx.reference with our operator. Default: builtin."
+            "evaluator is onnx.reference with this package's operator. Default: builtin."
         ),
     ] = None,
     node: Annotated[
@@ -76,10 +76,10 @@ def identify(
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Measure the Semantics of a RoiAlign by small calls; print it, the presets that match, and the evidence."""
-    from onnx_roialign.identification.live import identify as probe
+    from onnx_roialign.identification import live
 
     fn, probed, engine = _subject(subject, engine, node)
-    found = probe(fn)
+    found = live.identify(fn)
     meant = None if probed is None else probed.meant
     differs = () if meant is None else found.differs_from(meant)
     ok = found.fits and not differs
@@ -114,7 +114,7 @@ def _function(subject: str) -> Callable[..., Any]:
     sys.path.insert(0, "")  # as `python -m` does
     try:
         function = getattr(importlib.import_module(module), name)
-    except Exception as error:  # importing a module may raise anything
+    except Exception as error:  # importing a module can raise any exception
         reason = f"{type(error).__name__}: {one_line(error)}"
         raise RoiAlignError("MODULE:FUNCTION", "missing", f"must be importable, got {subject!r} ({reason})") from error
     finally:
@@ -176,7 +176,7 @@ def explain(
         str, typer.Option(metavar="A", help="A preset, or a framework's call: paddle:aligned=False, onnx:16.")
     ] = "onnx_half_pixel",
     versus: Annotated[
-        str, typer.Option(metavar="B", help="The preset or call to compare it with.")
+        str, typer.Option(metavar="B", help="The preset or call to compare A with.")
     ] = "onnx_output_half_pixel",
     output: Annotated[str, typer.Option(metavar="HxW", help="Number of bins.")] = "7x7",
     sampling_ratio: Annotated[int, typer.Option(help="Samples per bin and axis; 0: adaptive.")] = 0,
@@ -185,7 +185,7 @@ def explain(
 ) -> int:
     """Draw the samples of a RoI under two meanings of RoiAlign, and the difference of their results."""
     with imported_for("the picture"):
-        from onnx_roialign.identification.explain import explain as compute
+        from onnx_roialign.identification import explain as explanations
         from onnx_roialign.pictures.explain import draw_explanation
 
     box = _box(roi)
@@ -195,7 +195,7 @@ def explain(
     if picture.suffix.lower() != ".png" or not picture.resolve().parent.is_dir():
         raise RoiAlignError("-o", "file", f"must be a .png file in a folder that exists, got {str(picture)!r}")
     check_output("-o", picture, {})
-    shown = compute(box, (height, width), attributes, parse(versus))
+    shown = explanations.explain(box, (height, width), attributes, parse(versus))
     draw_explanation(picture, shown, (semantics, versus))
     if as_json:
         write_json(_explained(shown, (semantics, versus), picture))
@@ -228,7 +228,7 @@ def _explained(shown: Explanation, names: tuple[str, str], picture: Path) -> dic
     return {
         "box": list(shown.box),
         "feature": list(shown.feature),
-        "output": list(shown.first.answer.shape),
+        "output": list(shown.first.result.shape),
         "sampling_ratio": shown.attributes.sampling_ratio,
         "mode": shown.attributes.mode,
         "scale": shown.attributes.spatial_scale,

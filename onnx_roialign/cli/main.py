@@ -1,4 +1,4 @@
-"""The command line, onnx-roialign: run, info and demo, and the commands of the other modules of this folder.
+"""The command line onnx-roialign: run, info, demo, and the commands of the other modules in this folder.
 
 An error is one line on stderr. The exit code is 1 if something is wrong with the model, 2 if an argument is wrong, 3 if
 MODEL is not a readable ONNX model, 4 if the installation lacks something.
@@ -27,7 +27,7 @@ from rich.table import Table
 from onnx_roialign import __version__
 from onnx_roialign.arrays import Array, largest_difference
 from onnx_roialign.cli import graph as cli_graph
-from onnx_roialign.cli import identify as cli_probe
+from onnx_roialign.cli import identify as cli_identify
 from onnx_roialign.cli.bench import bench
 from onnx_roialign.cli.conform import app as conform
 from onnx_roialign.cli.fuzz import fuzz
@@ -35,7 +35,7 @@ from onnx_roialign.cli.progress import progress_bars
 from onnx_roialign.engines.by_name import SESSION_ENGINES, check_engine
 from onnx_roialign.engines.native import active_isa, available_isas, library_path
 from onnx_roialign.errors import ModelError, NativeLibraryError, RoiAlignError, UnreadableModelError, one_line
-from onnx_roialign.onnx_model.inputs import check_repeat, given_inputs, made_inputs, read_model
+from onnx_roialign.onnx_model.inputs import check_repeat, generated_inputs, given_inputs, read_model
 from onnx_roialign.onnx_model.soundness import sound
 from onnx_roialign.sessions.apart import try_engine_apart
 from onnx_roialign.sessions.silent import ERRORS_ONLY, log_only
@@ -97,7 +97,7 @@ def _stop(text: str, code: int = 2) -> NoReturn:
 app = typer.Typer(
     cls=_OneLineErrors,
     help=(
-        "RoiAlign in ONNX: run a model on our kernel, check and repair a converter's output, explain a RoI. "
+        "RoiAlign in ONNX: run a model on this package's kernel, check and repair exported models, explain a RoI. "
         "Exit codes: 0 success, 1 something is wrong with the model, 2 an argument is wrong, 3 MODEL is not a readable "
         "ONNX model, 4 the installation lacks something that the command needs."
     ),
@@ -122,7 +122,7 @@ def run(
     engines = _chosen_engines(engine)
     check_repeat(repeat)
     proto = sound(read_model(model))
-    feeds, expected = (made_inputs(proto), {}) if inputs is None else given_inputs(proto, inputs)
+    feeds, expected = (generated_inputs(proto), {}) if inputs is None else given_inputs(proto, inputs)
     with progress_bars() as progress:
         trials = []
         for name in engines:
@@ -231,8 +231,8 @@ app.command("convert-opset")(cli_graph.convert_opset)
 app.command("make-explicit")(cli_graph.make_explicit)
 app.command()(cli_graph.optimize)
 app.command()(cli_graph.unfuse)
-app.command()(cli_probe.identify)
-app.command()(cli_probe.explain)
+app.command()(cli_identify.identify)
+app.command()(cli_identify.explain)
 app.add_typer(conform, name="conform")
 app.command()(fuzz)
 
@@ -244,5 +244,5 @@ def main() -> None:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # a file's name may be no text
-        log_only(ERRORS_ONLY)  # what it warns of on the way would stand between our lines
+        log_only(ERRORS_ONLY)  # its warnings would appear between the lines of the output
         app()

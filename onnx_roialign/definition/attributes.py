@@ -1,4 +1,4 @@
-"""The attributes of a call, checked when they are created, and the check of the number of threads.
+"""The attributes of a call, which are checked when they are created, and the check of the number of threads.
 
 `checks` documents the order of all checks.
 """
@@ -48,7 +48,7 @@ class Attributes:
             `Semantics.adaptive`). At most 2^20 samples along an axis over all bins.
         spatial_scale: pixels of the feature map per pixel of the image; finite and > 0.
         mode: pooling of the samples, ``"avg"`` or ``"max"``.
-        semantics: the meaning of coordinates, grids and borders.
+        semantics: the remaining differences between implementations.
 
     Raises:
         RoiAlignError: an attribute has the wrong type or is out of range.
@@ -84,7 +84,7 @@ class Attributes:
             raise RoiAlignError("semantics", "type", f"must be a Semantics, got {_kind(self.semantics)}")
 
     def plain(self) -> dict[str, Any]:
-        """Returns the attributes that ONNX's RoiAlign has too, by name: all except the semantics."""
+        """Returns the attributes that ONNX's RoiAlign also has, by name: all except the semantics."""
         return {name: getattr(self, name) for name in PLAIN}
 
     def check_in(self, dtype: np.dtype[Any]) -> None:
@@ -102,7 +102,7 @@ class Attributes:
         positive_in("spatial_scale", self.spatial_scale, dtype)
 
 
-# The attributes that ONNX's RoiAlign has too: all except the semantics.
+# The attributes that ONNX's RoiAlign also has: all except the semantics.
 PLAIN = tuple(attribute.name for attribute in fields(Attributes) if attribute.name != "semantics")
 
 
@@ -110,7 +110,7 @@ def integer(name: str, value: object) -> int:
     """Returns value as an int.
 
     Raises:
-        RoiAlignError: it is not an integer.
+        RoiAlignError: the value is not an integer.
     """
     try:
         return int(operator.index(value))  # type: ignore[arg-type]
@@ -133,7 +133,7 @@ def positive(name: str, value: object) -> float:
     """Returns value as a float.
 
     Raises:
-        RoiAlignError: it is not a number, not finite or not > 0.
+        RoiAlignError: the value is not a number, not finite or not > 0.
     """
     if not isinstance(value, numbers.Real):
         raise RoiAlignError(name, "type", f"must be a number, got {_kind(value)}")

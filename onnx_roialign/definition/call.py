@@ -14,13 +14,13 @@ __all__ = ["Call"]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call.
+    """One call of RoiAlign.
 
     Attributes:
         X: (N, C, H, W) feature maps.
         rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image, of X's type.
         batch_indices: (num_rois,) image of each RoI, int64.
-        attributes: of the call.
+        attributes: the attributes of the call.
     """
 
     X: Array
@@ -30,10 +30,10 @@ class Call:
 
     @property
     def output_shape(self) -> tuple[int, int, int, int]:
-        """The shape (num_rois, C, output_height, output_width) of its result."""
+        """The shape of its result: (num_rois, C, output_height, output_width)."""
         return len(self.rois), self.X.shape[1], self.attributes.output_height, self.attributes.output_width
 
     def expected(self, semantics: Semantics) -> Array:
-        """What the reference computes of it with these semantics in the place of its own."""
+        """The reference's result for this call with other semantics."""
         attributes = replace(self.attributes, semantics=semantics)
         return reference.roi_align(self.X, self.rois, self.batch_indices, attributes)

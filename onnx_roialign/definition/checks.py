@@ -1,8 +1,8 @@
 """Checks the arrays of a call before anything is computed.
 
-The order of the checks is the same here and in kernels/checks.cpp, so that both report the same one of two errors: the
-fields of Semantics; the attributes in the order of their fields (`attributes`); threads; types and shapes; the numbers
-in the coordinate type; sizes; batch_indices; coordinates, row by row.
+The order of the checks is the same here and in kernels/checks.cpp, so that both report the same error if there are
+several: the fields of Semantics; the attributes in the order of their fields (`attributes`); threads; types and shapes;
+the numbers in the coordinate type; sizes; batch_indices; coordinates, row by row.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from onnx_roialign.errors import RoiAlignError
 __all__ = [
     "Given",
     "check_arrays",
+    "check_counts",
     "check_scalar",
     "check_signature",
     "check_sizes",
@@ -60,8 +61,8 @@ class Given(NamedTuple):
     """The known type and shape of an input: complete for an array, perhaps incomplete for a value of a model.
 
     Attributes:
-        dtype: NumPy's name of the type; None: not known.
-        shape: for each dimension its size, its name, or None if it is not known; None: the rank is not known.
+        dtype: NumPy's name of the type; None: unknown.
+        shape: for each dimension its size, its name, or None if it is unknown; None: the rank is unknown.
     """
 
     dtype: str | None
@@ -86,7 +87,7 @@ def check_signature(
     types: tuple[str, ...] = TYPES,
     rois_types: tuple[str, ...] | None = None,
 ) -> None:
-    """Checks the known types and shapes of one call; unknown ones pass.
+    """Checks the known types and shapes of one call; unknown ones are accepted.
 
     Args:
         X: (N, C, H, W), one of types.
@@ -115,12 +116,19 @@ def check_signature(
         )
     if batch_indices.dtype not in (None, "int64"):
         raise RoiAlignError("batch_indices", "type", f"must be int64, got {batch_indices.dtype}")
-    if rois.shape is not None and batch_indices.shape is not None:
-        counts = rois.shape[0], batch_indices.shape[0]
+    check_counts("rois and batch_indices", rois, batch_indices)
+
+
+def check_counts(names: str, first: Given, second: Given) -> None:
+    """Checks that the first axes of two inputs of rank 1 or more, if both are known, have the same size.
+
+    Raises:
+        RoiAlignError: the sizes differ; ``names`` is the subject of the message.
+    """
+    if first.shape is not None and second.shape is not None:
+        counts = first.shape[0], second.shape[0]
         if isinstance(counts[0], int) and isinstance(counts[1], int) and counts[0] != counts[1]:
-            raise RoiAlignError(
-                "rois and batch_indices", "shape", f"must have the same count, got {counts[0]} and {counts[1]}"
-            )
+            raise RoiAlignError(names, "shape", f"must have the same count, got {counts[0]} and {counts[1]}")
 
 
 def check_scalar(name: str, value: Given) -> None:
@@ -139,7 +147,7 @@ def choice(names: tuple[str, ...]) -> str:
 
 
 def check_values(X: Array, rois: Array, batch_indices: Array, attributes: Attributes) -> None:
-    """Checks the values of arrays that passed `check_signature`; of X only the shape.
+    """Checks the values of rois and batch_indices that passed `check_signature`, and the shape of X.
 
     Raises:
         RoiAlignError: a value is invalid; the message names the input, the rule, the value and its position.
@@ -203,7 +211,7 @@ def _check_coordinates(corners: Array, attributes: Attributes) -> None:
 
 
 def place(rois: Array, row: int, column: int) -> str:
-    """Returns a coordinate and its position, as messages show them."""
+    """Returns a coordinate and its position in the form that messages use."""
     return f"{float(rois[row, column]):.9g} at row {row}, column {column} ({_COLUMNS[column]})"
 
 

@@ -1,4 +1,4 @@
-"""The one table of element types: for features, boxes and quantized features."""
+"""The table of element types: for features, boxes and quantized features."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ TYPES = tuple(kind.name for kind in FLOATS)
 
 
 def element_type(dtype: np.dtype[Any]) -> ElementType:
-    """Returns the row of a type in the table."""
+    """Returns the table's row for a type."""
     return next(kind for kind in (*FLOATS, *QUANTIZED) if kind.name == dtype.name)
 
 

@@ -1,9 +1,9 @@
-"""From a RoI and its Semantics to sampling positions and interpolation weights: the only Python geometry.
+"""Computes sampling positions and interpolation weights from a RoI and its Semantics: the only geometry in Python.
 
 A RoI is cut into ``output_height x output_width`` bins, and each bin is sampled on a regular grid of ``gh x gw`` points
 (He et al., "Mask R-CNN", 2017, section 3, RoIAlign; ONNX operator RoiAlign-16). Rows and columns are
 independent: the y of a sample depends only on the RoI's y1 and y2, and bilinear interpolation at (y, x) is
-interpolation along y, then along x. So this module computes ONE axis, of K RoIs at once, and is used twice.
+interpolation along y, then along x. This module therefore computes ONE axis, of K RoIs at once, and is used twice.
 
     start  = (roi_start + start_shift) * spatial_scale - offset           (pixels of the feature map)
     end    = (roi_end + end_shift) * spatial_scale - offset
@@ -12,12 +12,12 @@ interpolation along y, then along x. So this module computes ONE axis, of K RoIs
     g      = sampling_ratio; if it is 0 (adaptive), ceil (or floor) of bin
     pos(p, i) = (start + p * bin) + ((i + 0.5) * bin) / g      sample i of bin p
 
-The order of operations is part of the definition: every one of them is rounded to the coordinate type on its own, as in
-ONNX Runtime and torchvision. Samples before -1 or beyond N, the number of pixels, contribute nothing: at these two
-limits the result jumps, so that the last bit of a position decides.
+The order of operations is part of the definition: each operation is rounded to the coordinate type, as in ONNX Runtime
+and torchvision. Samples before -1 or beyond N, the number of pixels, contribute nothing: the result is discontinuous
+there, so the last bit of a position matters.
 
-Any other sample outside the map is moved onto its border. Then each lies between two pixels, ``low`` and
-``high = low + 1``, and ``fraction`` is the weight of ``high``; `taps` has the sums of these weights per bin.
+Any other sample outside the map is clamped to its border. Each sample then lies between two pixels, ``low`` and
+``high = low + 1``, and ``fraction`` is the weight of ``high``; `taps` sums these weights per bin.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ __all__ = [
     "scaled_ends",
 ]
 
-# A sample further than this outside the first pixel contributes nothing (and as far outside the last one).
+# A sample that lies further than this before the first pixel or after the last one contributes nothing.
 MARGIN = 1.0
 
 
@@ -61,7 +61,7 @@ class RoiAxis:
         length: pixels of the feature map along this axis, at least 1.
         bins: P, output_height or output_width.
         sampling_ratio: samples per bin; 0: adaptive.
-        semantics: everything else.
+        semantics: the semantics of the call.
     """
 
     start: Array
@@ -74,14 +74,14 @@ class RoiAxis:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """How K RoIs are cut into bins and samples along one axis; arrays of the coordinate type.
+    """The bins and samples of K RoIs along one axis; arrays of the coordinate type.
 
     Attributes:
         start: (K,) scaled first coordinates.
         size: (K,) the RoI's length; negative where it is mirrored.
         step: (K,) the length of a bin.
-        count: (K,) g, samples per bin; <= 0: there are none. A float: up to 3e38.
-        base: (K, P) where each bin begins.
+        count: (K,) g, samples per bin; <= 0: there are none. A float, because it can be up to 3e38.
+        base: (K, P) the start of each bin.
     """
 
     start: Array
@@ -93,15 +93,15 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
-    """Which samples of K RoIs lie inside the map along one axis.
+    """The ranges of samples of K RoIs that lie inside the map along one axis.
 
     Attributes:
-        grid: all of them.
+        grid: the grid of all samples.
         length: N, pixels of the feature map along this axis.
-        first: (K, P) the first inside of each bin, a number for `_nth_index`.
+        first: (K, P) the first sample of each bin that lies inside, a number for `_nth_index`.
         begins: (K, P) whether the first sample of the bin lies inside.
         complete: (K, P) whether all samples of the bin lie inside.
-        offsets: (K * P + 1,) how many samples inside the bins before each bin have.
+        offsets: (K * P + 1,) the number of inside samples of all bins before each bin.
     """
 
     grid: Grid
@@ -114,20 +114,20 @@ class Ranges:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """The samples of K RoIs inside the map along one axis, bin after bin; arrays of length S have one entry for each.
+    """The samples of K RoIs inside the map along one axis, bin after bin; arrays of length S have one entry per sample.
 
     Attributes:
         bins: P, bins per RoI.
         length: N, pixels of the feature map along this axis.
-        count: (K,) g, samples per bin, those outside included; <= 0: there are none. A float: up to 3e38.
+        count: (K,) g, samples per bin, inside and outside; <= 0: there are none. A float, because it can be up to 3e38.
         begins: (K, P) whether the first sample of the bin lies inside.
         complete: (K, P) whether all samples of the bin lie inside.
-        bin: (S,) which bin, ``k * P + p``; ascending.
-        position: (S,) in pixels of the feature map, before it is moved onto the border.
-        share: (S,) the part of the bin's g samples that lie at this position: 1 / g, or more where samples coincide.
-        low: (S,) pixel at or before the sample.
-        high: (S,) the pixel after that; ``low`` again at the last pixel.
-        fraction: (S,) weight of ``high``; that of ``low`` is the rest to 1.
+        bin: (S,) number of the bin, ``k * P + p``; ascending.
+        position: (S,) position in pixels of the feature map, before it is clamped to the border.
+        share: (S,) the part of the bin's g samples that have this position: 1 / g, or more where samples coincide.
+        low: (S,) the pixel at or before the sample.
+        high: (S,) the pixel after ``low``; equal to ``low`` at the last pixel.
+        fraction: (S,) the weight of ``high``; the weight of ``low`` is 1 - fraction.
     """
 
     bins: int
@@ -144,7 +144,7 @@ class Samples:
 
 
 def scaled_ends(start: Array, end: Array, spatial_scale: float, semantics: Semantics) -> tuple[Array, Array]:
-    """RoI coordinates in pixels of the image -> in pixels of the feature map; arrays of the coordinate type."""
+    """Converts RoI coordinates from pixels of the image to pixels of the feature map; arrays of the coordinate type."""
     real = start.dtype.type
     scale, offset = real(spatial_scale), real(semantics.offset)
     first, last = start + real(semantics.start_shift), end + real(semantics.end_shift)
@@ -152,12 +152,12 @@ def scaled_ends(start: Array, end: Array, spatial_scale: float, semantics: Seman
 
 
 def roi_axes(rois: Array, size: tuple[int, ...], attributes: Attributes) -> tuple[RoiAxis, RoiAxis]:
-    """The y axis and the x axis of K RoIs: the one place that knows which column of rois is which.
+    """The y axis and the x axis of K RoIs; the only function that assigns the columns of rois to axes.
 
     Args:
         rois: (K, 4) rows x1, y1, x2, y2 in pixels of the image, of the coordinate type.
         size: (H, W) of the feature map.
-        attributes: of the call.
+        attributes: the attributes of the call.
     """
     start, end = scaled_ends(rois[:, :2], rois[:, 2:], attributes.spatial_scale, attributes.semantics)
 
@@ -169,7 +169,7 @@ def roi_axes(rois: Array, size: tuple[int, ...], attributes: Attributes) -> tupl
 
 
 def axis_grid(axis: RoiAxis) -> Grid:
-    """How K RoIs are cut along one axis."""
+    """Cuts K RoIs into bins and samples along one axis."""
     start, bins, sampling_ratio, semantics = axis.start, axis.bins, axis.sampling_ratio, axis.semantics
     real = start.dtype.type
     size = axis.end - start
@@ -184,16 +184,17 @@ def axis_grid(axis: RoiAxis) -> Grid:
 
 
 def all_positions(grid: Grid, roi: int) -> Array:
-    """(P, g) positions of all samples of one RoI along one axis, those outside the map too: for g that fits memory."""
+    """(P, g) positions of all samples of one RoI along an axis, inside and outside the map; g must fit in memory."""
     step, count = grid.step[roi], max(grid.count[roi], grid.step.dtype.type(0))
     return _position(grid.base[roi, :, None], np.arange(int(count)).astype(step.dtype), step, count)
 
 
 def axis_ranges(axis: RoiAxis) -> Ranges:
-    """Which samples of K RoIs lie inside the map along one axis.
+    """Finds the ranges of samples of K RoIs that lie inside the map along one axis.
 
-    An adaptive grid has no bound (a RoI 1e9 pixels wide has 1e8 samples a bin), but positions grow with the index, so
-    the samples inside the map are one range of indices, found by bisection: the cost follows the map, not the RoI.
+    An adaptive grid is unbounded (a RoI 1e9 pixels wide has 1e8 samples per bin), but positions grow with the index:
+    the samples inside the map are one range of indices, which bisection finds. The cost grows with the map, not with
+    the RoI.
     """
     grid = axis_grid(axis)
     step, count, base = grid.step, grid.count, grid.base
@@ -209,13 +210,13 @@ def axis_ranges(axis: RoiAxis) -> Ranges:
 
 
 def axis_samples(axis: RoiAxis) -> Samples:
-    """Where K RoIs are sampled along one axis, and between which pixels each sample lies: all of `axis_ranges`."""
+    """All samples of K RoIs inside the map along one axis, with their pixels and weights."""
     ranges = axis_ranges(axis)
     return samples_in(ranges, 0, int(ranges.offsets[-1]))
 
 
 def samples_in(ranges: Ranges, begin: int, end: int) -> Samples:
-    """Those of all samples inside the map that have the numbers begin to end, less one, counted bin after bin."""
+    """The samples with the numbers begin to end - 1, counted over the samples inside the map, bin after bin."""
     grid, bins = ranges.grid, ranges.first.shape[1]
     bin_ = np.repeat(np.arange(ranges.first.size), np.diff(np.clip(ranges.offsets, begin, end)))
     rank = np.arange(begin, end) - ranges.offsets[bin_]
@@ -239,7 +240,7 @@ def samples_in(ranges: Ranges, begin: int, end: int) -> Samples:
 
 
 def first_taps(ranges: Ranges, roi: int) -> tuple[Array, Array]:
-    """Of the first sample of each bin of a RoI, (2, P) pixels and weights; of pixel 0 where it lies outside the map."""
+    """(2, P) pixels and weights of the first sample of each bin of a RoI; pixel 0 where it lies outside the map."""
     grid, zero = ranges.grid, ranges.grid.start.dtype.type(0)
     position = _position(grid.base[roi], zero, grid.step[roi], grid.count[roi])
     low, high, fraction = _interpolate(np.where(ranges.begins[roi], position, zero), ranges.length)
@@ -247,7 +248,7 @@ def first_taps(ranges: Ranges, roi: int) -> tuple[Array, Array]:
 
 
 def _position(base: Array, index: Array, step: Array, count: Array) -> Array:
-    """pos(p, i), each operation rounded on its own."""
+    """pos(p, i), with each operation rounded."""
     position: Array = base + ((index + base.dtype.type(0.5)) * step) / count
     return position
 
@@ -263,7 +264,7 @@ def _interpolate(position: Array, length: int) -> tuple[Array, Array, Array]:
 def _indices_inside(base: Array, step: Array, count: Array, length: int, semantics: Semantics) -> tuple[Array, Array]:
     """The range of sample indices, as numbers for _nth_index, that lie inside the map: (K, P) first, (K, P) end."""
     real = base.dtype.type
-    # A mirrored RoI (x2 < x1) has a negative step: turn the axis round, so that positions always grow with the index.
+    # A mirrored RoI (x2 < x1) has a negative step: reverse the axis, so that positions always grow with the index.
     sign = np.where(step < 0, real(-1), real(1))
     lower = np.where(step < 0, real(-length), real(-MARGIN))
     upper = np.where(step < 0, real(MARGIN), real(length))
@@ -281,7 +282,7 @@ def _indices_inside(base: Array, step: Array, count: Array, length: int, semanti
 
 
 def _bisect(limit: Array, holds: Callable[[Array], Array]) -> Array:
-    """The smallest n in [0, limit) that holds, everywhere at once; limit where none does. Once true, it stays true."""
+    """For each element the smallest n in [0, limit) for which a monotone condition holds; limit where none does."""
     low, high = np.zeros_like(limit), limit.copy()
     while np.any(open_ := low < high):
         middle = low + (high - low) // 2
@@ -291,27 +292,28 @@ def _bisect(limit: Array, holds: Callable[[Array], Array]) -> Array:
     return low
 
 
-# Sample indices as floats. The definition computes with float(i), and beyond 2^24 (float32; 2^53 in float64) a float
-# has no room for every integer: several i share one float(i), hence one position. So we walk over the distinct values
-# of float(i), "the nth index", and count how many i each of them stands for. Up to 2^24 it is n, and stands for itself.
+# Sample indices as floats. The definition computes with float(i). Beyond 2^24 (float32; 2^53 in float64) not every
+# integer is a float: several i share one float(i), hence one position. The functions below therefore enumerate the
+# distinct values of float(i), "the nth index", and count how many i each value stands for. Up to 2^24, the nth index
+# is n and stands for one i.
 
 
 def _exact_limit(real: type[np.floating[Any]]) -> tuple[int, int, type[np.signedinteger[Any]]]:
-    """Up to where a type holds every integer, that number's bit pattern, and the integer type of bit patterns."""
+    """The limit up to which a type holds every integer, its bit pattern, and the integer type of bit patterns."""
     bits = np.int32 if real is np.float32 else np.int64
     limit = 2 ** (np.finfo(real).nmant + 1)
     return limit, int(np.asarray(limit, real).view(bits)), bits
 
 
 def _nth_index(nth: Array, real: type[np.floating[Any]]) -> Array:
-    """The nth distinct value of float(i): above the limit, the floats in order, that is bit pattern by bit pattern."""
+    """The nth distinct value of float(i). Above the limit these are consecutive floats, hence bit patterns."""
     limit, limit_bits, bits = _exact_limit(real)
     above = (np.maximum(nth - limit, 0) + limit_bits).astype(bits).view(real)
     return np.where(nth > limit, above, np.minimum(nth, limit).astype(real))
 
 
 def _index_count(count: Array) -> Array:
-    """How many distinct values float(i) takes for i in [0, count)."""
+    """The number of distinct values of float(i) for i in [0, count)."""
     real = count.dtype.type
     limit, limit_bits, bits = _exact_limit(real)
     count = np.maximum(count, real(0))
@@ -322,7 +324,7 @@ def _index_count(count: Array) -> Array:
 
 
 def _rounded_onto(index: Array) -> tuple[Array, Array]:
-    """Returns how many integers below and above each float(i) are rounded to it (ties go to even bit patterns)."""
+    """The numbers of integers below and above each float(i) that are rounded to it (ties go to even bit patterns)."""
     _, _, bits = _exact_limit(index.dtype.type)
     odd = (np.ascontiguousarray(index).view(bits) & 1).astype(index.dtype)
     previous, following = (np.nextafter(index, index.dtype.type(end)) for end in (-np.inf, np.inf))
@@ -331,6 +333,6 @@ def _rounded_onto(index: Array) -> tuple[Array, Array]:
 
 
 def _coinciding(index: Array, count: Array) -> Array:
-    """Returns how many i in [0, count) are rounded to each float(i)."""
+    """The number of i in [0, count) that are rounded to each float(i)."""
     below, above = _rounded_onto(index)
     return np.where(index < count, 1 + below + above, below)

@@ -1,15 +1,15 @@
-"""Mask pasting in NumPy: each mask of a detector resized to its box and laid into an image of zeros.
+"""Mask pasting in NumPy: resizes each mask of a detector to its box and pastes it into an image of zeros.
 
 This is torchvision's ``paste_masks_in_image`` (torchvision/models/detection/roi_heads.py, padding 1):
 
-1. A mask of M x M gets a border of zeros, one pixel wide. Its box grows about its centre by (M + 2) / M, and the
-   corners of that are cut to integers, towards zero.
-2. The mask is resized to the box, both ends included, (x2 - x1 + 1) x (y2 - y1 + 1) pixels and at least one, by
-   bilinear interpolation with half-pixel offsets; positions outside the mask are those of its edge.
-3. What lies inside the image is copied; every other pixel is 0.
+1. An M x M mask is padded with zeros, one pixel wide. Its box is enlarged about its centre by (M + 2) / M, and the
+   corners are truncated to integers, towards zero.
+2. The mask is resized to the box, which includes both ends: to (x2 - x1 + 1) x (y2 - y1 + 1) pixels, at least one
+   along each axis, by bilinear interpolation with half-pixel offsets. Positions outside the mask are clamped to it.
+3. The pixels inside the image are copied; all other pixels are 0.
 
-Step 1 is computed in the coordinate type (float64 where the masks are float64, else float32) in torchvision's order of
-operations, because one unit in the last place moves a corner by a pixel.
+Step 1 is computed in the coordinate type (float64 for float64 masks, else float32) in torchvision's order of
+operations, because one unit in the last place can move a corner by a pixel.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from onnx_roialign.arrays import Array
-from onnx_roialign.definition.checks import Given, check_scalar, choice, enough_memory, place
+from onnx_roialign.definition.checks import Given, check_counts, check_scalar, choice, enough_memory, place
 from onnx_roialign.definition.element_types import TYPES, coordinate_type
 from onnx_roialign.errors import RoiAlignError, shown
 
 __all__ = ["MAX_COORDINATE", "MAX_IMAGE_SIZE", "MAX_MASK_SIZE", "check_signature", "paste_masks"]
 
 # kernels/pool/paste.cpp has the same bounds.
-MAX_MASK_SIZE = 4096  # M: two rows of the mask, as wide as the box, are the working memory of a thread
-MAX_IMAGE_SIZE = 1 << 22  # as of feature maps
-MAX_COORDINATE = float(1 << 30)  # corners of enlarged boxes stay integers that a float64 holds
+MAX_MASK_SIZE = 4096  # of M; a thread's working memory is two rows of the mask, as wide as the box
+MAX_IMAGE_SIZE = 1 << 22  # the limit of feature maps
+MAX_COORDINATE = float(1 << 30)  # the corners of enlarged boxes are then integers that float64 holds exactly
 _MAX_ELEMENTS = (2**63 - 1) // 8
 
 
 def paste_masks(masks: Array, boxes: Array, height: int, width: int) -> Array:
-    """Pastes every mask into an image of its own.
+    """Pastes every mask into a new image.
 
     Args:
         masks: (N, 1, M, M), float32, float64, float16 or bfloat16. 16-bit types are computed in float32 and rounded
@@ -47,7 +47,7 @@ def paste_masks(masks: Array, boxes: Array, height: int, width: int) -> Array:
         (N, 1, height, width), of the masks' type.
 
     Raises:
-        RoiAlignError: an input is not as described; the text says which and why.
+        RoiAlignError: an input is invalid; the message names it, the rule and the value.
     """
     size = Given("int64", ())
     check_signature(Given.of(masks), Given.of(boxes), size, size)
@@ -67,7 +67,7 @@ def paste_masks(masks: Array, boxes: Array, height: int, width: int) -> Array:
         y = _along(int(box[1]), int(box[3]), height, side, real)
         if x.low.size and y.low.size:
             padded = np.pad(mask.astype(real), 1)
-            # Infinity times a weight of 0 is NaN, and what is out of the type's range is infinite.
+            # Infinity times a weight of 0 is NaN, and values beyond the type's range become infinite.
             with np.errstate(over="ignore", invalid="ignore"):
                 wide = padded[:, x.low] * (1 - x.fraction) + padded[:, x.high] * x.fraction
                 image[y.pixels, x.pixels] = (
@@ -77,7 +77,7 @@ def paste_masks(masks: Array, boxes: Array, height: int, width: int) -> Array:
 
 
 def enlarged(boxes: Array, side: int) -> Array:
-    """The boxes grown by (side + 2) / side about their centres, cut to integers towards zero: (N, 4), int64."""
+    """The boxes enlarged by (side + 2) / side about their centres, truncated to integers: (N, 4), int64."""
     growth = boxes.dtype.type(np.float32(side + 2) / np.float32(side))
     half = (boxes[:, 2:] - boxes[:, :2]) * boxes.dtype.type(0.5) * growth
     centre = (boxes[:, 2:] + boxes[:, :2]) * boxes.dtype.type(0.5)
@@ -85,7 +85,7 @@ def enlarged(boxes: Array, side: int) -> Array:
 
 
 class _Along(NamedTuple):
-    """One axis of a pasted mask: the pixels of the image, and what of the padded mask each of them is made of."""
+    """One axis of a pasted mask: the pixels of the image, and the pixels of the padded mask that each interpolates."""
 
     pixels: slice
     low: Array  # pixel of the padded mask
@@ -103,21 +103,16 @@ def _along(first: int, last: int, length: int, side: int, real: type[np.floating
 
 
 def check_signature(masks: Given, boxes: Given, height: Given, width: Given) -> None:
-    """Checks what is known of the types and shapes of one call; what is not known is taken for right.
+    """Checks the known types and shapes of one call; unknown ones are accepted.
 
     Raises:
-        RoiAlignError: the text names the input, the rule and what was given.
+        RoiAlignError: an input is invalid; the message names it, the rule and the value.
     """
     if masks.shape is not None and not _are_masks(masks.shape):
         raise RoiAlignError("masks", "shape", f"must have shape (N, 1, M, M), got shape {masks.shape_text()}")
     if boxes.shape is not None and (len(boxes.shape) != 2 or (isinstance(boxes.shape[1], int) and boxes.shape[1] != 4)):
         raise RoiAlignError("boxes", "shape", f"must have shape (N, 4), got shape {boxes.shape_text()}")
-    if masks.shape is not None and boxes.shape is not None:
-        counts = masks.shape[0], boxes.shape[0]
-        if isinstance(counts[0], int) and isinstance(counts[1], int) and counts[0] != counts[1]:
-            raise RoiAlignError(
-                "masks and boxes", "shape", f"must have the same count, got {counts[0]} and {counts[1]}"
-            )
+    check_counts("masks and boxes", masks, boxes)
     for name, given, types in (
         ("masks", masks, TYPES),
         ("boxes", boxes, TYPES),

@@ -1,4 +1,4 @@
-"""What ONNX's own RoiAlign can say: the coordinate_transformation_mode of a meaning, where there is one."""
+"""Expresses semantics by ONNX's own RoiAlign: the coordinate_transformation_mode that means the same, if any."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET, PRESETS, Semant
 
 __all__ = ["ADAPTIVE_FIELDS", "MAX_FIELDS", "coordinate_mode", "nearest_mode", "relevant"]
 
-# The fields that matter on an adaptive grid only, and those that matter for a maximum only.
+# The fields that affect only adaptive grids, and the fields that affect only the maximum.
 ADAPTIVE_FIELDS = ("adaptive", "empty")
 MAX_FIELDS = ("max_rule", "max_start")
 
 
 def relevant(attributes: Attributes) -> Semantics:
-    """The semantics, with the default in every field that cannot matter beside these attributes.
+    """The semantics with the default in every field that has no effect with these attributes.
 
-    A fixed grid has no adaptive rule and no bin without samples; nor has an adaptive one that is rounded up, over RoIs
-    of a minimum size. An average has no rule for the maximum. A bin without samples is max_start where there is one.
+    A fixed grid uses no adaptive rule and has no bin without samples. An adaptive grid that is rounded up over RoIs of
+    a minimum size has no bin without samples either. An average uses no rule for the maximum. If `max_start` is set, it
+    is the value of a bin without samples.
     """
     meaning = attributes.semantics
     if attributes.sampling_ratio > 0:
@@ -39,9 +40,9 @@ def _without(meaning: Semantics, fields: Sequence[str]) -> Semantics:
 
 
 def coordinate_mode(attributes: Attributes, opset: int) -> str | None:
-    """The mode with which a RoiAlign of this opset means exactly these attributes; None where there is none.
+    """The mode with which ONNX's RoiAlign at this opset computes exactly these attributes; None if there is none.
 
-    Below opset 16 that is "output_half_pixel" or nothing, and the node is written without it.
+    Below opset 16 it is "output_half_pixel" or None, and the node does not have the attribute.
     """
     modes = ("output_half_pixel", "half_pixel") if opset >= HALF_PIXEL_OPSET else ("output_half_pixel",)
     meaning = relevant(attributes)
@@ -49,8 +50,8 @@ def coordinate_mode(attributes: Attributes, opset: int) -> str | None:
 
 
 def nearest_mode(meaning: Semantics) -> str:
-    """The mode that shares a meaning's minimum size or lack of one: an addition to the boxes can say the offset.
+    """The mode with the same minimum size, or without one; a shift of the boxes can express the offset.
 
-    For what a RoiAlign of ONNX means it is the mode itself.
+    For semantics that ONNX can express, it is the exact mode.
     """
     return "half_pixel" if meaning.min_size is None else "output_half_pixel"

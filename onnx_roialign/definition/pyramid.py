@@ -1,16 +1,16 @@
-"""RoiAlign from the levels of a feature pyramid, in NumPy: every RoI is pooled from the map that fits its size.
+"""RoiAlign from the levels of a feature pyramid, in NumPy: every RoI is pooled from the map for its size.
 
 Lin et al., "Feature Pyramid Networks for Object Detection" (2017), equation 1: a RoI of area A belongs to level
-``floor(k0 + log2(sqrt(A) / s0))``, between the finest and the coarsest level. Frameworks add an epsilon, so that a RoI
-whose area lies on a boundary goes to the coarser level:
+``floor(k0 + log2(sqrt(A) / s0))``, clamped to the finest and the coarsest level. Frameworks add an epsilon, so that a
+RoI whose area lies on a boundary belongs to the coarser level:
 
     torchvision    floor(k0 + log2(sqrt(A) / s0) + 1e-6)
     Detectron2     floor(k0 + log2(sqrt(A) / s0 + 1e-8))
     mmdetection    floor(log2(sqrt(A) / finest_scale + 1e-6))          k0 = 0, s0 = finest_scale
 
-A RoI of negative or NaN area (one of its sides turned round) has no level, and its row of the output is 0; so has one
-whose level is beyond the last map. Between a first level and a coarsest one that is finer (maps from coarse to fine) no
-level lies: torchvision clamps every level to the coarsest, which is below the first, and every row is 0.
+A RoI of negative area (one side is mirrored) or NaN area has no level, nor has a RoI whose level is beyond the last
+map; their rows of the output are 0. If the coarsest level is below the first level (maps from coarse to fine), no RoI
+has a level: torchvision clamps every level to the coarsest, which is below the first, and every row is 0.
 """
 
 from __future__ import annotations
@@ -46,23 +46,23 @@ __all__ = [
 ]
 
 MAX_LEVELS = 16
-_FARTHEST_LEVEL = 1024  # of the root of an area of float64: 512 at most, -537 at least
+_FARTHEST_LEVEL = 1024  # log2 of the root of a float64 area is between -537 and 512
 _NO_AREA = math.inf
 _FLOAT32 = np.dtype(np.float32)  # of a node's attributes
 
 
 @dataclass(frozen=True, slots=True)
 class LevelRule:
-    """Which level a RoI belongs to.
+    """The rule that assigns a level to a RoI.
 
     Attributes:
-        min_level: the level of the first map, k_min; it and the other levels are in [-1024, 1024].
-        max_level: the coarsest level, k_max, at most 15 above min_level; below it: no RoI has a level.
-        canonical_scale: s0, the side in pixels of the image of a RoI of the canonical level; finite and > 0 in float32.
+        min_level: k_min, the level of the first map; all levels are in [-1024, 1024].
+        max_level: k_max, the coarsest level, at most 15 above min_level; if it is below min_level, no RoI has a level.
+        canonical_scale: s0, the side of a RoI of the canonical level, in pixels; finite and > 0 in float32.
         canonical_level: k0.
         log_epsilon: added before the logarithm.
         floor_epsilon: added before the floor.
-        level_areas: the smallest area of each level, ascending, where the formula is not what decides; float32.
+        level_areas: the smallest area of each level, ascending, float32; if it is not empty, it replaces the formula.
     """
 
     min_level: int = 2
@@ -96,18 +96,18 @@ class LevelRule:
                 raise RoiAlignError("level_areas", "range", f"must be ascending, got {shown(area)} at {i}")
 
     def smallest_areas(self, dtype: npt.DTypeLike) -> Array:
-        """The smallest area of each level from min_level on, in a float type; infinite for a level that no area has."""
+        """The smallest area of each level from min_level on, in a float type; infinite for a level without any area."""
         return np.array(self.level_areas or _areas_by_formula(self, np.dtype(dtype).name), dtype)
 
     def _smallest(self, level: int, real: Any) -> Any:
-        """By bisection: bit patterns of floats from 0 up are in the order of the floats."""
+        """The smallest area of a level, by bisection over bit patterns: floats >= 0 are in the order of theirs."""
         bits: Any = np.int32 if real is np.float32 else np.int64
 
         def area(pattern: int) -> Any:
             return np.array(pattern, bits).view(real)[()]
 
         low, high = 0, int(np.array(np.finfo(real).max).view(bits))
-        with np.errstate(all="ignore"):  # a canonical_scale near the ends of float32
+        with np.errstate(all="ignore"):  # a canonical_scale near the limits of float32 overflows or underflows
             if self._level(area(high), real) < level:
                 return real(_NO_AREA)
             while low < high:
@@ -116,7 +116,7 @@ class LevelRule:
         return area(low)
 
     def _level(self, area: Any, real: Any) -> int:
-        """Every operation is rounded to the type, as in the frameworks; the logarithm is that of float64, rounded."""
+        """The level of an area, each operation rounded to the type, as in the frameworks; log2 is that of float64."""
         ratio = np.sqrt(area) / real(self.canonical_scale) + real(decimal(self.log_epsilon))
         if not ratio > 0:
             return 0
@@ -124,7 +124,7 @@ class LevelRule:
         return int(min(max(np.floor(exponent), self.min_level), self.max_level)) - self.min_level
 
     def levels(self, rois: Array) -> Array:
-        """The level of each RoI, (num_rois,), int64, counted from 0 at min_level; -1 for one without a level.
+        """The level of each RoI, (num_rois,), int64, counted from 0 at min_level; -1 for a RoI without a level.
 
         Args:
             rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image, of any float type.
@@ -142,12 +142,12 @@ def _areas_by_formula(rule: LevelRule, dtype: str) -> tuple[float, ...]:
 
 
 def decimal(value: float) -> float:
-    """The number that a float32 attribute was written for: the nearest one of seven digits."""
+    """The decimal number that a float32 attribute stands for: the nearest number with seven digits."""
     return float(f"{np.float32(value):.7g}")
 
 
 def box_areas(rois: Array) -> Array:
-    """Areas of (x1, y1, x2, y2) rows, in float32 where they are of 16 bits."""
+    """The areas of rows x1, y1, x2, y2, in the coordinate type."""
     wide = rois.astype(coordinate_type(rois.dtype))
     with np.errstate(invalid="ignore", over="ignore"):
         return np.asarray((wide[:, 2] - wide[:, 0]) * (wide[:, 3] - wide[:, 1]))
@@ -158,9 +158,9 @@ class Pyramid:
     """The attributes of MultiScaleRoiAlign.
 
     Attributes:
-        spatial_scales: of each map, its pixels per pixel of the image.
-        rule: which map a RoI is pooled from, where no input tells it.
-        attributes: what all levels have in common; its own spatial_scale is not used.
+        spatial_scales: for each map, pixels of the map per pixel of the image.
+        rule: assigns RoIs to maps where the input levels is omitted.
+        attributes: the common attributes of all levels; its spatial_scale is not used.
     """
 
     spatial_scales: tuple[float, ...]
@@ -176,7 +176,7 @@ class Pyramid:
             replace(self.attributes, spatial_scale=scale)
 
     def at(self, level: int) -> Attributes:
-        """The attributes of one level's RoiAlign."""
+        """The attributes of the RoiAlign of one level."""
         return replace(self.attributes, spatial_scale=self.spatial_scales[level])
 
 
@@ -189,23 +189,24 @@ def multiscale_roi_align(
         rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image, of any float type.
         batch_indices: (num_rois,) image of each RoI, int64.
         features: one (N, C, H, W) map per spatial scale, of one float type, N and C.
-        pyramid: everything else.
-        levels: (num_rois,) map of each RoI, int64, in the place of the rule; any other number is no level.
+        pyramid: the attributes.
+        levels: (num_rois,) number of the map of each RoI, int64; it replaces the rule. A RoI with any other number has
+            no level.
 
     Returns:
         (num_rois, C, output_height, output_width), of the maps' type; 0 for a RoI without a level.
 
     Raises:
-        RoiAlignError: an input is not as described; the text says which and why.
+        RoiAlignError: an input is invalid; the message names it, the rule and the value.
     """
     check_call(rois, batch_indices, features, pyramid, levels)
     check_call_values(rois, batch_indices, features, pyramid)
     Y = new_output(features[0], len(rois), pyramid.attributes)
-    own_levels = pyramid.rule.levels(rois) if levels is None else levels
-    Y[(own_levels < 0) | (own_levels >= len(features))] = 0
+    levels = pyramid.rule.levels(rois) if levels is None else levels
+    Y[(levels < 0) | (levels >= len(features))] = 0
     for level, X in enumerate(features):
-        own = np.flatnonzero(own_levels == level)
-        Y[own] = reference.roi_align(X, rois[own], batch_indices[own], pyramid.at(level))
+        rows = np.flatnonzero(levels == level)
+        Y[rows] = reference.roi_align(X, rois[rows], batch_indices[rows], pyramid.at(level))
     return Y
 
 
@@ -215,11 +216,11 @@ def check_call(
     """Checks the types, shapes and sizes of arrays, not the values of rois and batch_indices.
 
     Raises:
-        RoiAlignError: the text names the input, the rule and what was given.
+        RoiAlignError: an input is invalid; the message names it, the rule and the value.
     """
-    given = None if levels is None else Given.of(levels)
+    levels_given = None if levels is None else Given.of(levels)
     check_count(pyramid, len(features))
-    check_features(Given.of(rois), Given.of(batch_indices), given, *map(Given.of, features))
+    check_features(Given.of(rois), Given.of(batch_indices), levels_given, *map(Given.of, features))
     for i, X in enumerate(features):
         _named(i, check_sizes, X, len(rois), pyramid.at(i))
 
@@ -228,17 +229,17 @@ def check_call_values(rois: Array, batch_indices: Array, features: Sequence[Arra
     """Checks the values of rois and batch_indices that passed `check_call`, for the map of every level.
 
     Raises:
-        RoiAlignError: the text names the input, the rule, the value and its position.
+        RoiAlignError: a value is invalid; the message names the input, the rule, the value and its position.
     """
     for i, X in enumerate(features):
         _named(i, check_values, X, rois, batch_indices, pyramid.at(i))
 
 
 def check_count(pyramid: Pyramid, maps: int) -> None:
-    """Checks that there is a map for each scale.
+    """Checks that there is one map per scale.
 
     Raises:
-        RoiAlignError: there are more or fewer.
+        RoiAlignError: the number of maps is not the number of scales.
     """
     if maps != len(pyramid.spatial_scales):
         raise RoiAlignError(
@@ -247,10 +248,10 @@ def check_count(pyramid: Pyramid, maps: int) -> None:
 
 
 def check_features(rois: Given, batch_indices: Given, levels: Given | None, *features: Given) -> None:
-    """Checks what is known of the types and shapes of one call; what is not known is taken for right.
+    """Checks the known types and shapes of one call; unknown ones are accepted.
 
     Raises:
-        RoiAlignError: the text names the input, the rule and what was given.
+        RoiAlignError: an input is invalid; the message names it, the rule and the value.
     """
     for i, X in enumerate(features):
         _named(i, check_signature, X, rois, batch_indices, rois_types=TYPES)
@@ -273,12 +274,12 @@ def check_features(rois: Given, batch_indices: Given, levels: Given | None, *fea
         raise RoiAlignError("levels", "shape", f"must have shape (num_rois,), got shape {levels.shape_text()}")
 
 
-def _differ(one: Sequence[int | str | None], other: Sequence[int | str | None]) -> bool:
-    return any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(one, other, strict=True))
+def _differ(sizes: Sequence[int | str | None], expected: Sequence[int | str | None]) -> bool:
+    return any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(sizes, expected, strict=True))
 
 
 def _named(level: int, check: Callable[..., None], *values: Any, **options: Any) -> None:
-    """Calls a check of one RoiAlign's inputs; what it says of X is said of the level's map."""
+    """Calls a check of one RoiAlign's inputs; its error about X names the map of the level instead."""
     try:
         check(*values, **options)
     except RoiAlignError as error:
@@ -286,5 +287,5 @@ def _named(level: int, check: Callable[..., None], *values: Any, **options: Any)
 
 
 def nearest_scale(size: int, original: int) -> float:
-    """The nearest power of two to size / original, both at least 1, in float32."""
+    """The power of two nearest to size / original in float32; both are at least 1."""
     return float(2.0 ** np.rint(np.log2(np.float32(size / original))))

@@ -1,13 +1,13 @@
-"""RoiAlign of quantized feature maps in NumPy, bit for bit as torchvision's kernel for quantized tensors pools them.
+"""RoiAlign of quantized feature maps in NumPy, equal bit for bit to torchvision's kernel for quantized tensors.
 
-A quantized q means ``scale * (q - zero_point)``. A bin answers, in float32 and in this order:
+A quantized q stands for ``scale * (q - zero_point)``. A bin is computed in float32 and in this order:
 
     value = scale * (sum(w * q) - zero_point * sum(w)) / samples
-    Y     = zero_point + round(value * (1 / scale)), clamped to the type in float64, which has all of int32
+    Y     = zero_point + round(value * (1 / scale)), clamped to the type in float64, which holds every int32
 
-The sums run sample by sample in the order of the grid, each over its four weighted pixels, and round() takes ties to
-even, before the zero point is added. Ties are common (weights are often quarters), so that the order decides the last
-bit. The interpolation is that of `geometry`; samples past the cut add nothing to either sum.
+The sums run sample by sample in the order of the grid, each sample over its four weighted pixels; round() takes ties to
+even before the zero point is added. Ties are common (weights are often quarters), so the order determines the last bit.
+The interpolation is that of `geometry`; samples that contribute nothing are in neither sum.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from onnx_roialign.errors import RoiAlignError
 
 __all__ = ["TYPES", "check", "check_attributes", "check_signature", "roi_align"]
 
-# A quantized bin costs the square of it, since torchvision's sums are not separable to the last bit. An adaptive grid
-# has no more samples than the map has pixels. kernels/pool/qlinear.cpp has the same bound.
+# A quantized bin costs its square, since torchvision's sums are not separable to the last bit. An adaptive grid has no
+# more samples than the map has pixels. kernels/pool/qlinear.cpp has the same bound.
 MAX_SAMPLING_RATIO = 32
-TYPES = tuple(one.name for one in QUANTIZED)
-# Samples per bin from which on positions coincide in float32, far from zero.
+TYPES = tuple(element.name for element in QUANTIZED)
+# With more samples per bin than this, positions far from zero coincide in float32.
 _COINCIDING = 65536
-# Samples along one axis in one table, and elements of one temporary array: they bound the memory of a call.
+# Samples along one axis in one table, and elements of one temporary array; both bound the memory of a call.
 _BLOCK = 1 << 9
 _CHUNK = 1 << 18
 
 
 def check_attributes(attributes: Attributes) -> None:
-    """Refuses what a quantized answer cannot say.
+    """Refuses attributes that quantized features do not support.
 
     Raises:
-        RoiAlignError: mode "max", which torchvision does not have, NaN for an empty bin, or a sampling_ratio above 32.
+        RoiAlignError: `mode` is "max", which torchvision does not have, `empty` is "nan", or `sampling_ratio` is > 32.
     """
     if attributes.mode != "avg":
         raise RoiAlignError("mode", "choice", f"must be 'avg', got {attributes.mode!r}")
@@ -69,17 +69,17 @@ def roi_align(
 
     Args:
         X: (N, C, H, W) feature maps, uint8, int8 or int32.
-        x_scale: float32 scalar, finite and > 0, its reciprocal too.
+        x_scale: float32 scalar; it and its reciprocal are finite and > 0.
         x_zero_point: scalar of X's type.
         rois: (num_rois, 4) rows x1, y1, x2, y2 in pixels of the image, float32.
         batch_indices: (num_rois,) image of each RoI, int64.
-        attributes: mode "avg", and a semantics without NaN.
+        attributes: with mode "avg" and `empty` "zero".
 
     Returns:
         (num_rois, C, output_height, output_width), of X's type, with its scale and zero point.
 
     Raises:
-        RoiAlignError: an input is not as described; the text says which and why.
+        RoiAlignError: an input is invalid; the message names it, the rule and the value.
     """
     scale, zero_point = check(X, x_scale, x_zero_point, rois, batch_indices, attributes)
     Y = new_output(X, len(rois), attributes)
@@ -108,10 +108,10 @@ def _quantize(means: Array, scale: np.float32, zero_point: np.float32, dtype: np
 def check(
     X: Array, x_scale: Array, x_zero_point: Array, rois: Array, batch_indices: Array, attributes: Attributes
 ) -> tuple[np.float32, np.float32]:
-    """Checks the arguments of `roi_align`; answers scale and zero point.
+    """Checks the arguments of `roi_align` and returns the scale and the zero point.
 
     Raises:
-        RoiAlignError: an input is not as described there.
+        RoiAlignError: an argument is invalid.
     """
     check_attributes(attributes)
     check_signature(*map(Given.of, (X, x_scale, x_zero_point, rois, batch_indices)))
@@ -124,10 +124,10 @@ def check(
 
 
 def check_signature(X: Given, x_scale: Given, x_zero_point: Given, rois: Given, batch_indices: Given) -> None:
-    """Checks what is known of the types and shapes of one call; what is not known is taken for right.
+    """Checks the known types and shapes of one call; unknown ones are accepted.
 
     Raises:
-        RoiAlignError: an input is not as `roi_align` describes it.
+        RoiAlignError: an input is invalid; the message names it, the rule and the value.
     """
     checks.check_signature(X, rois, batch_indices, types=TYPES, rois_types=("float32",))
     for name, value, dtype in (("x_scale", x_scale, "float32"), ("x_zero_point", x_zero_point, X.dtype)):
@@ -137,13 +137,13 @@ def check_signature(X: Given, x_scale: Given, x_zero_point: Given, rois: Given, 
 
 
 def _divisor(ranges: Ranges) -> float:
-    """Samples per bin; 1 where they are so many that each counts as its part of them: their squares stay in range."""
+    """The number that `_sums` are divided by along one axis: samples per bin, or 1 if `share` already divides them."""
     count = float(ranges.grid.count[0])
     return 1.0 if count > _COINCIDING else count
 
 
 def _groups(ranges: Ranges) -> Iterator[tuple[int, int]]:
-    """Neighbouring bins with so few samples that a table has them all, or one bin of any number: first, and end."""
+    """Groups of neighbouring bins, as first and end: bins whose samples fit in one table, or a single bin."""
     held = np.diff(ranges.offsets)
     filled = np.flatnonzero(held)
     if filled.size:
@@ -154,9 +154,9 @@ def _groups(ranges: Ranges) -> Iterator[tuple[int, int]]:
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Samples of some bins of one axis: per bin P and place J, two pixels and their weights; missing places weigh 0.
+    """Samples of some bins of one axis: for bin P and place J two pixels and their weights; empty places have weight 0.
 
-    `times` is how often a sample counts, in the unit of `_divisor`.
+    `times` is the number of samples at the place, in the unit of `_divisor`.
     """
 
     low: Array  # (P, J)
@@ -167,7 +167,7 @@ class _Places:
 
 
 def _tables(ranges: Ranges, bins: tuple[int, int], most: int) -> Iterator[_Places]:
-    """The samples of a group in the order of the grid: all of them, or those of one bin so many at a time."""
+    """The samples of a group in the order of the grid: all in one table, or those of a single bin in several."""
     begin, end = ranges.offsets[list(bins)]
     step = most if bins[1] - bins[0] == 1 else end - begin
     for number in range(begin, end, step):
@@ -201,7 +201,7 @@ def _sums(
     """The sums of w * q, (C, P, Q), and of w, (1, P, Q), of a group of bins."""
     shape = rows[1] - rows[0], columns[1] - columns[0]
     values, weights = np.zeros((len(features), *shape), np.float32), np.zeros((1, *shape), np.float32)
-    # A row's samples are added before the next row's: where they do not fit into one table, rows come one by one.
+    # All samples of a row are added before the next row: if they do not fit in one table, rows are added singly.
     whole = x.offsets[columns[1]] - x.offsets[columns[0]] <= _BLOCK
     for down in _tables(y, rows, _BLOCK if whole else 1):
         for across in _tables(x, columns, _BLOCK):
@@ -210,7 +210,7 @@ def _sums(
 
 
 def _add(features: Array, y: _Places, x: _Places, values: Array, weights: Array) -> None:
-    """Adds the samples to both sums, one after the other in the order of the grid, many of them in one operation."""
+    """Adds the samples to both sums one after the other in the order of the grid, many in one NumPy operation."""
     number = y.low.shape[1] * x.low.shape[1]
     together = max(1, _CHUNK // values.size)
     for begin in range(0, number, together):
@@ -231,5 +231,5 @@ def _add(features: Array, y: _Places, x: _Places, values: Array, weights: Array)
 
 
 def _accumulate(sums: Array, terms: Array) -> None:
-    """sums, (C, P, Q), gain terms, (C, n, P, Q), one by one: NumPy's own sum would add pairs of them first."""
+    """Adds terms, (C, n, P, Q), to sums, (C, P, Q), one by one: NumPy's sum would add pairs of terms first."""
     sums[...] = np.add.accumulate(np.concatenate([sums[:, None], terms], axis=1), axis=1)[:, -1]

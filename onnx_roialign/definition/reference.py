@@ -1,4 +1,4 @@
-"""RoiAlign in NumPy: the readable definition that all other implementations here are compared with.
+"""RoiAlign in NumPy: the readable definition that every other implementation in this project is compared with.
 
 RoiAlign divides each RoI of a feature map into ``output_height x output_width`` bins, samples each bin on a regular
 grid by bilinear interpolation, and returns the mean or the maximum of each bin's samples (He et al., "Mask R-CNN",
@@ -8,12 +8,12 @@ All three pooling rules weigh the pixels of each bin and then reduce them, first
 
     mean              sum_y sum_x  wy * wx * X[y, x]           Y = Wy @ X @ Wx.T with banded matrices
     max over corners  max_y max_x  wy * wx * X[y, x]           as the weights are >= 0, wx moves out of the max over y
-    max over samples  max over samples of the interpolation    interpolates along both axes before it folds
+    max over samples  max over samples of the interpolation    interpolates along both axes before the maximum
 
-Matrix products would multiply every pixel of the map, mostly by zero, and 0 * NaN is NaN. So each bin gathers only the
-pixels that its own samples touch, in pieces of bounded size (`pieces`). Both neighbours of a sample are touched, even
-if one has weight 0. These rules hold for finite pixels; for infinite and NaN pixels the order of operations matters:
-see `special`.
+Matrix products would multiply every pixel of the map, mostly by zero, and 0 * NaN is NaN. Each bin therefore gathers
+only the pixels that its samples touch, in pieces of bounded size (`pieces`). A sample touches both neighbours, even if
+one has weight 0. These rules hold for finite pixels; for infinite and NaN pixels the order of operations matters: see
+`special`.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ def roi_align(X: Array, rois: Array, batch_indices: Array, attributes: Attribute
     Y = new_output(X, len(rois), attributes)
     if Y.size == 0:
         return Y
-    # No warnings: infinite or NaN features give infinite or NaN results, and the position of a sample 1e20 pixels away
-    # may overflow, which leaves it outside the map.
+    # Without warnings: infinite or NaN features give infinite or NaN results, and the position of a sample 1e20 pixels
+    # away may overflow, which leaves it outside the map.
     with np.errstate(all="ignore"):
         for block in _blocks(X, len(rois), attributes):
             corners = rois[block].astype(coordinate_type(X.dtype))
@@ -111,7 +111,7 @@ def roi_align(X: Array, rois: Array, batch_indices: Array, attributes: Attribute
 
 
 def _blocks(X: Array, num_rois: int, attributes: Attributes) -> Iterator[slice]:
-    """Yields blocks of RoIs so small that geometry's arrays stay small; adaptive samples are >= 0.5 pixels apart."""
+    """Splits RoIs into blocks whose geometry arrays are small; adaptive samples are at least 0.5 pixels apart."""
     bins = max(attributes.output_height, attributes.output_width)
     samples = bins * attributes.sampling_ratio if attributes.sampling_ratio else 2 * (max(X.shape[2:]) + bins)
     size = rois_at_once(samples)
@@ -152,7 +152,7 @@ def _pool_part(features: Array, y: Axis, x: Axis, attributes: Attributes) -> Arr
 
 
 def _without_samples(y: Axis, x: Axis, attributes: Attributes) -> float:
-    """Returns the value of every bin of a RoI whose grid has no sample along an axis."""
+    """The value of every bin of a RoI whose grid has no sample along an axis."""
     semantics = attributes.semantics
     if attributes.mode == "max" and semantics.max_start is not None:
         return semantics.max_start
@@ -162,7 +162,7 @@ def _without_samples(y: Axis, x: Axis, attributes: Attributes) -> float:
 
 def _add(features: Array, y: Piece, x: Piece, rule: _Rule, pooled: Array) -> bool:
     """Folds one piece into the result so far; returns whether all features that it touches are finite."""
-    # Select columns before gathering rows: a RoI is rarely as wide as its map, and its samples are rarely far apart.
+    # Columns are selected before rows: a RoI is rarely as wide as its map, and its samples are rarely far apart.
     left, right = int(x.pixel.min()), int(x.pixel.max()) + 1
     columns: slice | Array
     if right - left <= 4 * x.pixel.size:
@@ -181,7 +181,7 @@ def _add(features: Array, y: Piece, x: Piece, rule: _Rule, pooled: Array) -> boo
 
 
 def _gather(features: Array, rows: Array, columns: slice | Array) -> Array:
-    """Returns (C, rows, columns) of (C, H, W)."""
+    """Selects (C, rows, columns) of (C, H, W)."""
     if isinstance(columns, slice):
         return features[:, :, columns][:, rows]
     return features[:, rows[:, None], columns]

@@ -20,7 +20,7 @@ HALF_PIXEL_OPSET = 16
 
 @dataclass(frozen=True, slots=True)
 class Semantics:
-    """One meaning of RoiAlign. Implementations with equal fields compute equal results.
+    """The semantics of an implementation of RoiAlign. Implementations with equal fields compute equal results.
 
     Attributes:
         offset: pixels of the feature map subtracted from every scaled coordinate; 0.5 places pixel centres at integers
@@ -80,7 +80,7 @@ _OPTIONAL = tuple(field.name for field in fields(Semantics) if field.default is 
 
 
 def _legacy_and_aligned(**fields: Any) -> tuple[Semantics, Semantics]:
-    """Returns the two meanings that most frameworks offer: Mask R-CNN's original one, and the half-pixel offset."""
+    """Returns the two semantics that most frameworks offer: Mask R-CNN's original and the half-pixel offset."""
     return Semantics(offset=0.0, min_size=1.0, **fields), Semantics(offset=0.5, min_size=None, **fields)
 
 
@@ -103,8 +103,8 @@ PRESETS: Mapping[str, Semantics] = MappingProxyType(
         "paddle_aligned": _ALIGNED_NAN,
         "mindspore_0": Semantics(offset=0.0, min_size=1.0, adaptive="floor", empty="nan"),
         "mindspore_1": Semantics(offset=0.0, end_shift=1.0, adaptive="floor", empty="nan"),
-        # The meaning that MindSpore's test of its GPU kernel expects without roi_end_mode; the fields that the test
-        # does not show are ONNX's.
+        # The semantics that MindSpore's test of its GPU kernel expects without roi_end_mode; the fields that the test
+        # does not determine are ONNX's.
         "mindspore_half_pixel": Semantics(offset=0.5, border="exclusive"),
         "openvino_asymmetric": _LEGACY_OPENVINO,
         # OpenVINO's half_pixel_for_nn is ONNX's half_pixel; its own half_pixel is (x + 0.5) * spatial_scale - 0.5.
@@ -137,10 +137,10 @@ def resolve(semantics: Semantics | str) -> Semantics:
 
 
 def from_onnx(opset: int, coordinate_transformation_mode: str | None) -> Semantics:
-    """Returns the meaning of an ONNX RoiAlign node; without the attribute, it depends on the model's opset.
+    """Returns the semantics of an ONNX RoiAlign node; without the attribute, they depend on the model's opset.
 
     Args:
-        opset: version of ONNX's own operator set that the model imports.
+        opset: the version of ONNX's own operator set that the model imports.
         coordinate_transformation_mode: the node's attribute; None if the node does not have it.
 
     Raises:

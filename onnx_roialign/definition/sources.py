@@ -16,12 +16,12 @@ _MOST_DIGITS = 10  # of an opset
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A framework's call, its one argument that changes the meaning, and the presets.
+    """A framework's call: the argument that changes its semantics, and its presets.
 
     Attributes:
         argument: name of the argument.
         default: the framework's default of the argument.
-        presets: value as written -> name of the preset.
+        presets: name of the preset for each value as written.
     """
 
     argument: str
@@ -35,7 +35,7 @@ def _aligned(legacy: str, aligned: str, default: str) -> _Call:
 
 
 # The defaults are those of torchvision 0.29, Paddle 3.3, MindSpore 2.10, OpenVINO 2026.4 and TVM 0.27, which a test
-# checks where they are installed, and of Detectron2 0.6 and mmcv 2, read from their sources
+# checks where they are installed, and those in the sources of Detectron2 0.6 and mmcv 2
 # (detectron2/layers/roi_align.py, mmcv/ops/roi_align.py).
 _CALLS: Mapping[str, _Call] = MappingProxyType(
     {
@@ -63,7 +63,7 @@ def parse(source: str | Semantics) -> Semantics:
             ``mmcv`` and ``paddle`` (aligned=True), ``mindspore`` (roi_end_mode=1), ``openvino``
             (aligned_mode=asymmetric);
             ``"FRAMEWORK:ARGUMENT=VALUE"``, such as ``"paddle:aligned=False"``;
-            ``"onnx:OPSET"``, the meaning of a RoiAlign without coordinate_transformation_mode at that opset, or
+            ``"onnx:OPSET"``, the semantics of a RoiAlign without coordinate_transformation_mode at that opset, or
             ``"onnx:OPSET,MODE"``, such as ``"onnx:16,output_half_pixel"``;
             the name of a preset; or a Semantics, which is returned unchanged.
 

@@ -1,17 +1,17 @@
-"""Bins that touch an infinite or NaN feature: pooled sample by sample, in the order that decides there.
+"""Pools bins that touch an infinite or NaN feature sample by sample, because the order of operations matters there.
 
-What a sample makes of such a feature is ONNX Runtime's rule. Its value is the sum of its four taps, weight * feature,
-or over corners their std::max in the order (low, low), (low, high), (high, low), (high, high). A weight of 0 takes
-part: 0 * infinity is NaN. ``std::max(a, b)`` is b only where ``a < b``: so a NaN is the result where it comes first,
-and is passed over where it comes later. A bin's maximum is the std::max of its samples in the order of the grid,
-beginning with `max_start` where there is one. A sample outside the map is 0 and touches nothing.
+The rules are ONNX Runtime's. The value of a sample is the sum of its four taps, weight * feature, or over corners their
+std::max in the order (low, low), (low, high), (high, low), (high, high). A weight of 0 takes part: 0 * infinity is NaN.
+``std::max(a, b)`` is b only if ``a < b``: a NaN is the result if it comes first, and is ignored if it comes later. A
+bin's maximum is the std::max of its samples in the order of the grid, starting with `max_start` if it is set. A sample
+outside the map is 0 and touches no feature.
 
-So a bin of mode ``max`` is NaN only where the first of its samples is; over corners, where the pixel at (low, low) of
-that sample is NaN, as the weight there is never 0. And a mean is NaN where a sample touches NaN, or infinities of both
-signs, or one with a weight of 0.
+A bin of mode ``max`` is therefore NaN only if its first sample is; over corners, only if the pixel at (low, low) of
+that sample is NaN, since the weight there is never 0. A mean is NaN if a sample touches NaN, infinities of both signs,
+or an infinity with a weight of 0.
 
-Of the samples between the same four pixels only those decide that have the least and the greatest weights, which are
-`taps.sample_taps`: the cost follows the touched pixels, not the samples.
+Among the samples between the same four pixels, only those with the smallest and the largest weights matter, which are
+`taps.sample_taps`: the cost depends on the number of touched pixels, not of samples.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ __all__ = ["pool_special"]
 
 
 def pool_special(features: Array, y: Axis, x: Axis, attributes: Attributes, pooled: Array) -> None:
-    """Pools those bins again that touch an infinite or NaN feature.
+    """Pools again the bins that touch an infinite or NaN feature.
 
     Args:
         features: (C, H, W), some channels of the RoI's image.
         y: some of its rows of bins.
         x: all of its columns of bins.
-        attributes: of the call.
-        pooled: (C, P, Q) these bins, in the coordinate type, changed in place.
+        attributes: the attributes of the call.
+        pooled: (C, P, Q) these bins, in the coordinate type; changed in place.
     """
     mean = attributes.mode == "avg"
     touched = np.zeros(pooled.shape, bool)
     values = np.full(pooled.shape, 0 if mean else np.nan, pooled.dtype)
-    # Passes NaN over.
+    # np.fmax ignores NaN.
     fold = np.add if mean else np.fmax
     for rows, columns in piece_pairs(y, x, sample_taps):
         at = slice(None), rows.bins[:, None], columns.bins
@@ -61,29 +61,29 @@ def pool_special(features: Array, y: Axis, x: Axis, attributes: Attributes, pool
 
 
 def _by_bin(fold: np.ufunc, cells: Array, y: Piece, x: Piece) -> Array:
-    """(C, S, S') samples -> (C, B, B') bins."""
+    """Reduces (C, S, S') samples to (C, B, B') bins."""
     down: Array = fold.reduceat(cells, y.starts, axis=1)
     return np.asarray(fold.reduceat(down, x.starts, axis=2))
 
 
 def _taps(features: Array, y: Array, x: Array) -> list[Array]:
-    """The four features of every sample, (C, S, S') each; y is (2, S, 1) pixels low and high, and x (2, 1, S')."""
+    """The four features of every sample, (C, S, S') each, at low and high pixels y, (2, S, 1), and x, (2, 1, S')."""
     return [features[:, y[a], x[b]] for a in range(2) for b in range(2)]
 
 
 def _products(taps: list[Array], y: Array, x: Array) -> list[Array]:
-    """Their weight * feature, in the coordinate type."""
+    """The product weight * feature of each tap, in the coordinate type."""
     weights = (y[a] * x[b] for a in range(2) for b in range(2))
     return [weight * tap.astype(weight.dtype) for weight, tap in zip(weights, taps, strict=True)]
 
 
 def _mean(products: list[Array]) -> Array:
-    # What is finite has no part beside what is not: no sum, and no division by the number of samples.
+    # Finite terms do not change an infinite or NaN sum, nor does the division by the number of samples.
     return np.asarray(reduce(np.add, (np.where(np.isfinite(product), 0, product) for product in products)))
 
 
 def _maximum(features: Array, y: Axis, x: Axis, attributes: Attributes, best: Array) -> Array:
-    """The maximum of each bin, from that of its samples inside the map without those that are NaN."""
+    """The maximum of each bin, given the maximum of its samples inside the map that are not NaN."""
     best = np.where(y.complete[:, None] & x.complete, best, np.fmax(best, 0))
     if attributes.semantics.max_start is not None:
         return np.asarray(np.fmax(best, best.dtype.type(attributes.semantics.max_start)))
@@ -95,7 +95,7 @@ def _maximum(features: Array, y: Axis, x: Axis, attributes: Attributes, best: Ar
 
 
 def _join(attributes: Attributes) -> Callable[[Array, Array], Array]:
-    """Makes a sample's value of its four taps."""
+    """The function that combines the four taps of a sample to its value."""
     return np.add if attributes.semantics.max_rule == "samples" else _std_max
 
 

@@ -14,7 +14,7 @@ __all__ = ["Taps", "corner_taps", "mean_taps", "sample_taps"]
 
 @dataclass(frozen=True, slots=True)
 class Taps:
-    """The pixels that each bin reads along one axis: bin b of ``K * P`` has the columns ``offsets[b]:offsets[b + 1]``.
+    """The pixels that each bin reads along one axis: bin b of ``K * P`` has the taps ``offsets[b]:offsets[b + 1]``.
 
     Attributes:
         offsets: (K * P + 1,) first tap of each bin.
@@ -56,8 +56,8 @@ def corner_taps(samples: Samples) -> Taps:
 def sample_taps(samples: Samples) -> Taps:
     """Returns the taps of the maximum over interpolated samples: the two pixels of a sample, J = 2, with their weights.
 
-    Interpolation between two pixels is linear, and has its maximum at an end: among the samples of a bin with the same
-    ``low``, the first and the last are enough.
+    Interpolation between two pixels is linear and has its maximum at an end: of the samples of a bin with the same
+    ``low``, the two with the smallest and the largest weight are enough.
     """
     order, start, offsets = _by_bin_and_pixel(samples, samples.low)
     fraction = samples.fraction[order]

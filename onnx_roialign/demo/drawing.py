@@ -1,4 +1,4 @@
-"""What the demo draws: the detections, one RoI's samples on the feature map of its level, and the times."""
+"""Computes the content of the demo's picture: detections, the samples of one RoI on its feature map, and times."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from onnx_roialign.sessions.trial import try_engine
 
 __all__ = ["MaskPooler", "draw_demo", "run_mask_pooler", "sampled_roi"]
 
-_SHOWN = "triangle"  # half of its box is background, so the eye can tell the two apart on the feature map
+_SHOWN = "triangle"  # half of its box is background, so that both are visible on the feature map
 
 
 @dataclass(frozen=True, slots=True)
 class MaskPooler:
-    """What a model's mask pooler got and returned in one run.
+    """The inputs and the output of a model's mask pooler in one run.
 
     Attributes:
         pyramid: its attributes.
         rois: (K, 4) the boxes of the detections, in pixels of the image.
-        levels: (K,) of each RoI, from 0 on.
+        levels: (K,) the level of each RoI, from 0 on.
         features: one (1, C, h, w) map per level.
-        pooled: (K, C, output_height, output_width).
-        outputs: the model's own, by name.
+        pooled: (K, C, output_height, output_width), its output.
+        outputs: the outputs of the model by name.
     """
 
     pyramid: Pyramid
@@ -48,19 +48,19 @@ class MaskPooler:
     outputs: Mapping[str, Array]
 
     def side(self, index: int) -> float:
-        """The longer side of one RoI in pixels of its level's map."""
+        """Returns the longer side of one RoI in pixels of its level's map."""
         x1, y1, x2, y2 = self.rois[index]
         return float(max(x2 - x1, y2 - y1)) * self.pyramid.spatial_scales[int(self.levels[index])]
 
 
 def draw_demo(path: Path, scene: Scene, model: onnx.ModelProto, runs: Sequence[Run]) -> None:
-    """Runs the model on the scene and draws the detections, the samples of one of them, and the times of all runs.
+    """Runs the model on the scene and draws the detections, the samples of one detection, and the times of all runs.
 
     Args:
-        path: the picture's.
-        scene: what the model is run on.
-        model: after `fuse`.
-        runs: for the bars.
+        path: path of the picture.
+        scene: the scene to run the model on.
+        model: the model after `fuse`.
+        runs: the runs to draw as bars.
 
     Raises:
         RoiAlignError: the model does not run.
@@ -81,7 +81,7 @@ def _bar(run: Run) -> Bar:
 
 
 def run_mask_pooler(model: onnx.ModelProto, image: Array) -> MaskPooler:
-    """Runs a model after `fuse` and returns what its mask pooler, the one of more bins, got and returned.
+    """Runs a model after `fuse` and returns the inputs and the output of its mask pooler, the one with more bins.
 
     Raises:
         RoiAlignError: the model has no fused pooler, or does not run.
@@ -91,9 +91,9 @@ def run_mask_pooler(model: onnx.ModelProto, image: Array) -> MaskPooler:
         raise RoiAlignError(
             "the picture's model",
             "missing",
-            f"must have a {multiscale_roi_align.OP_TYPE}, got none: fuse left it as it was",
+            f"must have a {multiscale_roi_align.OP_TYPE}, got none: fuse did not change it",
         )
-    pyramid, node = max(((read_any(one, None), one) for one in poolers), key=lambda pair: _bins(pair[0]))
+    pyramid, node = max(((read_any(node, None), node) for node in poolers), key=lambda pair: _bins(pair[0]))
     rois, _, levels, *features = node.input
     tapped = deepcopy(model)
     tapped.graph.output.extend(
@@ -112,7 +112,7 @@ def _bins(pyramid: Pyramid) -> int:
 
 
 def sampled_roi(pooler: MaskPooler, index: int) -> SampledRoi:
-    """Where one detection's RoI is sampled, on the channel that shows best what its mask takes in."""
+    """Returns the samples of one detection's RoI, and the channel on which its mask is most visible."""
     level = int(pooler.levels[index])
     attributes, features = pooler.pyramid.at(level), pooler.features[level][0]
     axes = roi_axes(pooler.rois[index : index + 1], features.shape[1:], attributes)
@@ -136,7 +136,7 @@ def sampled_roi(pooler: MaskPooler, index: int) -> SampledRoi:
 
 
 def _on_map(mask: Array, spatial_scale: float) -> Array:
-    """A mask of the image at the resolution of a feature map: the mean of the pixels that each of its pixels covers."""
+    """Scales a mask down to a feature map: each pixel is the mean of the image pixels that it covers."""
     side = round(1 / spatial_scale)
     height, width = (length // side for length in mask.shape)
     mean: Array = mask[: height * side, : width * side].reshape(height, side, width, side).mean((1, 3))
@@ -144,7 +144,7 @@ def _on_map(mask: Array, spatial_scale: float) -> Array:
 
 
 def _clearest(features: Array, inside: Array) -> int:
-    """The channel whose values inside and outside differ most, for their spread."""
-    one, other = features[:, inside], features[:, ~inside]
-    spread = one.std(1) + other.std(1) + np.float32(1e-6)
-    return int(np.argmax(np.abs(one.mean(1) - other.mean(1)) / spread))
+    """Returns the channel whose values inside and outside a mask differ most, relative to their standard deviations."""
+    within, outside = features[:, inside], features[:, ~inside]
+    spread = within.std(1) + outside.std(1) + np.float32(1e-6)
+    return int(np.argmax(np.abs(within.mean(1) - outside.mean(1)) / spread))

@@ -18,7 +18,7 @@ from rich.table import Table
 from onnx_roialign.arrays import Array
 from onnx_roialign.bench.report import milliseconds
 from onnx_roialign.demo.runs import BASELINE, Run, difference, run_all, times_faster
-from onnx_roialign.demo.scene import CLASSES, MASK_STEP, made_scene, summary
+from onnx_roialign.demo.scene import CLASSES, MASK_STEP, demo_scene, summary
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
 from onnx_roialign.files import check_output
@@ -26,7 +26,7 @@ from onnx_roialign.graph import Fused, fuse
 from onnx_roialign.ops import multiscale_roi_align, paste_masks
 
 if TYPE_CHECKING:
-    from importlib.abc import Traversable  # leaves this place in Python 3.14, and 3.10 has no other
+    from importlib.abc import Traversable  # Python 3.10 has it only here; Python 3.14 only in importlib.resources
 
 __all__ = ["OPSETS", "PICTURE", "expected_outputs", "mask_rcnn", "run_demo"]
 
@@ -34,8 +34,8 @@ OPSETS = (22, 16)
 PICTURE = "onnx_roialign_demo.png"
 _PARTS = {multiscale_roi_align.OP_TYPE: "poolers", paste_masks.OP_TYPE: "mask pasting"}
 _NOTES = (
-    "builtin: ONNX Runtime's own kernel; native: our compiled kernel; optimized: native, after `onnx-roialign "
-    "optimize`; reference: our NumPy code inside the session.",
+    "builtin: ONNX Runtime's own kernel; native: this package's compiled kernel; optimized: native, after "
+    "`onnx-roialign optimize`; reference: this package's NumPy code inside the session.",
     "Times: medians on all cores, end to end in turns; RoiAlign: all such nodes of a run, by ONNX Runtime's profiler.",
     "A detector with a large backbone gains less, because it spends more of its time in convolutions.",
 )
@@ -48,7 +48,7 @@ def mask_rcnn(opset: int) -> onnx.ModelProto:
 
 
 def expected_outputs() -> dict[str, Array]:
-    """Returns what PyTorch returned for the scene: boxes, labels, scores, and masks at every MASK_STEP-th pixel."""
+    """Returns PyTorch's outputs for the scene: boxes, labels, scores, and masks at every MASK_STEP-th pixel."""
     with np.load(io.BytesIO(_model_file("mask_rcnn.npz").read_bytes())) as recorded:
         return {name: recorded[name] for name in ("boxes", "labels", "scores", "masks")}
 
@@ -64,13 +64,13 @@ def run_demo(output: Path, console: Console) -> None:
     """Runs the whole demo: prints its table to `console` and writes PICTURE into the folder `output`.
 
     Raises:
-        RoiAlignError: the folder cannot be written, or the package came without its models.
+        RoiAlignError: the folder cannot be written, or the models are not installed with the package.
     """
-    with imported_for("the demo's picture"):  # matplotlib takes longer to import than all else together
+    with imported_for("the demo's picture"):  # matplotlib is slow to import
         from onnx_roialign.demo.drawing import draw_demo
 
     _make_writable(output)
-    scene, expected = made_scene(), expected_outputs()
+    scene, expected = demo_scene(), expected_outputs()
     _, height, width = scene.image.shape
     console.print(
         f"Mask R-CNN (torchvision's, with a tiny backbone) that finds {', '.join(f'{name}s' for name in CLASSES[1:])}, "
@@ -132,12 +132,12 @@ def _refusals(runs: Sequence[Run]) -> Iterator[str]:
 
 
 def _optimized(runs: Sequence[Run], fused: Mapping[int, Fused]) -> Iterator[str]:
-    """What `fuse` changed at each opset, before and after."""
-    for opset, one in fused.items():
+    """Yields the changes by `fuse` at each opset."""
+    for opset, result in fused.items():
         before, after = (next(r for r in runs if (r.opset, r.way) == (opset, way)) for way in ("native", "optimized"))
         if after.times is None:
             continue
-        parts = Counter(part.op for part in one.report if part.fused)
+        parts = Counter(part.op for part in result.report if part.fused)
         written = "; ".join(f"{_PARTS[op]}: {count} {op}" for op, count in parts.items())
         apart = max(difference(after.trial.outputs[name], want) for name, want in before.trial.outputs.items())
         yield (

@@ -1,4 +1,4 @@
-"""The demo's runs: the model at every opset on every engine, before and after `fuse`, timed in turns."""
+"""Runs the demo's model at every opset on every engine, before and after `fuse`, timed in turns."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import onnx
 
 from onnx_roialign.arrays import Array, largest_difference, largest_finite
 from onnx_roialign.bench.race import Times, times_in_turns
+from onnx_roialign.bench.report import ratio_text
 from onnx_roialign.graph import Fused
 from onnx_roialign.onnx_model.scopes import scopes
 from onnx_roialign.sessions.feeding import run_session
@@ -18,7 +19,7 @@ from onnx_roialign.sessions.trial import Trial, try_engine
 
 __all__ = ["BASELINE", "WAYS", "Run", "difference", "run_all", "times_faster"]
 
-# How a model is run: the name, the engine, and whether after `fuse`.
+# The ways to run a model: the name, the engine, and whether it runs after `fuse`.
 WAYS = (
     ("builtin", "builtin", False),
     ("native", "native", False),
@@ -26,22 +27,22 @@ WAYS = (
     ("reference", "reference", False),
 )
 BASELINE = "builtin"
-_UNTIMED = ("reference",)  # NumPy code, which is there to be right
-_PROFILED, _TIMED = 3, 7  # runs of each
+_UNTIMED = ("reference",)  # NumPy code, which is slow
+_PROFILED, _TIMED = 3, 7  # numbers of runs
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One model, run in one way.
+    """A run of one model in one way.
 
     Attributes:
-        opset: of the model.
+        opset: the opset of the model.
         way: a name of WAYS.
-        nodes: of the model, with those inside its Loops and Ifs.
-        trial: whether it loads, what it returns, and how long its RoiAligns take.
-        times: of a whole run, without the profiler, in turns with all the others; None where it was not timed.
-        faster: how many times faster than the baseline at the same opset, or, where that does not load, at another
-            one; None where either was not timed.
+        nodes: number of the model's nodes, including those in bodies.
+        trial: the result of loading and running it, with the time of its RoiAligns.
+        times: times of a whole run without the profiler, in turns with the other runs; None if it was not timed.
+        faster: ratio of the baseline's median to its median, at the same opset, or at another one if the baseline does
+            not load; None if one of them was not timed.
     """
 
     opset: int
@@ -56,8 +57,8 @@ def run_all(models: Mapping[int, onnx.ModelProto], fused: Mapping[int, Fused], f
     """Runs every model in every way.
 
     Args:
-        models: by opset.
-        fused: of each of them.
+        models: the models by opset.
+        fused: the results of `fuse` by opset.
         feeds: the inputs.
     """
     runs, timed = [], {}
@@ -78,7 +79,7 @@ def _runner(model: onnx.ModelProto, engine: str, feeds: Mapping[str, Array]) -> 
 
 
 def _compared(run: Run, times: Mapping[tuple[int, str], Times]) -> Run:
-    baselines = {opset: one for (opset, way), one in times.items() if way == BASELINE}
+    baselines = {opset: time for (opset, way), time in times.items() if way == BASELINE}
     baseline = baselines.get(run.opset, next(iter(baselines.values()), None))
     if baseline is None or run.times is None:
         return run
@@ -90,10 +91,10 @@ def _node_count(model: onnx.ModelProto) -> int:
 
 
 def times_faster(ratio: float | None) -> str:
-    """With two decimals where the ratio is small."""
-    return "-" if ratio is None else f"{ratio:.2f}x" if ratio < 1.95 else f"{ratio:.1f}x"
+    """Returns the text of a ratio, "-" for None."""
+    return "-" if ratio is None else ratio_text(ratio)
 
 
 def difference(got: Array, want: Array) -> float:
-    """The largest difference, in units of the largest value that is wanted."""
+    """Returns the largest difference, in units of the largest expected value."""
     return largest_difference(got, want) / (largest_finite(want) or 1.0)

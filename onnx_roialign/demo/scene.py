@@ -1,4 +1,4 @@
-"""Scenes of discs, squares and triangles, with their boxes and masks: the same bytes everywhere, from NumPy alone."""
+"""Draws scenes of discs, squares and triangles, with boxes and masks, using NumPy alone: equal bytes on any machine."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ __all__ = [
     "SIZES",
     "WIDTH",
     "Scene",
+    "demo_scene",
     "draw_scene",
     "found",
-    "made_scene",
     "summary",
 ]
 
 CLASSES = ("background", "disc", "square", "triangle")  # by label
-# The demo's scene; the detector was trained on others, with seeds from 1,000,000 on.
+# The demo's scene. The detector was trained on other scenes, with seeds from 1,000,000 on.
 _SEED, HEIGHT, WIDTH, SHAPES = 13, 480, 640, 24
 MASK_STEP = 4  # PyTorch's masks are recorded at every fourth row and column: all pixels would take more than 1 MB
-GOOD = 0.7  # IoU of masks from which on a shape counts as found
+GOOD = 0.7  # a shape counts as found if the IoU of the masks is at least this
 SIZES = (16, 160)  # smallest and largest diameter of a disc, or side of a square or triangle, in pixels
 
-# Scenes are drawn in whole numbers, which every machine rounds alike: coordinates in 1/1024 pixel, coverage in 1/16.
+# Scenes are drawn in integers, which are equal on every machine: coordinates in 1/1024 pixel, coverage in 1/16.
 _UNIT = 1024
 _SAMPLES = 4  # per pixel and axis, for smooth edges
 _MARGIN = 2  # pixels between a shape's circle and the image's edge
 _CONTRAST = 70  # least difference between a shape and the background, in one channel of 0 to 255
 _APART = 0.8  # least distance of two shapes' centres, by the sum of their circles' radii
 _TRIES = 60  # places that are tried for a shape before it is made smaller
-_SMALLER = 0.75  # by this factor
-# From the centre to the corners or the edge, by the size.
+_SMALLER = 0.75  # the factor by which it is made smaller
+# The distance from the centre to the corners or the edge, in units of the size.
 _RADII = {"disc": 1 / 2, "square": 1 / math.sqrt(2), "triangle": 1 / math.sqrt(3)}
 _PATCHES = ((64, 5), (16, 2), (4, 1))  # the background's patches: side in pixels, weight
 _GRAIN = 7  # largest noise per pixel, of 0 to 255
@@ -54,7 +54,7 @@ class Scene:
         image: (3, H, W) float32, multiples of 1/255 in [0, 1].
         boxes: (K, 4) float32: x1, y1, x2, y2 of the pixels of each shape, in pixels.
         labels: (K,) int64: index into CLASSES.
-        masks: (K, H, W) bool: the pixels of each shape that no later one covers.
+        masks: (K, H, W) bool: the pixels of each shape that no later shape covers.
     """
 
     image: NDArray[np.float32]
@@ -65,7 +65,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """A shape in its circle: the label, the circle's radius in pixels, the angle, the centre in 1/1024 pixel."""
+    """A shape: its label, its circumscribed circle's radius in pixels, its angle, and its centre in 1/1024 pixel."""
 
     label: int
     radius: float
@@ -74,14 +74,14 @@ class _Shape:
     y: int
 
 
-def made_scene() -> Scene:
-    """Returns the demo's scene, of whose image PyTorch's outputs are recorded."""
+def demo_scene() -> Scene:
+    """Returns the demo's scene, for whose image PyTorch's outputs are recorded."""
     return draw_scene(_SEED, HEIGHT, WIDTH, SHAPES)
 
 
 def draw_scene(seed: int, height: int, width: int, count: int) -> Scene:
     """Draws `count` shapes of random class, size, angle, colour and place on a textured background."""
-    rng = np.random.RandomState(seed)  # frozen by NumPy: it draws the same numbers in every version
+    rng = np.random.RandomState(seed)  # draws the same numbers in every version of NumPy
     low, high = rng.randint(30, 226, (2, 3))
     blend = _texture(rng, height, width)
     image = (low[:, None, None] * (255 - blend) + high[:, None, None] * blend) // 255
@@ -105,7 +105,7 @@ def draw_scene(seed: int, height: int, width: int, count: int) -> Scene:
 
 
 def _texture(rng: np.random.RandomState, height: int, width: int) -> NDArray[np.int64]:
-    """(height, width) smooth noise of 0 to 255: random numbers on coarse grids, interpolated linearly."""
+    """Returns (height, width) smooth noise of 0 to 255: random numbers on coarse grids, interpolated linearly."""
     total = np.zeros((height, width), np.int64)
     for side, weight in _PATCHES:
         grid = rng.randint(0, 256, (height // side + 2, width // side + 2)).astype(np.int64)
@@ -116,7 +116,7 @@ def _texture(rng: np.random.RandomState, height: int, width: int) -> NDArray[np.
 
 
 def _shapes(rng: np.random.RandomState, height: int, width: int, count: int) -> Iterator[_Shape]:
-    """Random shapes, large ones first, each at a place where it covers little of those before."""
+    """Yields random shapes, large ones first, each at a place where it covers little of the shapes before."""
     drawn: list[_Shape] = []
     for size in sorted(np.exp(rng.uniform(math.log(SIZES[0]), math.log(SIZES[1]), count)), reverse=True):
         label = int(rng.randint(1, len(CLASSES)))
@@ -138,7 +138,7 @@ def _shapes(rng: np.random.RandomState, height: int, width: int, count: int) -> 
 
 
 def _coverage(shape: _Shape) -> tuple[tuple[slice, slice], NDArray[np.int64]]:
-    """The rows and columns of an image around a shape, and how many samples of each pixel there lie inside it."""
+    """Returns the rows and columns of an image around a shape, and the number of samples of each pixel inside it."""
     reach = math.ceil(shape.radius) + _MARGIN
     left, top, side = shape.x // _UNIT - reach, shape.y // _UNIT - reach, 2 * reach + 1
     samples = (np.arange(side * _SAMPLES) * 2 + 1) * (_UNIT // _SAMPLES // 2)
@@ -170,35 +170,35 @@ def _box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
 
 
 def found(scene: Scene, labels: Array, masks: Array) -> tuple[Array, Array]:
-    """Compares detections with what was drawn, by the intersection over union (IoU) of their masks.
+    """Compares detections with the shapes of a scene, by the intersection over union (IoU) of their masks.
 
     Args:
-        scene: of K shapes.
-        labels: (N,) of the detections.
-        masks: (N, 1, H, W) probabilities; a pixel belongs to a mask from 0.5 on.
+        scene: a scene with K shapes.
+        labels: (N,) labels of the detections.
+        masks: (N, 1, H, W) probabilities; a pixel belongs to a mask if its probability is at least 0.5.
 
     Returns:
-        (K,) each shape's IoU with the detection of its class that fits it best, 0 where there is none, and the same
-        (N,) of each detection with the shapes.
+        (K,) the largest IoU of each shape with a detection of its class, 0 if there is none, and (N,) the largest IoU
+        of each detection with a shape of its class.
     """
     inside = masks[:, 0] >= 0.5
     pixels = math.prod(scene.masks.shape[1:])
-    truth, own = (one.reshape(len(one), pixels).astype(np.float32) for one in (scene.masks, inside))
-    both = truth @ own.T
-    either = truth.sum(1)[:, None] + own.sum(1) - both
+    drawn, detected = (some.reshape(len(some), pixels).astype(np.float32) for some in (scene.masks, inside))
+    both = drawn @ detected.T
+    either = drawn.sum(1)[:, None] + detected.sum(1) - both
     iou = both / np.maximum(either, 1) * (scene.labels[:, None] == labels)
     return iou.max(1, initial=0), iou.max(0, initial=0)
 
 
 def summary(scene: Scene, outputs: Mapping[str, Array]) -> str:
-    """A line: how many shapes are found, with the right class and a mask that fits, and how many detections are none.
+    """Returns a line with the numbers of found shapes and of detections that are no shape.
 
     Args:
-        scene: what was drawn.
-        outputs: of the detector, with labels and masks.
+        scene: the scene.
+        outputs: the detector's outputs, with labels and masks.
     """
     shapes, detections = found(scene, outputs["labels"], outputs["masks"])
     hits = shapes[shapes >= GOOD]
     between = f" (IoU {hits.min():.2f} to {hits.max():.2f})" if len(hits) else ""
-    others = int(np.count_nonzero(detections < GOOD)) or "no"
-    return f"{len(hits)} of {len(shapes)} shapes found with their class and mask{between}; {others} other detections"
+    wrong = int(np.count_nonzero(detections < GOOD)) or "no"
+    return f"{len(hits)} of {len(shapes)} shapes found with their class and mask{between}; {wrong} other detections"

@@ -1,4 +1,4 @@
-"""The engines by name: all sets of names that an option `engine` can have, and its check."""
+"""The engines by name: the permitted names of every option `engine`, and the check of such an option."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ __all__ = [
 Engine = Literal["native", "reference"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
 
-# Who can run the RoiAligns of a session: also ONNX Runtime's own kernel.
+# The engines for the RoiAligns of a session, which include ONNX Runtime's own kernel.
 SESSION_ENGINES = (*ENGINES, "builtin")
 
-# Who can run one node alone: also onnx.reference, with our operator and with its own.
+# The engines for a single node, which include onnx.reference with this package's operator and with its own.
 NODE_ENGINES = (*SESSION_ENGINES, "evaluator", "onnx.reference")
 
 
 class Compute(Protocol):
-    """One call of RoiAlign, as `native.roi_align` describes it."""
+    """The type of `native.roi_align`."""
 
     def __call__(
         self, X: Array, rois: Array, batch_indices: Array, attributes: Attributes, *, threads: int | None = None
@@ -43,7 +43,7 @@ class Compute(Protocol):
 
 
 class ComputeLevels(Protocol):
-    """One call of MultiScaleRoiAlign, as `definition.pyramid.multiscale_roi_align` describes it."""
+    """The type of `native.multiscale_roi_align`."""
 
     def __call__(
         self,
@@ -61,7 +61,7 @@ class ComputeLevels(Protocol):
 def _reference(
     X: Array, rois: Array, batch_indices: Array, attributes: Attributes, *, threads: int | None = None
 ) -> Array:
-    return reference.roi_align(X, rois, batch_indices, attributes)  # it uses one thread
+    return reference.roi_align(X, rois, batch_indices, attributes)  # the reference uses one thread
 
 
 def _reference_of_levels(
@@ -73,7 +73,7 @@ def _reference_of_levels(
     *,
     threads: int | None = None,
 ) -> Array:
-    return multiscale_roi_align(rois, batch_indices, features, pyramid, levels)  # likewise
+    return multiscale_roi_align(rois, batch_indices, features, pyramid, levels)
 
 
 class _Engine(NamedTuple):
@@ -98,14 +98,14 @@ def check_engine(engine: object, names: Sequence[str] = ENGINES, option: str = "
         option: name of the argument or the option, for the message.
 
     Raises:
-        RoiAlignError: it is not one of the names; the message lists them.
+        RoiAlignError: the name is not permitted; the message lists the permitted names.
     """
     if not (isinstance(engine, str) and engine in names):
         raise RoiAlignError(option, "choice", f"must be one of {', '.join(names)}, got {shown(engine)}")
 
 
 def engine_named(engine: str) -> Compute:
-    """Returns RoiAlign on an engine.
+    """Returns the function that computes RoiAlign on an engine.
 
     Raises:
         RoiAlignError: no engine has this name.
@@ -115,6 +115,6 @@ def engine_named(engine: str) -> Compute:
 
 
 def multiscale_engine_named(engine: str) -> ComputeLevels:
-    """Returns MultiScaleRoiAlign on an engine; errors as in `engine_named`."""
+    """Returns the function that computes MultiScaleRoiAlign on an engine; errors as in `engine_named`."""
     check_engine(engine)
     return _ENGINES[engine].multiscale_roi_align

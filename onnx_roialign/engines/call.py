@@ -1,4 +1,4 @@
-"""The public roi_align(): one call on NumPy arrays, by either engine."""
+"""The public roi_align(): one call on NumPy arrays, on either engine."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def roi_align(
         NativeLibraryError: engine is "native" and there is no compiled library that can be loaded.
     """
     if semantics is None:
-        meaning = from_onnx(HALF_PIXEL_OPSET, coordinate_transformation_mode)
+        resolved = from_onnx(HALF_PIXEL_OPSET, coordinate_transformation_mode)
     elif coordinate_transformation_mode != "half_pixel":
         raise RoiAlignError(
             "coordinate_transformation_mode",
@@ -66,14 +66,14 @@ def roi_align(
             f"got {shown(coordinate_transformation_mode)} and {shown(semantics)}",
         )
     else:
-        meaning = resolve(semantics)
+        resolved = resolve(semantics)
     attributes = Attributes(
         output_height=output_height,
         output_width=output_width,
         sampling_ratio=sampling_ratio,
         spatial_scale=spatial_scale,
         mode=mode,
-        semantics=meaning,
+        semantics=resolved,
     )
     compute = engine_named(engine)
     number = check_threads(threads)

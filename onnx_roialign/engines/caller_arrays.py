@@ -1,4 +1,4 @@
-"""What a caller gives for arrays, as arrays: converted where nothing is lost, refused where it is unclear."""
+"""Converts a caller's arguments to arrays if no value is lost, and refuses ambiguous ones."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _TOO_LARGE = "must fit into memory, got more than there is"
 def as_arrays(X: npt.ArrayLike, rois: npt.ArrayLike, batch_indices: npt.ArrayLike) -> tuple[Array, Array, Array]:
     """Returns the inputs of one call as arrays; their types and shapes are still to be checked.
 
-    Any byte order becomes the machine's own. batch_indices of any integer type become int64. Numbers in lists have no
-    type that the caller chose: rois given so get the type that coordinates are computed in. An array of another type
-    stays what it is.
+    Arrays are converted to the machine's byte order. batch_indices of any integer type become int64. rois in lists have
+    no type of the caller's choice and get the type in which coordinates are computed. An array of another type is not
+    converted.
 
     Raises:
-        RoiAlignError: NumPy makes no array of it, or a number in rois or batch_indices is too large.
+        RoiAlignError: NumPy cannot make an array of an argument, or a number in rois or batch_indices is too large.
     """
     features, boxes, indices = (
-        array_of(name, given) for name, given in (("X", X), ("rois", rois), ("batch_indices", batch_indices))
+        array_of(name, argument) for name, argument in (("X", X), ("rois", rois), ("batch_indices", batch_indices))
     )
     if not hasattr(rois, "dtype"):
         boxes = _rounded(boxes, features.dtype)
@@ -36,21 +36,21 @@ def as_arrays(X: npt.ArrayLike, rois: npt.ArrayLike, batch_indices: npt.ArrayLik
         return features, boxes, _int64(indices, listed=not hasattr(batch_indices, "dtype"))
 
 
-def array_of(name: str, given: npt.ArrayLike) -> Array:
-    """Returns one input as an array in the machine's byte order.
+def array_of(name: str, argument: npt.ArrayLike) -> Array:
+    """Returns an argument as an array in the machine's byte order.
 
     Raises:
-        RoiAlignError: NumPy makes no array of it.
+        RoiAlignError: NumPy cannot make an array of the argument.
     """
     with enough_memory(name, _TOO_LARGE):
         try:
-            array = np.asarray(given)
+            array = np.asarray(argument)
         except MemoryError:
             raise
-        except Exception as error:  # whatever lists of uneven lengths and the arrays of other libraries raise
+        except Exception as error:  # lists of uneven lengths and arrays of other libraries raise various exceptions
             reason = one_line(error)
             raise RoiAlignError(
-                name, "type", f"must be an array, got what NumPy makes none of: {reason[:200]}"
+                name, "type", f"must be an array, got a value that NumPy cannot convert to one: {reason[:200]}"
             ) from error
         return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 

@@ -1,4 +1,4 @@
-"""The compiled library: its path, its instruction sets, and RoiAlign on NumPy arrays by its C function."""
+"""The compiled library: its path, its instruction sets, and RoiAlign on NumPy arrays through its C function."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def library_path() -> str:
     """Returns the path of the compiled library, for ``register_custom_ops_library`` in any language.
 
     Raises:
-        NativeLibraryError: this installation has no library, because it was made without a compiler.
+        NativeLibraryError: this installation has no library, because it was built without a compiler.
     """
     name = {"darwin": "libonnx_roialign.dylib", "win32": "onnx_roialign.dll"}.get(sys.platform, "libonnx_roialign.so")
     # Not relative to __file__: an editable install stores the library in another folder than the sources.
@@ -103,7 +103,7 @@ def _installed(name: str) -> str:
 
 
 def available_isas() -> tuple[str, ...]:
-    """Returns the names of the instruction sets that both the library and this CPU have, widest first.
+    """Returns the names of the instruction sets that both the library and this CPU support, widest first.
 
     Raises:
         NativeLibraryError: the library is missing or cannot be loaded.
@@ -118,7 +118,7 @@ def active_isa() -> str:
     Raises:
         NativeLibraryError: the library is missing, or it or this CPU lacks the instruction set in $ONNX_ROIALIGN_ISA.
     """
-    outcome = _call(_arguments(Attributes()))  # without RoIs, the call only chooses the instruction set
+    outcome = _call(_arguments(Attributes()))  # without RoIs, the call only selects the instruction set
     outcome.check()
     return outcome.ran
 
@@ -188,17 +188,17 @@ def multiscale_roi_align(
     """
     arguments = _arguments(pyramid.attributes, threads, isa)
     check_call(rois, batch_indices, features, pyramid, levels)
-    own_levels = pyramid.rule.levels(rois) if levels is None else levels
-    rois, batch_indices, own_levels, *maps = _contiguous(rois, batch_indices, own_levels, *features)
+    levels = pyramid.rule.levels(rois) if levels is None else levels
+    rois, batch_indices, levels, *maps = _contiguous(rois, batch_indices, levels, *features)
     check = partial(check_call_values, rois, batch_indices, features, pyramid)
     try:
         Y = new_output(maps[0], len(rois), pyramid.attributes)
     except RoiAlignError:
-        check()  # as above
+        check()  # a wrong value is reported first, as by the reference
         raise
-    given = [_Map(X.ctypes.data, *X.shape[2:], scale) for X, scale in zip(maps, pyramid.spatial_scales, strict=True)]
-    arguments.features, arguments.num_features = (_Map * len(given))(*given), len(given)
-    arguments.levels = own_levels.ctypes.data
+    structs = [_Map(X.ctypes.data, *X.shape[2:], scale) for X, scale in zip(maps, pyramid.spatial_scales, strict=True)]
+    arguments.features, arguments.num_features = (_Map * len(structs))(*structs), len(structs)
+    arguments.levels = levels.ctypes.data
     return _pooled(arguments, maps[0], rois, batch_indices, Y, check)
 
 
@@ -210,7 +210,7 @@ def _contiguous(*arrays: Array) -> list[Array]:
 def _pooled(
     arguments: _Arguments, X: Array, rois: Array, batch_indices: Array, Y: Array, check: Callable[[], None]
 ) -> Array:
-    """Calls the library; X is the map, or the first of several, and `check` the same checks of values in Python."""
+    """Calls the library; X is the map or the first of several; `check` checks the values in Python."""
     arguments.type, arguments.rois_type = (element_type(array.dtype).number for array in (X, rois))
     arguments.rois, arguments.batch_indices, arguments.Y = (array.ctypes.data for array in (rois, batch_indices, Y))
     arguments.N, arguments.C = X.shape[:2]
@@ -223,7 +223,7 @@ def _pooled(
 
 
 def _invalid(message: str, check: Callable[[], None]) -> RoiAlignError:
-    """Returns the library's message as an error. Its subject and code come from the same checks in Python."""
+    """Returns the library's message as an error, with the subject and the code of the same check in Python."""
     try:
         check()
     except RoiAlignError as error:

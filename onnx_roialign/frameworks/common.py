@@ -1,4 +1,4 @@
-"""What the frameworks' calls share: a function with a `to_onnx`, and the checks of the arguments."""
+"""The common parts of the frameworks' calls: functions with a `to_onnx`, and the checks of arguments."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ __all__ = [
     "write_levels",
 ]
 
-# The types of the maps of torchvision's operator, on which the poolers of other libraries rest.
+# The types of maps that torchvision's operator supports, which the poolers of other libraries call.
 TORCH_TYPES = ("float32", "float64", "float16")
 
 _MOST_IMAGES = 65536
@@ -65,7 +65,7 @@ class FrameworkCall(Generic[Call, Write]):
         return self._call(*args, **kwargs)
 
     def __reduce__(self) -> str:
-        return f"{self._call.__qualname__}"  # pickle finds it by this name in its module, like any function
+        return f"{self._call.__qualname__}"  # the name by which pickle finds it in its module, like any function
 
     def __repr__(self) -> str:
         return f"<function {self._call.__module__}.{self._call.__qualname__} with to_onnx>"
@@ -91,7 +91,7 @@ def pool_levels(
     engine: Engine,
     levels: Array | None = None,
 ) -> Array:
-    """Computes MultiScaleRoiAlign on the named engine; of one map, the RoiAlign of every RoI, as all frameworks do."""
+    """Computes MultiScaleRoiAlign on the named engine, or for a single map RoiAlign, as all frameworks do."""
     if len(features) == 1:
         return pool(features[0], rois, batch_indices, pyramid.at(0), engine)
     return multiscale_engine_named(engine)(rois, batch_indices, features, pyramid, levels)
@@ -107,15 +107,15 @@ def write_levels(
     levels: str = "",
     same_type: bool = True,
 ) -> onnx.ModelProto:
-    """Returns the model of what `pool_levels` computes.
+    """Returns a model that computes the same as `pool_levels`.
 
     Args:
-        graph: has the inputs.
-        rois: name of a value, as are those that follow.
-        batch_indices: likewise.
-        features: likewise, one for each map.
-        pyramid: everything else.
-        levels: empty: the pyramid's rule tells them.
+        graph: the graph with the inputs.
+        rois: name of the value.
+        batch_indices: name of the value.
+        features: names of the maps.
+        pyramid: the attributes.
+        levels: name of the value; empty: the pyramid's rule assigns the levels.
         same_type: whether rois have the type of the maps.
     """
     if len(features) == 1:
@@ -159,7 +159,7 @@ def positives(name: str, values: Iterable[float]) -> tuple[float, ...]:
     """Returns one number for each map of a pyramid.
 
     Raises:
-        RoiAlignError: there are none or too many, or one is not finite and > 0.
+        RoiAlignError: there are no numbers or too many, or a number is not finite or not > 0.
     """
     try:
         given = list(itertools.islice(values, MAX_LEVELS + 1))  # it may have no end
@@ -171,7 +171,7 @@ def positives(name: str, values: Iterable[float]) -> tuple[float, ...]:
 
 
 def onnx_sampling_ratio(sampling_ratio: int) -> int:
-    """Returns ONNX's sampling_ratio for a framework's: any value of 0 or less is adaptive, which is 0 in ONNX.
+    """Converts a framework's sampling_ratio to ONNX's: any value of 0 or less is adaptive, which is 0 in ONNX.
 
     Raises:
         RoiAlignError: sampling_ratio is not an integer.
@@ -183,7 +183,7 @@ def features_of(name: str, value: npt.ArrayLike, types: tuple[str, ...]) -> Arra
     """Returns value as an array of feature maps (N, C, H, W) of one of these types.
 
     Raises:
-        RoiAlignError: the rank is not 4, or the type is another one.
+        RoiAlignError: the rank is not 4, or the type is not one of these.
     """
     array = array_of(name, value)
     if array.ndim != 4:
@@ -198,19 +198,19 @@ def maps_of(name: str, values: Sequence[npt.ArrayLike], types: tuple[str, ...]) 
 
     Args:
         name: name of the argument, for messages.
-        values: at least one.
-        types: names of the types that they may have.
+        values: the maps, at least one.
+        types: names of the permitted types.
 
     Raises:
         RoiAlignError: a map has another rank, or the maps differ in N, C or type.
     """
     maps = [array_of(f"{name}[{i}]", value) for i, value in enumerate(values)]
-    if any(one.ndim != 4 or one.shape[:2] != maps[0].shape[:2] for one in maps):
-        shapes = [one.shape for one in maps]
+    if any(X.ndim != 4 or X.shape[:2] != maps[0].shape[:2] for X in maps):
+        shapes = [X.shape for X in maps]
         raise RoiAlignError(name, "shape", f"must have maps (N, C, H, W) of one N and one C, got shapes {shapes}")
-    if any(one.dtype != maps[0].dtype or one.dtype.name not in types for one in maps):
-        given = ", ".join(str(one.dtype) for one in maps)
-        raise RoiAlignError(name, "type", f"must have maps of one type, {choice(types)}, got {given}")
+    if any(X.dtype != maps[0].dtype or X.dtype.name not in types for X in maps):
+        got = ", ".join(str(X.dtype) for X in maps)
+        raise RoiAlignError(name, "type", f"must have maps of one type, {choice(types)}, got {got}")
     return maps
 
 
@@ -229,11 +229,11 @@ def boxes_of(name: str, value: Any, columns: str, dtype: np.dtype[Any], owner: s
         name: name of the argument, for messages.
         value: the argument.
         columns: the expected shape as the framework writes it, such as "(K, 5)".
-        dtype: type of the feature maps, which the boxes must have too.
+        dtype: type of the feature maps, which the boxes must also have.
         owner: name of the feature maps, for messages.
 
     Raises:
-        RoiAlignError: the shape or the type is another one.
+        RoiAlignError: the shape or the type is not the expected one.
     """
     array = array_of(name, value)
     if array.ndim != 2 or array.shape[1] != int(columns[-2]):
@@ -249,7 +249,7 @@ def join_images(boxes: Sequence[npt.ArrayLike], dtype: np.dtype[Any], owner: str
 
     Args:
         boxes: one matrix per image.
-        dtype: type of the feature maps, which the boxes must have too.
+        dtype: type of the feature maps, which the boxes must also have.
         owner: name of the feature maps, for messages.
 
     Raises:
@@ -278,6 +278,6 @@ def split_images(name: str, boxes: Array, *, nearest: bool = False) -> tuple[Arr
     if wrong.size:
         row = wrong[0]
         raise RoiAlignError(name, "range", f"must be finite, got {images[row]} at row {row}, column 0 (image)")
-    limit = 2**62  # larger than any number of images, and within int64
+    limit = 2**62  # larger than any number of images, and an int64
     images = np.floor(images.astype(np.float64) + 0.5) if nearest else images.astype(np.float64)
     return np.ascontiguousarray(boxes[:, 1:]), np.clip(images, -limit, limit).astype(np.int64)

@@ -4,13 +4,13 @@ Detectron2's behaviour (version 0.6), which this module keeps:
 
 - `pooler_type` "ROIAlign" has no half-pixel offset (aligned=False), "ROIAlignV2" has one (aligned=True).
 - A box of area A belongs to level ``floor(canonical_level + log2(sqrt(A) / canonical_box_size + 1e-8))``, between the
-  levels of the first and the last scale, computed in float32 whatever the type of the maps: a list of Boxes is of
-  float32. A box of negative area has no level, and its row is 0.
+  levels of the first and the last scale, computed in float32 for maps of any type, since Boxes are float32. A box of
+  negative area has no level, and its row is 0.
 - If there is only one scale, every box is pooled from it.
-- The scales must be those of a pyramid: the first and the last a power of two, at most 1, and one for each level.
+- The scales must form a pyramid: the first and the last are powers of two, at most 1, and there is one for each level.
 
-It differs in two ways: `output_size` may be of unequal height and width (Detectron2 fails on several levels then), and
-boxes stay float32 beside maps of float16 (Detectron2 rounds them, and computes in float16).
+It differs in two ways: `output_size` may have unequal height and width (Detectron2 then fails on several levels), and
+boxes stay float32 beside float16 maps (Detectron2 rounds them and computes in float16).
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class ROIPooler:
             sampling_ratio: samples per bin and axis; 0 or less: adaptive.
             pooler_type: "ROIAlign" or "ROIAlignV2".
             canonical_box_size: side of a box of the canonical level, in pixels of the image.
-            canonical_level: level of a box of that side, where 0 is the level of the image.
+            canonical_level: level of a box with that side, where 0 is the level of the image.
 
         Raises:
             RoiAlignError: an argument is invalid.
@@ -107,7 +107,7 @@ class ROIPooler:
 
         Args:
             x: one (N, C, H, W) map for each scale, float32, float64 or float16.
-            box_lists: for each of N images an (L, 4) matrix of rows (x1, y1, x2, y2) in pixels of the image, as the
+            box_lists: for each of N images an (L, 4) matrix of rows (x1, y1, x2, y2) in pixels of the image, like the
                 tensor of Detectron2's Boxes: numbers of any type, which become float32.
             engine: "native" (the compiled library) or "reference" (NumPy).
 
@@ -119,9 +119,9 @@ class ROIPooler:
             NativeLibraryError: engine is "native" and there is no compiled library.
         """
         check_engine(engine)
-        for name, given in (("x", x), ("box_lists", box_lists)):
-            if not isinstance(given, list):
-                raise RoiAlignError(name, "type", f"must be a list, got {shown(given)}")
+        for name, argument in (("x", x), ("box_lists", box_lists)):
+            if not isinstance(argument, list):
+                raise RoiAlignError(name, "type", f"must be a list, got {shown(argument)}")
         if len(x) != len(self._pyramid.spatial_scales):
             wanted = len(self._pyramid.spatial_scales)
             raise RoiAlignError("x", "shape", f"must be one map for each of {wanted} scales, got {len(x)}")
@@ -132,18 +132,18 @@ class ROIPooler:
             )
         if not box_lists:
             return np.zeros((0, maps[0].shape[1], *self.output_size), maps[0].dtype)
-        boxes = [_boxes(f"box_lists[{i}]", own) for i, own in enumerate(box_lists)]
+        boxes = [_boxes(f"box_lists[{i}]", matrix) for i, matrix in enumerate(box_lists)]
         rois, batch_indices = join_images(boxes, np.dtype(np.float32), "Boxes")
         return pool_levels(rois, batch_indices, maps, self._pyramid, engine)
 
     def to_onnx(self, opset: int = 16, *, images: int = 1, dtype: npt.DTypeLike = np.float32) -> onnx.ModelProto:
-        """Writes the call as a model with one onnx_roialign::MultiScaleRoiAlign; with a RoiAlign, if there is one map.
+        """Writes the call as a model with one onnx_roialign::MultiScaleRoiAlign, or for a single map one RoiAlign.
 
         The inputs are the maps `x_0`, `x_1`, ..., and `boxes_0`, `boxes_1`, ..., one float32 matrix per image; the
         output is `output`. `graph.unfuse` writes the model in ONNX's own operators, for other runtimes.
 
         Args:
-            opset: version of ONNX's own operators, at least 11, from which on `graph.unfuse` can write the model.
+            opset: version of ONNX's own operators, at least 11, which `graph.unfuse` needs.
             images: number of images.
             dtype: type of the maps.
 
@@ -160,7 +160,7 @@ class ROIPooler:
 
 
 def _levels(scales: Sequence[float]) -> tuple[int, int, tuple[float, ...]]:
-    """Returns the levels of the first and the last scale, and the scales; checks that they are a pyramid's."""
+    """Checks that the scales form a pyramid; returns the levels of the first and the last scale, and the scales."""
     numbers = positives("scales", scales)
     levels = [-math.log2(numbers[i]) for i in (0, -1)]
     first, last = map(int, levels)
@@ -177,10 +177,10 @@ def _levels(scales: Sequence[float]) -> tuple[int, int, tuple[float, ...]]:
 
 
 def _boxes(name: str, given: npt.ArrayLike) -> Array:
-    """Returns the tensor of Detectron2's Boxes: float32, (0, 4) where there is no number."""
+    """Returns the tensor of Detectron2's Boxes: float32, of shape (0, 4) if it is empty."""
     array = array_of(name, given)
     if array.dtype.kind not in "iuf":
         raise RoiAlignError(name, "type", f"must be numbers, got {array.dtype}")
-    with np.errstate(over="ignore"):  # what is beyond float32 is not finite, and refused as such
+    with np.errstate(over="ignore"):  # numbers beyond float32 become infinite and are refused later
         boxes = array.astype(np.float32)
     return boxes if boxes.size else boxes.reshape(-1, 4)

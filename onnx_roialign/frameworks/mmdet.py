@@ -2,18 +2,18 @@
 
 mmdetection's behaviour (version 3.3, with mmcv 2), which this module keeps:
 
-- A RoI of area A belongs to level ``floor(log2(sqrt(A) / finest_scale + 1e-6))``, between 0 and the last of the maps
-  given, computed in the maps' type. A RoI of negative area has no level, and its row is 0.
-- There may be fewer maps than `featmap_strides`: the first strides are those of the maps.
-- `roi_scale_factor` enlarges RoIs about their centres after their levels are told.
+- A RoI of area A belongs to level ``floor(log2(sqrt(A) / finest_scale + 1e-6))``, between 0 and the last given map,
+  computed in the maps' type. A RoI of negative area has no level, and its row is 0.
+- There may be fewer maps than `featmap_strides`; the maps then have the first strides.
+- `roi_scale_factor` enlarges RoIs about their centres after their levels are computed.
 - If there is only one map, every RoI is pooled from it, and `roi_scale_factor` is ignored.
-- The first column of the RoIs is the image index, truncated to an integer; RoIs become of the maps' type.
-- mmcv's RoIAlign has the half-pixel offset by default. With ``use_torchvision`` it ignores `pool_mode`: it is "avg".
+- The first column of the RoIs is the image index, truncated to an integer. RoIs are converted to the maps' type.
+- mmcv's RoIAlign has the half-pixel offset by default. With ``use_torchvision`` it ignores `pool_mode` and uses "avg".
 
-It differs where mmdetection fails or depends on the machine: with maps of float16 it computes in float32 and rounds
-once (mmdetection's areas overflow above 256 x 256 pixels, which sends such RoIs to the last level); maps of another
-number of channels than `out_channels` are an error also if there is only one; an infinite feature of a map from which
-no RoI is pooled does not make every result NaN.
+It differs where mmdetection fails or depends on the machine. With float16 maps it computes in float32 and rounds once
+(mmdetection's areas overflow above 256 x 256 pixels, which assigns such RoIs to the last level). A number of channels
+other than `out_channels` is an error even if there is only one map. An infinite feature in a map from which no RoI is
+pooled does not make every result NaN.
 """
 
 from __future__ import annotations
@@ -70,12 +70,13 @@ class SingleRoIExtractor:
         """Checks and stores the arguments that all calls share.
 
         Args:
-            roi_layer: as in a configuration: "type", which must be "RoIAlign", and the arguments of mmcv's RoIAlign but
-                spatial_scale: "output_size" (an integer or a pair), "sampling_ratio" (default 0: adaptive), "pool_mode"
-                (default "avg", or "max"), "aligned" (default True), "use_torchvision" (default False).
+            roi_layer: as in a configuration: "type", which must be "RoIAlign", and the arguments of mmcv's RoIAlign
+                without spatial_scale: "output_size" (an integer or a pair), "sampling_ratio" (default 0: adaptive),
+                "pool_mode" (default "avg", or "max"), "aligned" (default True), "use_torchvision" (default False).
             out_channels: number of channels of the maps.
             featmap_strides: pixels of the image per pixel of each map.
-            finest_scale: side of a RoI of level 0, in pixels of the image; from twice this side on it is of level 1.
+            finest_scale: side of a RoI of level 0, in pixels of the image; RoIs of at least twice this side have a
+                higher level.
 
         Raises:
             RoiAlignError: an argument is invalid.
@@ -102,9 +103,9 @@ class SingleRoIExtractor:
 
         Args:
             feats: (N, out_channels, H, W) maps, at most one for each stride, float32, float64 or float16.
-            rois: (K, 5) rows (image, x1, y1, x2, y2) in pixels of the image: numbers of any type, which become of the
-                maps' type.
-            roi_scale_factor: by which RoIs are enlarged after their levels are told; > 0.
+            rois: (K, 5) rows (image, x1, y1, x2, y2) in pixels of the image: numbers of any type, which are converted
+                to the maps' type.
+            roi_scale_factor: factor by which RoIs are enlarged after their levels are computed; > 0.
             engine: "native" (the compiled library) or "reference" (NumPy).
 
         Returns:
@@ -137,14 +138,14 @@ class SingleRoIExtractor:
         roi_scale_factor: float | None = None,
         dtype: npt.DTypeLike = np.float32,
     ) -> onnx.ModelProto:
-        """Writes the call as a model with one onnx_roialign::MultiScaleRoiAlign; with a RoiAlign, if there is one map.
+        """Writes the call as a model with one onnx_roialign::MultiScaleRoiAlign, or for a single map one RoiAlign.
 
         The inputs are the maps `feats_0`, `feats_1`, ..., and `rois` (K, 5); the output is `output`. `graph.unfuse`
-        writes the model in ONNX's own operators, for other runtimes. A number that is no float32 is rounded to one,
-        like every float attribute of ONNX.
+        writes the model in ONNX's own operators, for other runtimes. Numbers are rounded to float32, like every float
+        attribute of ONNX.
 
         Args:
-            opset: version of ONNX's own operators, at least 11, from which on `graph.unfuse` can write the model.
+            opset: version of ONNX's own operators, at least 11, which `graph.unfuse` needs.
             maps: number of maps; None: one for each stride.
             roi_scale_factor: as in the call.
             dtype: type of maps and RoIs.
@@ -198,12 +199,12 @@ def _rois(given: npt.ArrayLike, dtype: np.dtype[Any]) -> Array:
     array = array_of("rois", given)
     if array.dtype.kind not in "iuf":
         raise RoiAlignError("rois", "type", f"must be numbers, got {array.dtype}")
-    with np.errstate(over="ignore"):  # what is beyond the type is not finite, and refused as such
+    with np.errstate(over="ignore"):  # numbers beyond the type become infinite and are refused later
         return boxes_of("rois", array.astype(dtype), "(K, 5)", dtype, "feats")
 
 
 def _rescaled(boxes: Array, factor: float) -> Array:
-    """RoIs enlarged about their centres, in float32 or float64, in the order of mmdet's operations."""
+    """Enlarges RoIs about their centres, in float32 or float64, in mmdet's order of operations."""
     real = coordinate_type(boxes.dtype)
     starts, ends = boxes[:, :2].astype(real), boxes[:, 2:].astype(real)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -213,7 +214,7 @@ def _rescaled(boxes: Array, factor: float) -> Array:
 
 
 def _write_rescaled(graph: GraphWriter, boxes: str, factor: float, rule: LevelRule) -> tuple[str, str]:
-    """Writes `_rescaled` and the levels of the RoIs before; returns the names of both."""
+    """Writes the nodes of `_rescaled` and of the levels of the original RoIs; returns the names of both results."""
     real = coordinate_type(graph.dtype)
     if graph.dtype != real:
         boxes = graph.node("Cast", (boxes,), "wide_boxes", to=onnx.helper.np_dtype_to_tensor_dtype(np.dtype(real)))
@@ -230,11 +231,11 @@ def _write_rescaled(graph: GraphWriter, boxes: str, factor: float, rule: LevelRu
 
 
 def _write_levels(graph: GraphWriter, areas: str, smallest: Array) -> str:
-    """Writes the levels of areas (K, 1): how many of the smallest areas each reaches, less 1; -1 for NaN."""
+    """Writes the levels of areas (K, 1): the number of smallest areas that each reaches, minus 1; -1 for NaN."""
     least = graph.constant("smallest_areas", smallest, smallest.dtype)
     ways = graph.node("Greater", (areas, least), "above"), graph.node("Equal", (areas, least), "on")
     reached = graph.node("Cast", (graph.node("Or", ways, "reached"),), "ones", to=onnx.TensorProto.INT64)
-    if graph.opset < 13:  # axes became an input
+    if graph.opset < 13:  # opset 13 made axes an input
         count = graph.node("ReduceSum", (reached,), "count", axes=[1], keepdims=0)
     else:
         count = graph.node("ReduceSum", (reached, graph.constant("axis_1", [1])), "count", keepdims=0)

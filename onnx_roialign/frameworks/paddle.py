@@ -9,8 +9,8 @@ Paddle's behaviour (version 3.3, CPU kernel):
 - With aligned=True and an adaptive grid, a mirrored box (x2 < x1 or y2 < y1) has a negative number of samples. Paddle
   reads that as an unsigned number near 2 ** 64 and crashes or never returns. This module raises an error.
 - Paddle stores `spatial_scale` as float32 even for float64 features, so this module rounds it to float32.
-- Paddle adds the terms of a sample's position in another order. A sample exactly on the limit past the map's border
-  may therefore count in Paddle and not here, or the reverse.
+- Paddle adds the terms of a sample's position in another order. A sample exactly at -1 or at the map's size may
+  therefore count in Paddle and not here, or the reverse.
 """
 
 from __future__ import annotations

@@ -238,12 +238,12 @@ def roi_align_quantized(
 ) -> Array:
     """Pools boxes of quantized feature maps as torchvision.ops.roi_align does with a quantized tensor.
 
-    A value q means ``scale * (q - zero_point)``, in input and output. The output is rounded to nearest (ties to even)
-    before the zero point is added, and clamped to the type. torchvision's boxes are quantized too; here they must be
-    dequantized to float32, with their own scale and zero point.
+    A value q stands for ``scale * (q - zero_point)``, in input and output. The output is rounded to nearest (ties to
+    even) before the zero point is added, and clamped to the type. torchvision's boxes are also quantized; here they
+    must be dequantized to float32 with their own scale and zero point.
 
     Args:
-        input: (1, C, H, W) feature maps, uint8, int8 or int32; the sums are float32, so 24 bits of a value count.
+        input: (1, C, H, W) feature maps, uint8, int8 or int32; the sums are float32, which has 24 significant bits.
             torchvision allows only one image.
         scale: scale of input and output, a float32.
         zero_point: zero point of input and output, in the range of input's type.
@@ -271,7 +271,7 @@ def roi_align_quantized(
     check_engine(engine)
     if engine == "reference":
         return quantized.roi_align(*arrays, attributes)
-    quantized.check(*arrays, attributes)  # the session would raise onnxruntime's errors instead of ours
+    quantized.check(*arrays, attributes)  # without this check, the session would raise onnxruntime's errors
     rows = np.column_stack([images.astype(np.float32), rois])
     feeds = dict(zip(("input", "scale", "zero_point", "boxes"), (*arrays[:3], rows), strict=True))
     return _quantized_engine(attributes, X.dtype.name)(feeds)
@@ -292,7 +292,7 @@ def _zero_point(zero_point: object, dtype: np.dtype[Any]) -> Array:
 
 @functools.lru_cache(maxsize=16)
 def _quantized_engine(attributes: Attributes, dtype: str) -> Callable[[Mapping[str, Array]], Array]:
-    """Returns the library in a session as a function: its C function takes only floats."""
+    """Returns a function that runs the library in a session, because its C function does not support integers."""
     with imported_for("roi_align_quantized() on engine 'native'"):
         from onnx_roialign.sessions.session import session
     running = session(_quantized_model(attributes, dtype, 16))

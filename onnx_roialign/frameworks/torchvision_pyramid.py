@@ -1,4 +1,4 @@
-"""torchvision.ops.MultiScaleRoIAlign: pools every box from the level of a feature pyramid that fits its size.
+"""torchvision.ops.MultiScaleRoIAlign: pools every box from the level of a feature pyramid for its size.
 
 Lin et al., "Feature Pyramid Networks for Object Detection" (2017), equation 1: a box of w x h pixels of the image
 belongs to level ``k = floor(k0 + log2(sqrt(w * h) / 224))``. torchvision adds 1e-6 before the floor, in the boxes'
@@ -8,7 +8,7 @@ feature map is the power of two nearest to its height divided by the height of t
 torchvision's behaviour (version 0.29), which this module keeps:
 
 - The scales are inferred in the first call and do not change. Set `scales` to None to infer them again.
-- Level k_min + i is feature map i, whatever the scale of that map. If a pyramid omits a level, boxes of levels past
+- Level k_min + i is feature map i, independently of that map's scale. If a pyramid omits a level, boxes of levels past
   the last map give zeros.
 - Boxes of negative area (x2 < x1 or y2 < y1, but not both) have no level and give zeros.
 - If there is only one feature map, every box is pooled from it.
@@ -54,7 +54,7 @@ class MultiScaleRoIAlign:
 
     Attributes:
         scales: pixels of each feature map per pixel of the image; None until the first call.
-        map_levels: which level a box belongs to; None until the first call.
+        map_levels: the rule that assigns levels to boxes; None until the first call.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class MultiScaleRoIAlign:
         check_engine(engine)
         maps = maps_of("x", [x[name] for name in self._chosen("x", x)], TORCH_TYPES)
         rois, batch_indices = join_images(boxes, maps[0].dtype, "the feature maps")
-        self.scales, self.map_levels = self._infer([one.shape[-2:] for one in maps], image_shapes)
+        self.scales, self.map_levels = self._infer([X.shape[-2:] for X in maps], image_shapes)
         pyramid = self._pyramid(self.scales, self.map_levels)
         return pool_levels(rois, batch_indices, maps, pyramid, engine)
 
@@ -127,14 +127,14 @@ class MultiScaleRoIAlign:
         image_shapes: Sequence[tuple[int, int]],
         dtype: npt.DTypeLike = np.float32,
     ) -> onnx.ModelProto:
-        """Writes the call as a model with one onnx_roialign::MultiScaleRoiAlign; with a RoiAlign, if there is one map.
+        """Writes the call as a model with one onnx_roialign::MultiScaleRoiAlign, or for a single map one RoiAlign.
 
         The inputs are the feature maps by name and `boxes_0`, `boxes_1`, ..., one matrix per image; the output is
         `output`. The scales are those of the first call, or inferred from the shapes if there was no call.
         `graph.unfuse` writes the model in ONNX's own operators, for other runtimes.
 
         Args:
-            opset: version of ONNX's own operators, at least 11, from which on `graph.unfuse` can write the model.
+            opset: version of ONNX's own operators, at least 11, which `graph.unfuse` needs.
             feature_shapes: shape of each feature map by name, in the order of the call; only (H, W) are read.
             image_shapes: (height, width) of each image.
             dtype: type of features and boxes.

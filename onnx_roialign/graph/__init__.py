@@ -1,4 +1,4 @@
-"""Graphs: what is wrong with the RoiAligns of a model, and the model repaired, converted to another opset, or fused."""
+"""Models: finds errors of their RoiAligns, repairs them, converts their opset, and fuses poolers and mask pasting."""
 
 from __future__ import annotations
 

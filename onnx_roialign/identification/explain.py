@@ -32,14 +32,14 @@ class AxisPlan:
     """One axis of one RoI, in pixels of the feature map.
 
     Attributes:
-        start: where the RoI begins.
+        start: the start of the RoI.
         size: length of the RoI; negative for a mirrored one.
         bin: length of one bin.
         bins: number of bins.
         grid: number of samples per bin.
-        inside: number of the ``bins * grid`` samples that lie on the map or within its margin.
+        inside: number of the ``bins * grid`` samples that lie on the map or within one pixel of it.
         positions: positions of the samples in order; if there are more than `MAX_POSITIONS`, only of samples inside.
-        kept: which of the positions lie inside.
+        kept: whether each of the positions lies inside.
     """
 
     start: float
@@ -60,13 +60,13 @@ class Plan:
         semantics: the meaning.
         x: the axis along the width.
         y: the axis along the height.
-        answer: (output_height, output_width) result in the call's mode.
+        result: (output_height, output_width), the result in the call's mode.
     """
 
     semantics: Semantics
     x: AxisPlan
     y: AxisPlan
-    answer: Array
+    result: Array
 
     @property
     def samples(self) -> float:
@@ -117,7 +117,7 @@ class Explanation:
     @property
     def difference(self) -> float:
         """The largest difference of the two results; infinite if only one of two values is NaN."""
-        return largest_difference(self.first.answer, self.second.answer)
+        return largest_difference(self.first.result, self.second.result)
 
 
 def explain(box: Box, feature: tuple[int, int], attributes: Attributes, versus: Semantics) -> Explanation:
@@ -137,9 +137,9 @@ def explain(box: Box, feature: tuple[int, int], attributes: Attributes, versus: 
     for semantics in (attributes.semantics, versus):
         call = replace(attributes, semantics=semantics)
         check_arrays(X, rois, np.zeros(1, np.int64), call)
-        answer = reference.roi_align(X, rois, np.zeros(1, np.int64), call)[0, 0]
+        result = reference.roi_align(X, rois, np.zeros(1, np.int64), call)[0, 0]
         y, x = map(_axis, roi_axes(rois, feature, call))
-        plans.append(Plan(semantics, x, y, answer))
+        plans.append(Plan(semantics, x, y, result))
     return Explanation(box, feature, attributes, *plans)
 
 

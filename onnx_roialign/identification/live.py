@@ -77,7 +77,7 @@ def identify(fn: Subject) -> Identified:
 
 
 def _semantics(found: dict[str, Value]) -> Semantics:
-    # A field that is not known yet has its default: the probes are ordered so that it does not matter.
+    # Unknown fields have their defaults; the probes are ordered so that these do not matter.
     fields: dict[str, Any] = dict(found)
     return Semantics(**fields)
 
@@ -86,14 +86,14 @@ def _not_probed(probe: Probe, found: dict[str, Value]) -> Evidence | None:
     if probe.field in PLACES:
         return None
     if probe.field == "max_start" and "max_rule" not in found:
-        return _unseen(probe, "not probed: max_rule is not known")
+        return _unseen(probe, "not probed: max_rule is unknown")
     if all(field in found for field in PLACES):
         return None
-    return _unseen(probe, "not probed: the positions of RoIs are not known")
+    return _unseen(probe, "not probed: the positions of RoIs are unknown")
 
 
 def _unseen(probe: Probe, reason: str, verdict: Verdict = "hidden") -> Evidence:
-    return Evidence(probe.field, verdict, None, probe.asks, (), (), reason, FIELDS[probe.field])
+    return Evidence(probe.field, verdict, None, probe.description, (), (), reason, FIELDS[probe.field])
 
 
 def _probe(fn: Subject, probe: Probe, found: Semantics) -> Evidence:
@@ -125,7 +125,7 @@ def _probe(fn: Subject, probe: Probe, found: Semantics) -> Evidence:
         subject=probe.field,
         verdict=verdict,
         value=value,
-        probe=probe.asks,
+        probe=probe.description,
         expected=tuple((value, _numbers(reading)) for value, reading in shown),
         seen=_numbers(seen),
         reason=reason,
@@ -193,25 +193,25 @@ def _listed(values: list[Value]) -> str:
     return ", ".join(repr(value) for value in values)
 
 
-def _check(fn: Subject, check: Check, found: Semantics, knows_max: bool) -> Evidence:
-    name, asks, call = check.subject, check.asks, check.call
-    if call.attributes.mode == "max" and not knows_max:
-        return Evidence(name, "hidden", None, asks, (), (), "not probed: max_rule is not known")
+def _check(fn: Subject, check: Check, found: Semantics, max_known: bool) -> Evidence:
+    name, description, call = check.subject, check.description, check.call
+    if call.attributes.mode == "max" and not max_known:
+        return Evidence(name, "hidden", None, description, (), (), "not probed: max_rule is unknown")
     try:
         seen = _output(fn, call)
     except _NoOutputError as error:
-        return Evidence(name, "odd" if error.odd else "hidden", None, asks, (), (), str(error))
+        return Evidence(name, "odd" if error.odd else "hidden", None, description, (), (), str(error))
     ours = _ours(call, found)
     wrong = ~close(ours, seen, LENGTHS)
     if not wrong.any():
-        return Evidence(name, "decided", None, asks, (), (), f"all {seen.size} outputs are as expected")
+        return Evidence(name, "decided", None, description, (), (), f"all {seen.size} outputs are as expected")
     gap = np.where(wrong, np.nan_to_num(np.abs(ours - seen), nan=np.inf), 0.0)
     k, c, p, q = (int(i) for i in np.unravel_index(int(np.argmax(gap)), gap.shape))
     return Evidence(
         subject=name,
         verdict="odd",
         value=None,
-        probe=asks,
+        probe=description,
         expected=((None, _numbers(ours[k, c, p, q : q + 1])),),
         seen=_numbers(seen[k, c, p, q : q + 1]),
         reason=f"{int(wrong.sum())} of {seen.size} outputs differ, most in RoI {k}, channel {c}, bin ({p}, {q})",

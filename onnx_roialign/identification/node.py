@@ -33,12 +33,12 @@ _FIRST_IR_VERSION = 8  # every supported onnxruntime reads it, also with opset 1
 
 
 class ProbedNode:
-    """One RoiAlign node, to run alone in a model with its own opset.
+    """One RoiAlign node, which runs alone in a model with its own opset.
 
     Attributes:
         name: name of the node.
         opset: version of ONNX's own operators in the node's graph or function.
-        meant: semantics of the node by its opset and its attributes.
+        meant: semantics of the node according to its opset and its attributes.
     """
 
     def __init__(self, node: onnx.NodeProto, opset: int) -> None:
@@ -50,7 +50,7 @@ class ProbedNode:
         self.meant: Semantics = read_attributes(node, opset).semantics
 
     def on(self, engine: str) -> Subject:
-        """Returns a function that runs the node on this engine and raises what the engine raises.
+        """Returns a function that runs the node on this engine and raises the engine's exceptions.
 
         Raises:
             RoiAlignError: the engine is unknown.

@@ -4,8 +4,8 @@
 
 All probes use one feature map, the ruler, whose channels turn an output into a length: the average of channel X over a
 bin's samples is their mean x in pixels, that of FOLD_X is their mean distance from x = 8, and that of ONE is 1 for
-samples that count and 0 for dropped ones. So an unforeseen value (an offset of 0.25) can be measured too. All expected
-readings are computed by the reference, not by separate formulas.
+samples that count and 0 for dropped ones. An unforeseen value (an offset of 0.25) can therefore also be measured. The
+reference computes all expected readings; there are no separate formulas.
 
 The order matters: a probe uses the fields found by the probes before it to place its samples. No probe has an adaptive
 grid over a mirrored RoI, because Paddle 3.3.1 with aligned=True does not return from that call.
@@ -41,7 +41,7 @@ class Check:
     """One call about behaviour that is the same for every Semantics; all its outputs are compared."""
 
     subject: str
-    asks: str
+    description: str
     call: Call
 
 
@@ -51,7 +51,7 @@ class Probe:
 
     Attributes:
         field: the field of Semantics that it determines.
-        asks: a description of the calls and of why they distinguish the values, in one sentence.
+        description: the calls and the reason why they distinguish the values, in one sentence.
         calls: returns the calls for the Semantics found so far.
         read: converts the outputs into a few numbers with a meaning (the reading).
         hidden_by: the reason why readings of different values can be equal.
@@ -59,7 +59,7 @@ class Probe:
     """
 
     field: str
-    asks: str
+    description: str
     calls: Callable[[Semantics], tuple[Call, ...]]
     read: Callable[[Sequence[Array]], Array]
     hidden_by: str
@@ -97,28 +97,28 @@ def _corner_calls(_: Semantics) -> tuple[Call, ...]:
     )
 
 
-def _starts(answers: Sequence[Array]) -> Array:
+def _starts(outputs: Sequence[Array]) -> Array:
     # The two samples lie at a quarter and at three quarters of the RoI's size from its start.
-    return np.concatenate([1.5 * _near(Y) - 0.5 * _far(Y) for Y in answers])
+    return np.concatenate([1.5 * _near(Y) - 0.5 * _far(Y) for Y in outputs])
 
 
-def _shifts(answers: Sequence[Array]) -> Array:
+def _shifts(outputs: Sequence[Array]) -> Array:
     # At scales 1 and 0.5 the offset is the same, but the shift counts half at scale 0.5.
-    at_one, at_half = np.split(_starts(answers), 2)
+    at_one, at_half = np.split(_starts(outputs), 2)
     return np.asarray(2 * (at_one - at_half))
 
 
-def _sizes(answers: Sequence[Array]) -> Array:
-    return np.concatenate([2 * (_far(Y) - _near(Y)) for Y in answers])
+def _sizes(outputs: Sequence[Array]) -> Array:
+    return np.concatenate([2 * (_far(Y) - _near(Y)) for Y in outputs])
 
 
-def _near(answer: Array) -> Array:
+def _near(output: Array) -> Array:
     """Returns x and y of the sample of the first bin, for all RoIs in one row."""
-    return np.column_stack([answer[:, X, 0, 0], answer[:, Y, 0, 0]]).ravel()
+    return np.column_stack([output[:, X, 0, 0], output[:, Y, 0, 0]]).ravel()
 
 
-def _far(answer: Array) -> Array:
-    return np.column_stack([answer[:, X, 1, 1], answer[:, Y, 1, 1]]).ravel()
+def _far(output: Array) -> Array:
+    return np.column_stack([output[:, X, 1, 1], output[:, Y, 1, 1]]).ravel()
 
 
 def _tiny_calls(_: Semantics) -> tuple[Call, ...]:
@@ -134,8 +134,8 @@ def _adaptive_calls(found: Semantics) -> tuple[Call, ...]:
     return (_call([_around((MIDDLE_X, MIDDLE_Y), (size, size), found) for size in _ADAPTIVE_SIZES]),)
 
 
-def _folds(answers: Sequence[Array]) -> Array:
-    return np.concatenate([answers[0][:, FOLD_X, 0, 0], answers[0][:, FOLD_Y, 0, 0]])
+def _folds(outputs: Sequence[Array]) -> Array:
+    return np.concatenate([outputs[0][:, FOLD_X, 0, 0], outputs[0][:, FOLD_Y, 0, 0]])
 
 
 def _empty_calls(found: Semantics) -> tuple[Call, ...]:
@@ -143,8 +143,8 @@ def _empty_calls(found: Semantics) -> tuple[Call, ...]:
     return _call([_around(centre, (0.0, 0.0), found)]), _call([_around(centre, (1.5, 1.5), found)], side=4)
 
 
-def _ones(answers: Sequence[Array]) -> Array:
-    return np.concatenate([Y[:, ONE, 0, 0] for Y in answers])
+def _ones(outputs: Sequence[Array]) -> Array:
+    return np.concatenate([Y[:, ONE, 0, 0] for Y in outputs])
 
 
 def _max_calls(found: Semantics) -> tuple[Call, ...]:
@@ -152,11 +152,11 @@ def _max_calls(found: Semantics) -> tuple[Call, ...]:
     return tuple(_call([box], sampling_ratio=ratio, mode="max") for ratio in (1, 2))
 
 
-def _maxima(answers: Sequence[Array]) -> Array:
-    return np.array([answers[0][0, ONE, 0, 0], answers[1][0, X, 0, 0], answers[1][0, Y, 0, 0]])
+def _maxima(outputs: Sequence[Array]) -> Array:
+    return np.array([outputs[0][0, ONE, 0, 0], outputs[1][0, X, 0, 0], outputs[1][0, Y, 0, 0]])
 
 
-# So far below 0 that a maximum over corners, a quarter of a pixel each, is below -10000.
+# Large enough that a maximum over corners of -_DEEP, a quarter of a pixel each, is below -10000.
 _DEEP = 80000.0
 
 
@@ -166,9 +166,9 @@ def _start_calls(found: Semantics) -> tuple[Call, ...]:
     return (replace(call, X=np.full_like(call.X, -_DEEP)),)
 
 
-def _deep(answers: Sequence[Array]) -> Array:
+def _deep(outputs: Sequence[Array]) -> Array:
     # asinh, so that start values of 0 and -2 differ as clearly as those of -10000 and none.
-    return np.asarray(np.arcsinh(answers[0][:, ONE, 0, 0]))
+    return np.asarray(np.arcsinh(outputs[0][:, ONE, 0, 0]))
 
 
 def _border_calls(found: Semantics) -> tuple[Call, ...]:
@@ -180,8 +180,8 @@ def _border_calls(found: Semantics) -> tuple[Call, ...]:
 FIELD_PROBES: tuple[Probe, ...] = (
     Probe(
         field="start_shift",
-        asks="twice the difference of a RoI's start on the map at scale 1 and at scale 0.5: the offset cancels, a "
-        "shift before scaling remains",
+        description="twice the difference of a RoI's start on the map at scale 1 and at scale 0.5: the offset "
+        "cancels, a shift before scaling remains",
         calls=_corner_calls,
         read=_shifts,
         hidden_by="",
@@ -189,7 +189,7 @@ FIELD_PROBES: tuple[Probe, ...] = (
     ),
     Probe(
         field="offset",
-        asks="x and y of a RoI's start on the map, at scales 1 and 0.5: the scaled corner minus the offset",
+        description="x and y of a RoI's start on the map, at scales 1 and 0.5: the scaled corner minus the offset",
         calls=_corner_calls,
         read=_starts,
         hidden_by="",
@@ -197,8 +197,8 @@ FIELD_PROBES: tuple[Probe, ...] = (
     ),
     Probe(
         field="end_shift",
-        asks="width and height of the same RoIs on the map: a shift of the ends adds the shift times the scale, a "
-        "shift of the starts subtracts it",
+        description="width and height of the same RoIs on the map: a shift of the ends adds the shift times the "
+        "scale, a shift of the starts subtracts it",
         calls=_corner_calls,
         read=_sizes,
         hidden_by="",
@@ -206,8 +206,8 @@ FIELD_PROBES: tuple[Probe, ...] = (
     ),
     Probe(
         field="min_size",
-        asks="width and height of a RoI of 1/16 x 1/4 pixel of the map and of a RoI of 1.5 x 1.75: a minimum size "
-        "changes only the first",
+        description="width and height of a RoI of 1/16 x 1/4 pixel of the map and of a RoI of 1.5 x 1.75: a minimum "
+        "size changes only the first",
         calls=_tiny_calls,
         read=_sizes,
         hidden_by="",
@@ -215,15 +215,15 @@ FIELD_PROBES: tuple[Probe, ...] = (
     ),
     Probe(
         field="adaptive",
-        asks="mean distance of the samples from the middle of RoIs of 1.25, 1.75 and 2.5 pixels, x then y, with "
-        "sampling_ratio 0: it depends on the number of samples",
+        description="mean distance of the samples from the middle of RoIs of 1.25, 1.75 and 2.5 pixels, x then y, "
+        "with sampling_ratio 0: it depends on the number of samples",
         calls=_adaptive_calls,
         read=_folds,
         hidden_by="the minimum size makes all these RoIs equal",
     ),
     Probe(
         field="empty",
-        asks="a map of ones pooled over a RoI of size 0, then over a RoI of 1.5 pixels in 4 x 4 bins, with "
+        description="a map of ones pooled over a RoI of size 0, then over a RoI of 1.5 pixels in 4 x 4 bins, with "
         "sampling_ratio 0: ceil gives no samples in the first, floor none in both",
         calls=_empty_calls,
         read=_ones,
@@ -231,16 +231,16 @@ FIELD_PROBES: tuple[Probe, ...] = (
     ),
     Probe(
         field="max_rule",
-        asks="mode 'max' over a map of ones, one sample between four pixels: 0.25 over corners, 1 over samples; then x "
-        "and y of the farthest of 2 x 2 samples",
+        description="mode 'max' over a map of ones, one sample between four pixels: 0.25 over corners, 1 over "
+        "samples; then x and y of the farthest of 2 x 2 samples",
         calls=_max_calls,
         read=_maxima,
         hidden_by="",
     ),
     Probe(
         field="max_start",
-        asks="asinh of mode 'max' over a map of -80000, one sample between four pixels: at least the start value of "
-        "the maximum",
+        description="asinh of mode 'max' over a map of -80000, one sample between four pixels: at least the start "
+        "value of the maximum",
         calls=_start_calls,
         read=_deep,
         hidden_by="",
@@ -248,8 +248,8 @@ FIELD_PROBES: tuple[Probe, ...] = (
     ),
     Probe(
         field="border",
-        asks="a map of ones, one sample at x = -1.25, -1, -0.5, W - 0.5, W, W + 0.25, then the same in y: 1 if the "
-        "sample counts; the second and the fifth distinguish the values",
+        description="a map of ones, one sample at x = -1.25, -1, -0.5, W - 0.5, W, W + 0.25, then the same in y: 1 "
+        "if the sample counts; the second and the fifth distinguish the values",
         calls=_border_calls,
         read=_ones,
         hidden_by="",

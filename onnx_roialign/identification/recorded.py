@@ -4,10 +4,10 @@ Every combination of the known values of the fields is a candidate. Each call el
 another output. Two rules make this work on real recordings:
 
 1. Ill-conditioned bins eliminate nothing. If a sample is within rounding of a limit (-1, H, W), or a bin's length
-   within rounding of a whole number of samples, the output jumps, and the side depends on the order of additions in the
-   framework: Paddle 3.3.1 adds the terms of a position in another order, so its output can differ by a whole value.
-   But only samples exactly on a limit show `border`. So fields that are still open after the elimination are decided
-   by the majority of the bins in which their values differ; a few bins changed by rounding do not change the majority.
+   within rounding of a whole number of samples, the output is discontinuous, and its side depends on the order of
+   additions in the framework: Paddle 3.3.1 adds the terms of a position in another order, so its output can differ by a
+   whole value. But only samples exactly on a limit show `border`. Fields that are still open after the elimination are
+   therefore decided by the majority of the bins in which their values differ; rounding changes only a few of them.
 2. A field without effect in a call (max_rule in an average, adaptive in a fixed grid) does not split its candidates.
 """
 
@@ -75,10 +75,10 @@ def identify_recorded(calls: Iterable[RecordedCall]) -> Identified:
         alive = left
     evidence: list[Evidence] = []
     for field in FIELDS:
-        one_evidence = _weigh(field, alive, table)
-        if one_evidence.verdict == "decided":
-            alive = [semantics for semantics in alive if getattr(semantics, field) == one_evidence.value]
-        evidence.append(one_evidence)
+        weighed = _weigh(field, alive, table)
+        if weighed.verdict == "decided":
+            alive = [semantics for semantics in alive if getattr(semantics, field) == weighed.value]
+        evidence.append(weighed)
     kept = {field: {getattr(semantics, field) for semantics in alive} for field in FIELDS}
     fitting = {field: tuple(value for value in values if value in kept[field]) for field, values in FIELDS.items()}
     return conclude([replace(entry, fitting=fitting[entry.subject]) for entry in evidence], alive)
@@ -156,7 +156,7 @@ def _steady_bins(axis: RoiAxis, unscaled: RoiAxis) -> Array:
             samples = axis_samples(moved)
         inside = np.bincount(samples.bin, minlength=len(first) * axis.bins).reshape(len(first), axis.bins)
         counts.append(np.column_stack([inside, np.maximum(samples.count, 0)]))
-    same = np.all([counts[0] == other for other in counts], axis=0)
+    same = np.all([counts[0] == count for count in counts], axis=0)
     return np.asarray(same[:, :-1] & same[:, -1:])
 
 
@@ -169,12 +169,12 @@ def _weigh(field: str, alive: Sequence[Semantics], table: Sequence[_Table]) -> E
     meant = {
         value: candidate
         if value not in kept or candidate in alive
-        else next(other for other in alive if getattr(other, field) == value)
+        else next(semantics for semantics in alive if getattr(semantics, field) == value)
         for value, candidate in alone.items()
     }
     # Compare two values that are still open; if only one is open, compare it with the values that are not.
-    first, *others = sorted(FIELDS[field], key=lambda value: value not in kept)
-    for second in others[: len(kept) - 1] or others:
+    first, *rest = sorted(FIELDS[field], key=lambda value: value not in kept)
+    for second in rest[: len(kept) - 1] or rest:
         chosen, other = sorted((first, second), key=FIELDS[field].index)
         pair = [meant[chosen], meant[other]]
         telling, votes, best = _vote(pair, table)

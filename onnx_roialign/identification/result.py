@@ -18,7 +18,7 @@ __all__ = ["FIELDS", "PLACES", "Evidence", "Identified", "Value", "Verdict", "co
 Value = float | str | None
 Verdict = Literal["decided", "hidden", "odd"]
 
-# The fields that determine where a RoI lies on the map.
+# The fields that determine the position of a RoI on the map.
 PLACES = ("start_shift", "offset", "end_shift")
 
 
@@ -44,10 +44,10 @@ class Evidence:
         verdict: "decided": one value fits; "hidden": several fit, or the call was refused; "odd": none fits.
         value: the field's value if it is decided (None is a value of min_size), else None.
         probe: the calls, and why their outputs distinguish the values.
-        expected: for each value the reading of a RoIAlign with it, comparable with `seen`.
+        expected: for each value the reading that a RoIAlign with this value gives, comparable with `seen`.
         seen: the reading of the outputs, in units of the probe; empty if there was no output.
         reason: the reason of the verdict, in one line.
-        fitting: the field's values that the outputs do not rule out; empty for a check.
+        fitting: the values of the field that the outputs do not rule out; empty for a check.
     """
 
     subject: str

@@ -74,13 +74,13 @@ def _names(scope: Scope) -> Iterator[str]:
 def _rewrite(scope: Scope, typed: Scope, write: _Write, taken: set[str]) -> None:
     nodes: list[onnx.NodeProto] = []
     for node in scope.nodes:
-        made = None
+        replacement = None
         if can_be_expanded(node):
             prefix = f"{node.output[0]}/"
             while any(name.startswith(prefix) for name in taken):
                 prefix += "/"
             taken.add(prefix)
-            made = write(node, scope.opset, typed.types, prefix)
-        nodes += [node] if made is None else made
+            replacement = write(node, scope.opset, typed.types, prefix)
+        nodes += [node] if replacement is None else replacement
     del scope.nodes[:]
     scope.nodes.extend(nodes)

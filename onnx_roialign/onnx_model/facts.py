@@ -1,4 +1,4 @@
-"""Reads once what a session needs of a model: its RoiAligns, its opset, the files of its weights."""
+"""Reads the facts about a model that a session needs, once: its RoiAligns, its opset, the files of its weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ModelFacts:
     Attributes:
         proto: the model without its external data.
         folder: folder of the model file; None if the model was given as bytes or ModelProto.
-        opset: the version of ONNX's own operators that its graph imports; None if it imports none.
+        opset: the version of ONNX's own operators that its graph imports; None if it does not import them.
         roi_aligns: its RoiAligns, ONNX's and the private ones, each with its graph or function.
         in_functions: whether some of them are in functions.
         external_files: the files with external data of initializers.
@@ -46,12 +46,12 @@ class ModelFacts:
         return sum(os.path.getsize(file) for file in files if os.path.isfile(file))
 
     def session_opset(self) -> int | None:
-        """Returns the opset that decides the default of coordinate_transformation_mode in a session.
+        """Returns the opset that determines the default of coordinate_transformation_mode in a session.
 
         A session has one such number, but each function of the model has its own opset.
 
         Returns:
-            The opset of the nodes without the attribute; None if there are none, or it is not known.
+            The opset of the nodes without the attribute; None if there are none or their opset is unknown.
 
         Raises:
             OpsetConflictError: the opsets of nodes without the attribute have different defaults.
@@ -89,8 +89,8 @@ def read_facts(model: Model) -> ModelFacts:
     proto = parse(model)
     graphs, functions = tuple(graph_scopes(proto)), tuple(function_scopes(proto))
     in_graphs, in_functions = (
-        tuple((scope, node) for scope in several for node in scope.nodes if is_ours(node))
-        for several in (graphs, functions)
+        tuple((scope, node) for scope in group for node in scope.nodes if is_ours(node))
+        for group in (graphs, functions)
     )
     return ModelFacts(
         proto,

@@ -13,7 +13,7 @@ __all__ = ["PROTOBUF_LIMIT", "Model", "format_of", "parse", "to_bytes"]
 
 Model = str | os.PathLike[str] | bytes | onnx.ModelProto
 
-# The largest protobuf message, and so the largest ModelProto with its data inside.
+# The largest protobuf message, hence the largest ModelProto with its data inside.
 PROTOBUF_LIMIT = 2**31 - 1
 
 # Bytes 4 to 7 of a model in ORT format.
@@ -41,14 +41,14 @@ def parse(model: Model) -> onnx.ModelProto:
     if not isinstance(path, str):
         raise RoiAlignError("model", "type", f"must be a path, bytes or a ModelProto, got {type(model).__name__}")
     if not os.path.isfile(path):
-        what = "is a folder" if os.path.isdir(path) else "is no file" if os.path.exists(path) else "does not exist"
-        raise UnreadableModelError("model", "file", f"must be a file, got {path!r}, which {what}")
+        state = "is a folder" if os.path.isdir(path) else "is no file" if os.path.exists(path) else "does not exist"
+        raise UnreadableModelError("model", "file", f"must be a file, got {path!r}, which {state}")
     try:
         if os.path.getsize(path) > PROTOBUF_LIMIT:
             raise UnreadableModelError(
                 "model",
                 "file",
-                f"must be a file of less than 2 GB, its weights in files beside it, got {path!r} of "
+                f"must be a file of less than 2 GB with its weights in files beside it, got {path!r} of "
                 f"{os.path.getsize(path)} bytes",
             )
         with open(path, "rb") as file:
@@ -65,31 +65,30 @@ def format_of(path: str) -> str:
     return onnx.serialization.registry.get_format_from_file_extension(os.path.splitext(path)[1]) or "protobuf"
 
 
-def _decoded(data: bytes, what: str, text_format: str = "protobuf") -> onnx.ModelProto:
+def _decoded(data: bytes, source: str, text_format: str = "protobuf") -> onnx.ModelProto:
     if data[4:8] == _ORT_FORMAT:
         raise UnreadableModelError(
             "model",
             "form",
-            f"must be an ONNX model, got {what} in ORT format, which only ONNX Runtime reads; use the ONNX model "
+            f"must be an ONNX model, got {source} in ORT format, which only ONNX Runtime reads; use the ONNX model "
             "that it was converted from, made explicit before the conversion: onnx-roialign make-explicit MODEL -o OUT",
         )
     try:
         return onnx.load_model_from_string(data, text_format)
-    except (
-        Exception
-    ) as error:  # the exceptions of protobuf, its JSON and text formats and onnx's parser have no common base
+    # The exceptions of protobuf, of its JSON and text formats and of onnx's parser have no common base.
+    except Exception as error:
         reason = one_line(error)
         raise UnreadableModelError(
             "model",
             "form",
-            f"must be an ONNX model, got {what} that do{'' if what.endswith('bytes') else 'es'} not parse "
+            f"must be an ONNX model, got {source} that do{'' if source.endswith('bytes') else 'es'} not parse "
             f"({reason[:_LONGEST_REASON]})",
         ) from error
 
 
-def _with_graph(model: onnx.ModelProto, what: str) -> onnx.ModelProto:
+def _with_graph(model: onnx.ModelProto, source: str) -> onnx.ModelProto:
     if not model.HasField("graph"):
-        raise UnreadableModelError("model", "form", f"must be an ONNX model, got {what} without a graph")
+        raise UnreadableModelError("model", "form", f"must be an ONNX model, got {source} without a graph")
     return model
 
 

@@ -1,4 +1,4 @@
-"""The inputs of a model: read from a .npz file, or made from the declared shapes; checked in both cases."""
+"""The inputs of a model: read from a .npz file, or generated from the declared shapes; checked in both cases."""
 
 from __future__ import annotations
 
@@ -21,12 +21,20 @@ from onnx_roialign.onnx_model.file import parse
 from onnx_roialign.onnx_model.scopes import scopes
 from onnx_roialign.ops.nodes import is_private, is_roi_align, node_name
 
-__all__ = ["Declared", "check_inputs", "check_repeat", "declared_inputs", "given_inputs", "made_inputs", "read_model"]
+__all__ = [
+    "Declared",
+    "check_inputs",
+    "check_repeat",
+    "declared_inputs",
+    "generated_inputs",
+    "given_inputs",
+    "read_model",
+]
 
-MADE_ROIS = 8  # RoIs if the model does not declare their number
-MADE_SIDE = 64  # height and width of an image or feature map if the model does not declare them
-MADE_SIZE = 2  # every other dimension that is not declared
-_MOST_MADE = 2**28  # elements of an input: 1 GB of float32
+GENERATED_ROIS = 8  # RoIs if the model does not declare their number
+GENERATED_SIDE = 64  # height and width of an image or feature map if the model does not declare them
+GENERATED_SIZE = 2  # every other dimension that is not declared
+_MOST_GENERATED = 2**28  # elements of an input: 1 GB of float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,7 @@ def check_repeat(repeat: int) -> None:
     """Checks the number of runs.
 
     Raises:
-        RoiAlignError: it is not in [1, 10000].
+        RoiAlignError: the number is not in [1, 10000].
     """
     if not 1 <= repeat <= _MOST_RUNS:
         raise RoiAlignError("--repeat", "range", f"must be in [1, {_MOST_RUNS}], got {repeat}")
@@ -84,12 +92,12 @@ def _read_arrays(path: Path) -> dict[str, Array]:
         with np.load(path) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except (ValueError, OSError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        # NumPy also opens a .npy or a text file, and then fails in one of these ways.
+        # NumPy also opens .npy and text files, and then fails with one of these exceptions.
         raise RoiAlignError("--inputs", "file", f"must be a readable .npz file, got {str(path)!r}") from error
 
 
 def declared_inputs(model: onnx.ModelProto) -> tuple[Declared, ...]:
-    """Returns the inputs that a caller must give: the graph's, without those that have an initializer.
+    """Returns the inputs that a caller must pass: the graph's inputs without an initializer.
 
     Raises:
         RoiAlignError: an input is not a tensor of numbers.
@@ -114,25 +122,26 @@ def check_inputs(declared: tuple[Declared, ...], arrays: Mapping[str, Array]) ->
     """Returns the arrays that are inputs, in the model's order.
 
     Raises:
-        RoiAlignError: an input is missing, or its type or shape is not the declared one.
+        RoiAlignError: an input is missing, or its type or shape is not the declared value.
     """
-    for one in declared:
-        if one.name not in arrays:
+    for value in declared:
+        if value.name not in arrays:
             raise RoiAlignError(
-                one.name, "missing", f"must be among the inputs, got {', '.join(sorted(arrays)) or 'none'}"
+                value.name, "missing", f"must be among the inputs, got {', '.join(sorted(arrays)) or 'none'}"
             )
-        got = arrays[one.name]
-        if got.dtype != one.dtype:
-            raise RoiAlignError(one.name, "type", f"must be {one.dtype}, got {got.dtype}")
-        if one.dims is not None and not _fits(got.shape, one.dims):
-            raise RoiAlignError(one.name, "shape", f"must have shape ({_listed(one.dims)}), got shape {got.shape}")
-    return {one.name: arrays[one.name] for one in declared}
+        got = arrays[value.name]
+        if got.dtype != value.dtype:
+            raise RoiAlignError(value.name, "type", f"must be {value.dtype}, got {got.dtype}")
+        if value.dims is not None and not _fits(got.shape, value.dims):
+            raise RoiAlignError(value.name, "shape", f"must have shape ({_listed(value.dims)}), got shape {got.shape}")
+    return {value.name: arrays[value.name] for value in declared}
 
 
 def given_inputs(model: onnx.ModelProto, path: Path) -> tuple[dict[str, Array], dict[str, Array]]:
     """Returns the arrays of a .npz file that are the model's inputs, and those that are its outputs.
 
-    A .npz file stores bfloat16, which NumPy does not have, as two bytes without a type: the type is the model's.
+    A .npz file stores bfloat16, which NumPy does not have, as two bytes without a type; the type is read from the
+    model.
 
     Raises:
         RoiAlignError: the file cannot be read, or an input is missing or has another type or shape than declared.
@@ -157,50 +166,50 @@ def _listed(dims: tuple[int | str, ...]) -> str:
     return ", ".join(str(d) if d != "" else "?" for d in dims) + ("," if len(dims) == 1 else "")
 
 
-def made_inputs(model: onnx.ModelProto, seed: int = 0) -> dict[str, Array]:
-    """Returns inputs on which the model can run, always the same ones.
+def generated_inputs(model: onnx.ModelProto, seed: int = 0) -> dict[str, Array]:
+    """Generates inputs on which the model can run; the same seed gives the same inputs.
 
-    Floats are uniform in [0, 1), integers and booleans zero. Float inputs with 4 columns (x1, y1, x2, y2) or 5 (image
-    0, then the same), and those that a RoiAlign reads as `rois`, are boxes inside the image. Dimensions that the model
-    does not declare become 8 RoIs, 64 pixels, or 2; dimensions of one name have one size. An input of a RoiAlign
-    without a declared shape gets the shape that RoiAlign needs.
+    Floats are uniform in [0, 1), integers and booleans are zero. Float inputs with 4 columns (x1, y1, x2, y2) or 5
+    columns (image 0, x1, y1, x2, y2), and those that a RoiAlign reads as `rois`, are boxes inside the image. Dimensions
+    that the model does not declare become 8 RoIs, 64 pixels, or 2; dimensions of the same name have the same size. An
+    input of a RoiAlign without a declared shape gets the shape that RoiAlign needs.
 
     Raises:
         RoiAlignError: an input is not a tensor of numbers, has no known shape, or does not satisfy the rules of the
             RoiAlign that reads it.
     """
     nodes = [node for node in _pooling_nodes(model) if len(node.input) == 3]
-    declared = tuple(_with_dims(one, nodes) for one in declared_inputs(model))
+    declared = tuple(_with_dims(value, nodes) for value in declared_inputs(model))
     rois, indices = {node.input[1] for node in nodes}, {node.input[2] for node in nodes}
-    shapes = _made_shapes(declared, rois | indices)
+    shapes = _generated_shapes(declared, rois | indices)
     for name, shape in shapes.items():
-        if min(shape, default=0) < 0 or math.prod(shape) > _MOST_MADE:
+        if min(shape, default=0) < 0 or math.prod(shape) > _MOST_GENERATED:
             raise RoiAlignError(
-                name, "size", f"must have at most {_MOST_MADE} elements to be made up, got shape {shape}"
+                name, "size", f"must have at most {_MOST_GENERATED} elements to be generated, got shape {shape}"
             )
     extent = _image_extent(model, shapes)
     rng = np.random.default_rng(seed)
-    made: dict[str, Array] = {}
-    for one in declared:
-        shape = shapes[one.name]
-        floating = one.dtype.kind not in "biu"
-        if floating and len(shape) == 2 and (shape[1] in (4, 5) or one.name in rois):
+    arrays: dict[str, Array] = {}
+    for value in declared:
+        shape = shapes[value.name]
+        floating = value.dtype.kind not in "biu"
+        if floating and len(shape) == 2 and (shape[1] in (4, 5) or value.name in rois):
             values: Array = _boxes(rng, shape[0], shape[1], extent)
         elif floating:
             values = rng.random(shape)
         else:
             values = np.zeros(shape)
-        made[one.name] = values.astype(one.dtype)
+        arrays[value.name] = values.astype(value.dtype)
     for node in nodes:
-        if is_roi_align(node) and all(name in made for name in node.input):
+        if is_roi_align(node) and all(name in arrays for name in node.input):
             try:
-                X, boxes, images = (made[name] for name in node.input)
+                X, boxes, images = (arrays[name] for name in node.input)
                 check_arrays(X, boxes, images, Attributes())
             except RoiAlignError as error:
                 subject, code, rule = error.args
                 rule += ", as the model declares its inputs"
                 raise RoiAlignError(subject, code, rule, node=node_name(node)) from None
-    return made
+    return arrays
 
 
 def _pooling_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
@@ -214,39 +223,40 @@ def _pooling_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
     ]
 
 
-def _with_dims(one: Declared, nodes: Sequence[onnx.NodeProto]) -> Declared:
+def _with_dims(value: Declared, nodes: Sequence[onnx.NodeProto]) -> Declared:
     """Returns the input with dimensions: if the model declares none, those that a RoiAlign needs."""
-    if one.dims is not None:
-        return one
+    if value.dims is not None:
+        return value
     roles: tuple[tuple[int | str, ...], ...] = (("", "", "", ""), ("", 4), ("",))
     for node in nodes:
         for name, dims in zip(node.input, roles, strict=True):
-            if name == one.name:
-                return replace(one, dims=dims)
-    raise RoiAlignError(one.name, "missing", "must have a shape for inputs to be made up, got none; pass --inputs")
+            if name == value.name:
+                return replace(value, dims=dims)
+    raise RoiAlignError(value.name, "missing", "must have a shape for inputs to be generated, got none; pass --inputs")
 
 
-def _made_shapes(declared: Sequence[Declared], per_roi: set[str]) -> dict[str, tuple[int, ...]]:
-    # The inputs of RoiAlign first: another input with the same name of a dimension then has the number of RoIs too.
-    fixed = [one.dims[0] for one in declared if one.name in per_roi and one.dims]
-    count = next((size for size in fixed if isinstance(size, int)), MADE_ROIS)
+def _generated_shapes(declared: Sequence[Declared], per_roi: set[str]) -> dict[str, tuple[int, ...]]:
+    # The inputs of RoiAlign come first: other inputs that share the name of a dimension then also get the number of
+    # RoIs.
+    fixed = [value.dims[0] for value in declared if value.name in per_roi and value.dims]
+    count = next((size for size in fixed if isinstance(size, int)), GENERATED_ROIS)
     sizes: dict[str, int] = {}
     shapes: dict[str, tuple[int, ...]] = {}
-    for one in sorted(declared, key=lambda d: d.name not in per_roi):
+    for value in sorted(declared, key=lambda d: d.name not in per_roi):
         shape = []
-        dims = one.dims or ()
+        dims = value.dims or ()
         for axis, dim in enumerate(dims):
             boxes = len(dims) == 2 and dims[1] in (4, 5)
             if isinstance(dim, int):
                 size = dim
-            elif axis == 0 and (one.name in per_roi or boxes):
-                size = count if one.name in per_roi else MADE_ROIS
-            elif one.name in per_roi:
+            elif axis == 0 and (value.name in per_roi or boxes):
+                size = count if value.name in per_roi else GENERATED_ROIS
+            elif value.name in per_roi:
                 size = 4  # the columns of rois
             else:
-                size = MADE_SIDE if len(dims) >= 3 and axis >= len(dims) - 2 else MADE_SIZE
+                size = GENERATED_SIDE if len(dims) >= 3 and axis >= len(dims) - 2 else GENERATED_SIZE
             shape.append(sizes.setdefault(dim, size) if isinstance(dim, str) and dim else size)
-        shapes[one.name] = tuple(shape)
+        shapes[value.name] = tuple(shape)
     return shapes
 
 
@@ -258,7 +268,7 @@ def _image_extent(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]])
             height, width = shapes[node.input[0]][2:]
             return height / scale, width / scale
     maps = [shape[-2:] for shape in shapes.values() if len(shape) >= 3]
-    height, width = max(maps, default=(MADE_SIDE, MADE_SIDE))
+    height, width = max(maps, default=(GENERATED_SIDE, GENERATED_SIDE))
     return float(height), float(width)
 
 

@@ -1,4 +1,4 @@
-"""The rules for RoiAlign nodes, checked before onnxruntime checks them with messages of its own."""
+"""Checks the rules for RoiAlign nodes before onnxruntime checks them with its own messages."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _UNKNOWN = Given(None, None)
 def check_nodes(model: ModelFacts) -> None:
     """Checks every RoiAlign of a model, ONNX's and the private ones, in every graph and function.
 
-    Types and shapes are checked as far as ONNX infers them; in functions they are not known.
+    Types and shapes are checked as far as ONNX infers them; in functions they are unknown.
 
     Raises:
         RoiAlignError: a node breaks a rule; the message names the node.
-        ModelError: functions call themselves, or are too large when they are written out.
+        ModelError: functions call themselves or are too large when they are inlined.
     """
     for _, error in broken_nodes(model):
         raise error
@@ -49,7 +49,7 @@ def broken_nodes(model: ModelFacts) -> Iterator[tuple[onnx.NodeProto, RoiAlignEr
             broken.add(tuple(node.output))
             yield node, error
     if model.roi_aligns:
-        require_none(call_defects(model.proto))  # neither onnx nor onnxruntime bounds what functions are written out to
+        require_none(call_defects(model.proto))  # neither onnx nor onnxruntime limits the size of inlined functions
         known: dict[int, ChainMap[str, Given]] = {}
         for scope in tuple(scopes(infer(without_weights(model.proto)))):
             nodes = [node for node in scope.nodes if is_ours(node) and tuple(node.output) not in broken]

@@ -93,7 +93,7 @@ def _with_bodies(scope: Scope) -> Iterator[Scope]:
 
 
 def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    """Returns the graphs in a node's attributes: the bodies of If, Loop and Scan, or of any other operator."""
+    """Yields the graphs in a node's attributes: the bodies of If, Loop, Scan or any other operator."""
     for attribute in node.attribute:
         if attribute.HasField("g"):
             yield attribute.g
@@ -101,7 +101,7 @@ def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
 
 
 def name_domain_once(model: onnx.ModelProto) -> None:
-    """Writes ONNX's own domain as "" in the model and its graph, as runtimes do after reading."""
+    """Writes ONNX's own domain as "" in the model and its graph, as runtimes do when they load a model."""
     for named in (*model.opset_import, *model.graph.node):
         if named.domain in ONNX_DOMAINS:
             named.domain = ONNX_DOMAINS[0]
@@ -112,7 +112,7 @@ def infer(model: onnx.ModelProto, *, data_prop: bool = False) -> onnx.ModelProto
 
     Args:
         model: the model.
-        data_prop: whether the values of shape tensors are computed too, from which more shapes follow.
+        data_prop: whether the values of shape tensors are also computed, from which more shapes follow.
     """
     try:
         with known_to_onnx(private_types(model)):
@@ -127,10 +127,10 @@ def private_types(model: onnx.ModelProto) -> set[str]:
 
 
 def default_opset(imports: Sequence[onnx.OperatorSetIdProto]) -> int | None:
-    """Returns the version of ONNX's own operators that a model or a function imports; None if it imports none.
+    """Returns the version of ONNX's own operators that a model or a function imports; None if it does not import them.
 
     Raises:
-        RoiAlignError: several versions are imported: ONNX takes the highest, ONNX Runtime the last.
+        RoiAlignError: several versions are imported; ONNX uses the highest, ONNX Runtime the last.
     """
     versions = list(dict.fromkeys(entry.version for entry in imports if entry.domain in ONNX_DOMAINS))
     if len(versions) > 1:
@@ -138,7 +138,7 @@ def default_opset(imports: Sequence[onnx.OperatorSetIdProto]) -> int | None:
             "opset_import",
             "broken",
             "must have one version of ONNX's own operators (domain '', also written 'ai.onnx'), got "
-            f"{' and '.join(str(version) for version in versions)}: ONNX takes the highest, ONNX Runtime the last; "
+            f"{' and '.join(str(version) for version in versions)}: ONNX uses the highest, ONNX Runtime the last; "
             "remove all but the one that the model was written for",
         )
     return versions[0] if versions else None

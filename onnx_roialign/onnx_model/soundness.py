@@ -1,13 +1,14 @@
-"""Checks once, in one place, the rules of ONNX on which every later step relies.
+"""Checks the rules of ONNX on which every later step relies, once.
 
-`defects` finds names, graphs, attributes, tensors and functions that break them. `validate` also runs ONNX's own
-checker.
+`defects` finds names, graphs, attributes, tensors and functions that break these rules. `validate` also runs ONNX's
+own checker.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,15 +22,15 @@ from onnx_roialign.onnx_model.file import Model, parse
 from onnx_roialign.onnx_model.scopes import bodies
 from onnx_roialign.onnx_model.tensor_data import sizes
 from onnx_roialign.ops import roi_align as private_op
-from onnx_roialign.ops.nodes import ONNX_DOMAINS, is_ours, node_name
+from onnx_roialign.ops.nodes import ONNX_DOMAINS, is_ours, node_name, plain_domain
 from onnx_roialign.ops.table import OPS_BY_NAME
 
 __all__ = ["Defect", "call_defects", "defects", "require_none", "sound"]
 
 _DEEPEST = 100  # nested messages that protobuf reads: about 33 nested bodies
-_MOST_DIGITS = 19  # of a place in a file, an int64
-_MOST_NUMBERS = 2**40  # in one declared value; a session may allocate it when it is created
-_DEEPEST_CALLS = 100  # as onnx and onnxruntime allow
+_INT64 = re.compile("[0-9]{1,18}")  # offsets and lengths in a file
+_MOST_NUMBERS = 2**40  # in one declared value; onnxruntime may allocate it when it creates a session
+_DEEPEST_CALLS = 100  # the limit of onnx and onnxruntime
 
 # Nodes of a model after its functions are inlined, as runtimes do: a few functions that each call the next one twice
 # exceed any memory.
@@ -66,7 +67,7 @@ _ELEMENT_TYPES = frozenset(_Tensor.DataType.values()) - {_Tensor.UNDEFINED}
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """A rule of ONNX that a model breaks: the message, and the name of the node, empty if it concerns none."""
+    """A rule of ONNX that a model breaks: the message, and the name of the node, empty if it is not about a node."""
 
     message: str
     node: str = ""
@@ -77,7 +78,7 @@ def sound(model: Model) -> onnx.ModelProto:
 
     Raises:
         UnreadableModelError: the model cannot be read.
-        ModelError: it has a defect.
+        ModelError: the model has a defect.
     """
     proto = parse(model)
     require_none(defects(proto))
@@ -85,10 +86,10 @@ def sound(model: Model) -> onnx.ModelProto:
 
 
 def require_none(found: Iterable[Defect]) -> None:
-    """Raises the first of some defects.
+    """Raises the first defect.
 
     Raises:
-        ModelError: there is one.
+        ModelError: there is a defect.
     """
     for defect in found:
         raise ModelError("", "broken", defect.message, node=defect.node or None)
@@ -129,7 +130,7 @@ def _unwritable(model: onnx.ModelProto) -> str | None:
         for descriptor, value in message.ListFields():
             if descriptor.type == FieldDescriptor.TYPE_MESSAGE:
                 inner = (value,) if isinstance(value, Message) else value
-                pending.extend((one, depth + 1) for one in inner)
+                pending.extend((part, depth + 1) for part in inner)
             elif descriptor.type == FieldDescriptor.TYPE_STRING:
                 texts = (value,) if isinstance(value, (str, bytes)) else value
                 wrong = next((text for text in texts if not isinstance(text, str)), None)
@@ -138,12 +139,12 @@ def _unwritable(model: onnx.ModelProto) -> str | None:
     return None
 
 
-# Names
+# Names.
 
 
 @dataclass(slots=True)
 class _Names:
-    """The values that a node can read: those of the graph so far, and those of the graphs around it."""
+    """The names of the values that a node can read: of the graph so far, and of the graphs around it."""
 
     outer: _Names | None = None
     here: set[str] = field(default_factory=set)
@@ -164,33 +165,33 @@ class _Names:
 
 
 def _graph_defects(graph: onnx.GraphProto, names: _Names) -> Iterator[Defect]:
-    """Yields the defects of a graph and its bodies, which can read the values in `names`."""
+    """Yields the defects of a graph, which can read the values in `names`, and of its bodies."""
     for value in graph.input:
-        yield from _made(value.name, names, "an input")
+        yield from _added(value.name, names, "an input")
     for value in (*graph.input, *graph.output, *graph.value_info):
         yield from _type_defects(value)
     initialized = set()
     for tensor in itertools.chain(graph.initializer, (sparse.values for sparse in graph.sparse_initializer)):
         if not tensor.name or tensor.name in initialized:
-            yield Defect(f"an initializer must have a name of its own, got {tensor.name!r}")
+            yield Defect(f"an initializer must have a name that no other has, got {tensor.name!r}")
         initialized.add(tensor.name)
-        names.here.add(tensor.name)  # an input may have one: its default
+        names.here.add(tensor.name)  # an input may have an initializer, which is its default
         yield from _tensor_defects(tensor, "")
     for sparse in graph.sparse_initializer:
         yield from _sparse_defects(sparse, "")
     yield from _node_defects(graph.node, names)
     for value in graph.output:
         if value.name not in names.here:
-            yield Defect(f"an output of a graph must be made in it, got {value.name!r}, which nothing makes")
+            yield Defect(f"an output of a graph must be computed in it, got {value.name!r}, which nothing computes")
 
 
 def _function_defects(function: onnx.FunctionProto) -> Iterator[Defect]:
     if any(entry.domain in ONNX_DOMAINS[1:] for entry in function.opset_import):
         yield Defect(f"ONNX's own domain must be '' in bodies and functions, got 'ai.onnx' in {function.name!r}")
-    attributes = frozenset((*function.attribute, *(one.name for one in function.attribute_proto)))
+    attributes = frozenset((*function.attribute, *(attribute.name for attribute in function.attribute_proto)))
     names = _Names(attributes=attributes)
     for name in function.input:
-        yield from _made(name, names, f"an input of the function {function.name!r}")
+        yield from _added(name, names, f"an input of the function {function.name!r}")
     for attribute in function.attribute_proto:
         yield from _attribute_defects(attribute, function.name, names)
     for value in function.value_info:
@@ -198,11 +199,11 @@ def _function_defects(function: onnx.FunctionProto) -> Iterator[Defect]:
     yield from _node_defects(function.node, names)
     for name in function.output:
         if name not in names.here:
-            yield Defect(f"an output of the function {function.name!r} must be made in it, got {name!r}")
+            yield Defect(f"an output of the function {function.name!r} must be computed in it, got {name!r}")
 
 
 def _node_defects(nodes: Sequence[onnx.NodeProto], names: _Names) -> Iterator[Defect]:
-    coming: set[str] | None = None
+    later: set[str] | None = None
     for node in nodes:
         where = node_name(node)
         if not node.op_type:
@@ -215,33 +216,33 @@ def _node_defects(nodes: Sequence[onnx.NodeProto], names: _Names) -> Iterator[De
             yield Defect(text, where)
         for name in node.input:
             if name and name not in names:
-                if coming is None:
-                    coming = {made for one in nodes for made in one.output}
-                why = "a later node makes, or itself" if name in coming else "nothing makes"
-                yield Defect(f"inputs must be made before a node reads them, got {name!r}, which {why}", where)
+                if later is None:
+                    later = {output for producer in nodes for output in producer.output}
+                why = "this or a later node computes" if name in later else "nothing computes"
+                yield Defect(f"inputs must be computed before a node reads them, got {name!r}, which {why}", where)
         yield from _attributes_defects(node, where, names)
         for body in bodies(node):
             yield from _graph_defects(body, _Names(names, attributes=names.attributes))
         for name in node.output:
             if name:
-                yield from _made(name, names, "an output", where)
+                yield from _added(name, names, "an output", where)
 
 
-def _made(name: str, names: _Names, what: str, node: str = "") -> Iterator[Defect]:
-    """Adds a name to those that can be read, or yields the defect of the name."""
+def _added(name: str, names: _Names, subject: str, node: str = "") -> Iterator[Defect]:
+    """Adds a name to the names that can be read, or yields the defect of the name."""
     if not name or name in names.here:
-        yield Defect(f"{what} must have a name that no other value of its graph has, got {name!r}", node)
+        yield Defect(f"{subject} must have a name that no other value of its graph has, got {name!r}", node)
     names.here.add(name)
 
 
-# Attributes, tensors and types
+# Attributes, tensors and types.
 
 
 def _attributes_defects(node: onnx.NodeProto, where: str, names: _Names) -> Iterator[Defect]:
     seen = set()
     for attribute in node.attribute:
         if attribute.name in seen:
-            yield Defect(f"an attribute must stand once in a node, got {attribute.name!r} twice", where)
+            yield Defect(f"a node must have an attribute only once, got {attribute.name!r} twice", where)
         seen.add(attribute.name)
         yield from _attribute_defects(attribute, where, names)
 
@@ -267,8 +268,8 @@ def _attribute_defects(attribute: onnx.AttributeProto, where: str, names: _Names
         yield Defect(f"attribute {name!r} of type {kind} must have its value in {value_field}, got {got}", where)
     for tensor in (*((attribute.t,) if attribute.HasField("t") else ()), *attribute.tensors):
         yield from _tensor_defects(tensor, where)
-    one = (attribute.sparse_tensor,) if attribute.HasField("sparse_tensor") else ()
-    for sparse in (*one, *attribute.sparse_tensors):
+    single = (attribute.sparse_tensor,) if attribute.HasField("sparse_tensor") else ()
+    for sparse in (*single, *attribute.sparse_tensors):
         yield from _tensor_defects(sparse.values, where)
         yield from _sparse_defects(sparse, where)
 
@@ -289,15 +290,17 @@ def _tensor_defects(tensor: onnx.TensorProto, where: str) -> Iterator[Defect]:
         return
     numbers = math.prod(tensor.dims)
     if tensor.data_location == _Tensor.EXTERNAL:
-        told = {entry.key: entry.value for entry in tensor.external_data}
-        if not told.get("location"):
-            yield Defect(f"tensor {name!r} must say in which file its data is, got none", where)
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        if not entries.get("location"):
+            yield Defect(f"tensor {name!r} must have the name of the file with its data, got none", where)
         for key in ("offset", "length"):
-            if key in told and not (told[key].isascii() and told[key].isdecimal() and len(told[key]) < _MOST_DIGITS):
-                yield Defect(f"tensor {name!r} must have data whose {key} is a number, got {shown(told[key])}", where)
+            if key in entries and not _INT64.fullmatch(entries[key]):
+                yield Defect(
+                    f"tensor {name!r} must have data whose {key} is a number, got {shown(entries[key])}", where
+                )
         return
     got, wanted = sizes(tensor)
-    if got != wanted and got:  # a model without weights, which can be read
+    if got != wanted and got:  # a tensor without any data is a removed weight, which is permitted
         text = f"tensor {name!r} of shape {_listed(tensor.dims)} must have data for {numbers} numbers"
         yield Defect(f"{text}, got {got} {'bytes' if tensor.HasField('raw_data') else 'items'}", where)
 
@@ -309,10 +312,10 @@ def _type_defects(value: onnx.ValueInfoProto) -> Iterator[Defect]:
         which = kind.WhichOneof("value")
         if which in ("sequence_type", "optional_type"):
             if getattr(kind, which).elem_type.WhichOneof("value") is None:
-                yield Defect(f"value {value.name!r} must say what type it holds, got a {which} of none")
+                yield Defect(f"value {value.name!r} must have the type of its elements, got a {which} without one")
             pending.append(getattr(kind, which).elem_type)
         elif which in ("map_type", "opaque_type"):
-            yield Defect(f"value {value.name!r} must be of tensors, got a {which}, which onnx-ir does not hold")
+            yield Defect(f"value {value.name!r} must be of tensors, got a {which}, which onnx-ir does not support")
         elif which in ("tensor_type", "sparse_tensor_type"):
             element = getattr(kind, which).elem_type
             dims = [dim.dim_value for dim in getattr(kind, which).shape.dim]
@@ -327,16 +330,16 @@ def _listed(dims: Iterable[int]) -> str:
     return f"({', '.join(map(str, dims))})"
 
 
-# Functions
+# Functions.
 
 
 def call_defects(model: onnx.ModelProto) -> Iterator[Defect]:
-    """Yields functions with equal names, functions that call themselves, and those that are too large when inlined."""
+    """Yields functions with equal names, functions that call themselves, and functions that are too large inlined."""
     calls: dict[tuple[str, str, str], list[tuple[str, str, str]]] = {}
     for function in model.functions:
-        key = (_domain(function.domain), function.name, function.overload)
+        key = (plain_domain(function.domain), function.name, function.overload)
         if key in calls:
-            yield Defect(f"a function must have a name of its own, got {function.name!r} twice")
+            yield Defect(f"a function must have a name that no other has, got {function.name!r} twice")
         calls[key] = list(_called(function.node))
     sizes: dict[tuple[str, str, str], int] = {}
     depths: dict[tuple[str, str, str], int] = {}
@@ -348,21 +351,21 @@ def call_defects(model: onnx.ModelProto) -> Iterator[Defect]:
                 pending.pop()
                 continue
             open_calls.add(caller)
-            missing = [one for one in calls[caller] if one in calls and one not in sizes]
-            if any(one in open_calls for one in missing):
+            missing = [called for called in calls[caller] if called in calls and called not in sizes]
+            if any(called in open_calls for called in missing):
                 yield Defect(f"a function must not call itself, got {caller[1]!r}, which does, or calls one that does")
                 return
             if missing:
                 pending.extend(dict.fromkeys(missing))
             else:
-                sizes[caller] = sum(sizes.get(one, 1) for one in calls[caller])
-                depths[caller] = 1 + max((depths.get(one, 0) for one in calls[caller]), default=0)
+                sizes[caller] = sum(sizes.get(called, 1) for called in calls[caller])
+                depths[caller] = 1 + max((depths.get(called, 0) for called in calls[caller]), default=0)
                 open_calls.discard(pending.pop())
     if max(depths.values(), default=0) > _DEEPEST_CALLS:
         yield Defect(f"functions must call each other at most {_DEEPEST_CALLS} deep, got {max(depths.values())}")
-    total = sum(sizes.get(one, 1) for one in _called(model.graph.node))
+    total = sum(sizes.get(called, 1) for called in _called(model.graph.node))
     if calls and total > _MOST_NODES:
-        yield Defect(f"functions must be at most {_MOST_NODES} nodes when they are written out, got more")
+        yield Defect(f"functions must be at most {_MOST_NODES} nodes when they are inlined, got more")
 
 
 def _argument_defects(model: onnx.ModelProto) -> Iterator[Defect]:
@@ -370,15 +373,15 @@ def _argument_defects(model: onnx.ModelProto) -> Iterator[Defect]:
     needed = {}
     for function in model.functions:
         read = {name for node in function.node if is_ours(node) for name in node.input}
-        key = _domain(function.domain), function.name, function.overload
+        key = plain_domain(function.domain), function.name, function.overload
         needed[key] = [(place, name) for place, name in enumerate(function.input) if name in read]
     pending = [model.graph.node, *(function.node for function in model.functions)] if model.functions else []
     while pending:
         for node in pending.pop():
             pending.extend(body.node for body in bodies(node))
-            for place, name in needed.get((_domain(node.domain), node.op_type, node.overload), ()):
+            for place, name in needed.get((plain_domain(node.domain), node.op_type, node.overload), ()):
                 if place >= len(node.input) or not node.input[place]:
-                    text = f"a call of {node.op_type!r} must give {name!r}, which a RoiAlign in it reads, got none"
+                    text = f"a call of {node.op_type!r} must pass {name!r}, which a RoiAlign in it reads, got none"
                     yield Defect(text, node_name(node))
 
 
@@ -387,9 +390,5 @@ def _called(nodes: Iterable[onnx.NodeProto]) -> Iterator[tuple[str, str, str]]:
     pending = list(nodes)
     while pending:
         node = pending.pop()
-        yield _domain(node.domain), node.op_type, node.overload
+        yield plain_domain(node.domain), node.op_type, node.overload
         pending.extend(inner for body in bodies(node) for inner in body.node)
-
-
-def _domain(domain: str) -> str:
-    return "" if domain in ONNX_DOMAINS else domain

@@ -1,4 +1,4 @@
-"""The data of a model's tensors: its size, the size that it must have, and the model without it."""
+"""The data of a model's tensors: its actual and required size, and copies of a model without it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["sizes", "weightless", "without_weights"]
 
 _Tensor = onnx.TensorProto
 
-# Larger tensors are weights; no shape depends on their values.
+# Tensors with more elements are weights; no shape depends on their values.
 _SMALL = 1024
 
 # The field with a tensor's numbers if raw_data has none, and the number of its items per number.
@@ -28,7 +28,7 @@ _DATA_FIELDS: dict[int, tuple[str, int]] = {
 
 
 def sizes(tensor: onnx.TensorProto) -> tuple[int, int]:
-    """Returns how many bytes or items a tensor has, and how many it must have."""
+    """Returns the number of bytes or items that a tensor has and the number that it must have."""
     kind, numbers = tensor.data_type, math.prod(tensor.dims)
     bits = _bits(kind)
     if tensor.HasField("raw_data") and kind != _Tensor.STRING:
@@ -39,7 +39,7 @@ def sizes(tensor: onnx.TensorProto) -> tuple[int, int]:
 
 
 def _bits(kind: int) -> int:
-    """Returns the bits of one number; 8 for text."""
+    """Returns the number of bits of an element; 8 for text."""
     if kind == _Tensor.STRING:
         return 8
     name = _Tensor.DataType.Name(kind)
@@ -49,11 +49,11 @@ def _bits(kind: int) -> int:
 
 
 def weightless(model: onnx.ModelProto, folder: str | None) -> list[str]:
-    """Returns the initializers of the model's graph without data: models are passed on without weights.
+    """Returns the names of the initializers of the model's graph whose data was removed or is not there.
 
     Args:
         model: a model without defects.
-        folder: of the model's file, beside which its external data lies; None: where that is is not known.
+        folder: of the model's file, beside which its external data lies; None: it is not known.
     """
     return [tensor.name for tensor in model.graph.initializer if not _has_data(tensor, folder)]
 
@@ -73,7 +73,7 @@ def _has_data(tensor: onnx.TensorProto, folder: str | None) -> bool:
 
 
 def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Returns a copy without weights, to infer types and shapes: weights may be too large for two copies in memory."""
+    """Returns a copy without weights, to infer types and shapes: two copies of the weights may not fit in memory."""
     light = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions)
     graph = light.graph
     graph.name = model.graph.name
@@ -82,12 +82,12 @@ def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     graph.initializer.extend(map(_light, model.graph.initializer))
     for node in model.graph.node:
         if any(a.HasField("t") and _is_large(a.t) for a in node.attribute):  # a Constant
-            made = graph.node.add(op_type=node.op_type, domain=node.domain, name=node.name)
-            made.input.extend(node.input)
-            made.output.extend(node.output)
+            copy = graph.node.add(op_type=node.op_type, domain=node.domain, name=node.name)
+            copy.input.extend(node.input)
+            copy.output.extend(node.output)
             for a in node.attribute:
                 large = a.HasField("t") and _is_large(a.t)
-                made.attribute.append(onnx.AttributeProto(name=a.name, type=a.type, t=_light(a.t)) if large else a)
+                copy.attribute.append(onnx.AttributeProto(name=a.name, type=a.type, t=_light(a.t)) if large else a)
         else:
             graph.node.append(node)
     return light

@@ -1,4 +1,4 @@
-"""Writes the types and shapes of private operators' outputs, for tools that do not know these operators."""
+"""Writes the types and shapes of private operators' outputs into a model, for tools without these operators."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["add_value_info"]
 
 
 def add_value_info(model: onnx.ModelProto) -> None:
-    """Adds element type and shape of every private operator's output that the model does not declare.
+    """Adds the element type and shape of every private operator's output that the model does not declare.
 
-    Float16 converters, quantizers and shape inference stop at operators that they do not know, unless the model
-    declares their outputs. Functions are left out, as the types of their values depend on the call.
+    Float16 converters, quantizers and shape inference stop at unknown operators unless the model declares their
+    outputs. Functions are not changed, because the types of their values depend on the call.
 
     Args:
-        model: it is changed.
+        model: the model, which is changed.
     """
     if not private_types(model):
         return
@@ -37,14 +37,14 @@ def _describe(graph: onnx.GraphProto, typed: onnx.GraphProto) -> None:
     names = _private_outputs(graph)
     if not names:
         return
-    types = {value.name: value.type for value in (*typed.value_info, *typed.output) if _says_type(value)}
+    types = {value.name: value.type for value in (*typed.value_info, *typed.output) if _has_type(value)}
     entries = {value.name: value for value in (*graph.value_info, *graph.output)}
     for name in names:
-        if name not in types or (name in entries and _says_type(entries[name])):
+        if name not in types or (name in entries and _has_type(entries[name])):
             continue
         entry = entries[name] if name in entries else graph.value_info.add(name=name)
         entry.type.CopyFrom(types[name])
 
 
-def _says_type(value: onnx.ValueInfoProto) -> bool:
+def _has_type(value: onnx.ValueInfoProto) -> bool:
     return bool(value.type.tensor_type.elem_type)

@@ -1,4 +1,4 @@
-"""Writing ONNX models around RoiAlign: nodes, constants, and the RoiAlign itself, ONNX's own or the private one."""
+"""Writes ONNX models around a RoiAlign: nodes, constants, and the RoiAlign itself, ONNX's own or the private one."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ __all__ = ["GraphWriter"]
 
 
 class GraphWriter:
-    """Collects one graph. Every method that adds a value answers its name.
+    """Builds one graph. Every method that adds a value returns its name.
 
     Attributes:
         opset: version of ONNX's own operators.
-        dtype: of features and boxes.
+        dtype: type of features and boxes.
     """
 
     def __init__(self, opset: int, dtype: npt.DTypeLike, types: Sequence[str], first_opset: int = FIRST_OPSET) -> None:
@@ -35,12 +35,12 @@ class GraphWriter:
 
         Args:
             opset: version of ONNX's own operators.
-            dtype: of features and boxes.
-            types: the types that it may be.
-            first_opset: the first opset with the operators that the graph will need.
+            dtype: type of features and boxes.
+            types: the permitted types.
+            first_opset: the first opset with all operators that the graph will need.
 
         Raises:
-            RoiAlignError: an opset or a type that cannot be.
+            RoiAlignError: the opset or the type is not permitted.
         """
         newest = onnx.defs.onnx_opset_version()
         self.opset = integer("opset", opset)
@@ -54,26 +54,26 @@ class GraphWriter:
         self._private = False
 
     def input(self, name: str, shape: Sequence[int | str], dtype: npt.DTypeLike | None = None) -> str:
-        """An input of the graph, of the graph's dtype unless another is given."""
+        """Adds an input of the graph, of the graph's dtype by default."""
         kind = helper.np_dtype_to_tensor_dtype(self.dtype if dtype is None else np.dtype(dtype))
         self._inputs.append(helper.make_tensor_value_info(self._new(name), kind, list(shape)))
         return name
 
     def constant(self, name: str, values: npt.ArrayLike, dtype: npt.DTypeLike = np.int64) -> str:
-        """A constant; the same name must be the same values."""
+        """Adds a constant; calls with the same name must have the same values."""
         if name not in self._constants:
             self._constants[self._new(name)] = numpy_helper.from_array(np.asarray(values, dtype), name)
         return name
 
     def node(self, op_type: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
-        """A node of one of ONNX's own operators."""
+        """Adds a node of one of ONNX's own operators."""
         self._nodes.append(helper.make_node(op_type, list(inputs), [self._new(output)], name=output, **attributes))
         return output
 
     def roi_align(
         self, X: str, rois: str, batch_indices: str, output: str, attributes: Attributes, *, same_type: bool = True
     ) -> str:
-        """ONNX's RoiAlign where it can say the attributes at this opset, of rois of X's type, else the private op."""
+        """Adds ONNX's RoiAlign if it can express the attributes and the types at this opset, else the private one."""
         inputs = X, rois, batch_indices
         node = make_roi_align(inputs, self._new(output), attributes, self.opset, name=output, same_type=same_type)
         self._private |= node.domain == private_op.DOMAIN
@@ -90,36 +90,36 @@ class GraphWriter:
         *,
         levels: str = "",
     ) -> str:
-        """The private op for several maps; levels are those of the pyramid's rule unless they are given."""
+        """Adds the private operator for several maps; without `levels`, the pyramid's rule assigns them."""
         self._private = True
-        made = multiscale_op.make_node(
+        node = multiscale_op.make_node(
             rois, batch_indices, features, self._new(output), pyramid, levels=levels, name=output
         )
-        self._nodes.append(made)
+        self._nodes.append(node)
         return output
 
     def qlinear_roi_align(self, inputs: Sequence[str], output: str, attributes: Attributes) -> str:
-        """The private op for quantized features; inputs are X, x_scale, x_zero_point, rois, batch_indices."""
+        """Adds the private operator for quantized features; inputs: X, x_scale, x_zero_point, rois, batch_indices."""
         self._private = True
-        said = private_op.attributes_of(attributes)
+        values = private_op.attributes_of(attributes)
         node = helper.make_node(
-            private_op.QLINEAR_OP_TYPE, inputs, [self._new(output)], name=output, domain=private_op.DOMAIN, **said
+            private_op.QLINEAR_OP_TYPE, inputs, [self._new(output)], name=output, domain=private_op.DOMAIN, **values
         )
         self._nodes.append(node)
         return output
 
     def columns(self, boxes: str, first: int, last: int, output: str) -> str:
-        """Columns first to last of a matrix."""
+        """Adds the columns first to last of a matrix."""
         ends = (self.constant(f"column_{first}", [first]), self.constant(f"column_{last + 1}", [last + 1]))
         return self.node("Slice", (boxes, *ends, self.constant("axis_1", [1])), output)
 
     def length(self, value: str, output: str) -> str:
-        """The length of a value's first axis, as a vector of one."""
+        """Adds the length of a value's first axis, as a vector with one element."""
         shape = self.node("Shape", (value,), f"{output}_shape")
         return self.node("Gather", (shape, self.constant("axis_0", [0])), output, axis=0)
 
     def indices_and_boxes(self, boxes: str, *, nearest: bool = False) -> tuple[str, str]:
-        """Rows (image, x1, y1, x2, y2) apart: batch_indices (int64, cut to whole numbers or the nearest) and rois."""
+        """Splits rows (image, x1, y1, x2, y2) into batch_indices (int64, truncated or rounded to nearest) and rois."""
         rois = self.columns(boxes, 1, 4, "box_columns")
         images = self.columns(boxes, 0, 0, "image_column")
         flat = self.node("Reshape", (images, self.constant("flat", [-1])), "images")
@@ -130,11 +130,11 @@ class GraphWriter:
         return self.node("Cast", (flat,), "batch_indices", to=onnx.TensorProto.INT64), rois
 
     def join(self, boxes: Sequence[str]) -> tuple[str, str]:
-        """One (L, 4) matrix per image to batch_indices and rois."""
+        """Joins one (L, 4) matrix per image to batch_indices and rois."""
         images = []
-        for i, own in enumerate(boxes):
+        for i, matrix in enumerate(boxes):
             image = numpy_helper.from_array(np.array([i], np.int64))
-            count = self.length(own, f"count_{i}")
+            count = self.length(matrix, f"count_{i}")
             images.append(self.node("ConstantOfShape", (count,), f"batch_indices_{i}", value=image))
         return (
             self.node("Concat", images, "batch_indices", axis=0),
@@ -142,20 +142,21 @@ class GraphWriter:
         )
 
     def repeat_images(self, counts: str, boxes: str) -> str:
-        """The image of each box, where counts says how many boxes each image has, image after image.
+        """Adds the image of each box, given the number of boxes of each image.
 
-        Box j of image n is there where ``j < counts[n]``; the coordinates of what is there, row by row, are the images.
+        Row n of a comparison ``j < counts[n]`` has one true element per box of image n; the row numbers of all true
+        elements are the images.
         """
-        one = numpy_helper.from_array(np.array([1], np.int64))
-        ones = self.node("ConstantOfShape", (self.length(boxes, "num_rois"),), "ones", value=one)
+        fill = numpy_helper.from_array(np.array([1], np.int64))
+        ones = self.node("ConstantOfShape", (self.length(boxes, "num_rois"),), "ones", value=fill)
         numbers = self.node("NonZero", (ones,), "numbers")
         wide = self.node("Cast", (counts,), "wide_counts", to=onnx.TensorProto.INT64)
         column = self.node("Reshape", (wide, self.constant("column", [-1, 1])), "counts_column")
-        there = self.node("NonZero", (self.node("Less", (numbers, column), "is_there"),), "there")
-        return self.node("Gather", (there, self.constant("first", 0)), "batch_indices", axis=0)
+        places = self.node("NonZero", (self.node("Less", (numbers, column), "has_box"),), "places")
+        return self.node("Gather", (places, self.constant("first", 0)), "batch_indices", axis=0)
 
     def model(self, output: str, shape: Sequence[int | str]) -> onnx.ModelProto:
-        """The model, for the oldest IR version that has its opset."""
+        """Returns the model with the oldest IR version that has its opset."""
         element = helper.np_dtype_to_tensor_dtype(self.dtype)
         graph = helper.make_graph(
             self._nodes,
@@ -176,7 +177,7 @@ class GraphWriter:
     def _new(self, name: str) -> str:
         if name in self._names:
             raise RoiAlignError(
-                "the names of inputs", "conflict", f"must be of no other value of the model, got {name!r}"
+                "the names of inputs", "conflict", f"must differ from all other names in the model, got {name!r}"
             )
         self._names.add(name)
         return name

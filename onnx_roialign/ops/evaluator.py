@@ -25,8 +25,8 @@ __all__ = ["RoiAlign", "reference_evaluator"]
 class RoiAlign(OpRun):
     """ONNX's RoiAlign by `onnx_roialign.reference`: ``ReferenceEvaluator(model, new_ops=[RoiAlign])``.
 
-    onnx's own op (1.23.2) takes every default from the newest schema, and so shifts opset 10 to 15 by half a pixel.
-    This one takes them from the schema of the model's opset. onnx matches `new_ops` by class name: hence the name.
+    onnx's own op (1.23.2) takes every default from the newest schema and therefore shifts opsets 10 to 15 by half a
+    pixel. This class takes the defaults from the schema of the model's opset. onnx finds `new_ops` by class name.
     """
 
     op_domain = ""
@@ -45,17 +45,17 @@ class RoiAlign(OpRun):
         **attributes: Any,
     ) -> tuple[npt.NDArray[Any]]:
         try:
-            meaning = from_onnx(self._opset, coordinate_transformation_mode)
-            checked = Attributes(semantics=meaning, **attributes)
+            semantics = from_onnx(self._opset, coordinate_transformation_mode)
+            checked = Attributes(semantics=semantics, **attributes)
             arrays = np.asarray(X), np.asarray(rois), np.asarray(batch_indices)
-            check_signature(*map(Given.of, arrays))  # ONNX's op takes rois of X's type only
+            check_signature(*map(Given.of, arrays))  # ONNX's RoiAlign accepts only rois of X's type
             return (reference.roi_align(*arrays, checked),)
         except RoiAlignError as error:
             raise error.in_node(node_name(self.onnx_node)) from None
 
 
 class _Evaluator(ReferenceEvaluator):
-    """Brings RoiAlign along wherever onnx builds another evaluator: functions of the model get no new_ops otherwise."""
+    """An evaluator that passes RoiAlign on to the evaluators that onnx creates for the functions of a model."""
 
     def __init__(self, proto: Any, **kwargs: Any) -> None:
         kwargs["new_ops"] = [RoiAlign, *PRIVATE_OPS]
@@ -63,15 +63,15 @@ class _Evaluator(ReferenceEvaluator):
 
 
 def reference_evaluator(model: str | os.PathLike[str] | bytes | onnx.ModelProto) -> ReferenceEvaluator:
-    """Returns an onnx ReferenceEvaluator that computes every RoiAlign of the model, at any depth, as defined here.
+    """Returns an onnx ReferenceEvaluator that computes every RoiAlign of the model by this package's definition.
 
-    The private ops, onnx_roialign::AnyRoiAlign and QLinearRoiAlign, run too.
+    This includes RoiAligns in subgraphs and functions, and the private operators.
 
     Args:
         model: path, serialized model or ModelProto. From a path, external data is loaded too.
 
     Raises:
-        RoiAlignError: no model, a RoiAlign that breaks a rule, or a model that onnx.reference does not take.
+        RoiAlignError: `model` is not a model, a RoiAlign breaks a rule, or onnx.reference cannot evaluate the model.
     """
     with last_guard("evaluated by onnx.reference"):
         if isinstance(model, bytes):

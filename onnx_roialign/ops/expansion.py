@@ -1,4 +1,4 @@
-"""MultiScaleRoiAlign and PasteMasks in ONNX's own operators, for runtimes that have no other."""
+"""Expands MultiScaleRoiAlign and PasteMasks into ONNX's own operators, for runtimes without the private ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from onnx_roialign.ops.nodes import make_roi_align, node_name, read_any
 
 __all__ = ["FIRST_OPSET", "can_be_expanded", "expansion", "with_levels"]
 
-FIRST_OPSET = 11  # ScatterND, Range, and Equal of floats
+FIRST_OPSET = 11  # the first with ScatterND, Range, and Equal of floats
 
 DType = np.dtype[Any]
 
@@ -32,26 +32,26 @@ def can_be_expanded(node: onnx.NodeProto) -> bool:
 def expansion(
     node: onnx.NodeProto, opset: int | None, types: Mapping[str, int], prefix: str
 ) -> list[onnx.NodeProto] | None:
-    """Nodes that compute what a node of MultiScaleRoiAlign or PasteMasks computes; None for any other node.
+    """Nodes of ONNX that compute the same as a MultiScaleRoiAlign or PasteMasks node; None for any other node.
 
-    A RoiAlign that ONNX cannot express at this opset stays private, as onnx_roialign::AnyRoiAlign.
+    A RoiAlign that ONNX cannot express at this opset becomes the private onnx_roialign::AnyRoiAlign.
 
     Args:
-        node: with plain attributes.
-        opset: of ONNX's own operators; None: they are not imported.
-        types: element type (TensorProto.DataType) of the values that are known; float32 is assumed elsewhere.
-        prefix: begins the names of new values, and is that of no other.
+        node: the node, without references to attributes of a function.
+        opset: the opset of ONNX's own domain; None: the model does not import it.
+        types: the known element types of values (TensorProto.DataType); an unknown one counts as float32.
+        prefix: the beginning of the names of new values, which no other name has.
 
     Raises:
-        RoiAlignError: an opset below 11, or a node that breaks a rule.
+        RoiAlignError: the opset is below 11, or the node breaks a rule.
     """
     expand = _EXPANSIONS.get(node.op_type) if node.domain == private_op.DOMAIN else None
     if expand is None:
         return None
     nodes = _begun(node, opset, types, prefix)
     expand(nodes, node)
-    nodes.made[-1].name = node.name
-    return nodes.made
+    nodes.protos[-1].name = node.name
+    return nodes.protos
 
 
 def with_levels(node: onnx.NodeProto, opset: int | None, types: Mapping[str, int], prefix: str) -> list[onnx.NodeProto]:
@@ -73,7 +73,7 @@ def with_levels(node: onnx.NodeProto, opset: int | None, types: Mapping[str, int
     given = onnx.NodeProto()
     given.CopyFrom(node)
     given.input[2] = levels
-    return [*nodes.made, given]
+    return [*nodes.protos, given]
 
 
 def _begun(node: onnx.NodeProto, opset: int | None, types: Mapping[str, int], prefix: str) -> _Nodes:
@@ -91,7 +91,7 @@ class _Nodes:
     """Collects nodes; each method returns the name of the value that it adds."""
 
     def __init__(self, prefix: str, opset: int, types: Mapping[str, int]) -> None:
-        self.made: list[onnx.NodeProto] = []
+        self.protos: list[onnx.NodeProto] = []
         self.opset = opset
         self._prefix = prefix
         self._types = types
@@ -102,11 +102,11 @@ class _Nodes:
 
     def fresh(self) -> str:
         """The name of the next node's output."""
-        return f"{self._prefix}{len(self.made)}"
+        return f"{self._prefix}{len(self.protos)}"
 
     def add(self, op_type: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         output = output or self.fresh()
-        self.made.append(helper.make_node(op_type, inputs, [output], name=output, **attributes))
+        self.protos.append(helper.make_node(op_type, inputs, [output], name=output, **attributes))
         return output
 
     def constant(self, values: npt.ArrayLike, dtype: npt.DTypeLike = np.int64) -> str:
@@ -123,7 +123,7 @@ class _Nodes:
         return self.add("Gather", boxes, self.constant(index), axis=1)
 
     def size(self, value: str, axis: int) -> str:
-        """As a vector of one."""
+        """The size of an axis, as a vector with one element."""
         return self.add("Gather", self.add("Shape", value), self.constant([axis]), axis=0)
 
     def reshape(self, value: str, *sizes: int) -> str:
@@ -141,28 +141,28 @@ def _expand_pyramid(nodes: _Nodes, node: onnx.NodeProto) -> None:
     )
     zero = numpy_helper.from_array(np.zeros(1, dtype))
     Y = nodes.add("ConstantOfShape", nodes.add("Concat", *shape, axis=0), value=zero)
-    mask = _given_levels(nodes, levels) if levels else _levels_by_area(nodes, rois, pyramid)
+    mask = _levels_by_input(nodes, levels) if levels else _levels_by_area(nodes, rois, pyramid)
     for level, X in enumerate(features):
         found = nodes.add("NonZero", mask(level))
-        own = nodes.reshape(found, -1)
-        own_rois, own_images = (nodes.add("Gather", one, own, axis=0) for one in (rois, batch_indices))
-        pooled = _pool(nodes, (X, own_rois, own_images), pyramid, level, same_type=nodes.dtype(rois) == dtype)
+        rows = nodes.reshape(found, -1)
+        selected = [nodes.add("Gather", table, rows, axis=0) for table in (rois, batch_indices)]
+        pooled = _pool(nodes, (X, *selected), pyramid, level, same_type=nodes.dtype(rois) == dtype)
         last = node.output[0] if level == len(features) - 1 else ""
         Y = nodes.add("ScatterND", Y, nodes.reshape(found, -1, 1), pooled, output=last)
 
 
-def _given_levels(nodes: _Nodes, levels: str) -> Callable[[int], str]:
+def _levels_by_input(nodes: _Nodes, levels: str) -> Callable[[int], str]:
     return lambda level: nodes.add("Equal", levels, nodes.constant(level))
 
 
 def _levels_by_area(nodes: _Nodes, rois: str, pyramid: Pyramid) -> Callable[[int], str]:
-    """Masks of the RoIs of each level. Every comparison with NaN is false."""
+    """Masks that select the RoIs of each level. Every comparison with NaN is false."""
     real, area = _areas(nodes, rois)
     smallest = pyramid.rule.smallest_areas(real)
 
     def mask(level: int) -> str:
         if level >= len(smallest):
-            return nodes.add("Less", area, area)  # no RoI
+            return nodes.add("Less", area, area)  # selects no RoI
         least = nodes.constant(smallest[level], real)
         enough = nodes.add("Or", nodes.add("Greater", area, least), nodes.add("Equal", area, least))
         if level + 1 == len(smallest):
@@ -181,17 +181,17 @@ def _areas(nodes: _Nodes, rois: str) -> tuple[DType, str]:
     return real, nodes.add("Mul", nodes.add("Sub", x2, x1), nodes.add("Sub", y2, y1))
 
 
-def _pool(nodes: _Nodes, inputs: tuple[str, str, str], pyramid: Pyramid, level: int, *, same_type: bool) -> str:
+def _pool(nodes: _Nodes, inputs: tuple[str, ...], pyramid: Pyramid, level: int, *, same_type: bool) -> str:
     output = nodes.fresh()
-    made = make_roi_align(inputs, output, pyramid.at(level), nodes.opset, name=output, same_type=same_type)
-    nodes.made.append(made)
+    node = make_roi_align(inputs, output, pyramid.at(level), nodes.opset, name=output, same_type=same_type)
+    nodes.protos.append(node)
     return output
 
 
 def _expand_masks(nodes: _Nodes, node: onnx.NodeProto) -> None:
-    """Bilinear interpolation as two products: weights of rows, times the mask, times weights of columns.
+    """Bilinear interpolation as two matrix products: weights of rows, times the mask, times weights of columns.
 
-    The border of zeros around a mask adds nothing to a sum, so that no mask is padded.
+    No mask is padded, because a border of zeros does not change a sum.
     """
     read_any(node, nodes.opset)
     masks, boxes, height, width = node.input
@@ -218,7 +218,7 @@ def _expand_masks(nodes: _Nodes, node: onnx.NodeProto) -> None:
 
 
 def _axis_weights(nodes: _Nodes, ends: tuple[str, str], length: str, sizes: tuple[str, str, str], real: DType) -> str:
-    """Weights of a mask's pixels in each pixel of the image, (N, length, M); 0 outside the box."""
+    """The weights of a mask's pixels for each pixel of the image, (N, length, M); 0 outside the box."""
     growth, scale, pixels = sizes
     number = {name: nodes.constant(value, real) for name, value in (("0", 0), ("half", 0.5), ("1", 1))}
     low, high = ends
@@ -242,7 +242,7 @@ def _axis_weights(nodes: _Nodes, ends: tuple[str, str], length: str, sizes: tupl
 
 
 def _whole(nodes: _Nodes, value: str, real: DType) -> str:
-    """Cut to an integer, towards zero."""
+    """The value rounded to an integer towards zero."""
     whole = nodes.add("Cast", value, to=TensorProto.INT64)
     return nodes.cast(whole, np.dtype(np.int64), real)
 

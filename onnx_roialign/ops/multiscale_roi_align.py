@@ -1,10 +1,10 @@
 """The private op onnx_roialign::MultiScaleRoiAlign: RoIs pooled from the levels of a feature pyramid.
 
-Inputs: rois (num_rois, 4), batch_indices (num_rois,), levels (num_rois,), which may be left out, and one map
-(N, C, H, W) for each spatial scale. Output Y (num_rois, C, output_height, output_width), of the maps' type.
+Inputs: rois (num_rois, 4), batch_indices (num_rois,), levels (num_rois,), which may be omitted, and one map
+(N, C, H, W) for each spatial scale. Output: Y (num_rois, C, output_height, output_width), of the maps' type.
 
-Attributes: those of AnyRoiAlign but spatial_scale; spatial_scales (floats), one for each map; and the rule for a
-RoI's level if the input levels is omitted: min_level, max_level, canonical_level (integers), canonical_scale,
+Attributes: those of AnyRoiAlign except spatial_scale; spatial_scales (floats), one for each map; and, where the input
+levels is omitted, the rule for a RoI's level: min_level, max_level, canonical_level (integers), canonical_scale,
 log_epsilon, floor_epsilon (floats), level_areas (floats), as `definition.pyramid.LevelRule` defines them.
 """
 
@@ -25,7 +25,7 @@ from onnx_roialign.ops import roi_align
 __all__ = ["ATTRIBUTE_TYPES", "INPUTS", "OP_TYPE", "make_node", "read_attributes"]
 
 OP_TYPE = "MultiScaleRoiAlign"
-INPUTS = ("rois", "batch_indices", "levels", "features")  # levels may be left out; features are as many as scales
+INPUTS = ("rois", "batch_indices", "levels", "features")  # levels may be omitted; one input of features per scale
 
 _KINDS: Mapping[str, int] = {
     "int": onnx.AttributeProto.INT,
@@ -50,7 +50,7 @@ def read_attributes(values: Mapping[str, Any]) -> Pyramid:
         values: plain Python values by name; texts as str.
 
     Raises:
-        RoiAlignError: an attribute that the op does not have, or one of the wrong type or out of its range.
+        RoiAlignError: the operator does not have an attribute, or an attribute has the wrong type or value.
     """
     known = [name for name, _ in ATTRIBUTE_TYPES]
     if unknown := [name for name in values if name not in known]:
@@ -77,19 +77,19 @@ def make_node(
     levels: str = "",
     name: str = "",
 ) -> onnx.NodeProto:
-    """A node of the op; its model must import the private domain.
+    """Creates a MultiScaleRoiAlign node; its model must import the private domain.
 
     Args:
-        rois: name of a value, as are all the others.
-        batch_indices: likewise.
-        features: one map for each spatial scale.
-        Y: the output.
+        rois: name of the input.
+        batch_indices: name of the input.
+        features: names of the maps, one per spatial scale.
+        Y: name of the output.
         pyramid: the attributes.
-        levels: empty: the rule tells them.
-        name: the node's.
+        levels: name of the input; empty: the rule assigns the levels.
+        name: name of the node.
 
     Raises:
-        RoiAlignError: a number that a node cannot say, since its floats are float32.
+        RoiAlignError: a number that the node's float32 attributes cannot hold.
     """
     for level in range(len(pyramid.spatial_scales)):
         pyramid.at(level).check_in(np.dtype(np.float32))
@@ -99,7 +99,7 @@ def make_node(
     for attribute, kind in _RULE if not levels else ():
         value = getattr(pyramid.rule, attribute)
         if kind == onnx.AttributeProto.FLOATS and not value:
-            continue  # a list of none has no type
+            continue  # an empty list has no attribute type
         values[attribute] = float(value) if kind == onnx.AttributeProto.FLOAT else value
     inputs = [rois, batch_indices, levels, *features]
     return helper.make_node(OP_TYPE, inputs, [Y], name=name, domain=roi_align.DOMAIN, **values)

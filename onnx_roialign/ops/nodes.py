@@ -1,4 +1,4 @@
-"""RoiAlign nodes, ONNX's and the private ones: their kind, their attributes, and the rules for them."""
+"""RoiAlign nodes, ONNX's and the private ones: their kind, their attributes, and the rules that they must obey."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ __all__ = [
     "is_single",
     "make_roi_align",
     "node_name",
+    "plain_domain",
     "read_any",
     "read_attributes",
     "wrong_inputs",
@@ -42,7 +43,7 @@ ONNX_DOMAINS = ("", "ai.onnx")
 
 _SCHEMA = onnx.defs.get_schema("RoiAlign")
 
-# The attribute of ONNX's RoiAlign in whose place Attributes has semantics.
+# The attribute of ONNX's RoiAlign that `Attributes` replaces by semantics.
 MODE = "coordinate_transformation_mode"
 
 _KINDS: tuple[tuple[int, str], ...] = (
@@ -66,13 +67,18 @@ def node_name(node: onnx.NodeProto) -> str:
     return node.name or next(filter(None, node.output), "")
 
 
+def plain_domain(domain: str) -> str:
+    """Returns the domain, with "" for both names of ONNX's own."""
+    return ONNX_DOMAINS[0] if domain in ONNX_DOMAINS else domain
+
+
 def is_roi_align(node: Node) -> bool:
     """Whether the node is ONNX's RoiAlign."""
     return node.op_type == "RoiAlign" and node.domain in ONNX_DOMAINS
 
 
 def is_private(node: Node) -> bool:
-    """Whether the node is onnx_roialign::AnyRoiAlign, by any of its names."""
+    """Whether the node is onnx_roialign::AnyRoiAlign, under its present or its former name."""
     return op_of(node) is ANY_ROI_ALIGN
 
 
@@ -82,7 +88,7 @@ def is_quantized(node: Node) -> bool:
 
 
 def is_single(node: Node) -> bool:
-    """Whether the node is a RoiAlign of one map: ONNX's, AnyRoiAlign or QLinearRoiAlign."""
+    """Whether the node is a RoiAlign of one feature map: ONNX's, AnyRoiAlign or QLinearRoiAlign."""
     return is_roi_align(node) or op_of(node) in ROI_ALIGNS
 
 
@@ -92,33 +98,33 @@ def is_ours(node: Node) -> bool:
 
 
 def input_names(node: Node) -> tuple[str, ...]:
-    """The inputs of a RoiAlign by name, in order."""
-    return (op_of(node) or ANY_ROI_ALIGN).input_names  # ONNX's has those of AnyRoiAlign
+    """The names of a RoiAlign's inputs in their order."""
+    return (op_of(node) or ANY_ROI_ALIGN).input_names  # ONNX's RoiAlign and AnyRoiAlign have the same inputs
 
 
 def make_roi_align(
     inputs: Sequence[str], Y: str, attributes: Attributes, opset: int, *, name: str = "", same_type: bool = True
 ) -> onnx.NodeProto:
-    """ONNX's RoiAlign where it can express the attributes at this opset, else the private op.
+    """Creates a node of ONNX's RoiAlign if it can express the attributes at this opset, else of the private operator.
 
     Args:
         inputs: names of X, rois and batch_indices.
         Y: name of the output.
-        attributes: of the node.
-        opset: of ONNX's own operators.
-        name: of the node.
-        same_type: whether rois have the type of X, as those of ONNX's RoiAlign must.
+        attributes: the attributes.
+        opset: the opset of ONNX's own domain.
+        name: name of the node.
+        same_type: whether rois have the type of X, which ONNX's RoiAlign requires.
 
     Raises:
-        RoiAlignError: a number that a node cannot say, since its floats are float32.
+        RoiAlignError: a number that the node's float32 attributes cannot hold.
     """
     attributes.check_in(np.dtype(np.float32))
     mode = coordinate_mode(attributes, opset) if same_type else None
     if mode is None:
         X, rois, batch_indices = inputs
         return private_op.make_node(X, rois, batch_indices, Y, attributes, name=name)
-    said = {MODE: mode} if opset >= HALF_PIXEL_OPSET else {}
-    return onnx.helper.make_node("RoiAlign", list(inputs), [Y], name=name, **attributes.plain(), **said)
+    explicit = {MODE: mode} if opset >= HALF_PIXEL_OPSET else {}
+    return onnx.helper.make_node("RoiAlign", list(inputs), [Y], name=name, **attributes.plain(), **explicit)
 
 
 def is_explicit(node: onnx.NodeProto) -> bool:
@@ -128,27 +134,27 @@ def is_explicit(node: onnx.NodeProto) -> bool:
 
 
 def check_form(node: onnx.NodeProto, opset: int | None) -> None:
-    """Checks a node by itself: the number of its inputs and outputs, and its attributes.
+    """Checks the number of a node's inputs and outputs, and its attributes.
 
-    An attribute that refers to a function's is left to the runtime, which inlines functions.
+    References to attributes of a function are not checked; the runtime resolves them when it inlines the function.
 
     Raises:
-        RoiAlignError: the text names the rule and the node.
+        RoiAlignError: the node breaks a rule; the message names both.
     """
     op = op_of(node)
     for problem in (wrong_inputs(node, node.input), wrong_outputs(node.op_type, node.output)):
         if problem is not None:
             raise problem.in_node(node_name(node))
-    said = onnx.NodeProto(op_type=node.op_type, domain=node.domain, name=node_name(node))
-    said.attribute.extend(attribute for attribute in node.attribute if not attribute.ref_attr_name)
-    read = read_any(said, opset)
+    resolved = onnx.NodeProto(op_type=node.op_type, domain=node.domain, name=node_name(node))
+    resolved.attribute.extend(attribute for attribute in node.attribute if not attribute.ref_attr_name)
+    read = read_any(resolved, opset)
     if op is not None:
         in_node(node, op.check_attributes, read)
         in_node(node, op.check_count, read, len(node.input))
 
 
 def wrong_inputs(node: Node, given: Sequence[str]) -> RoiAlignError | None:
-    """Returns the error in the inputs of a node, given by name ("" for an omitted one); None if there is none."""
+    """Returns the error in a node's inputs, given as names ("" for an omitted input); None if there is none."""
     op, names = op_of(node), input_names(node)
     optional, variadic = ((), False) if op is None else (op.optional, op.variadic)
     enough = len(given) >= len(names) if variadic else len(given) == len(names)
@@ -161,7 +167,7 @@ def wrong_inputs(node: Node, given: Sequence[str]) -> RoiAlignError | None:
 
 
 def wrong_outputs(op_type: str, given: Sequence[str]) -> RoiAlignError | None:
-    """Returns the error in the outputs of a node, likewise."""
+    """Returns the error in a node's outputs, given as names; None if there is none."""
     count = sum(bool(name) for name in given)
     if count == len(given) == 1:
         return None
@@ -177,10 +183,10 @@ def in_node(node: onnx.NodeProto, check: Callable[..., None], *values: object) -
 
 
 def read_any(node: onnx.NodeProto, opset: int | None) -> Any:
-    """Returns the attributes of ONNX's RoiAlign at this opset, or what `Op.read` returns for a private operator.
+    """Returns the attributes of a node: `Attributes` of ONNX's RoiAlign at this opset, or the result of `Op.read`.
 
     Raises:
-        RoiAlignError: as `read_attributes`.
+        RoiAlignError: as for `read_attributes`.
     """
     op = op_of(node)
     if op is None:
@@ -196,8 +202,8 @@ def read_attributes(node: onnx.NodeProto, opset: int | None) -> Attributes:
     """Returns the attributes of a RoiAlign node, ONNX's at this opset or a private one.
 
     Raises:
-        RoiAlignError: an attribute that the op does not have, or of the wrong type or value; the text names it and the
-            node.
+        RoiAlignError: the operator does not have an attribute, or an attribute has the wrong type or value; the message
+            names it and the node.
     """
     try:
         given = {a.name: a for a in node.attribute}

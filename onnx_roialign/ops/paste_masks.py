@@ -1,7 +1,7 @@
-"""The private op onnx_roialign::PasteMasks: a detector's masks laid into images, as torchvision lays them.
+"""The private op onnx_roialign::PasteMasks: pastes a detector's masks into images, as torchvision does.
 
-Inputs: masks (N, 1, M, M), boxes (N, 4) in pixels of the image, height and width (int64 scalars). Output
-(N, 1, height, width), of the masks' type. No attributes; `definition.masks` defines what it computes.
+Inputs: masks (N, 1, M, M), boxes (N, 4) in pixels of the image, height and width (int64 scalars). Output:
+(N, 1, height, width), of the masks' type. It has no attributes; `definition.masks` defines the result.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def read_attributes(values: Mapping[str, Any]) -> None:
     """Checks that a node has no attributes.
 
     Raises:
-        RoiAlignError: it has one.
+        RoiAlignError: the node has an attribute.
     """
     if values:
         raise RoiAlignError(
@@ -34,5 +34,5 @@ def read_attributes(values: Mapping[str, Any]) -> None:
 
 
 def make_node(masks: str, boxes: str, height: str, width: str, output: str, *, name: str = "") -> onnx.NodeProto:
-    """A node of the op; its model must import the private domain."""
+    """Creates a PasteMasks node; its model must import the private domain."""
     return helper.make_node(OP_TYPE, [masks, boxes, height, width], [output], name=name, domain=DOMAIN)

@@ -1,4 +1,4 @@
-"""The private ops for onnx.reference; `evaluator.reference_evaluator` hands them over."""
+"""The private operators for onnx.reference, which `evaluator.reference_evaluator` uses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _PrivateOp(OpRun):
 
     def _run(self, *inputs: Any, **attributes: Any) -> tuple[npt.NDArray[Any]]:
         try:
-            # Attributes that the node does not have come as None.
+            # onnx passes None for attributes that the node does not have.
             given = {name: value for name, value in attributes.items() if value is not None}
             arrays = [None if value is None else np.asarray(value) for value in inputs]
             read = self._op.read(given)
@@ -38,5 +38,5 @@ class _PrivateOp(OpRun):
             raise error.in_node(node_name(self.onnx_node)) from None
 
 
-# onnx matches an op by domain and class name.
+# onnx finds an operator by domain and class name.
 PRIVATE_OPS: tuple[type[OpRun], ...] = tuple(type(name, (_PrivateOp,), {}) for name in OPS_BY_NAME)

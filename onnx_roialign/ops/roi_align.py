@@ -1,15 +1,15 @@
 """The private op onnx_roialign::AnyRoiAlign: ONNX's RoiAlign with every field of Semantics as an attribute.
 
-Inputs X, rois, batch_indices and output Y are those of ONNX's RoiAlign, but that rois may be of another float type than
-X and Y: they are rounded once to the type in which coordinates are computed, float64 where X is float64 and float32
-elsewhere, and must be finite there. So the boxes of a 16-bit model need not be of 16 bits.
+The inputs X, rois and batch_indices and the output Y are those of ONNX's RoiAlign, except that rois may have another
+float type than X: they are rounded once to the type in which coordinates are computed, float64 for a float64 X, else
+float32, and must be finite in it. A 16-bit model can therefore keep its boxes in float32.
 
 Attributes: output_height, output_width, sampling_ratio (integers), spatial_scale (float), mode (string), and every
 field of `Semantics`: offset, min_size, start_shift, end_shift, max_start (floats), adaptive, empty, max_rule, border
-(strings). An absent attribute has the default of the field of `Attributes` or `Semantics`; so no min_size is no bound.
+(strings). An absent attribute has the default of the field of `Attributes` or `Semantics`.
 
-Its type name is nobody else's, because runtimes and tools exist that match operators by type and ignore the domain.
-Older models call it onnx_roialign::RoiAlign, which is read everywhere and written nowhere.
+Its type name is unique because some runtimes and tools match operators by type and ignore the domain. Older models use
+the name onnx_roialign::RoiAlign, which is still read but no longer written.
 
 onnx_roialign::QLinearRoiAlign takes X, x_scale, x_zero_point, rois, batch_indices, and the same attributes.
 """
@@ -42,7 +42,7 @@ __all__ = [
 
 DOMAIN = "onnx_roialign"
 OPSET_VERSION = 1
-OP_TYPES = ("AnyRoiAlign", "RoiAlign")  # what the op is called in models: today, and before
+OP_TYPES = ("AnyRoiAlign", "RoiAlign")  # the operator's present name in models, and its former name
 OP_TYPE = OP_TYPES[0]
 QLINEAR_OP_TYPE = "QLinearRoiAlign"
 
@@ -60,7 +60,7 @@ def attributes_of(attributes: Attributes) -> dict[str, Any]:
     """Returns the attributes of a node, with min_size and max_start only if they have a value.
 
     Raises:
-        RoiAlignError: a number that a node cannot say, since its floats are float32.
+        RoiAlignError: a number is not finite in float32, the type of a node's floats.
     """
     attributes.check_in(np.dtype(np.float32))
     values = attributes.plain()
@@ -78,7 +78,7 @@ def read_attributes(values: Mapping[str, Any]) -> Attributes:
         values: plain Python values by name; texts as str.
 
     Raises:
-        RoiAlignError: an attribute that the op does not have, or one of the wrong type or out of its range.
+        RoiAlignError: the operator does not have an attribute, or an attribute has the wrong type or value.
     """
     known = (*PLAIN, *FIELDS)
     if unknown := [name for name in values if name not in known]:
@@ -94,6 +94,6 @@ def read_attributes(values: Mapping[str, Any]) -> Attributes:
 def make_node(
     X: str, rois: str, batch_indices: str, Y: str, attributes: Attributes, *, name: str = ""
 ) -> onnx.NodeProto:
-    """A node of the private op; its model must import DOMAIN in OPSET_VERSION."""
+    """Creates an AnyRoiAlign node; its model must import DOMAIN in OPSET_VERSION."""
     inputs = [X, rois, batch_indices]
     return helper.make_node(OP_TYPE, inputs, [Y], name=name, domain=DOMAIN, **attributes_of(attributes))

@@ -1,4 +1,4 @@
-"""The private operators in onnx's registry: schemas, and inference of types and shapes."""
+"""The private operators' schemas for onnx's registry, with inference of types and shapes."""
 
 from __future__ import annotations
 
@@ -19,23 +19,27 @@ __all__ = ["known_to_onnx", "register_schemas", "schema"]
 
 
 def schema(name: str) -> Any:
-    """The schema of a private op, by one of its names."""
+    """Creates the schema of a private operator.
+
+    Args:
+        name: one of the operator's names.
+    """
     op = OPS_BY_NAME[name]
-    made = defs.OpSchema(
+    created = defs.OpSchema(
         name,
         DOMAIN,
         OPSET_VERSION,
         inputs=[_parameter(op, name, kind) for name, kind in op.inputs.items()],
         outputs=[defs.OpSchema.FormalParameter("Y", next(iter(op.types)))],
-        type_constraints=[(name, [one.tensor for one in allowed], "") for name, allowed in op.types.items()],
+        type_constraints=[(name, [element.tensor for element in allowed], "") for name, allowed in op.types.items()],
         attributes=[defs.OpSchema.Attribute(name, _kind(kind), required=False) for name, kind in op.attributes],
     )
-    made.set_type_and_shape_inference_function(_inference(op))
-    return made
+    created.set_type_and_shape_inference_function(_inference(op))
+    return created
 
 
 def _kind(kind: int) -> Any:
-    """AttributeProto's number of an attribute's type -> the schema's."""
+    """Converts AttributeProto's number of an attribute type to the schema's."""
     return getattr(defs.OpSchema.AttrType, onnx.AttributeProto.AttributeType.Name(kind))
 
 
@@ -48,7 +52,7 @@ def _parameter(op: Op, name: str, kind: str) -> Any:
 
 
 def _inference(op: Op) -> Callable[[Any], None]:
-    """Y has the type of the first type parameter, and the shape that the op's row tells."""
+    """The inference function: Y has the type of the first type parameter and the shape in the operator's row."""
     typed = list(op.inputs.values()).index(next(iter(op.types)))
 
     def infer(context: Any) -> None:
@@ -77,7 +81,7 @@ def _dimension(context: Any, dim: Dim) -> onnx.TensorShapeProto.Dimension:
 
 
 class _Registration:
-    """The private schemas in onnx's registry, which is one for the process: each there while somebody needs it."""
+    """Registers private schemas with onnx while they have users; onnx has one registry per process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -85,7 +89,7 @@ class _Registration:
 
     def enter(self, names: Collection[str]) -> None:
         if not set(names).isdisjoint(OP_TYPES[1:]):
-            # cannot be imported once two domains share an operator's name, and the older one is ONNX's
+            # Its import fails once two domains have an operator of the same name; the former name is RoiAlign.
             import onnx.reference  # noqa: F401
 
         with self._lock:
@@ -106,11 +110,11 @@ _registration = _Registration()
 
 
 def register_schemas() -> None:
-    """Makes the private ops known to onnx in this process, for good.
+    """Registers the private operators with onnx, permanently for this process.
 
-    onnx's registry is one for the process: from then on onnx.checker checks nodes of the domain ``onnx_roialign``, and
-    onnx.shape_inference, and the tools that use it (quantizers, float16 converters, simplifiers), see through them.
-    May be called several times, from any thread. It imports onnx.reference, which could not be imported afterwards.
+    From then on onnx.checker checks nodes of the domain ``onnx_roialign``, and onnx.shape_inference and the tools that
+    use it (quantizers, float16 converters, simplifiers) infer types and shapes through them. It can be called several
+    times, from any thread. It imports onnx.reference, which cannot be imported afterwards.
     """
     _registration.enter(tuple(OPS_BY_NAME))
 
@@ -128,16 +132,15 @@ def _known(names: Collection[str]) -> Iterator[str]:
 
 @contextlib.contextmanager
 def known_to_onnx(names: Collection[str] = tuple(OPS_BY_NAME)) -> Iterator[None]:
-    """Makes the private ops known to onnx while the block runs, as `register_schemas` does for good.
+    """Context manager that registers the private operators with onnx while its block runs; see `register_schemas`.
 
-    Blocks may lie in each other and run in several threads: a schema goes when the last one ends, and with it what
-    another thread without a block of its own saw of it.
+    Blocks may be nested and run in several threads. A schema is removed when the last block ends, for all threads.
 
     Args:
-        names: which of them; all unless told otherwise.
+        names: the operators to register.
 
     Raises:
-        RoiAlignError: there is no op of a name.
+        RoiAlignError: there is no operator of a name.
     """
     known = tuple(_known(names))
     _registration.enter(known)

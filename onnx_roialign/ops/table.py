@@ -1,4 +1,4 @@
-"""The operators of the private domain, one row each: schemas, evaluators, sessions and rules of nodes read it here."""
+"""The table of the private operators, which schemas, evaluators, sessions and rules for nodes are derived from."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
 
 
 class Axis(NamedTuple):
-    """A dimension of the output that is one of an input, where that has so many dimensions."""
+    """A dimension of the output that equals a dimension of an input, if the input has this rank."""
 
     input: int
     rank: int
@@ -40,13 +40,13 @@ class Axis(NamedTuple):
 
 
 class Attribute(NamedTuple):
-    """A dimension of the output that an attribute tells, 1 where it is absent."""
+    """A dimension of the output that equals an attribute, 1 if the attribute is absent."""
 
     name: str
 
 
 class Value(NamedTuple):
-    """A dimension of the output that is the value of an input."""
+    """A dimension of the output that equals the value of an input."""
 
     input: int
 
@@ -56,27 +56,27 @@ _SIZES = (Attribute("output_height"), Attribute("output_width"))
 
 
 def _any_number(attributes: Any, inputs: int) -> None:
-    """The number of inputs is that of the schema."""
+    """Accepts any attributes: the schema alone determines the number of inputs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One operator.
+    """One private operator.
 
     Attributes:
-        names: what it is called in models: today, and before.
-        types: element types that it takes, by the name of the type parameter; the output has those of the first.
-        inputs: by name, in order, a type parameter or the one type of the input in ONNX's words.
-        attributes: by name, the type in a node (AttributeProto.AttributeType).
-        compute: its definition, called with the inputs, None for one that is left out, and what `read` returns; returns
-            the output.
-        check_signature: checks what is known of the types and shapes of the inputs (`checks.Given` each, or None).
+        names: its present name in models, then its former names.
+        types: the permitted element types of each type parameter; the output has the type of the first parameter.
+        inputs: name of each input, in order, and its type parameter or fixed type as in ONNX's schemas.
+        attributes: name of each attribute and its type in a node (AttributeProto.AttributeType).
+        compute: its definition; takes the inputs (None for an omitted one) and the result of `read`, and returns the
+            output.
+        check_signature: checks the known types and shapes of the inputs (each `checks.Given` or None).
         shape: the dimensions of the output.
-        check_attributes: refuses what no node of it can ask for.
-        read: makes of the values of a node's attributes, by name, what `compute` takes.
-        check_count: checks what `read` returned against the number of inputs of a node.
-        optional: inputs that may be left out.
-        variadic: whether there may be several of the last input.
+        check_attributes: refuses attributes that the operator does not support.
+        read: converts the values of a node's attributes, by name, to the last argument of `compute`.
+        check_count: checks the result of `read` against the number of inputs of a node.
+        optional: the inputs that may be omitted.
+        variadic: whether the last input may occur several times.
     """
 
     names: tuple[str, ...]
@@ -94,17 +94,17 @@ class Op:
 
     @property
     def name(self) -> str:
-        """What it is called in models that are written today."""
+        """Its present name, which new models use."""
         return self.names[0]
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """Its inputs by name, in order."""
+        """The names of its inputs in their order."""
         return tuple(self.inputs)
 
 
 def _any(attributes: Any) -> None:
-    """Whatever `read` returns can be asked for."""
+    """Accepts all attributes that `read` returns."""
 
 
 ANY_ROI_ALIGN = Op(
@@ -174,7 +174,7 @@ PASTE_MASKS = Op(
     check_attributes=_any,
     read=paste_masks.read_attributes,
 )
-ROI_ALIGNS = (ANY_ROI_ALIGN, QLINEAR_ROI_ALIGN)  # one map, one rois, one batch_indices
+ROI_ALIGNS = (ANY_ROI_ALIGN, QLINEAR_ROI_ALIGN)  # the operators with one feature map
 OPS = (*ROI_ALIGNS, MULTISCALE_ROI_ALIGN, PASTE_MASKS)
 OPS_BY_NAME: Mapping[str, Op] = {name: op for op in OPS for name in op.names}
 
@@ -192,5 +192,5 @@ class Node(Protocol):
 
 
 def op_of(node: Node) -> Op | None:
-    """The private op that a node is of; None where it is of none."""
+    """The private operator of a node; None for any other node."""
     return OPS_BY_NAME.get(node.op_type) if node.domain == DOMAIN else None

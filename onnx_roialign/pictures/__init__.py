@@ -1,1 +1,1 @@
-"""Pictures, by matplotlib, which nothing else imports."""
+"""Pictures; the only modules that import matplotlib."""

@@ -1,4 +1,4 @@
-"""The benchmark's picture: a panel per race, a bar per engine, the floor as a line."""
+"""Draws the benchmark's picture: a panel per race, a bar per engine, the floor as a line."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from onnx_roialign.bench.race import Race, Result
-from onnx_roialign.bench.report import milliseconds
+from onnx_roialign.bench.report import milliseconds, ratio_text
 from onnx_roialign.bench.workloads import NAMES_EXPLAINED
 from onnx_roialign.pictures.style import CHOSEN, INK, INSTRUCTION_SETS, PEER, QUIET, save
 
 __all__ = ["draw_race", "draw_races"]
 
 _COLUMNS = 2
-_LABEL_GAP, _LABEL_LETTER = 0.03, 0.02  # parts of a panel's width: before a bar's label, and for each of its letters
-_LINE = 0.135  # inches, of the caption
+_LABEL_GAP, _LABEL_LETTER = 0.03, 0.02  # before a bar's label and per letter of it, as parts of a panel's width
+_LINE = 0.135  # height of a line of the caption, in inches
 _CAPTION_WIDTH = 115  # letters per column of panels
 
 
@@ -30,9 +30,9 @@ def draw_races(path: Path, races: Sequence[Race], machine: Mapping[str, Any], ba
 
     Args:
         path: the file.
-        races: those to show, in reading order; contestants that were not timed are left out.
-        machine: of machine.describe_machine, for the caption.
-        baseline: the peer that each bar's "x faster" is about.
+        races: the races in reading order; contestants that were not timed are omitted.
+        machine: the result of `machine.describe_machine`, for the caption.
+        baseline: the peer to which the ratio at each bar refers.
     """
     columns = min(_COLUMNS, len(races))
     rows = math.ceil(len(races) / columns)
@@ -68,7 +68,7 @@ def _caption(machine: Mapping[str, Any], baseline: str, width: int) -> str:
 
 
 def draw_race(axes: Axes, race: Race, baseline: str) -> None:
-    """Draws one race into its panel: the slowest engine first, and room for every bar's label."""
+    """Draws one race into its panel, the slowest engine first, with room for every bar's label."""
     shown = [result for result in race.results if result.times is not None]
     shown.sort(key=lambda result: -_median(result))
     limit = race.floor_ms
@@ -81,7 +81,7 @@ def draw_race(axes: Axes, race: Race, baseline: str) -> None:
         ratio = race.faster(result, baseline)
         label = milliseconds(median)
         if ours and ratio is not None:
-            label += f"   {ratio:.1f}x" if ratio >= 1.95 else f"   {ratio:.2f}x"
+            label += f"   {ratio_text(ratio)}"
         end = max(median, times.q3 if times else median)
         limit = max(limit, end / (1 - _LABEL_GAP - _LABEL_LETTER * len(label)))
         axes.annotate(

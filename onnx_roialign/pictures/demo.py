@@ -1,4 +1,4 @@
-"""The demo's picture: what is found on the scene, where one RoI is sampled, and how long a run takes on each engine."""
+"""Draws the demo's picture: the detections on the scene, the samples of one RoI, and the time of each engine."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ __all__ = ["WAYS", "Bar", "Detections", "SampledRoi", "draw"]
 
 _SIZE = (13.0, 8.1)  # inches
 _MARGIN = 2.1  # feature-map pixels shown around the RoI
-_PALETTE = (OTHERS, SAMPLES, CHOSEN)  # of the classes, in the order of their labels
-_ROOM_FOR_LABEL = 70  # pixels of the image: from this width on, a label stands inside its box
-# How the model can be run: what its bar is called, and its colour.
+_PALETTE = (OTHERS, SAMPLES, CHOSEN)  # colours of the classes in the order of their labels
+_ROOM_FOR_LABEL = 70  # pixels of the image: in a box of at least this width, the label is inside
+# The ways to run the model, each with the label and the colour of its bar.
 WAYS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "builtin": ("ONNX Runtime", PEER),
@@ -34,16 +34,16 @@ WAYS: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """What the model found.
+    """The detections of the model.
 
     Attributes:
         image: (3, H, W) in [0, 1].
         boxes: (K, 4) x1, y1, x2, y2 in pixels of the image.
         labels: (K,) index into `classes`, from 1 on.
-        scores: (K,).
+        scores: (K,) in [0, 1].
         masks: (K, 1, H, W) in [0, 1].
-        classes: names, that of the background first.
-        summary: a line about all of it.
+        classes: names of the classes, the background first.
+        summary: a line for the title.
     """
 
     image: Array
@@ -57,19 +57,19 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class SampledRoi:
-    """Where RoiAlign samples for one RoI, in pixels of the feature map (pixel i has its centre at i).
+    """The samples of one RoI, in pixels of the feature map (pixel i has its centre at i).
 
     Attributes:
-        index: of the detection whose RoI it is.
+        index: number of the RoI's detection.
         feature: (h, w) the channel that is shown.
-        channel: which one that is.
-        level: of how many `levels`, from 0 on.
-        levels: of the pyramid.
-        x: positions along x, ascending; samples lie at every (y, x).
+        channel: number of the channel.
+        level: level of the RoI, from 0 on.
+        levels: number of levels.
+        x: positions along x, ascending; there is a sample at every (y, x).
         y: positions along y.
         bins: (output_height, output_width).
         spatial_scale: feature-map pixels per image pixel.
-        mask: (H, W) of the detection, in [0, 1], in pixels of the image.
+        mask: (H, W) mask of the detection, in [0, 1], in pixels of the image.
     """
 
     index: int
@@ -89,10 +89,10 @@ class Bar:
     """The time of a whole run.
 
     Attributes:
-        opset: of the model.
+        opset: the opset of the model.
         way: "builtin", "native" or "optimized".
-        milliseconds: None where the model does not load.
-        note: what stands beside the bar.
+        milliseconds: the time; None if the model does not load.
+        note: the text beside the bar.
     """
 
     opset: int
@@ -114,7 +114,7 @@ def draw(path: Path, detections: Detections, sampled: SampledRoi, bars: Sequence
 
 
 def _panel(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """Axes at a place given in inches."""
+    """Returns axes at a place given in inches."""
     return figure.add_axes((left / _SIZE[0], bottom / _SIZE[1], width / _SIZE[0], height / _SIZE[1]))
 
 
@@ -149,7 +149,7 @@ def _draw_image(axes: Axes, found: Detections, chosen: int) -> None:
 
 
 def _label(axes: Axes, text: str, box: Array) -> None:
-    """Inside a box that has room for it, else above it, or below it at the image's upper edge."""
+    """Writes a label inside its box if it fits, else above the box, or below it at the image's upper edge."""
     x1, y1, x2, y2 = box
     if x2 - x1 >= _ROOM_FOR_LABEL:
         place, offset, vertical = ((x1 + x2) / 2, (y1 + y2) / 2), 0, "center"
@@ -205,7 +205,7 @@ def _draw_samples(axes: Axes, sampled: SampledRoi, found: Detections) -> None:
 
 
 def _edges(positions: Array, bins: int) -> Array:
-    # The samples of a fixed grid are evenly spaced, half a step from the RoI's ends.
+    # The samples of a fixed grid are evenly spaced and start half a step from the RoI's ends.
     step = (positions[-1] - positions[0]) / (positions.size - 1)
     edges: Array = np.linspace(positions[0] - step / 2, positions[-1] + step / 2, bins + 1)
     return edges

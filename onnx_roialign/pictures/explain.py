@@ -1,4 +1,4 @@
-"""The picture of an explanation: both meanings' bins and samples on the feature grid, where results differ, numbers."""
+"""Draws an explanation: the bins and samples of both meanings on the feature map, the differences, and numbers."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from onnx_roialign.pictures.style import CHOSEN, INK, LINE, MAP, OTHERS, QUIET, 
 __all__ = ["draw_explanation"]
 
 _SIDE = 6.2  # inches of the large panel's longer side
-_CLOSEST = 6.0  # points (1/72 inch) between two drawn samples: any closer, and their marks touch
-_GRID_LINES = 48  # feature pixels in view up to which each is outlined
+_CLOSEST = 6.0  # points (1/72 inch) between two drawn samples; the marks of closer samples would touch
+_GRID_LINES = 48  # feature pixels are outlined if at most this many are in view
 _PALE = 0.45
-_ONE_HUNDREDTH = 0.01  # differences that are all below it are written in a smaller unit
-_LEGEND_WIDTH, _HEADER_WIDTH = 42, 31  # characters of a name that fit into a line
-_MEANING_WIDTH = 38  # characters that fit into a column of the numbers
-_NUMBERED_BINS = 8  # bins per side up to which each gets its number
+_ONE_HUNDREDTH = 0.01  # if all differences are below, they are written in a smaller unit
+_LEGEND_WIDTH, _HEADER_WIDTH = 42, 31  # characters of a name that fit in a line
+_MEANING_WIDTH = 38  # characters that fit in a column of the numbers
+_NUMBERED_BINS = 8  # each bin gets its number if there are at most this many per side
 
 
 def draw_explanation(path: Path, shown: Explanation, names: tuple[str, str]) -> None:
     """Writes the picture as a PNG.
 
     Args:
-        path: where to.
-        shown: what to draw.
-        names: what the first and the second meaning are called.
+        path: path of the picture.
+        shown: the explanation.
+        names: names of the first and the second meaning.
     """
     figure = Figure(figsize=(12.5, 9.6), dpi=150, facecolor="white")
     left = figure.add_axes((0.06, 0.34, 0.55, 0.57))
@@ -50,7 +50,7 @@ def draw_explanation(path: Path, shown: Explanation, names: tuple[str, str]) -> 
 
 
 def _draw_map(axes: Axes, shown: Explanation, names: tuple[str, str]) -> list[Line2D]:
-    """Draws the large panel, and returns what its legend must say."""
+    """Draws the large panel and returns the entries of its legend."""
     height, width = shown.feature
     x_view, y_view = _views(shown)
     axes.set_facecolor(MAP)
@@ -63,14 +63,15 @@ def _draw_map(axes: Axes, shown: Explanation, names: tuple[str, str]) -> list[Li
     axes.add_patch(Rectangle((-0.5, -0.5), width, height, fill=False, edgecolor=QUIET, linewidth=1.2, zorder=2))
     cut = Rectangle((-1, -1), width + 1, height + 1, fill=False, edgecolor=QUIET, linestyle=(0, (4, 3)), linewidth=1)
     axes.add_patch(cut)
-    points = 72 * _SIDE / max(x_view[1] - x_view[0], y_view[1] - y_view[0])  # of a feature pixel
-    strides = [_draw_plan(axes, *one, points) for one in ((shown.second, OTHERS, False), (shown.first, CHOSEN, True))]
+    points = 72 * _SIDE / max(x_view[1] - x_view[0], y_view[1] - y_view[0])  # per feature pixel
+    styles = ((shown.second, OTHERS, False), (shown.first, CHOSEN, True))
+    strides = [_draw_plan(axes, *style, points) for style in styles]
     axes.set_xlim(*x_view)
     axes.set_ylim(*reversed(y_view))
     if not any(_reaches(plan.x, x_view) and _reaches(plan.y, y_view) for plan in (shown.first, shown.second)):
         middle = sum(x_view) / 2, sum(y_view) / 2
-        axes.text(*middle, "the RoI lies far off the map", ha="center", color=INK, fontsize=12, style="italic")
-    rows, columns = shown.first.answer.shape
+        axes.text(*middle, "the RoI is far outside the map", ha="center", color=INK, fontsize=12, style="italic")
+    rows, columns = shown.first.result.shape
     box = ", ".join(f"{value:g}" for value in shown.box)
     bins = f"{rows} x {columns} bins, map {height} x {width}, scale {shown.attributes.spatial_scale:g}"
     title(axes, "Where the RoI is sampled", f"RoI {box} of the image: {bins}")
@@ -83,7 +84,7 @@ def _draw_map(axes: Axes, shown: Explanation, names: tuple[str, str]) -> list[Li
 
 
 def _views(shown: Explanation) -> tuple[tuple[float, float], tuple[float, float]]:
-    """What is shown: the RoI and the nearest edge of the map, at most half a map beyond its edges, and not a strip."""
+    """Returns the ranges in view: the RoI and the nearest edge of the map, at most half a map beyond it."""
     views = []
     for axis, length in (("x", shown.feature[1]), ("y", shown.feature[0])):
         plans: list[AxisPlan] = [getattr(plan, axis) for plan in (shown.first, shown.second)]
@@ -109,7 +110,7 @@ def _widened(view: tuple[float, float], least: float) -> tuple[float, float]:
 
 
 def _draw_plan(axes: Axes, plan: Plan, colour: str, solid: bool, points: float) -> int:
-    """The RoI, its bins and its samples; how many samples there are to each one drawn along an axis."""
+    """Draws the RoI, its bins and its samples; returns n if every nth sample along an axis is drawn."""
     x, y = plan.x, plan.y
     order = 6 if solid else 4
     ends_x, ends_y = ([axis.start, axis.start + axis.size] for axis in (x, y))
@@ -125,7 +126,7 @@ def _draw_plan(axes: Axes, plan: Plan, colour: str, solid: bool, points: float) 
     stride = math.ceil(_CLOSEST / max(gap, _CLOSEST / MAX_POSITIONS))
     at_x, at_y = np.meshgrid(x.positions[::stride], y.positions[::stride])
     kept = y.kept[::stride, None] & x.kept[None, ::stride]
-    size = min((gap * stride / 3) ** 2, 22.0)  # an area: a third of the way to the next sample
+    size = min((gap * stride / 3) ** 2, 22.0)  # an area with a side of a third of the distance between samples
     if solid:
         axes.scatter(at_x[kept], at_y[kept], s=size, color=colour, linewidths=0, zorder=order)
     else:
@@ -149,13 +150,13 @@ def _legend(shown: Explanation, names: tuple[str, str], strides: Sequence[int]) 
         if plan.dropped:
             drawn = not (plan.x.kept.all() and plan.y.kept.all())
             entries.append(_mark("x" if solid else "+", colour, "dropped" if drawn else "dropped: too many to draw"))
-    entries.append(_mark("s", INK, "where the RoI starts"))
+    entries.append(_mark("s", INK, "start of the RoI"))
     entries.append(Line2D([], [], color=QUIET, linestyle=(0, (4, 3)), label="samples beyond are dropped"))
     return entries
 
 
 def _in_lines(name: str, width: int) -> str:
-    """A name that is too long for a line is broken behind the framework's."""
+    """Breaks a name that is too long for a line after the name of the framework."""
     lines = [name] if len(name) <= width else name.replace(":", ":\n", 1).split("\n")
     return "\n".join(textwrap.fill(line, width) for line in lines)
 
@@ -165,7 +166,7 @@ def _mark(marker: str, colour: str, label: str, style: Literal["full", "none"] =
 
 
 def _draw_differences(axes: Axes, shown: Explanation) -> None:
-    first, second = (plan.answer.astype(np.float64) for plan in (shown.first, shown.second))
+    first, second = (plan.result.astype(np.float64) for plan in (shown.first, shown.second))
     one_is_nan = np.isnan(first) != np.isnan(second)
     gap = np.where(one_is_nan, np.nan, np.abs(np.nan_to_num(first) - np.nan_to_num(second)))
     top = max(float(np.nanmax(gap)) if not one_is_nan.all() else 0.0, 1e-3)
@@ -191,7 +192,7 @@ def _draw_differences(axes: Axes, shown: Explanation) -> None:
         bar.ax.tick_params(colors=QUIET, labelsize=8.5)
     axes.set_xticks(np.unique(np.linspace(0, columns - 1, min(columns, 8)).astype(int)))
     axes.set_yticks(np.unique(np.linspace(0, rows - 1, min(rows, 8)).astype(int)))
-    title(axes, "How far the results differ", f"per bin, mode {shown.attributes.mode}{scale}")
+    title(axes, "Difference of the results", f"per bin, mode {shown.attributes.mode}{scale}")
     yellow = "; yellow: only one is NaN" if one_is_nan.any() else ""
     axes.set_xlabel(f"bin along x{yellow}\nthe map is {shown.noise}", color=QUIET)
     axes.set_ylabel("bin along y", color=QUIET)
@@ -201,7 +202,7 @@ def _write_numbers(axes: Axes, shown: Explanation, names: tuple[str, str]) -> No
     axes.set_axis_off()
     axes.set_xlim(0, 1)
     columns = (0.0, 0.26, 0.55, 0.84)
-    for at, text, colour in zip(columns[1:], (*names, "second less first"), (CHOSEN, OTHERS, QUIET), strict=True):
+    for at, text, colour in zip(columns[1:], (*names, "second - first"), (CHOSEN, OTHERS, QUIET), strict=True):
         lines = _in_lines(text, _HEADER_WIDTH)
         axes.text(at, 0.1, lines, fontsize=11, weight="bold", color=colour, va="bottom")
     axes.plot([0, 1], [0.35, 0.35], color=LINE, linewidth=1)
@@ -217,17 +218,17 @@ def _rows(shown: Explanation) -> list[tuple[str, str, str, str]]:
     first, second = shown.first, shown.second
     rows = [("meaning, where it differs", _fields(shown, 0), _fields(shown, 1), "")] if shown.fields else []
     rows += [
-        (what, _pair(first, name), _pair(second, name), _pair_gap(first, second, name))
-        for what, name in (("start x, y", "start"), ("size x, y", "size"), ("bin x, y", "bin"))
+        (label, _pair(first, name), _pair(second, name), _pair_gap(first, second, name))
+        for label, name in (("start x, y", "start"), ("size x, y", "size"), ("bin x, y", "bin"))
     ]
     grids = tuple(f"{plan.x.grid:g} x {plan.y.grid:g}" for plan in (first, second))
     rows.append(("samples per bin, x by y", grids[0], grids[1], ""))
-    for what, a, b in (
-        ("samples in all", first.samples, second.samples),
-        ("of these dropped", first.dropped, second.dropped),
+    for label, a, b in (
+        ("samples", first.samples, second.samples),
+        ("dropped samples", first.dropped, second.dropped),
     ):
-        rows.append((what, _count(a), _count(b), _count(b - a, "+")))
-    worst = "one is NaN where the other is not" if math.isinf(shown.difference) else f"{shown.difference:.4g}"
+        rows.append((label, _count(a), _count(b), _count(b - a, "+")))
+    worst = "only one is NaN" if math.isinf(shown.difference) else f"{shown.difference:.4g}"
     return [*rows, ("largest difference", worst, "", "")]
 
 

@@ -1,4 +1,4 @@
-"""What the package's pictures share: colours, titles, and a figure that needs no window system."""
+"""The common style of the pictures: colours, titles, and figures without a window system."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ PEER = "#c3c9d4"
 LINE = "#d1d5db"
 MAP = "#f3f4f6"
 UNKNOWN = "#fde68a"
-# Our kernel's bars, the darker the wider the vectors.
+# Colours of this package's bars; wider vectors are darker.
 INSTRUCTION_SETS: Mapping[str, str] = MappingProxyType(
     {"avx512": "#0d47a1", "avx2": "#1e78d0", "neon": "#1e78d0", "baseline": "#6fb1f0"}
 )
 
 
 def title(axes: Axes, heading: str, below: str) -> None:
-    """Gives a panel its heading, a quieter line below it, and quiet ticks without a frame."""
+    """Gives a panel a heading, a grey line below it, and grey ticks without a frame."""
     axes.set_title(heading, loc="left", fontsize=14, weight="bold", color=INK, pad=24)
     axes.annotate(
         below, (0, 1), xycoords="axes fraction", xytext=(0, 7), textcoords="offset points", fontsize=10, color=QUIET
     )
-    axes.set_anchor("N")  # panels begin at one height
+    axes.set_anchor("N")  # aligns the tops of panels
     axes.tick_params(colors=QUIET, labelsize=8.5)
     for spine in axes.spines.values():
         spine.set_visible(False)
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes the figure as a PNG, with no window system and no global state.
+    """Writes the figure as a PNG, without a window system and global state.
 
     Raises:
         RoiAlignError: the file cannot be written.

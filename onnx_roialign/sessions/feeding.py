@@ -1,4 +1,4 @@
-"""Runs a session on NumPy arrays of any element type, also those that onnxruntime's run() does not accept."""
+"""Runs a session on NumPy arrays of any element type, also of types that onnxruntime's run() does not accept."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def run_session(
 ) -> list[Any]:
     """Returns the outputs of a session, as `InferenceSession.run` does.
 
-    onnxruntime has no conversion between NumPy and types that NumPy itself does not have, such as bfloat16: these go in
-    and out by IoBinding, through the memory of an OrtValue.
+    onnxruntime does not convert arrays of types that NumPy itself does not have, such as bfloat16: they are passed and
+    returned through IoBinding and the memory of an OrtValue.
 
     Args:
         session: any session.
-        feeds: array by name of the inputs; of ml_dtypes' types too.
-        names: the outputs that are wanted; None: all of them.
+        feeds: arrays by input name, also of ml_dtypes' types.
+        names: the outputs to return; None: all of them.
     """
     wanted = [output.name for output in session.get_outputs()] if names is None else list(names)
     foreign = [output.name for output in session.get_outputs() if _is_foreign_type(output.type)]
     if not any(_is_foreign(array) for array in feeds.values()) and not set(wanted) & set(foreign):
-        answers: list[Any] = session.run(wanted, dict(feeds))
-        return answers
+        outputs: list[Any] = session.run(wanted, dict(feeds))
+        return outputs
     binding = session.io_binding()
-    values = {name: _to_ort(array) for name, array in feeds.items()}  # alive until the run is over
+    values = {name: _to_ort(array) for name, array in feeds.items()}  # must live until the run is over
     for name, value in values.items():
         binding.bind_ortvalue_input(name, value)
     for name in wanted:
@@ -44,7 +44,7 @@ def run_session(
 
 
 def _is_foreign(array: Any) -> bool:
-    # ml_dtypes' types are registered with NumPy under its kind for anything else.
+    # ml_dtypes registers its types with NumPy under the kind "V", NumPy's kind for all other data.
     return isinstance(array, np.ndarray) and array.dtype.kind == "V"
 
 

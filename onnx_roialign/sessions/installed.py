@@ -1,4 +1,4 @@
-"""Tests what the installed onnxruntime supports, because releases differ."""
+"""Tests which opsets and kernels the installed onnxruntime supports, because releases differ."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from onnx_roialign.sessions.silent import silent_options
 
 __all__ = ["has_builtin_kernel", "loads_opset", "opset_explained"]
 
-_IR_VERSION = 8  # read by every onnxruntime that runs here
+_IR_VERSION = 8  # every supported onnxruntime reads it
 
 
 @functools.cache
@@ -31,7 +31,7 @@ def has_builtin_kernel(opset: int) -> bool:
 
 @functools.cache
 def loads_opset(opset: int) -> bool:
-    """Returns whether onnxruntime knows this opset of ONNX's own operators."""
+    """Returns whether onnxruntime supports this opset of ONNX's own operators."""
     return _loads("Identity", [helper.make_tensor_value_info("X", TensorProto.FLOAT, [1])], [1], opset)
 
 
@@ -40,16 +40,16 @@ def opset_explained(read_opset: Callable[[], int | None]) -> Iterator[None]:
     """Context manager for creating a session: names the cause if onnxruntime is too old for the model's opset.
 
     Args:
-        read_opset: reads it from the model; called only where onnxruntime refuses.
+        read_opset: reads the opset from the model; called only if onnxruntime refuses the model.
 
     Raises:
-        RoiAlignError: onnxruntime refused the model and does not know its opset.
+        RoiAlignError: onnxruntime refused the model and does not support its opset.
     """
     try:
         yield
     except (RoiAlignError, NativeLibraryError):
         raise
-    except Exception as error:  # onnxruntime's have no common base
+    except Exception as error:  # onnxruntime's exceptions have no common base
         opset = read_opset()
         if opset is None or loads_opset(opset):
             raise
@@ -69,6 +69,6 @@ def _loads(op_type: str, inputs: Sequence[onnx.ValueInfoProto], shape: Sequence[
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=_IR_VERSION)
     try:
         onnxruntime.InferenceSession(model.SerializeToString(), silent_options(), ["CPUExecutionProvider"])
-    except Exception:  # whatever it raises, it has no such kernel
+    except Exception:  # any exception means that it has no such kernel
         return False
     return True

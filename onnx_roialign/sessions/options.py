@@ -1,4 +1,4 @@
-"""onnxruntime's side of a session: its version, and the config entries of its options."""
+"""onnxruntime's version, the config entries of its session options, and models in the form that it loads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ __all__ = [
     "has_own_threads",
     "looking_in",
     "packed",
-    "quiet_options",
     "takes_omitted_inputs",
     "usable_cores",
     "version",
@@ -37,10 +36,10 @@ __all__ = [
 ]
 
 _OLDEST = (1, 20)
-# Before, onnxruntime reads a null pointer where a custom op's optional input is omitted (1.20 to 1.23 tried).
+# Older versions read a null pointer where a custom op's optional input is omitted (1.20 to 1.23 tried).
 _OMITTED_INPUTS_SINCE = (1, 24)
 
-# Where external data lies for a model given as bytes.
+# The folder of the external data of a model given as bytes.
 FOLDER_ENTRY = "session.model_external_initializers_file_folder_path"
 _FOLDER_ENTRY_SINCE = (1, 22)
 
@@ -48,14 +47,14 @@ _FOLDER_ENTRY_SINCE = (1, 22)
 def version() -> tuple[int, int]:
     """The major and minor version of onnxruntime."""
     found = re.match(r"(\d+)\.(\d+)", onnxruntime.__version__)
-    return (int(found[1]), int(found[2])) if found else _OLDEST  # a build without a number: let it try
+    return (int(found[1]), int(found[2])) if found else _OLDEST  # a build without a number counts as supported
 
 
 def check_version() -> None:
     """Refuses an onnxruntime that is too old.
 
     Raises:
-        NativeLibraryError: the text says which version is needed.
+        NativeLibraryError: with the version that is needed.
     """
     if version() < _OLDEST:
         raise NativeLibraryError(
@@ -83,10 +82,10 @@ def without_omitted_inputs(facts: ModelFacts) -> ModelFacts:
 
 
 def check_omitted_inputs(facts: ModelFacts) -> None:
-    """Refuses a private op without an optional input where onnxruntime crashes on it, before its schema is asked.
+    """Refuses a private op with an omitted optional input where onnxruntime crashes on it while loading the model.
 
     Raises:
-        RoiAlignError: the text says which version is needed, and what else can be done.
+        RoiAlignError: with the version that is needed and the way to avoid it.
     """
     for _, node in filter(_crashes, facts.roi_aligns):
         raise RoiAlignError(
@@ -113,20 +112,13 @@ def check_options(sess_options: object) -> None:
         raise RoiAlignError("sess_options", "type", f"must be onnxruntime.SessionOptions, got {shown(sess_options)}")
 
 
-def quiet_options() -> onnxruntime.SessionOptions:
-    """Options of a session that prints nothing: what onnxruntime would log is in the exception that it raises."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # "fatal"
-    return options
-
-
 def has_own_threads(options: onnxruntime.SessionOptions) -> bool:
-    """Whether a session of these options has a thread pool of its own; onnxruntime 1.20 has no other from Python."""
+    """Whether a session with these options has its own thread pool; in Python, onnxruntime 1.20 always creates one."""
     return bool(getattr(options, "use_per_session_threads", True))
 
 
 def config_entry(options: onnxruntime.SessionOptions, key: str) -> str | None:
-    """A session config entry, None where there is none."""
+    """The value of a session config entry; None where there is none."""
     try:
         return str(options.get_session_config_entry(key))
     except RuntimeError:
@@ -134,7 +126,7 @@ def config_entry(options: onnxruntime.SessionOptions, key: str) -> str | None:
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on: as many threads as onnxruntime gives a session at the most."""
+    """The number of cores that this process may run on, which is onnxruntime's default number of threads."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -145,7 +137,7 @@ class Source(NamedTuple):
 
     Attributes:
         model: path or bytes.
-        folder: where the external data of bytes lies; None: there is none, or it is where onnxruntime looks by itself.
+        folder: the folder of the external data of bytes; None: there is none, or onnxruntime finds it by the path.
     """
 
     model: str | bytes
@@ -153,15 +145,16 @@ class Source(NamedTuple):
 
 
 def packed(model: onnx.ModelProto, facts: ModelFacts, *, whole: bool = False) -> Source:
-    """A model as bytes.
+    """Serializes a model to bytes.
 
     Args:
         model: the model that was read, or a copy of it; may be changed.
-        facts: of the model that was read.
-        whole: whether external data is taken in where all of it goes into a protobuf message.
+        facts: the facts of the model that was read.
+        whole: whether to load external data into the bytes if it fits in a protobuf message.
 
     Raises:
-        RoiAlignError: more than protobuf can write, or than this onnxruntime reads beside a model in bytes.
+        RoiAlignError: the model is larger than protobuf can write, or this onnxruntime cannot read external data beside
+            a model in bytes.
     """
     folder = facts.folder
     if folder is None or not facts.external_files:
@@ -183,10 +176,10 @@ def packed(model: onnx.ModelProto, facts: ModelFacts, *, whole: bool = False) ->
 
 @contextlib.contextmanager
 def looking_in(folder: str | None, options: onnxruntime.SessionOptions, *, shared: bool) -> Iterator[None]:
-    """Lets a session of the options find external data in a folder.
+    """Context manager in which a session created with the options finds external data in a folder.
 
-    Shared options forget it again, because it goes before the folder of any path: onnxruntime cannot take an entry
-    away, so that an empty text stays, and prints that it was replaced.
+    The entry of shared options is reset afterwards, because it would have precedence over the folder of a later model's
+    path. onnxruntime cannot remove an entry: an empty text remains, and onnxruntime prints that it was replaced.
     """
     if folder is None:
         yield

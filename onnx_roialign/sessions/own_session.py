@@ -1,4 +1,4 @@
-"""The sessions that `session()` returns: they survive a change of providers, and check which provider runs RoiAlign."""
+"""The sessions of `session()`: they keep the engine when providers change and check which provider runs RoiAlign."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Prepare = Callable[[onnxruntime.SessionOptions, list[Any] | None], Source]
 
 
 class RemadeSession(onnxruntime.InferenceSession):  # type: ignore[misc]
-    """An InferenceSession whose set_providers() repeats the preparation of the session.
+    """An InferenceSession whose set_providers() prepares the options and the model again.
 
     Args:
         prepare: called for each set of providers.
-        options: the user's; None: the session has new ones each time.
-        arguments: further ones of InferenceSession.
-        providers: as InferenceSession takes them.
-        provider_options: as InferenceSession takes them.
+        options: the user's options; None: new options each time.
+        arguments: further arguments of InferenceSession.
+        providers: as for InferenceSession.
+        provider_options: as for InferenceSession.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class RemadeSession(onnxruntime.InferenceSession):  # type: ignore[misc]
         providers: object,
         provider_options: Any,
     ) -> None:
-        self._made_from = (prepare, options, arguments)
+        self._arguments = (prepare, options, arguments)
         checked = checked_providers(providers)
         used = onnxruntime.SessionOptions() if options is None else options
         source = prepare(used, checked)
@@ -48,17 +48,17 @@ class RemadeSession(onnxruntime.InferenceSession):  # type: ignore[misc]
 
     def set_providers(self, providers: object = None, provider_options: Any = None) -> None:
         """As InferenceSession's; after an error the session is unchanged."""
-        self.__dict__.update(self._made_again(providers, provider_options).__dict__)
+        self.__dict__.update(self._with_providers(providers, provider_options).__dict__)
 
-    def _made_again(self, providers: object, provider_options: Any) -> RemadeSession:
-        return type(self)(*self._made_from, providers, provider_options)
+    def _with_providers(self, providers: object, provider_options: Any) -> RemadeSession:
+        return type(self)(*self._arguments, providers, provider_options)
 
 
 class OwnSession(RemadeSession):
     """A session in which an engine of this package runs every RoiAlign, with any providers.
 
     Raises:
-        RoiAlignError: another provider runs a RoiAlign, or fails on one that it should not run.
+        RoiAlignError: another provider runs a RoiAlign, or cannot load the model although it should not run RoiAlign.
     """
 
     def __init__(
@@ -73,27 +73,27 @@ class OwnSession(RemadeSession):
             super().__init__(prepare, options, arguments, providers, provider_options)
         except (RoiAlignError, NativeLibraryError):
             raise
-        except Exception as error:  # onnxruntime's have no common base
+        except Exception as error:  # onnxruntime's exceptions have no common base
             if providers != [CPU] and _loads(prepare, options, arguments):
                 reason = one_line(error)
                 raise RoiAlignError(
                     "providers",
                     "unsupported",
-                    "must leave RoiAlign to the CPU, got some with which onnxruntime makes no session of the "
-                    f"model, as it does with the CPU's alone; leave them out, or use engine='builtin' ({reason})",
+                    "must leave RoiAlign to the CPU, got providers with which onnxruntime cannot load the model, "
+                    f"which loads on the CPU alone; leave them out, or use engine='builtin' ({reason})",
                 ) from error
             raise
         found = assignment(self) or {}
-        others = {name: nodes for name, nodes in found.items() if name != CPU}
-        for name, nodes in others.items():
+        not_cpu = {name: nodes for name, nodes in found.items() if name != CPU}
+        for name, nodes in not_cpu.items():
             for node in filter(_is_ours, nodes):
                 raise RoiAlignError(
                     "RoiAlign",
                     "unsupported",
-                    f"must run on the engine that was asked for, got a session in which {name} runs it; "
+                    f"must run on the requested engine, got a session in which {name} runs it; "
                     f"leave {name} out of the providers, or use engine='builtin'",
                 ).in_node(node.name)
-        self._neighbours = sorted(others) if any(map(_is_ours, found.get(CPU, ()))) else []
+        self._neighbours = sorted(not_cpu) if any(map(_is_ours, found.get(CPU, ()))) else []
 
     def set_providers(self, providers: object = None, provider_options: Any = None) -> None:
         """As InferenceSession's; after an error the session is unchanged."""
@@ -105,7 +105,7 @@ class OwnSession(RemadeSession):
         if self._neighbours:
             warnings.warn(
                 f"RoiAlign runs on the CPU, and {', '.join(self._neighbours)} runs other nodes of this model: "
-                "what goes between them is copied; engine='builtin' leaves RoiAlign to onnxruntime",
+                "tensors between them are copied; engine='builtin' leaves RoiAlign to onnxruntime",
                 stacklevel=stacklevel,
             )
 

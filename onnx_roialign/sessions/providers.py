@@ -23,21 +23,21 @@ __all__ = [
 
 CPU = "CPUExecutionProvider"
 
-# As `onnxruntime.InferenceSession` takes them.
+# The type of the argument of `onnxruntime.InferenceSession`.
 Providers = Sequence[str | tuple[str, Mapping[Any, Any]]]
 
 # The nodes that each provider runs, by its name; a node has a domain, an op_type and a name.
 Assignment = Mapping[str, Sequence[Any]]
 
-# Makes onnxruntime 1.24 and newer note which provider runs each node.
+# Makes onnxruntime 1.24 and newer record which provider runs each node.
 _RECORD_ENTRY = "session.record_ep_graph_assignment_info"
 
 
 def checked_providers(providers: object) -> list[Any] | None:
-    """The providers as a list; None, for onnxruntime's default, stays None.
+    """The providers as a list; None stands for onnxruntime's default and stays None.
 
     Raises:
-        RoiAlignError: not a sequence of names and (name, options) pairs.
+        RoiAlignError: `providers` is not a sequence of names and (name, options) pairs.
     """
     if providers is None:
         return None
@@ -55,30 +55,30 @@ def checked_providers(providers: object) -> list[Any] | None:
 
 
 def may_run_more_than_cpu(providers: list[Any] | None, options: onnxruntime.SessionOptions) -> bool:
-    """Whether a session of these may have a provider beside the CPU's; which it has, only the session knows."""
+    """Whether a session with these options may have a provider beside the CPU's; the session itself decides."""
     if providers:
         return any((provider if isinstance(provider, str) else provider[0]) != CPU for provider in providers)
     return has_providers(options) or onnxruntime.get_available_providers() != [CPU]
 
 
 def has_providers(options: onnxruntime.SessionOptions) -> bool:
-    """Whether providers were added to the options themselves, which onnxruntime 1.22 made possible."""
-    ask = getattr(options, "has_providers", None)
-    return ask is not None and bool(ask())
+    """Whether providers were added to the options, which onnxruntime 1.22 and newer allows."""
+    method = getattr(options, "has_providers", None)
+    return method is not None and bool(method())
 
 
 def record(options: onnxruntime.SessionOptions) -> None:
-    """Lets sessions of these options say which provider runs what."""
+    """Makes sessions with these options record which provider runs each node."""
     if config_entry(options, _RECORD_ENTRY) != "1":
         options.add_session_config_entry(_RECORD_ENTRY, "1")
 
 
 def assignment(session: onnxruntime.InferenceSession) -> Assignment | None:
-    """What each provider of a session runs, its options having gone through `record`; None before onnxruntime 1.24."""
-    ask = getattr(session, "get_provider_graph_assignment_info", None)
-    if ask is None:
+    """The nodes of each provider of a session whose options `record` has changed; None before onnxruntime 1.24."""
+    method = getattr(session, "get_provider_graph_assignment_info", None)
+    if method is None:
         return None
     found: dict[str, list[Any]] = {}
-    for part in ask():
+    for part in method():
         found.setdefault(part.ep_name, []).extend(part.get_nodes())
     return found

@@ -2,9 +2,10 @@
 
 Two limits of onnxruntime-extensions (0.15.2) shape this module:
 
-- An exception in a Python op ends the process. So the op keeps it, answers nothing, and `run()` raises it.
-- The ops of one domain lie in one vector, to whose elements sessions point: declaring one more moves them all. So these
-  have a domain of their own, and are declared together and once.
+- An exception in a Python op ends the process. The op therefore stores it and returns an empty array, and `run()`
+  raises it.
+- The ops of one domain lie in one vector, to whose elements sessions point; declaring one more op moves them all. The
+  ops here therefore have their own domain and are declared together, once.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ from onnx_roialign.sessions.rewrite import DOMAIN, TEXTS, attributes_from_texts,
 
 __all__ = ["Recorded", "recording", "session"]
 
-# Says that the options carry onnxruntime-extensions' library, which cannot be registered twice.
+# Marks options that onnxruntime-extensions' library, which cannot be registered twice, is registered on.
 _MARKER_ENTRY = DOMAIN
 
 
 class Recorded(NamedTuple):
-    """One call of a RoiAlign in a session: the node's name, its inputs in the op's order, and what it answered."""
+    """One call of a RoiAlign in a session: the node's name, its inputs in the op's order, and its output."""
 
     node: str
     inputs: tuple[Array, ...]
@@ -48,36 +49,36 @@ class Recorded(NamedTuple):
 
 
 class _Call:
-    """The run that a session is in: one at a time, so that an op's error belongs to it."""
+    """Runs a session, one run at a time, and raises the error that an op stored during the run."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.error: BaseException | None = None
-        self.recorded: list[Recorded] | None = None  # where calls are kept; None: nowhere
+        self.recorded: list[Recorded] | None = None  # receives the calls; None: they are not recorded
 
     def __call__(self, run: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         with self._lock:
             self.error = None
             try:
-                answer = run(*args, **kwargs)
-            except Exception as after:
+                outputs = run(*args, **kwargs)
+            except Exception as later:
                 if self.error is not None:
-                    raise self.error from after
+                    raise self.error from later
                 raise
             if self.error is not None:
                 raise self.error
-            return answer
+            return outputs
 
 
 class _ReferenceSession(OwnSession):
-    """An InferenceSession whose runs raise what its Python ops raised."""
+    """An InferenceSession whose runs raise the exceptions of its Python ops."""
 
     def __init__(self, call: _Call, *args: Any) -> None:
         self._roi_align_call = call
-        call(super().__init__, *args)  # onnxruntime runs nodes with constant inputs here
+        call(super().__init__, *args)  # onnxruntime runs nodes with constant inputs during creation
 
-    def _made_again(self, *args: Any) -> _ReferenceSession:
-        return _ReferenceSession(self._roi_align_call, *self._made_from, *args)
+    def _with_providers(self, *args: Any) -> _ReferenceSession:
+        return _ReferenceSession(self._roi_align_call, *self._arguments, *args)
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         return self._roi_align_call(super().run, *args, **kwargs)
@@ -94,9 +95,9 @@ class _ReferenceSession(OwnSession):
 
 @contextlib.contextmanager
 def recording(session: onnxruntime.InferenceSession) -> Iterator[list[Recorded]]:
-    """Keeps every call of a RoiAlign that runs of a session of this engine make meanwhile.
+    """Records the calls of RoiAlign that runs of a session of this engine make inside the context.
 
-    Features of 16 bits, and what they answer, are float32 there.
+    16-bit features and the outputs for them are float32 in the records.
     """
     assert isinstance(session, _ReferenceSession)
     calls: list[Recorded] = []
@@ -107,8 +108,8 @@ def recording(session: onnxruntime.InferenceSession) -> Iterator[list[Recorded]]
         session._roi_align_call.recorded = None
 
 
-class _Answer(np.ndarray[Any, Any]):
-    """An array that onnxruntime-extensions reads as it is: a list costs 32 bytes an element, and most of the time."""
+class _Output(np.ndarray[Any, Any]):
+    """An array that onnxruntime-extensions reads without a list, which takes 32 bytes per element and most time."""
 
     def flatten(self, order: Any = "C") -> Any:
         return self.reshape(-1)
@@ -117,26 +118,26 @@ class _Answer(np.ndarray[Any, Any]):
         return self.view(np.ndarray)
 
 
-def _answer(compute: Callable[..., Array], *arrays: Array, **texts: str) -> _Answer:
+def _output(compute: Callable[..., Array], *arrays: Array, **texts: str) -> _Output:
     call = _shared().calls[json.loads(texts["session"])]
     try:
-        answer = compute(*arrays, attributes_from_texts(texts))
-        if call.recorded is not None:  # the arrays' memory is onnxruntime's
-            call.recorded.append(Recorded(json.loads(texts["node"]), tuple(map(np.array, arrays)), answer))
+        output = compute(*arrays, attributes_from_texts(texts))
+        if call.recorded is not None:  # copied, because onnxruntime owns the memory of the arrays
+            call.recorded.append(Recorded(json.loads(texts["node"]), tuple(map(np.array, arrays)), output))
     except RoiAlignError as error:
         call.error = error.in_node(json.loads(texts["node"]))
-    except BaseException as error:  # past here it would end the process
+    except BaseException as error:  # an exception that left this function would end the process
         call.error = error
     if call.error is not None:
-        answer = np.zeros((0, 1, 1, 1), arrays[0].dtype)
-    return np.ascontiguousarray(answer).view(_Answer)
+        output = np.zeros((0, 1, 1, 1), arrays[0].dtype)
+    return np.ascontiguousarray(output).view(_Output)
 
 
 class _Shared:
-    """What this process has once, even where this module is imported twice: it lives with onnxruntime-extensions."""
+    """State that exists once per process, even if this module is imported twice: onnxruntime-extensions holds it."""
 
     def __init__(self) -> None:
-        # How an op finds the run that it belongs to: on any thread, and through C++. Entries go with their sessions.
+        # An op finds its run by the text "session", on any thread. Entries disappear with their sessions.
         self.calls: weakref.WeakValueDictionary[str, _Call] = weakref.WeakValueDictionary()
         self.ops = tuple(
             onnxruntime_extensions.onnx_op(
@@ -144,15 +145,15 @@ class _Shared:
                 inputs=[_number(kind, element) for kind in op.inputs.values()],
                 outputs=[_number("", element)],
                 attrs=dict.fromkeys(TEXTS, onnxruntime_extensions.PyCustomOpDef.dt_string),
-            )(functools.partial(_answer, op.compute))
+            )(functools.partial(_output, op.compute))
             for op in OPS
             for element in next(iter(op.types.values()))
-            if element.bits != 16  # `rewrite` casts those, which no Python op can carry
+            if element.bits != 16  # a Python op cannot have 16-bit inputs; `rewrite` casts them
         )
 
 
 def _number(kind: str, element: ElementType) -> Any:
-    """onnxruntime-extensions' number of an input's type: its one type, or where it has a parameter that of X."""
+    """onnxruntime-extensions' number for the type of an input: its fixed type, or X's type for a type parameter."""
     fixed = kind.removeprefix("tensor(").removesuffix(")") if kind.startswith("tensor(") else element.onnx_name
     return getattr(onnxruntime_extensions.PyCustomOpDef, f"dt_{fixed}")
 
@@ -171,17 +172,17 @@ def session(
     providers: object,
     provider_options: Any,
 ) -> OwnSession:
-    """Builds a session of a rewritten copy of the model.
+    """Creates a session of a rewritten copy of the model.
 
     Args:
-        model: what was read of it.
-        options: gain the Python ops; None: new ones.
-        arguments: further ones of `onnxruntime.InferenceSession`.
-        providers: as onnxruntime takes them.
-        provider_options: as onnxruntime takes them.
+        model: the facts that were read from it.
+        options: the Python ops are registered on them; None: new options.
+        arguments: further arguments of `onnxruntime.InferenceSession`.
+        providers: as for onnxruntime.
+        provider_options: as for onnxruntime.
 
     Raises:
-        RoiAlignError: a RoiAlign that cannot be answered, or options with which nothing loads.
+        RoiAlignError: a RoiAlign cannot run as a Python op, or no model loads with the options.
     """
     name = uuid.uuid4().hex
     call = _shared().calls[name] = _Call()
@@ -200,7 +201,7 @@ def session(
         raise
     except Exception as error:
         if options is not None and (reason := _why_nothing_loads(options)):
-            # One cause that the reason does not explain: the library is there already.
+            # onnxruntime's reason does not name this cause: the library is already registered.
             registers = "; engine 'reference' registers onnxruntime-extensions' library itself: pass options without it"
             hint = registers if has_own_threads(options) else ""
             raise RoiAlignError(
@@ -210,13 +211,13 @@ def session(
 
 
 def _why_nothing_loads(options: onnxruntime.SessionOptions) -> str:
-    """What onnxruntime says of these options with the smallest model; empty where it loads."""
+    """The error of onnxruntime when it loads the smallest model with these options; empty if it loads."""
     value = onnx.helper.make_tensor_value_info("X", onnx.TensorProto.FLOAT, [])
     graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["X"], ["Y"])], "usable", [value], [value])
     graph.output[0].name = "Y"
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 10)], ir_version=8)
     try:
         onnxruntime.InferenceSession(model.SerializeToString(), options, [CPU])
-    except Exception as error:  # whatever onnxruntime raises, it does not load
+    except Exception as error:  # any exception of onnxruntime means that the model does not load
         return one_line(error)
     return ""

@@ -1,4 +1,4 @@
-"""Copies of a model in which every RoiAlign is a private or Python operator with all its fields as attributes."""
+"""Copies a model with every RoiAlign as a private or Python operator that has all fields as attributes."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ DOMAIN = "onnx_roialign.reference"
 # The operator's attributes are JSON texts: onnxruntime-extensions keeps only six digits of a float attribute.
 TEXTS = ("session", "node", *PLAIN, *FIELDS)
 
-# Types that Python operators do not support. With casts to float32 and back, they are computed in float32 and rounded
+# Types that Python operators do not support. They are cast to float32 and back, hence computed in float32 and rounded
 # once, as the definition requires.
-_CAST_TYPES = tuple(one.number for one in FLOATS if one.bits == 16)
+_CAST_TYPES = tuple(element.number for element in FLOATS if element.bits == 16)
 
 
 def with_private_ops(model: ModelFacts) -> onnx.ModelProto:
-    """Returns a copy in which every RoiAlign is the private operator, which no provider of onnxruntime knows.
+    """Returns a copy in which every RoiAlign is the private operator, which no provider of onnxruntime supports.
 
-    It has the same meaning at every opset and with any session options. Nodes keep their names.
+    The private operator means the same at every opset and with any session options. Nodes keep their names.
 
     Args:
         model: it is not changed.
@@ -63,7 +63,7 @@ def with_private_ops(model: ModelFacts) -> onnx.ModelProto:
 
 
 def _copy(model: ModelFacts, domain: str, version: int) -> onnx.ModelProto:
-    """A copy that imports the domain, RoiAligns in functions being laid bare where onnx can inline them."""
+    """A copy that imports the domain; functions with RoiAligns are inlined where onnx can inline them."""
     copy = inlined(model.proto) if model.in_functions else deepcopy(model.proto)
     for owner in (copy, *copy.functions):
         if not any(entry.domain == domain for entry in owner.opset_import):
@@ -74,25 +74,25 @@ def _copy(model: ModelFacts, domain: str, version: int) -> onnx.ModelProto:
 def rewrite(model: ModelFacts, session: str) -> onnx.ModelProto:
     """Rewrites every RoiAlign of the model's graphs and functions, ONNX's and the private ones.
 
-    MultiScaleRoiAlign and PasteMasks, which have any number of inputs or none to interpolate, are expanded before.
+    MultiScaleRoiAlign and PasteMasks are expanded first: a Python op cannot have a variable number of inputs.
 
-    The type of X is onnx's to infer; where it cannot, behind an operator that onnx does not know, onnxruntime chooses
-    among the float32 and the float64 op, and a 16-bit X is refused when the session is created.
+    onnx infers the type of X. Where it cannot, behind an operator that onnx does not have, onnxruntime chooses between
+    the float32 and the float64 op and refuses a 16-bit X when the session is created.
 
     Args:
         model: it is not changed.
-        session: text that the nodes hand to the op.
+        session: a text that the nodes pass to the op; it identifies the session.
 
     Raises:
         RoiAlignError: an attribute has the wrong type or value; the message names it and the node.
     """
     copy = _copy(read_facts(expanded(model.proto)), DOMAIN, 1)
-    # of whose outputs onnx knows the rank, whatever is known of the inputs
+    # onnx infers the rank of a private operator's output even where the inputs are unknown.
     inferred = infer(with_private_ops(read_facts(copy)))
     found = 0
     for scope, typed in inner_first(copy, inferred):
         if scope.graph is not None and typed.graph is not None:
-            # A Python op infers no shape, and Scan runs no body whose outputs have none.
+            # A Python op infers no shape, and Scan does not run a body whose outputs have no shape.
             for value, known in zip(scope.graph.output, typed.graph.output, strict=True):
                 value.type.CopyFrom(known.type)
         found = _rewrite_nodes(scope, typed, session, found)
@@ -100,10 +100,10 @@ def rewrite(model: ModelFacts, session: str) -> onnx.ModelProto:
 
 
 def _rewrite_nodes(scope: Scope, typed: Scope, session: str, found: int) -> int:
-    """Rewrites the RoiAligns of one graph or function, of which found came before; answers how many there are now."""
+    """Rewrites the RoiAligns of one graph or function; takes and returns the number of rewritten RoiAligns so far."""
     if not any(is_ours(node) for node in scope.nodes):
         return found
-    graph = scope.graph or onnx.GraphProto()  # a function has no types to tell
+    graph = scope.graph or onnx.GraphProto()  # a function does not declare types
     shapes = {value.name: value.type for value in (*typed.graph.value_info, *typed.graph.output)} if typed.graph else {}
     nodes: list[NodeProto] = []
     for node in scope.nodes:
@@ -122,7 +122,7 @@ def _rewrite_nodes(scope: Scope, typed: Scope, session: str, found: int) -> int:
 
 
 def _describe(graph: onnx.GraphProto, node: NodeProto, output: onnx.TypeProto) -> None:
-    """Writes the shape of a Python op's output: a provider may want the rank of what it is given."""
+    """Writes the shape of a Python op's output: a provider may need the rank of its inputs."""
     if node.op_type == "Cast":
         value = graph.value_info.add(name=node.input[0])
         value.type.CopyFrom(output)
@@ -174,7 +174,7 @@ def _replacement(
         if X and kind != computed:
             if kind and opset is not None and not can_be_cast(kind, opset):
                 rule = f"must be of a type that opset {opset} can cast on engine 'reference'"
-                rule += f", got {type_name(kind)}; engine 'native' takes it"
+                rule += f", got {type_name(kind)}; engine 'native' accepts it"
                 raise RoiAlignError(name, "unsupported", rule).in_node(node_name(node))
             before.append(helper.make_node("Cast", [inputs[i]], [f"{prefix}.{i}"], to=computed))
             inputs[i] = f"{prefix}.{i}"

@@ -1,4 +1,4 @@
-"""Runs models on many inputs in another process, so that a crash does not end the caller."""
+"""Runs models on many inputs in another process, so that a crash does not end the calling process."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from typing import IO, Any
+from typing import IO
 
 import onnx
-from numpy.typing import NDArray
 
+from onnx_roialign.arrays import Array
 from onnx_roialign.errors import RoiAlignError, one_line
 from onnx_roialign.sessions.feeding import run_session
-from onnx_roialign.sessions.options import quiet_options
 from onnx_roialign.sessions.session import session
+from onnx_roialign.sessions.silent import silent_options
 
 __all__ = ["Apart", "Outcome"]
 
-Array = NDArray[Any]
-Outcome = list[Array] | str  # the outputs of a run, or why it has none
+Outcome = list[Array] | str  # the outputs of a run, or the reason why it has none
 
 _SECONDS = 300
 
@@ -47,12 +46,12 @@ class Apart:
         """Runs each model on each feed, RoiAligns on the compiled library.
 
         Args:
-            models: each runs on every feed.
-            feeds: array by name.
+            models: the models; each runs on every feed.
+            feeds: arrays by input name.
             outputs: for each model, the names of the outputs to return.
 
         Returns:
-            Of each model, in the order of the feeds, the outputs of its runs.
+            For each model its outcomes, in the order of the feeds.
 
         Raises:
             RoiAlignError: the process crashed or took too long, or this is a frozen app, which has no Python to start.
@@ -75,7 +74,7 @@ class Apart:
             result: list[list[Outcome]] = pickle.load(process.stdout)
         except (EOFError, OSError, pickle.UnpicklingError):
             raise self._failure(late=late.is_set()) from None
-        except BaseException:  # half of a task may be written
+        except BaseException:  # a part of a task may have been written
             self.close()
             raise
         finally:
@@ -117,8 +116,8 @@ class Apart:
 
 def _run(model: bytes, feeds: Sequence[Mapping[str, Array]], outputs: list[str]) -> list[Outcome]:
     try:
-        running = session(model, quiet_options())
-    except Exception as error:  # after any exception of onnxruntime, the model does not load
+        running = session(model, silent_options())
+    except Exception as error:  # onnxruntime raises exceptions of any type
         return [f"does not load: {one_line(error)}"] * len(feeds)
 
     def outcome(feed: Mapping[str, Array]) -> Outcome:

@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions in which every RoiAlign of a model runs on the chosen engine."""
+"""Creates ONNX Runtime sessions in which every RoiAlign of a model runs on the chosen engine."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ from onnx_roialign.sessions.rewrite import with_private_ops
 
 __all__ = ["register", "session"]
 
-# The keys of kernels/ort/register.cpp: the model's opset, the session's number of threads, and a mark that the library
-# sets.
+# The keys that kernels/ort/register.cpp reads, for the model's opset and the session's number of threads, and the key
+# that it sets.
 _OPSET_ENTRY = "onnx_roialign.opset"
 _THREADS_ENTRY = "onnx_roialign.threads"
 _LIBRARY_ENTRY = "onnx_roialign.registration"
@@ -47,12 +47,12 @@ _LIBRARY_ENTRY = "onnx_roialign.registration"
 def register(sess_options: onnxruntime.SessionOptions, model: Model) -> None:
     """Prepares session options so that every RoiAlign of this model runs on the compiled library.
 
-    Registers the library and sets the model's opset as a config entry, because a kernel cannot see the opset and the
-    meaning of a RoiAlign without coordinate_transformation_mode depends on it. **Use the options only for sessions of
-    this model**, or of models with the attribute in every node. The options can be registered again for a model whose
-    opset has the same default.
+    Registers the library and sets the model's opset as a config entry: a kernel cannot see the opset, and the meaning
+    of a RoiAlign without coordinate_transformation_mode depends on it. **Use the options only for sessions of this
+    model**, or of models with the attribute in every node. The options can be registered again for a model whose opset
+    has the same default.
 
-    Set intra_op_num_threads before: the work is divided for the number of threads that the options have now.
+    Set intra_op_num_threads before this call: the library divides its work by the number of threads set now.
 
     This function cannot see the providers of the session. A provider that takes RoiAlign (OpenVINO's takes the whole
     graph) has precedence over the library, without a warning. Use `session()` with providers other than the CPU's.
@@ -95,11 +95,11 @@ def session(
     check_engine(engine, SESSION_ENGINES)
     if sess_options is not None:
         check_options(sess_options)
-    making = (sess_options, kwargs, providers, provider_options)
+    arguments = (sess_options, kwargs, providers, provider_options)
     if engine == "builtin":
-        return RemadeSession(_Builtin(model), *making)
+        return RemadeSession(_Builtin(model), *arguments)
     check_version()
-    made: OwnSession
+    created: OwnSession
     if engine == "reference":
         with imported_for("engine 'reference'"):
             from onnx_roialign.sessions import python_op
@@ -107,20 +107,20 @@ def session(
         if engine == "reference":
             facts = read_facts(model)
             check_nodes(facts)
-            made = python_op.session(facts, *making)
+            created = python_op.session(facts, *arguments)
         else:
-            made = OwnSession(_Native(model), *making)
-    made.warn_of_neighbours(stacklevel=3)
-    return made
+            created = OwnSession(_Native(model), *arguments)
+    created.warn_of_neighbours(stacklevel=3)
+    return created
 
 
 def _kept(model: Model) -> str | os.PathLike[str] | bytes:
-    """Returns a model that the caller cannot change, from which the session can be made again."""
+    """Returns the model in a form that the caller cannot change, from which the session can be created again."""
     return to_bytes(model) if isinstance(model, onnx.ModelProto) else model
 
 
 def _source(model: str | os.PathLike[str] | bytes, read: Callable[[], ModelFacts]) -> Source:
-    """What onnxruntime is given where it may have the model as it is: it reads no text formats."""
+    """The unchanged model for onnxruntime, which cannot read ONNX's text formats."""
     if isinstance(model, bytes):
         return Source(model)
     path = os.fspath(model)
@@ -131,7 +131,7 @@ def _source(model: str | os.PathLike[str] | bytes, read: Callable[[], ModelFacts
 
 
 class _Builtin:
-    """Prepares sessions of onnxruntime's own kernel."""
+    """Prepares options and model for engine "builtin"."""
 
     def __init__(self, model: Model) -> None:
         kept = _kept(model)
@@ -149,14 +149,14 @@ class _Builtin:
 
 
 class _Native:
-    """Prepares sessions of the compiled library: of the model as it is, wherever it means there what it should."""
+    """Prepares options and model for engine "native"; the model is unchanged unless a RoiAlign needs a private op."""
 
     def __init__(self, model: Model) -> None:
-        self._given = model  # read the first time; after that it may be another
+        self._first = model  # read in the first call; the caller may change it afterwards
         self._kept = _kept(model)
 
     def __call__(self, options: onnxruntime.SessionOptions, providers: list[Any] | None) -> Source:
-        given, self._given = read_facts(self._given), self._kept
+        given, self._first = read_facts(self._first), self._kept
         check_nodes(given)
         facts = without_omitted_inputs(given)
         record(options)
@@ -164,7 +164,7 @@ class _Native:
             try:
                 _register(options, facts)
                 return _source(self._kept, lambda: facts)
-            except OpsetConflictError:  # of nodes among each other, or with the model that the options were used for
+            except OpsetConflictError:  # between nodes, or with a model for which the options were used before
                 pass
         copy = with_private_ops(facts)
         _register(options, read_facts(copy))
@@ -174,20 +174,20 @@ class _Native:
 def _register(options: onnxruntime.SessionOptions, model: ModelFacts) -> None:
     path = library_path()
     opset = model.session_opset()
-    told = config_entry(options, _OPSET_ENTRY)
-    if opset is not None and told is None:
+    registered = config_entry(options, _OPSET_ENTRY)
+    if opset is not None and registered is None:
         options.add_session_config_entry(_OPSET_ENTRY, str(opset))
     elif (
         opset is not None
-        and told is not None
-        and told.isdecimal()
-        and (int(told) < HALF_PIXEL_OPSET) != (opset < HALF_PIXEL_OPSET)
+        and registered is not None
+        and registered.isdecimal()
+        and (int(registered) < HALF_PIXEL_OPSET) != (opset < HALF_PIXEL_OPSET)
     ):
         raise OpsetConflictError(
             "sess_options",
             "conflict",
             "must be used for models whose opsets have the same default of coordinate_transformation_mode, "
-            f"got options registered for opset {told} and a model of opset {opset}; "
+            f"got options registered for opset {registered} and a model of opset {opset}; "
             "pass new ones",
         )
     if has_own_threads(options) and config_entry(options, _THREADS_ENTRY) is None:

@@ -1,4 +1,4 @@
-"""onnxruntime without its log: where what it refuses is a result, its text is in the exception already."""
+"""Silences onnxruntime's log, whose messages about errors are also in the exceptions that it raises."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ ERRORS_ONLY, NOTHING = 3, 4
 
 
 def silent_options(*, optimize: bool = True, profile: Path | None = None) -> onnxruntime.SessionOptions:
-    """Options of a session that logs nothing.
+    """Options for a session that logs nothing.
 
     Args:
-        optimize: whether onnxruntime may change the graph, and run nodes of constants when the session is made.
-        profile: beginning of the path of a file for its profiler; None: no profile.
+        optimize: whether onnxruntime may change the graph and run nodes of constants when it creates the session.
+        profile: the beginning of the path of its profiler's file; None: no profile.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = NOTHING
@@ -30,5 +30,5 @@ def silent_options(*, optimize: bool = True, profile: Path | None = None) -> onn
 
 
 def log_only(severity: int) -> None:
-    """Sets what the default logger of this process logs, on which kernels warn: `ERRORS_ONLY` or `NOTHING`."""
+    """Sets the severity of the process's default logger, to which kernels warn: `ERRORS_ONLY` or `NOTHING`."""
     onnxruntime.set_default_logger_severity(severity)

@@ -1,4 +1,4 @@
-"""Runs a model on one engine: whether it loads, its outputs, and its time."""
+"""Loads and runs a model on one engine, and measures its time."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Trial:
 
     Attributes:
         engine: one of `by_name.SESSION_ENGINES`.
-        refusal: why it has no outputs, in one line; None if it has.
-        outputs: array by output name; empty if it did not run.
-        milliseconds: median wall time of one run, after one that is not counted.
-        roi_align_milliseconds: median over the runs of the time spent in RoiAlign nodes, by ONNX Runtime's profiler;
-            None without the profiler.
+        refusal: the reason why it has no outputs, in one line; None if it has outputs.
+        outputs: arrays by output name; empty if it did not run.
+        milliseconds: median wall time of one run; the first run is not counted.
+        roi_align_milliseconds: median over the runs of the time in RoiAlign nodes, from ONNX Runtime's profiler; None
+            without the profiler.
     """
 
     engine: str
@@ -52,11 +52,11 @@ def try_engine(
 ) -> Trial:
     """Loads `model` on `engine` and runs it once to warm up and `repeat` times to measure.
 
-    An exception of the engine becomes the trial's refusal, so that it does not hide the other engines.
+    An exception of the engine becomes the trial's refusal, so that the other engines can still be tried.
 
     Args:
         model: path or proto.
-        inputs: array per input name.
+        inputs: arrays by input name.
         engine: one of `by_name.SESSION_ENGINES`.
         repeat: measured runs, at least 1.
         profile: also measure the RoiAlign nodes, in the same runs.
@@ -73,13 +73,13 @@ def try_engine(
         try:
             for _ in range(1 + repeat):
                 start = time.perf_counter()
-                answers = run_session(running, inputs, names)
+                arrays = run_session(running, inputs, names)
                 milliseconds.append(1e3 * (time.perf_counter() - start))
                 after_run()
         except Exception as error:
             return Trial(engine, f"loads, but does not run: {one_line(error)}", {}, 0.0, None)
         in_nodes = _roi_align_milliseconds(Path(running.end_profiling()), 1 + repeat) if profile else None
-    outputs = dict(zip(names, answers, strict=True))
+    outputs = dict(zip(names, arrays, strict=True))
     return Trial(engine, None, outputs, statistics.median(milliseconds[1:]), in_nodes)
 
 

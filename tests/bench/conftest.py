@@ -1,4 +1,4 @@
-"""What every test of the benchmark needs."""
+"""The fixtures that all tests of the benchmark use."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from onnx_roialign.cli import bench as bench_command
 
 @pytest.fixture(autouse=True)
 def quick_copy(monkeypatch):
-    """The floor's 512 MB copies take half a second; 1 MB is as good where no number is looked at."""
+    """Makes the floor's copies small: 512 MB take half a second, and no test reads the numbers."""
     monkeypatch.setattr(bench_command, "copy_bandwidth", lambda threads: floor.copy_bandwidth(threads, size=1 << 20))

@@ -1,4 +1,4 @@
-"""The command bench: what it prints, writes and draws, its exit codes, and what it refuses."""
+"""Tests the command bench: what it prints, writes and draws, its exit codes, and its errors."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ def test_the_json_has_the_documented_keys_and_no_others(ran):
         assert peer["scratch_bytes"] is None
 
 
-def test_more_threads_have_a_column_of_their_own(tmp_path):
+def test_more_threads_have_an_additional_column(tmp_path):
     arguments = ("--workload", "one_value", "--against", "onnxruntime", "--isa", ISA, "--threads", 2, "--repeat", 2)
     result = invoke("bench", *arguments, "--json", tmp_path / "bench.json")
     assert result.exit_code == 0, result.output
     assert "x 1 thread" in result.stdout
-    for one in json.loads((tmp_path / "bench.json").read_text())["races"][0]["results"]:
-        assert one["speed_up"] == pytest.approx(one["alone_ms"] / one["median_ms"])
+    for entry in json.loads((tmp_path / "bench.json").read_text())["races"][0]["results"]:
+        assert entry["speed_up"] == pytest.approx(entry["alone_ms"] / entry["median_ms"])
 
 
 def test_the_picture_shows_ours_the_peers_and_the_floor(ran):
@@ -84,7 +84,7 @@ def test_the_picture_shows_ours_the_peers_and_the_floor(ran):
         assert np.count_nonzero(close) > 100, colour
 
 
-def test_bench_exits_1_where_ours_is_wrong_and_0_where_a_peer_is(monkeypatch):
+def test_bench_exits_1_if_ours_is_wrong_and_0_if_only_a_peer_is(monkeypatch):
     wrong = fake_contestant("paddle", answer=lambda *arguments: reference.roi_align(*arguments) + 1)
     for contestants, exit_code in (
         ((fake_contestant("ours", isa=ISA), wrong), 0),

@@ -1,4 +1,4 @@
-"""bench --model: every node is in one region once, what fuse removed is gone after, and what is free is handed in."""
+"""Tests bench --model: each node is in one region, fused nodes are gone, and the free model gets the parts' outputs."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_regions_and_operators_add_up_to_the_profiled_run(shares):
         assert list(share["region_ms"]) == list(share["region_nodes"]) == list(regions.REGIONS)
 
 
-def test_what_was_removed_no_longer_runs(shares):
+def test_removed_nodes_no_longer_run(shares):
     before, after, free = (shares[name]["region_nodes"] for name in ("native", "optimized", "free"))
     assert (before[regions.ROI_ALIGN], after[regions.ROI_ALIGN], free[regions.ROI_ALIGN]) == (8, 2, 0)
     assert before[regions.POOLER] > 200 > 10 > after[regions.POOLER]
@@ -72,7 +72,7 @@ def test_what_was_removed_no_longer_runs(shares):
     assert before[regions.PASTING] > 1000  # the body's nodes, once for each mask
     assert (after[regions.PASTING], free[regions.PASTING]) == (1, 0)
     assert before[regions.HEADS] == after[regions.HEADS] == free[regions.HEADS] == 8
-    assert before[regions.REST] >= after[regions.REST]  # what only the removed nodes read may be gone
+    assert before[regions.REST] >= after[regions.REST]  # the names that only removed nodes read may be gone
     assert before[regions.CONVOLUTIONS] == after[regions.CONVOLUTIONS] > 40
     assert shares["native"]["operator_nodes"]["Loop"] == 1
     assert "Loop" not in shares["optimized"]["operator_nodes"]
@@ -97,7 +97,7 @@ def test_outputs_memory_and_gains_are_reported(ran, shares):
         assert gain["gained_part"] * gain["possible_ms"] == pytest.approx(medians["native"] - medians["optimized"])
 
 
-def test_the_text_has_all_of_it(ran):
+def test_the_text_has_every_part(ran):
     for text in (
         *(
             "optimized: native after optimize",
@@ -106,15 +106,15 @@ def test_the_text_has_all_of_it(ran):
             "the whole run",
             "PasteMasks: masks: fused",
         ),
-        *("Free pooling and pasting would give", "Left in optimized: ", "for which a memory copy needs"),
+        *("Without pooling and pasting, the speed would be", "Left in optimized: ", "for which a memory copy needs"),
     ):
         assert text in ran[0].stdout
 
 
-def test_the_free_model_returns_the_same_for_what_is_handed_in():
+def test_the_free_model_returns_the_same_for_the_fused_parts_outputs():
     export = exports.load("detectors/mask_rcnn_tiny_torchscript_opset16.onnx")
     versions = regions.split(onnx.load_from_string(export.model))
-    assert versions.handed_in == (
+    assert versions.new_inputs == (
         "/roi_heads/box_roi_pool/ScatterElements_3_output_0",
         "/roi_heads/mask_roi_pool/ScatterElements_3_output_0",
     )
@@ -122,14 +122,14 @@ def test_the_free_model_returns_the_same_for_what_is_handed_in():
     assert not any(node.domain.startswith("onnx_roialign") for node in versions.free.graph.node)
     recorded = onnx.ModelProto()
     recorded.CopyFrom(versions.after)
-    recorded.graph.output.extend(onnx.ValueInfoProto(name=name) for name in versions.handed_in)
+    recorded.graph.output.extend(onnx.ValueInfoProto(name=name) for name in versions.new_inputs)
     *expected, _, first, second = run_all(recorded, export.feeds())
-    feeds = export.feeds() | dict(zip(versions.handed_in, (first, second), strict=True))
+    feeds = export.feeds() | dict(zip(versions.new_inputs, (first, second), strict=True))
     for got, want in zip(run_all(versions.free, feeds), expected, strict=True):
         assert (got == want).all()
 
 
-def test_an_engine_that_does_not_load_says_why(tmp_path):
+def test_an_engine_that_does_not_load_has_a_reason(tmp_path):
     if newest_opset() < 22:
         pytest.skip("the installed onnxruntime has no opset 22")
     result, document = bench(exports.MODELS / "detectors" / "mask_rcnn_tiny_torchscript_opset22.onnx", tmp_path)
@@ -150,13 +150,13 @@ def test_a_model_with_nothing_to_fuse_has_two_sessions(tmp_path):
     assert document["gains"] == [{"threads": 1, "possible_ms": None, "gained_part": None}]
 
 
-def test_a_pooler_alone_leaves_nothing_to_time_without_it(tmp_path):
+def test_a_model_of_a_pooler_alone_has_no_free_session(tmp_path):
     export = exports.load("torchvision_multiscale/fpn4_7x7_s2_torchscript_opset16.onnx")
     (tmp_path / "pooler.onnx").write_bytes(export.model)
     result, document = bench(tmp_path / "pooler.onnx", tmp_path)
     assert result.exit_code == 0, result.output
     assert [share["session"] for share in document["shares"]] == SESSIONS[:3]
-    assert "Nothing is left of the model without the fused parts" in result.stdout
+    assert "The model has no outputs without the fused parts" in result.stdout
 
 
 def test_weights_in_another_file_are_found(tmp_path):
@@ -182,8 +182,8 @@ def event(name, operator, begin, length, **arguments):
     }
 
 
-def test_a_loop_counts_without_what_runs_inside(tmp_path):
-    """Three runs; the first warms up, and of the others the shorter one counts, in which 10 us are between nodes."""
+def test_a_loop_counts_without_its_body(tmp_path):
+    """Three runs: the first warms up; of the others, the shorter one is taken, with 10 us between its nodes."""
     runs = [{"name": "model_run", "ts": begin, "dur": length} for begin, length in ((0, 999), (1000, 100), (2000, 500))]
     nodes = [
         event("first", "Add", 10, 900),
@@ -210,7 +210,7 @@ def test_a_loop_counts_without_what_runs_inside(tmp_path):
     assert math.isclose(sum(node.ms for node in run.nodes), 0.09)
 
 
-def test_a_node_that_onnxruntime_renamed_is_where_it_was():
+def test_a_node_that_onnxruntime_renamed_keeps_its_region():
     found = regions.Regions({"[[4]]": regions.HEADS, "[[5]]": regions.PASTING}, {"/x/Relu_output_0": "[[4]]"})
 
     def region(name, operator, *within):

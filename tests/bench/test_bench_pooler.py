@@ -1,4 +1,4 @@
-"""bench --pooler: one call, a call for each level and ONNX's own operators pool the same, and are timed in turns."""
+"""Tests bench --pooler: one call, a call per level and ONNX's own operators return the same and are timed in turns."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def test_pooler_prints_and_writes_each_contestant(tmp_path):
     arguments = ("--pooler", "--workload", "fpn_mask_14x14_s2", "--isa", ISA, "--repeat", 1)
     result = invoke("bench", *arguments, "--json", tmp_path / "pooler.json")
     assert result.exit_code == 0, result.output
-    assert "ours: one MultiScaleRoiAlign on all RoIs" in result.stdout
+    assert "ours: one MultiScaleRoiAlign of all RoIs" in result.stdout
     document = json.loads((tmp_path / "pooler.json").read_text())
     assert (document["schema"], document["kind"], document["missing"]) == (2, "pooler", {})
     (measured,) = document["races"]
-    assert [one["engine"] for one in measured["results"]] == NAMES
-    assert [one["isa"] for one in measured["results"]] == [ISA, None, None, None]
-    for one in measured["results"]:
-        assert one["refusal"] is None
-        assert one["median_ms"] > 0
+    assert [entry["engine"] for entry in measured["results"]] == NAMES
+    assert [entry["isa"] for entry in measured["results"]] == [ISA, None, None, None]
+    for entry in measured["results"]:
+        assert entry["refusal"] is None
+        assert entry["median_ms"] > 0
 
 
 @pytest.mark.parametrize("name", pooler.POOLERS)
-def test_a_wrong_level_would_show(name, monkeypatch):
+def test_a_wrong_level_is_detected(name, monkeypatch):
     fake_times(monkeypatch, 1.0, 1.0, 1.0, 1.0)
     monkeypatch.setattr(pooler, "_RULE", LevelRule(canonical_scale=220.0))
     found = race(WORKLOADS[name](), pooler.pooler_contestants(ISA))

@@ -1,4 +1,4 @@
-"""What we say of other RoIAligns, asked of them where they are installed: presets, defaults, adapters of the bench."""
+"""Compares what this package claims about other RoiAligns with those installed: presets, defaults, adapters."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def roi_align(ov, arrays, attributes, aligned_mode):
 
 @pytest.mark.parametrize("aligned_mode", ALIGNED_MODES)
 @pytest.mark.parametrize("mode", ["avg", "max"])
-def test_openvinos_presets_answer_what_openvino_answers(ov, aligned_mode, mode):
-    """Negative features, boxes of no size and mirrored ones among them."""
+def test_openvinos_presets_return_openvinos_results(ov, aligned_mode, mode):
+    """Random boxes and negative features; some boxes have no size or are inverted."""
     rng = np.random.default_rng(20261129)
     semantics = parse(f"openvino:aligned_mode={aligned_mode}")
     assert semantics == PRESETS[f"openvino_{aligned_mode}"]
@@ -76,7 +76,7 @@ def test_openvino_is_identified(ov, aligned_mode):
 
 
 def tvm_roi_align(X, rois, attributes, *, aligned, layout="NCHW", memory=0.0):
-    """TVM's own topi.vision.roi_align, built for llvm; `memory` fills the output before."""
+    """TVM's own topi.vision.roi_align, built for llvm; `memory` fills the output beforehand."""
     tvm, te, topi = imported("tvm"), imported("tvm.te"), imported("tvm.topi")
     inputs = [X if layout == "NCHW" else np.ascontiguousarray(X.transpose(0, 2, 3, 1)), rois]
     own = [te.placeholder(array.shape, "float32", name) for array, name in zip(inputs, ("data", "rois"), strict=True)]
@@ -91,7 +91,7 @@ def tvm_roi_align(X, rois, attributes, *, aligned, layout="NCHW", memory=0.0):
 @pytest.mark.parametrize("aligned", [False, True])
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("mode", ["avg", "max"])
-def test_tvms_presets_answer_what_tvm_answers(aligned, layout, mode):
+def test_tvms_presets_return_tvms_results(aligned, layout, mode):
     rng = np.random.default_rng([20261201, aligned, len(layout), len(mode)])
     semantics = parse(f"tvm:aligned={aligned}")
     for ratio in (0, 2):
@@ -105,7 +105,7 @@ def test_tvms_presets_answer_what_tvm_answers(aligned, layout, mode):
 
 
 def test_tvm_writes_nothing_to_a_bin_without_samples():
-    """What semantics.py says of it, and why no such call is recorded."""
+    """Tests what semantics.py claims about it, and why no such call is recorded."""
     X, point = np.full((1, 1, 6, 6), 3, np.float32), np.float32([[0, 2, 2, 2, 2]])
     attributes = Attributes(1, 1, 0)
     assert tvm_roi_align(X, point, attributes, aligned=True, memory=7.0).item() == 7
@@ -126,8 +126,8 @@ def test_paddles_scale_is_a_float32_in_float64_calls_too(aligned):
         )
 
 
-def test_openvino_takes_an_omitted_sampling_ratio_for_1(ov):
-    """The finding sampling-ratio-omitted says so."""
+def test_openvinos_default_sampling_ratio_is_1(ov):
+    """Tests what the finding sampling-ratio-omitted claims."""
 
     def answer(**attributes):
         node = helper.make_node(
@@ -140,14 +140,14 @@ def test_openvino_takes_an_omitted_sampling_ratio_for_1(ov):
 
     X = np.random.default_rng(20261130).standard_normal((1, 1, 12, 12)).astype(np.float32)
     rois = np.float32([[1, 1, 10, 9]])
-    omitted, one, adaptive = answer(), answer(sampling_ratio=1), answer(sampling_ratio=0)
-    assert np.array_equal(omitted, one)
+    omitted, fixed, adaptive = answer(), answer(sampling_ratio=1), answer(sampling_ratio=0)
+    assert np.array_equal(omitted, fixed)
     assert not np.allclose(omitted, adaptive, atol=1e-3)
 
 
 @pytest.mark.parametrize(("hint", "precision"), [({}, "bf16"), (FULL_PRECISION, "f32")])
-def test_openvino_computes_in_bfloat16_where_it_can_and_no_precision_is_asked_for(ov, hint, precision):
-    """Why its adapter asks for one."""
+def test_openvino_computes_in_bfloat16_by_default_if_the_cpu_supports_it(ov, hint, precision):
+    """Tests why the adapter requires a sampling ratio."""
     opset, core = importlib.import_module("openvino.opset9"), ov.Core()
     if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         precision = "f32"
@@ -159,7 +159,7 @@ def test_openvino_computes_in_bfloat16_where_it_can_and_no_precision_is_asked_fo
 
 
 def builtin_answer(opsets):
-    """ONNX Runtime's kernel on a RoiAlign without the mode, and what it means at each of these opsets."""
+    """Runs a RoiAlign without the mode on ONNX Runtime's kernel, with its meaning at each of these opsets."""
     X = np.random.default_rng(20261206).standard_normal((1, 1, 12, 12)).astype(np.float32)
     rois, images = np.float32([[1, 1, 10, 9]]), np.zeros(1, np.int64)
     proto = make_model([roi_align_node(output_height=2, spatial_scale=1.0)], 16, shapes=(X.shape, [1, 4], [1]))
@@ -172,16 +172,16 @@ def builtin_answer(opsets):
 
 
 @pytest.mark.parametrize("opsets", [(16, 11), (11, 16)])
-def test_onnxruntime_takes_the_last_of_two_opsets(opsets):
-    """The finding conflicting-opsets says so, and that runtimes choose differently: ONNX takes the highest."""
+def test_onnxruntime_uses_the_last_of_two_opsets(opsets):
+    """Tests what the finding conflicting-opsets claims: runtimes choose different opsets; ONNX takes the highest."""
     got, (first, last) = builtin_answer(opsets)
     np.testing.assert_allclose(got, last, rtol=0, atol=1e-5)
     assert np.abs(got - first).max() > 1e-2
 
 
 @pytest.mark.parametrize("peer", ["onnxruntime", "torchvision", "openvino", "mindspore", "paddle"])
-def test_the_benchmarks_adapter_answers_right_with_either_coordinate_mode(peer):
-    """An answer that is off is first the adapter's fault: OpenVINO's own half_pixel is not ONNX's."""
+def test_the_benchmarks_adapter_is_right_in_both_coordinate_modes(peer):
+    """A wrong result is first searched for in the adapter: OpenVINO's own half_pixel differs from ONNX's."""
     contestants, missing = find_contestants([peer], [], "avg")
     if peer in missing:
         skip_without(peer, missing[peer])

@@ -1,4 +1,4 @@
-"""A race: it checks before it times, takes turns, and reports what did not run. No time is looked at."""
+"""Tests a race: it checks before it times, takes turns, and reports what did not run. No test reads a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from onnx_roialign.definition import reference
 from onnx_roialign.engines import native
 
 
-def test_every_round_runs_everyone_once_in_changing_order():
+def test_every_round_runs_each_contestant_once_in_random_order():
     ran, rounds = [], []
     runs = {i: lambda i=i: (time.sleep(0.0012), ran.append(i)) for i in range(4)}
     times = bench.times_in_turns(runs, repeat=6, after_round=lambda: rounds.append(len(ran)))
@@ -26,7 +26,7 @@ def test_every_round_runs_everyone_once_in_changing_order():
     assert len(rounds) == len(turns) == 6
     assert all(sorted(turn) == [0, 1, 2, 3] for turn in turns)
     assert len(set(turns)) > 1
-    assert all(one.samples == 6 and one.q1 <= one.median <= one.q3 for one in times.values())
+    assert all(entry.samples == 6 and entry.q1 <= entry.median <= entry.q3 for entry in times.values())
 
 
 def test_settling_waits_for_threads_that_still_run(monkeypatch):
@@ -75,14 +75,14 @@ def test_an_engine_that_raises_is_reported_and_the_others_run():
     assert right.times is not None
 
 
-def test_the_ratio_is_that_of_the_medians_and_none_where_a_side_has_no_time(monkeypatch):
+def test_the_ratio_is_that_of_the_medians_and_none_without_both_times(monkeypatch):
     fake_times(monkeypatch, 2.0, 5.0)
     finished = race(small(sampling_ratio=1), [fake_contestant("ours", isa=ISA), fake_contestant("onnxruntime")])
     assert finished.faster(finished.results[0], "onnxruntime") == 2.5
     assert finished.faster(finished.results[0], "paddle") is None
 
 
-def test_more_threads_are_timed_in_turns_with_one_where_an_engine_can_have_both():
+def test_more_threads_are_timed_in_turns_with_one_if_an_engine_can_have_both():
     ran = []
     contestants = [fake_contestant(name, ran=ran, own_threads=name == "own") for name in ("own", "global")]
     own, other = race(small(sampling_ratio=1), contestants, threads=3, repeat=4).results
@@ -108,7 +108,7 @@ def test_our_kernel_and_onnxruntime_are_right_on_every_type(dtype, mode):
     assert names == {"ours", "onnxruntime", *direct}
 
 
-def test_every_peer_is_right_or_is_missing_or_says_what_it_lacks():
+def test_every_peer_is_right_or_missing_or_refuses_with_a_reason():
     contestants, missing = peers.find_contestants(peers.PEERS, (), "avg")
     assert {contestant.name for contestant in contestants} | set(missing) == set(peers.PEERS)
     assert {name: missing[name] for name in REQUIRED if name in missing} == {}
@@ -116,7 +116,7 @@ def test_every_peer_is_right_or_is_missing_or_says_what_it_lacks():
         assert result.refusal is None, (result.contestant.name, result.refusal)
 
 
-def test_a_session_is_made_with_the_instruction_set_that_was_asked_for():
+def test_a_session_has_the_requested_instruction_set():
     contestants, _ = peers.find_contestants((), ("mmx",), "avg")
     refusal = race(small(sampling_ratio=1), contestants).results[0].refusal
     assert refusal.startswith("does not run: ")

@@ -1,4 +1,4 @@
-"""The sweep: its cases cover what they should, and its exit code says whether ours was slower or wrong."""
+"""Tests the sweep: its cases cover every part, and its exit code reports a slower or wrong library."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def test_the_sweep_has_the_small_corners_and_no_case_twice():
     assert len(set(cases)) == len({case.name for case in cases}) == len(cases)
 
 
-def test_a_case_makes_the_shapes_of_its_name():
+def test_a_case_has_the_shapes_in_its_name():
     call = sweep.Case(3, (14, 20), (7, 3), 10, 0, 4).workload().calls[0]
     assert (call.X.shape, call.output_shape, call.attributes.sampling_ratio) == ((4, 3, 14, 20), (10, 3, 7, 3), 0)
     assert sweep.Case(3, (14, 20), (7, 3), 10, 0, 4).name == "N4_C3_14x20_K10_to7x3_sadaptive"
 
 
 @pytest.mark.parametrize(("ours", "rival", "exit_code"), [(1.0, 1.0, 0), (1.01, 1.0, 1)])
-def test_the_sweep_exits_1_where_ours_is_slower_after_a_second_look(ours, rival, exit_code, monkeypatch, tmp_path):
+def test_the_sweep_exits_1_if_ours_is_slower_again_with_more_samples(ours, rival, exit_code, monkeypatch, tmp_path):
     contestants = fake_contestant("ours", isa=ISA), fake_contestant("onnxruntime")
     fake_times(monkeypatch, ours, rival, 1.25 * rival)
     monkeypatch.setattr(bench_command, "find_contestants", lambda *_: (contestants, {}))
@@ -55,10 +55,10 @@ def test_the_sweep_exits_1_where_ours_is_slower_after_a_second_look(ours, rival,
     assert result.stdout.split("upper quartile: ")[1].startswith(f"{2 * exit_code}.")
     assert "A second session of onnxruntime against the first, in the same turns: 0.80 to 0.80, 2 of 2" in result.stdout
     assert document["worst"]["ratio"] == pytest.approx(rival / ours)
-    assert {one["samples"] for race in document["races"] for one in race["results"]} == {32 if exit_code else 2}
+    assert {entry["samples"] for race in document["races"] for entry in race["results"]} == {32 if exit_code else 2}
 
 
-def test_the_sweep_exits_1_where_ours_is_wrong(monkeypatch):
+def test_the_sweep_exits_1_if_ours_is_wrong(monkeypatch):
     wrong = fake_contestant("ours", isa=ISA, answer=lambda *arguments: reference.roi_align(*arguments) + 1)
     monkeypatch.setattr(bench_command, "find_contestants", lambda *_: ((wrong, fake_contestant("onnxruntime")), {}))
     monkeypatch.setattr(bench_command, "all_cases", lambda: sweep.corner_cases()[:1])

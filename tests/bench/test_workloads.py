@@ -1,4 +1,4 @@
-"""The benchmark's workloads, and the floor: the bytes that a workload must move."""
+"""Tests the benchmark's workloads, and the floor: the bytes that a workload must move."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from onnx_roialign.bench import floor
 from onnx_roialign.bench.workloads import WORKLOADS, converted, is_half_pixel
 
 
-def test_the_workloads_are_the_seeded_ones():
+def test_the_workloads_are_reproducible():
     box, mask, c4 = (WORKLOADS[name]().calls for name in ("fpn_box_7x7_s2", "fpn_mask_14x14_s2", "c4_14x14_adaptive"))
     assert [len(call.rois) for call in box] == [542, 173, 195, 90]
     assert [len(call.rois) for call in mask] == [52, 18, 24, 6]
@@ -57,7 +57,7 @@ def test_moved_bytes_are_touched_features_of_every_channel_and_the_output():
     assert floor.moved_bytes(workload) == 2 * (3 * floor.touched_cells(call) + 5 * 3 * 2 * 3)
 
 
-def test_the_floor_is_those_bytes_at_the_speed_of_a_copy():
+def test_the_floor_is_the_moved_bytes_at_copy_bandwidth():
     finished = race(small(sampling_ratio=1), [fake_contestant()])
     assert finished.floor_ms == pytest.approx(1e3 * finished.moved_bytes / BYTES_PER_SECOND)
     assert floor.copy_bandwidth(2, size=1 << 20) > 0

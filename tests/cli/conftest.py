@@ -1,4 +1,4 @@
-"""What every test of the command line needs."""
+"""The fixtures that all tests of the command line use."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def wide_terminal(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")  # so that no table breaks a line that a test looks for
+    monkeypatch.setenv("COLUMNS", "200")  # wide, so that no table wraps a line that a test looks for

@@ -1,4 +1,4 @@
-"""The command line: what run and info print, and that a wrong argument gets one line and exit code 2."""
+"""Tests the command line: what run and info print, and that a wrong argument gets one line and exit code 2."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from models import make_model, roi_align_node
 from onnx_roialign.arrays import largest_difference
 from onnx_roialign.engines import native
 from onnx_roialign.engines.native import active_isa, available_isas
-from onnx_roialign.onnx_model.inputs import check_inputs, declared_inputs, made_inputs
+from onnx_roialign.onnx_model.inputs import check_inputs, declared_inputs, generated_inputs
 from onnx_roialign.sessions.installed import has_builtin_kernel, loads_opset
 
 MODEL = exports.MODELS / "torchvision_roi_align" / "torchscript_opset16_aligned_s2.onnx"
@@ -40,13 +40,13 @@ def test_run_prints_a_row_per_engine_with_time_and_difference():
     assert "rois float32 (4, 5)" in result.stdout
 
 
-def test_run_makes_up_inputs_and_says_so():
+def test_run_generates_inputs_and_prints_it():
     result = invoke("run", MODEL, "--repeat", 1)
     assert result.exit_code == 0, result.stderr
     assert "random, seeded: x float32 (2, 4, 16, 20), rois float32 (8, 5)" in result.stdout
 
 
-def test_run_says_in_one_line_why_an_engine_does_not_load():
+def test_run_prints_in_one_line_why_an_engine_does_not_load():
     result = invoke("run", MODEL_22, "--repeat", 1)
     assert result.exit_code == (0 if loads_opset(22) else 1)
     assert ("does not load: [ONNXRuntimeError]" in result.stdout) != has_builtin_kernel(22)
@@ -57,7 +57,7 @@ def test_run_exits_1_where_no_engine_can_run():
     assert invoke("run", MODEL_22, "--engine", "builtin", "--repeat", 1).exit_code == 1
 
 
-def test_run_takes_one_engine_or_several():
+def test_run_accepts_one_engine_or_several():
     result = invoke("run", MODEL, "--engine", "reference", "--engine", "native", "--repeat", 1)
     assert "reference │ yes" in result.stdout
     assert "native    │ yes" in result.stdout
@@ -65,7 +65,7 @@ def test_run_takes_one_engine_or_several():
     assert "largest difference from reference" in result.stdout
 
 
-def test_run_compares_with_the_files_outputs_where_it_has_them(tmp_path):
+def test_run_compares_with_the_files_outputs_if_there_are_any(tmp_path):
     export = exports.load("torchvision_roi_align/torchscript_opset16_aligned_s2.onnx")
     np.savez(tmp_path / "io.npz", **export.feeds(), **{"9": export.expected[0] + np.float32(0.25)})
     result = invoke("run", MODEL, "--inputs", tmp_path / "io.npz", "--engine", "native", "--repeat", 1)
@@ -81,9 +81,9 @@ def test_run_prints_both_shapes_where_they_differ(tmp_path):
     assert "9 has shape (4, 4, 3, 4), not (1, 4, 3, 4)" in result.stdout
 
 
-def test_run_prints_the_engines_own_words_where_the_run_fails(tmp_path):
+def test_run_prints_the_engines_message_if_the_run_fails(tmp_path):
     onnx.save(roi_align_model(), tmp_path / "m.onnx")
-    feeds = made_inputs(roi_align_model())
+    feeds = generated_inputs(roi_align_model())
     feeds["batch_indices"] = feeds["batch_indices"] + 7
     np.savez(tmp_path / "io.npz", **feeds)
     result = invoke("run", tmp_path / "m.onnx", "--inputs", tmp_path / "io.npz", "--engine", "native", "--repeat", 1)
@@ -101,7 +101,7 @@ def test_info_names_the_library_and_the_instruction_set_that_runs():
     assert re.search(r"onnxruntime +│ \d+\.\d+", result.stdout)
 
 
-def test_info_says_what_to_do_without_a_library(monkeypatch):
+def test_info_prints_what_to_do_without_a_library(monkeypatch):
     def missing():
         raise onnx_roialign.NativeLibraryError("the compiled library is missing: reinstall")
 
@@ -111,8 +111,8 @@ def test_info_says_what_to_do_without_a_library(monkeypatch):
     assert result.stderr == "onnx-roialign: the compiled library is missing: reinstall\n"
 
 
-def test_info_says_that_the_instruction_set_asked_for_is_none():
-    # In a process of its own: the library reads the variable once.
+def test_info_prints_that_the_requested_instruction_set_does_not_exist():
+    # In a new process: the library reads the variable once.
     command = [sys.executable, "-m", "onnx_roialign", "info"]
     environment = {**os.environ, "ONNX_ROIALIGN_ISA": "sse9"}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
@@ -121,7 +121,7 @@ def test_info_says_that_the_instruction_set_asked_for_is_none():
 
 
 @pytest.mark.parametrize("arguments", [["bench", "--dtype", "float32"]])
-def test_what_needs_the_library_says_in_one_line_that_there_is_none(monkeypatch, arguments):
+def test_a_command_prints_in_one_line_that_the_library_is_missing(monkeypatch, arguments):
     def missing():
         raise onnx_roialign.NativeLibraryError("the compiled library is missing: reinstall")
 
@@ -189,7 +189,7 @@ def test_no_arguments_print_help_or_the_missing_command():
     assert all(command in result.stdout for command in ("run", "info", "demo"))
 
 
-def test_the_installed_command_answers_a_wrong_argument_without_a_traceback():
+def test_the_installed_command_prints_a_wrong_argument_without_a_traceback():
     code = "import sys; sys.argv = ['onnx-roialign', 'run', 'none.onnx']; from onnx_roialign.cli.main import app; app()"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (result.returncode, result.stdout) == (3, "")
@@ -201,14 +201,14 @@ def test_importing_the_command_line_does_not_import_matplotlib():
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 
 
-def test_made_inputs_are_the_same_every_time_and_fit_the_model():
-    first, second = made_inputs(roi_align_model()), made_inputs(roi_align_model())
+def test_generated_inputs_are_reproducible_and_fit_the_model():
+    first, second = generated_inputs(roi_align_model()), generated_inputs(roi_align_model())
     assert all(np.array_equal(first[name], second[name]) for name in first)
     assert check_inputs(declared_inputs(roi_align_model()), first).keys() == {"X", "rois", "batch_indices"}
 
 
-def test_made_rois_are_boxes_inside_the_image_of_the_first_map():
-    made = made_inputs(roi_align_model(x_dims=(1, 3, 20, 30), rois_dims=(50, None)))
+def test_generated_rois_are_boxes_inside_the_image_of_the_first_map():
+    made = generated_inputs(roi_align_model(x_dims=(1, 3, 20, 30), rois_dims=(50, None)))
     x1, y1, x2, y2 = made["rois"].T
     assert made["rois"].shape == (50, 4)
     assert made["X"].shape == (1, 3, 20, 30)
@@ -217,8 +217,8 @@ def test_made_rois_are_boxes_inside_the_image_of_the_first_map():
     assert not made["batch_indices"].any()
 
 
-def test_one_open_dimension_gets_one_size_wherever_its_name_stands():
-    made = made_inputs(roi_align_model())
+def test_dimensions_of_the_same_name_get_the_same_size():
+    made = generated_inputs(roi_align_model())
     assert made["rois"].shape[0] == made["batch_indices"].shape[0]
 
 
@@ -226,14 +226,14 @@ def test_an_input_that_is_not_a_tensor_of_numbers_is_refused_by_name():
     model = roi_align_model()
     model.graph.input.append(onnx.helper.make_tensor_value_info("text", onnx.TensorProto.STRING, [1]))
     with pytest.raises(onnx_roialign.RoiAlignError, match="text must be a tensor of numbers"):
-        made_inputs(model)
+        generated_inputs(model)
 
 
 @pytest.mark.parametrize("name", exports.names())
-def test_made_inputs_fit_every_export(name):
+def test_generated_inputs_fit_every_export(name):
     model = onnx.load_from_string(exports.load(name).model)
     declared = declared_inputs(model)
-    assert check_inputs(declared, made_inputs(model)).keys() == {one.name for one in declared}
+    assert check_inputs(declared, generated_inputs(model)).keys() == {value.name for value in declared}
 
 
 def test_the_largest_difference_counts_equal_nans_and_infinities_as_equal():

@@ -1,4 +1,4 @@
-"""optimize and unfuse on the command line: what is written and said, and the exit codes."""
+"""Tests optimize and unfuse on the command line: what they write and print, and their exit codes."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def single(tmp_path):
     return path
 
 
-def test_optimize_says_what_it_fused_and_writes_it(pooler, tmp_path):
+def test_optimize_prints_the_fused_parts_and_writes_the_model(pooler, tmp_path):
     result = invoke("optimize", pooler, "-o", tmp_path / "out.onnx")
     assert result.exit_code == 0
     said = result.stdout.splitlines()
-    if version() < (1, 24):  # which crashes on the omitted input levels
+    if version() < (1, 24):  # onnx.reference crashes on the omitted input levels
         assert said[0] == "MultiScaleRoiAlign: pooled: fused, 91 nodes fewer: levels are an input"
     else:
         assert said[0].startswith("MultiScaleRoiAlign: pooled: fused, 118 ")
@@ -40,14 +40,14 @@ def test_optimize_says_what_it_fused_and_writes_it(pooler, tmp_path):
     assert onnx.load(tmp_path / "out.onnx") == fuse(pooler).model
 
 
-def test_optimize_with_a_source_says_that_results_differ_on_purpose(pooler, tmp_path):
+def test_optimize_with_a_source_prints_that_results_differ_on_purpose(pooler, tmp_path):
     result = invoke("optimize", pooler, "-o", tmp_path / "out.onnx", "--source", "mmcv", "--json")
     answer = json.loads(result.stdout)
     assert set(answer) == {"model", "source", "output", "parts", "ok"}
     (part,) = answer["parts"]
     assert set(part) == {"op", "output", "fused", "nodes", "text", "corrected"}
     assert (answer["source"], part["fused"], part["corrected"]) == ("mmcv", True, True)
-    assert "it returns what the source means, which is not what the model returned" in part["text"]
+    assert "it returns the source's results, which differ from the model's" in part["text"]
     assert onnx.load(tmp_path / "out.onnx") == fuse(pooler, "mmcv").model
 
 
@@ -55,10 +55,10 @@ def test_optimize_with_a_source_says_that_results_differ_on_purpose(pooler, tmp_
     ("source", "state"),
     [
         ((), "the model is unchanged"),
-        (("--source", "torchvision"), "its RoiAligns are repaired as torchvision means them"),
+        (("--source", "torchvision"), "its RoiAligns are repaired for torchvision"),
     ],
 )
-def test_optimize_says_that_there_is_nothing_to_fuse(single, tmp_path, source, state):
+def test_optimize_prints_that_there_is_nothing_to_fuse(single, tmp_path, source, state):
     result = invoke("optimize", single, "-o", tmp_path / "out.onnx", *source)
     assert result.exit_code == 0
     said = f"Nothing to fuse: no pooler and no mask pasting was found; {state}."
@@ -66,18 +66,18 @@ def test_optimize_says_that_there_is_nothing_to_fuse(single, tmp_path, source, s
     assert (onnx.load(tmp_path / "out.onnx") == onnx.load(single)) == (not source)
 
 
-def test_optimize_says_why_it_left_something(tmp_path):
+def test_optimize_prints_why_it_did_not_fuse_a_part(tmp_path):
     onnx.save(pooler_exports.load("not_ratios_ts13"), tmp_path / "model.onnx")
     result = invoke("optimize", tmp_path / "model.onnx", "-o", tmp_path / "out.onnx")
     assert result.exit_code == 0
-    assert "left as it is: its levels differ in more than their scale" in result.stdout
+    assert "not fused: its levels differ in more than their scale" in result.stdout
     assert onnx.load(tmp_path / "out.onnx") == onnx.load(tmp_path / "model.onnx")
 
 
-def test_optimize_has_no_way_around_the_proof(pooler, tmp_path):
+def test_optimize_cannot_skip_the_proof(pooler, tmp_path):
     result = invoke("optimize", pooler, "-o", tmp_path / "out.onnx", "--no-proof")
     assert result.exit_code == 2
-    assert "--no-proof must not be given: a part is only fused where it is proved to return the same" in result.stderr
+    assert "--no-proof must not be given: a part is only fused after a test that results are equal" in result.stderr
     assert not (tmp_path / "out.onnx").exists()
     assert "--no-proof" not in invoke("optimize", "--help").stdout
 
@@ -94,7 +94,7 @@ def test_optimize_writes_a_model_with_external_data_beside_it_only(pooler, tmp_p
     assert onnx.load(tmp_path / "out.onnx").graph.initializer[-1].dims == [64, 64]  # onnx reads the data
 
 
-def test_unfuse_writes_onnxs_operators_and_says_where_there_is_nothing_to_do(pooler, single, tmp_path):
+def test_unfuse_writes_onnxs_operators_and_prints_if_there_is_nothing_to_do(pooler, single, tmp_path):
     assert invoke("optimize", pooler, "-o", tmp_path / "fused.onnx").exit_code == 0
     result = invoke("unfuse", tmp_path / "fused.onnx", "-o", tmp_path / "out.onnx")
     assert (result.exit_code, result.stdout) == (0, f"Written: {tmp_path / 'out.onnx'}\n")

@@ -1,4 +1,4 @@
-"""validate, repair, convert-opset, identify and explain on the command line: exit codes, text, JSON."""
+"""Tests validate, repair, convert-opset, identify and explain on the command line: exit codes, text, JSON."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def squeezed(text):
 # validate
 
 
-def test_validate_prints_what_is_wrong_and_exits_1():
+def test_validate_prints_findings_and_exits_1():
     result = invoke("validate", WRONG, *ALIGNED)
     assert result.exit_code == 1
     assert "error" in result.stdout
@@ -78,7 +78,7 @@ def test_validate_runs_the_model_on_a_files_inputs_and_outputs(tmp_path):
 # repair
 
 
-def test_repair_writes_a_model_that_answers_as_the_framework_did(tmp_path):
+def test_repair_writes_a_model_with_the_frameworks_results(tmp_path):
     result = invoke("repair", PADDLE, "--source", "paddle:aligned=True", "-o", tmp_path / "mended.onnx")
     assert result.exit_code == 0, result.stdout + result.stderr
     assert "Repaired" in result.stdout
@@ -90,7 +90,7 @@ def test_repair_writes_a_model_that_answers_as_the_framework_did(tmp_path):
     np.testing.assert_allclose(answer, export.expected[0], atol=EXPORTS)
 
 
-def test_repairs_json_says_what_was_mended_and_what_is_left(tmp_path):
+def test_repairs_json_lists_repaired_and_remaining_findings(tmp_path):
     code, answer = invoke_json("repair", WRONG, *ALIGNED, "-o", tmp_path / "m.onnx")
     assert code == 0
     assert set(answer) == {"model", "source", "output", "mended", "findings", "ok"}
@@ -99,7 +99,7 @@ def test_repairs_json_says_what_was_mended_and_what_is_left(tmp_path):
     assert invoke_json("validate", tmp_path / "m.onnx", *ALIGNED)[0] == 0
 
 
-def test_repair_of_a_right_model_says_so(tmp_path):
+def test_repair_of_a_right_model_prints_that_there_is_nothing_to_repair(tmp_path):
     result = invoke("repair", RIGHT, *ALIGNED, "-o", tmp_path / "m.onnx")
     assert result.exit_code == 0
     assert "Repaired: nothing to repair" in result.stdout
@@ -129,7 +129,7 @@ def test_convert_opset_writes_the_model_at_the_target(tmp_path):
     assert text == f"Written at opset 22: {tmp_path / 'm.onnx'}\n"
 
 
-def test_convert_opset_says_what_would_change_unless_the_private_op_is_asked_for(tmp_path):
+def test_convert_opset_prints_the_change_of_results_without_private_op(tmp_path):
     refused = invoke("convert-opset", RIGHT, "--target", 11, "-o", tmp_path / "m.onnx")
     assert refused.exit_code == 2
     assert "its results would change by up to" in refused.stderr
@@ -162,7 +162,7 @@ def test_identify_names_the_presets_and_prints_the_evidence():
     assert "seen: 3.75 2.625 4.125 1.688" in squeezed(result.stdout)
 
 
-def test_identify_says_where_an_engine_does_not_do_what_the_node_says():
+def test_identify_prints_in_which_fields_an_engine_differs_from_the_node():
     result = invoke("identify", WRONG, "--engine", "onnx.reference")
     assert result.exit_code == 1
     assert "Wrong: the node's opset and attributes mean offset=0.0, min_size=1.0" in result.stdout
@@ -184,7 +184,7 @@ def test_identify_exits_1_where_the_runtime_refuses_the_node():
     assert (code, answer["fits"], answer["semantics"], answer["engine"]) == (1, False, None, "builtin")
 
 
-def test_identify_takes_a_node_by_name():
+def test_identify_accepts_the_name_of_a_node():
     nodes = [node.name for node in onnx.load(DETECTOR).graph.node if node.op_type == "RoiAlign"]
     code, answer = invoke_json("identify", DETECTOR, "--node", nodes[-1], "--engine", "native")
     assert (code, answer["ok"]) == (0, True)
@@ -205,7 +205,7 @@ number = 3
 """
 
 
-def test_identify_takes_a_function_from_the_current_folder(tmp_path, monkeypatch):
+def test_identify_accepts_a_function_in_the_current_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "roi_functions.py").write_text(FUNCTIONS)
     code, answer = invoke_json("identify", "roi_functions:mindspore")
@@ -241,7 +241,7 @@ def test_explain_writes_the_picture_and_prints_the_numbers(tmp_path):
     assert "Largest difference of the results in mode avg on a map of noise in [0, 1): 0.1896" in text
 
 
-def test_explain_shows_what_maxima_start_from(tmp_path):
+def test_explain_prints_the_initial_value_of_maxima(tmp_path):
     maxima = (*EXPLAIN, "--semantics", "openvino", "--versus", "mmcv:aligned=False", "--mode", "max", "-o")
     text = squeezed(invoke(*maxima, tmp_path / "a.png").stdout)
     assert "meaning: max_start 0.0 -10000.0" in text
@@ -266,7 +266,7 @@ def test_explains_json_has_the_documented_keys(tmp_path):
     assert answer["first"]["name"] == "paddle"
 
 
-def test_a_difference_that_is_no_number_is_a_string_in_json(tmp_path):
+def test_a_difference_that_is_not_finite_is_a_string_in_json(tmp_path):
     box = ("explain", "--roi", "8,8,8,8", "--feature", "20x30", "--scale", 0.25, "--versus", "paddle")
     assert invoke_json(*box, "-o", tmp_path / "a.png")[1]["difference"] == "inf"
     assert "only one is NaN" in invoke(*box, "-o", tmp_path / "a.png").stdout
@@ -324,7 +324,7 @@ def test_a_wrong_argument_gets_one_line_on_stderr_and_exit_code_2(arguments, mes
 # make-explicit
 
 
-def test_make_explicit_writes_the_model_and_says_whether_it_had_to_change(tmp_path):
+def test_make_explicit_writes_the_model_and_prints_whether_it_changed(tmp_path):
     path, again = tmp_path / "explicit.onnx", tmp_path / "again.onnx"
     result = invoke("make-explicit", PADDLE, "-o", path)
     assert (result.exit_code, result.stdout) == (0, f"Written: {path}\n")
@@ -354,11 +354,11 @@ COMMANDS = {
 
 @pytest.mark.parametrize("ending", [".onnx", ".textproto", ".json", ".onnxtxt", ".model"])
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_ending_says_the_format(command, ending, tmp_path):
+def test_the_file_extension_determines_the_format(command, ending, tmp_path):
     plain, other = tmp_path / "plain.onnx", tmp_path / f"other{ending}"
     assert invoke(*COMMANDS[command], "-o", plain).exit_code == 0
     result = invoke(*COMMANDS[command], "-o", other)
-    if ending == ".onnxtxt" and result.exit_code:  # it has no place for all that a model may have
+    if ending == ".onnxtxt" and result.exit_code:  # protobuf's text format cannot hold all fields
         assert "--output must end in .onnx for this model, which onnxtxt cannot hold" in result.stderr
         assert not other.exists()
         return

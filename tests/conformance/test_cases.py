@@ -1,4 +1,4 @@
-"""The cases are sound: unique, valid for ONNX, well conditioned, covering, and passed by the package's own engines."""
+"""Tests that the cases are unique, valid for ONNX, well conditioned and complete, and that our engines pass them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROVING = [case for case in CASES if case.tier in (Tier.SPEC, Tier.SETTLED)]
 
 
 def single(case):
-    """The only node, where it is a RoiAlign on the graph's inputs, as a Call; else None."""
+    """Returns the only node as a Call, if it is a RoiAlign on the graph's inputs; else None."""
     graph = case.model.graph
     if len(graph.node) != 1 or graph.node[0].op_type != "RoiAlign" or len(graph.input) != 3:
         return None
@@ -34,7 +34,7 @@ def single(case):
     return Call(*(case.inputs[name] for name in graph.node[0].input), case.opset, given)
 
 
-def test_ids_are_unique_clauses_and_every_case_says_where_it_comes_from():
+def test_ids_are_unique_clauses_and_every_case_has_a_source():
     assert len(BY_ID) == len(CASES)
     for case in CASES:
         assert re.fullmatch(r"[a-z]+/[A-Za-z0-9.^/-]+(@\d+)?", case.id), case.id
@@ -62,7 +62,7 @@ def test_spec_and_settled_cases_have_one_right_result_and_the_others_name_each_s
     assert all(len(case.outcomes) > 1 for case in CASES if case.tier is Tier.CONTESTED)
 
 
-def test_the_sides_of_a_contested_case_are_results_that_its_tolerance_tells_apart():
+def test_the_sides_of_a_contested_case_differ_by_more_than_its_tolerance():
     for case in CASES:
         if case.tier is not Tier.CONTESTED:
             continue
@@ -72,7 +72,7 @@ def test_the_sides_of_a_contested_case_are_results_that_its_tolerance_tells_apar
 
 
 def _equal_earlier(case, outcome):
-    """An earlier side has the same result: "from 0" and "from -10000" of positive features."""
+    """Tells whether an earlier side has the same result: "from 0" and "from -10000" agree on positive features."""
     return any(
         other.outputs is not None and np.array_equal(other.outputs["Y"], outcome.outputs["Y"])
         for other in case.outcomes[: case.outcomes.index(outcome)]
@@ -99,14 +99,14 @@ def test_outputs_have_the_names_and_types_of_the_graph_and_are_finite_where_the_
             assert np.isfinite(array.astype(np.float64)).all() == finite
 
 
-def test_spec_cases_stay_away_from_where_the_order_of_float32_operations_decides():
+def test_spec_cases_do_not_depend_on_the_order_of_float32_operations():
     checked = 0
     for case in CASES:
         call = single(case)
         if case.tier is not Tier.SPEC or call is None or case.id.startswith("onnx/"):
             continue
         near = call.conditioning()
-        # Eight roundings of float32 at the largest coordinate: more than any order of operations makes.
+        # Eight roundings of float32 at the largest coordinate: more than any order of operations causes.
         rounding = 8 * float(np.spacing(np.float32(near.reach)))
         assert near.cut > rounding, f"{case.id}: a sample {near.cut} px from a cut"
         assert near.integer > rounding, f"{case.id}: a grid {near.integer} from a whole number"
@@ -114,8 +114,8 @@ def test_spec_cases_stay_away_from_where_the_order_of_float32_operations_decides
     assert checked >= 200
 
 
-def test_spec_cases_need_nothing_that_the_text_does_not_say():
-    """The text does not say what samples outside the map are, nor that a RoI has a least size."""
+def test_spec_cases_need_only_what_the_text_specifies():
+    """The text specifies neither what samples outside the map count as nor that a RoI has a minimum size."""
     for case in CASES:
         call = single(case)
         if case.tier is not Tier.SPEC or call is None or case.id.startswith("onnx/"):
@@ -125,7 +125,7 @@ def test_spec_cases_need_nothing_that_the_text_does_not_say():
         assert (sides >= (call.rules.minimum or 1e-9)).all(), case.id
 
 
-def test_settled_cases_are_exact_where_they_are_on_a_cut_or_a_whole_number():
+def test_settled_cases_at_discontinuities_are_exact():
     for case in CASES:
         call = single(case)
         if case.tier is not Tier.SETTLED or call is None:
@@ -135,7 +135,7 @@ def test_settled_cases_are_exact_where_they_are_on_a_cut_or_a_whole_number():
         if near.cut <= rounding:
             assert near.cut == 0, case.id
             assert near.exact, case.id
-        # A quotient without rest is exact in every type; only a product with a rounded reciprocal is not.
+        # A quotient without remainder is exact in every type; only a product with a rounded reciprocal is not.
         if near.integer <= rounding:
             assert near.integer == 0, case.id
 
@@ -146,13 +146,13 @@ def test_tolerances_are_tight():
         if case.id.startswith(("onnx/", "graphs/")) or call is None:
             continue  # decimal literals; several operators
         near = call.conditioning()
-        # 4 ULP and one for every 8 samples where positions are exact. Else a position of `reach` pixels is off by two
-        # of its own ULP, and features of both signs change by 4 times the largest to the next pixel in y and in x.
+        # 4 ULP plus one for every 8 samples where positions are exact. Else a position of `reach` pixels is off by two
+        # of its ULPs, and features of both signs change by 4 times the largest to the next pixel in y and in x.
         moved = 0 if near.exact else 16 * near.reach
         assert case.tolerance.ulps <= (1 if call.X.dtype.itemsize == 2 else 5 + near.samples / 8 + moved), case.id
 
 
-def test_the_coverage_that_the_readme_promises():
+def test_the_coverage_in_the_readme():
     calls = {case.id: call for case in CASES if (call := single(case)) is not None and case in PROVING}
     attributes = [call.attributes for call in calls.values()]
     assert {call.opset for call in calls.values()} == {10, 16, 22}
@@ -198,7 +198,7 @@ def test_the_packages_own_engines_pass_every_case(engine):
             result = judge_outputs(case, run(case))
         except RoiAlignError as error:
             result = judge_error(case, str(error))
-        except Exception as error:  # an error of onnxruntime: a model that it does not load
+        except Exception as error:  # an error of onnxruntime: it does not load the model
             result = judge_error(case, f"{type(error).__name__}: {error}")
         if result.status is not Status.PASS or result.text.startswith("none of the sides"):
             failed[case.id] = result.text

@@ -51,7 +51,7 @@ def test_a_wrong_value_has_its_place_and_the_number_of_others():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_equals_itself_alone(value):
+def test_a_value_that_is_not_finite_equals_only_itself(value):
     case = made(expecting(value, 1.0))
     assert judged(case, value, 1.0).status is Status.PASS
     for other in {np.nan, np.inf, -np.inf, 0.0} - {value}:
@@ -101,7 +101,7 @@ def test_another_type_shape_or_name_is_wrong(got, text):
     assert (result.status, result.text) == (Status.FAIL, text)
 
 
-def test_outputs_fail_where_an_error_is_expected_and_an_error_where_outputs_are():
+def test_outputs_fail_if_an_error_is_expected_and_vice_versa():
     result = judged(made(Outcome(None), tier=Tier.ROBUST), 1.0)
     assert (result.status, result.text) == (Status.FAIL, "the case must end in an error, got Y float32 (1,)")
     result = judge_error(made(expecting(1.0)), "no memory")

@@ -1,4 +1,4 @@
-"""The command conform: its options, its table, its JSON and its exit codes."""
+"""Tests the command conform: its options, its table, its JSON and its exit codes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def cases():
 
 @pytest.fixture(autouse=True)
 def quick_and_wide(monkeypatch, cases):
-    """The cases are made once, which takes seconds, and no table breaks a line that a test looks for."""
+    """Builds the cases once, which takes seconds, and keeps tables from wrapping lines that a test looks for."""
     monkeypatch.setattr("onnx_roialign.conformance.cases.all_cases", lambda: cases)
     monkeypatch.setenv("COLUMNS", "200")
 
@@ -56,7 +56,7 @@ def test_a_wrong_backend_exits_1_with_a_line_for_each_deviation(name, line):
     assert result.stdout.rstrip().endswith("fails")
 
 
-def test_what_is_unsupported_neither_passes_nor_fails():
+def test_an_unsupported_case_neither_passes_nor_fails():
     result = conform("RefusesCase")
     assert result.exit_code == 0
     assert "right: unsupported: onnx/mode-max@16: BackendIsNotSupposedToImplementIt: mode max" in result.stdout
@@ -160,9 +160,9 @@ def test_the_suite_runs_every_instruction_set_and_the_packages_own_backends_by_d
     assert all(entry["status"] == "pass" for run in runs for entry in run["results"])
 
 
-def test_contested_cases_say_who_takes_which_side():
+def test_contested_cases_report_the_side_of_each_backend():
     result = invoke("conform", "--backend", "reference", "--case", "contested/maximum-of-negative-features")
-    assert result.exit_code == 1  # what is contested is no pass
+    assert result.exit_code == 1  # a contested result is no pass
     assert "contested/maximum-of-negative-features: over weighted neighbours" in result.stdout
     assert ": reference\n" in result.stdout
     assert "reference: passes no case" in result.stdout

@@ -1,4 +1,4 @@
-"""Files of known deviations: what they declare is known, and an entry that is not true is an error."""
+"""Tests files of known deviations: declared deviations are known, and an entry that does not apply is an error."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def test_a_declared_deviation_is_known_and_has_the_reason_and_the_link():
         (entry("c/*"), "c/*: declared as fail, but no case has this name"),
     ],
 )
-def test_an_entry_that_is_not_true_is_a_line(declared, line):
+def test_a_wrong_entry_gives_a_line(declared, line):
     _, lines = applied([FAIL, PASS], [declared], "1.0", IDS)
     assert lines == (line,)
 
 
-def test_of_a_part_of_the_cases_an_entry_may_name_another():
+def test_an_entry_may_name_a_case_that_did_not_run():
     assert applied([PASS], [entry("a/gone")], "1.0", None)[1] == ()
     assert applied([PASS], [entry("a/one")], "1.0", IDS)[1] == ()  # a case of the suite that did not run
 
@@ -60,7 +60,7 @@ def test_an_entry_may_hold_for_versions():
     assert applied([FAIL], [entry("a/gone", versions=("2.",))], "3.0", IDS)[1] == ()
 
 
-def test_an_entry_may_leave_open_which_limit_comes_first():
+def test_an_entry_may_have_several_statuses():
     either = entry("a/one", Status.HUNG, Status.EXHAUSTED)
     for status in (Status.HUNG, Status.EXHAUSTED):
         results, lines = applied([Result("a/one", status, "")], [either], "1.0", IDS)
@@ -71,7 +71,7 @@ def test_an_entry_may_leave_open_which_limit_comes_first():
     )
 
 
-def test_with_a_file_what_is_unsupported_must_be_declared_too():
+def test_with_a_file_unsupported_cases_must_be_declared():
     _, lines = applied([LACKS], [], "1.0", IDS)
     assert lines == ("b/three: unsupported, which no known deviation declares",)
     assert applied([LACKS], [entry("b/*", Status.UNSUPPORTED)], "1.0", IDS)[1] == ()
@@ -125,7 +125,7 @@ def test_a_wrong_entry_fails_a_run_of_passes():
         ),
     ],
 )
-def test_a_file_of_another_form_is_one_line(tmp_path, content, message):
+def test_a_file_of_another_form_gives_one_line(tmp_path, content, message):
     path = tmp_path / "known.json"
     path.write_text(content)
     with pytest.raises(RoiAlignError, match=message) as caught:
@@ -133,7 +133,7 @@ def test_a_file_of_another_form_is_one_line(tmp_path, content, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_not_there_is_one_line(tmp_path):
+def test_a_missing_file_gives_one_line(tmp_path):
     with pytest.raises(RoiAlignError, match=r"--known must be a file of known deviations, got '.*none' \(\[Errno 2\]"):
         read_known(tmp_path / "none")
 

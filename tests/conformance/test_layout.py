@@ -1,4 +1,4 @@
-"""Cases as folders: what is written is read back, by this suite and by onnx, and a runtime's outputs are scored."""
+"""Tests cases as folders: this suite and onnx read them back, and a runtime's outputs are scored."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def same_arrays(a, b):
         assert a[name].tobytes() == b[name].tobytes()  # NaN and the sign of zero, too
 
 
-def test_every_case_has_a_folder_of_its_own(cases):
+def test_every_case_has_its_own_folder(cases):
     names = [layout.folder_name(case) for case in cases]
     assert len(set(names)) == len(names)
 
@@ -64,7 +64,7 @@ def test_what_is_written_is_read_back(cases, exported):
 
 
 def test_there_are_cases_of_every_type_and_without_elements(cases):
-    """The test above reads back what travels badly: without such cases it would say nothing of it."""
+    """Tests that the cases of the test above hold values that are easily lost on the way."""
     arrays = [array for case in cases for array in case.inputs.values()]
     assert {"float16", "bfloat16", "float32", "float64"} <= {str(array.dtype) for array in arrays}
     assert any(array.size == 0 for array in arrays)
@@ -86,7 +86,7 @@ def test_onnx_reads_the_folder_as_its_own(cases, exported):
 
 
 def test_onnx_runs_the_folder_with_its_own_runner(cases, exported, monkeypatch):
-    """Its runner reads its own folders alone when it is made: it is given these tests as it gives itself the others."""
+    """onnx's runner reads its own folders when it is built: its tests are replaced by these."""
     monkeypatch.setattr("onnx.backend.test.runner.load_model_tests", lambda kind: [])
     runner = Runner(Right)
     chosen = {layout.folder_name(case).partition("/")[2] for case in cases if case.id.startswith("onnx/")}
@@ -104,7 +104,7 @@ def test_onnx_runs_the_folder_with_its_own_runner(cases, exported, monkeypatch):
         tests[name](None)
 
 
-def test_the_question_has_no_answer_in_it(cases, tmp_path):
+def test_a_case_for_a_worker_has_no_expected_outputs(cases, tmp_path):
     layout.write_question(tmp_path / "case", cases[0])
     names = sorted(path.name for path in (tmp_path / "case").rglob("*") if path.is_file())
     assert names == ["input_0.pb", "input_1.pb", "input_2.pb", "model.onnx"]
@@ -129,7 +129,7 @@ def test_a_damaged_case_is_named(cases, tmp_path):
 
 @pytest.fixture
 def replayed(cases, tmp_path):
-    """A few exported cases with what a runtime wrote: right, wrong, an error, unsupported, damaged and nothing."""
+    """A few exported cases with a runtime's outputs: right, wrong, an error, unsupported, damaged and missing."""
     chosen = [case for case in cases if case.tier is Tier.SPEC][:6]
     layout.export_cases("--export", tmp_path / "cases", chosen)
     data = [tmp_path / "cases" / layout.folder_name(case) / "test_data_set_0" for case in chosen]
@@ -160,7 +160,7 @@ def test_a_folder_without_any_result_is_an_error_and_no_pass(cases, exported):
         layout.import_results(exported / "none", cases)
 
 
-def test_the_runtime_may_say_who_it_is(replayed):
+def test_the_runtime_may_give_its_name_and_version(replayed):
     folder, _ = replayed
     assert (layout.read_identity(folder).name, layout.read_identity(folder).version) == ("cases", "")
     (folder / "runtime.json").write_text('{"name": "mine", "version": "3.1"}')

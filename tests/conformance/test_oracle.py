@@ -1,4 +1,4 @@
-"""The oracle is exact, shares no code with the package, and agrees with what six implementations returned."""
+"""Tests that the oracle is exact, shares no code with the package, and agrees with recordings of six frameworks."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ def test_a_maximum_by_hand():
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
-def test_rounding_is_that_of_the_type_also_at_ties_subnormals_and_the_largest_number(dtype):
+def test_rounding_is_that_of_the_type_at_ties_subnormals_and_the_largest_number_too(dtype):
     kind = np.dtype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
     info = ml_dtypes.finfo(kind)
     tiny, largest, eps = float(info.smallest_subnormal), float(info.max), Fraction(float(info.eps))
     for exact, want in (
-        (1 + eps / 2, 1.0),  # a tie, to the even one
+        (1 + eps / 2, 1.0),  # a tie, rounded to the even one
         (1 + 3 * eps / 2, float(1 + 2 * eps)),
         (1 + eps / 2 + eps / 1000, float(1 + eps)),
         (Fraction(tiny) / 2, 0.0),
@@ -140,7 +140,7 @@ def test_the_oracle_agrees_with_recorded_calls(framework):
     assert compared >= 40
 
 
-def test_an_infinite_feature_makes_the_bins_that_touch_it_infinite_and_one_of_weight_0_only_where_it_counts():
+def test_an_infinite_feature_makes_its_bins_infinite_and_weight_0_counts_only_by_that_rule():
     X = np.ones((1, 1, 4, 4), np.float32)
     X[0, 0, 1, 2] = np.inf
     touching, beside = np.array([[1.25, 0.5, 2.25, 1.5]], np.float32), np.array([[0.5, 0.5, 1.5, 1.5]], np.float32)
@@ -151,7 +151,7 @@ def test_an_infinite_feature_makes_the_bins_that_touch_it_infinite_and_one_of_we
     assert np.isnan(oracle.roi_align(X, beside, np.array([0]), **call).item())
 
 
-def test_conditioning_is_the_distance_from_a_cut_and_from_a_whole_number():
+def test_conditioning_is_the_distance_from_discontinuities():
     rois = np.array([[-1.75, 1.0, 2.75, 2.5]], np.float32)
     near = oracle.conditioning(rois, (1, 1, 8, 8), rules=oracle.OUTPUT_HALF_PIXEL, output_width=2)
     # 4.5 pixels in 2 bins: 2.25 each, 3 samples, of which the second, at -0.625, is nearest to -1.

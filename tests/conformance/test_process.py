@@ -26,7 +26,7 @@ def one_odd(name, **options):
     return odd
 
 
-def test_a_right_backend_passes_and_says_who_it_is():
+def test_a_right_backend_passes_and_has_its_identity():
     found = run_planted("Right")
     assert [result.status for result in found.results] == [PASS] * 3
     assert (found.backend, found.version) == ("right", "1.2.3")
@@ -52,7 +52,7 @@ def test_a_right_backend_passes_and_says_who_it_is():
         ("NoOutputs", Status.FAIL, "outputs must be Y, got none"),
     ],
 )
-def test_what_a_backend_does_is_a_status_with_a_text(name, status, text):
+def test_each_failure_of_a_backend_gives_a_status_with_a_text(name, status, text):
     odd = one_odd(name)
     assert (odd.status, odd.text) == (status, text)
 
@@ -68,7 +68,7 @@ def test_a_nan_is_a_wrong_value_with_its_place():
     assert odd.got["Y"].shape == (3, 1, 5, 5)
 
 
-def test_what_is_no_array_is_an_error():
+def test_an_output_that_is_not_an_array_is_an_error():
     odd = one_odd("NoArray")
     assert odd.status is Status.FAIL
     assert "object" in odd.text
@@ -103,7 +103,7 @@ def sleepers():
     return found
 
 
-def test_what_is_printed_is_no_reply():
+def test_printed_lines_are_not_replies():
     assert [result.status for result in run_planted("Prints").results] == [PASS] * 3
 
 
@@ -128,13 +128,13 @@ def test_a_backend_that_does_not_support_the_device_supports_no_case():
         (f"{PLANTED.with_name('dies_at_start.py')}:Class", r"\(crashed: SIGABRT\)"),
     ],
 )
-def test_a_backend_that_does_not_start_is_one_line(backend, message):
+def test_a_backend_that_does_not_start_gives_one_line(backend, message):
     (launch,) = find_backend(backend)
     with pytest.raises(RoiAlignError, match=rf"--backend or --worker must be one that starts, got .*{message}"):
         identify(launch, LIMITS)
 
 
-def test_a_program_that_does_not_exist_or_speaks_another_language_is_one_line():
+def test_a_missing_program_or_one_without_the_protocol_gives_one_line():
     with pytest.raises(RoiAlignError, match=r"one that starts, got '/no/such' \(No such file or directory: /no/such\)"):
         identify(find_worker("/no/such"), LIMITS)
     with pytest.raises(RoiAlignError, match=r"got 'echo hello' \(crashed: exit code 0 without a reply\)"):
@@ -158,9 +158,9 @@ def rename(case, index):
 
 def test_several_workers_give_the_same_results_in_the_order_of_the_cases():
     named = [rename(case, index) for index, case in enumerate(three_cases() * 4)]
-    one, three = (run_planted("Aborts", named, jobs=jobs) for jobs in (1, 3))
+    single, three = (run_planted("Aborts", named, jobs=jobs) for jobs in (1, 3))
     assert [result.case for result in three.results] == [case.id for case in named]
-    assert [(r.status, r.text, r.ulps) for r in one.results] == [(r.status, r.text, r.ulps) for r in three.results]
+    assert [(r.status, r.text, r.ulps) for r in single.results] == [(r.status, r.text, r.ulps) for r in three.results]
 
 
 def test_a_worker_that_cannot_start_again_loses_the_case(tmp_path):

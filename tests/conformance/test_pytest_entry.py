@@ -1,4 +1,4 @@
-"""pytest --pyargs onnx_roialign.conformance: one test for each case, with the case's id."""
+"""Tests pytest --pyargs onnx_roialign.conformance: one test for each case, with the case's id."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_crash_fails_its_test_and_the_others_go_on(run_pytest):
     assert "crashed: SIGABRT: the roof is on fire" in text
 
 
-def test_what_is_unsupported_is_skipped_with_the_reason(run_pytest):
+def test_an_unsupported_case_is_skipped_with_the_reason(run_pytest):
     code, counts, text = run_pytest("--roialign-backend", f"{PLANTED}:RefusesCase", *VECTORS)
     assert code == 0
     assert (counts["passed"], counts["skipped"]) == (2, 1)
@@ -85,7 +85,7 @@ def test_a_contested_case_passes_with_the_side_as_a_property(run_pytest, tmp_pat
 
 
 @pytest.mark.parametrize("options", [[], ["--roialign-backend", "reference", "--roialign-worker", "x"]])
-def test_without_a_backend_there_is_nothing_to_pass(run_pytest, options):
+def test_a_run_needs_exactly_one_backend(run_pytest, options):
     code, _, text = run_pytest(*options, *VECTORS)
     assert code == 1
     assert "one of --roialign-backend and --roialign-worker must be given" in text

@@ -1,4 +1,4 @@
-"""fuzz: what is wrong is found, shrunk, explained, grouped and saved; the same for a seed, however many workers."""
+"""Tests fuzz: errors are found, shrunk, explained, grouped and saved, alike for one seed and any number of workers."""
 
 from __future__ import annotations
 
@@ -104,7 +104,10 @@ def test_the_same_is_found_for_a_seed_however_many_workers(wrong):
     name = wrong("semantics = replace(semantics, adaptive='floor' if attributes.mode == 'avg' else 'ceil', offset=0.0)")
 
     def told(found):
-        return [(one.cause, one.count, one.case.model.SerializeToString(deterministic=True)) for one in found]
+        return [
+            (finding.cause, finding.count, finding.case.model.SerializeToString(deterministic=True))
+            for finding in found
+        ]
 
     alone = told(searched(name, seed=5, seconds=24, jobs=1))
     assert alone
@@ -166,6 +169,8 @@ def test_a_ray_cluster_of_two_nodes_finds_the_same(wrong):
         ray.shutdown()
         cluster.shutdown()
     alone = searched(name, seed=8, seconds=24)
-    assert [one.cause for one in on_cluster] == [one.cause for one in alone] != []
-    models = [[one.case.model.SerializeToString(deterministic=True) for one in found] for found in (on_cluster, alone)]
+    assert [finding.cause for finding in on_cluster] == [finding.cause for finding in alone] != []
+    models = [
+        [finding.case.model.SerializeToString(deterministic=True) for finding in found] for found in (on_cluster, alone)
+    ]
     assert models[0] == models[1]

@@ -1,4 +1,4 @@
-"""The worker programs: Python with numpy and onnx alone, Node.js, and C++ on Debian's ONNX Runtime."""
+"""Tests the worker programs: Python with numpy and onnx alone, Node.js, and C++ on Debian's ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def conform(*arguments):
 
 
 def passes_as_builtin(result, name):
-    """The statuses of a worker are those of ONNX Runtime's kernel in Python, which tests elsewhere know."""
+    """The statuses of a worker are those of ONNX Runtime's kernel in Python, which other tests check."""
     assert result.exit_code in (0, 1), result.output
     (run,) = json.loads(result.stdout)["runs"]
     assert run["backend"] == name
@@ -91,7 +91,7 @@ def test_arrays_of_every_type_travel_through_a_worker_as_they_are(tmp_path, case
     (tmp_path / "echo.py").write_text(ECHO)
     launch = Launch("echo", (*PYTHON_WORKER, f"{tmp_path / 'echo.py'}:Backend"))
     chosen = {}
-    for case in cases:  # one of each type and shape with no elements, and those with NaN and infinity
+    for case in cases:  # of each type and shape without elements the first, and those with NaN and infinity
         for array in case.inputs.values():
             finite = bool(np.isfinite(array.astype(np.float64)).all())
             chosen.setdefault((str(array.dtype), array.size == 0, finite), case)

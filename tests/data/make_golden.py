@@ -1,4 +1,4 @@
-"""Packs recorded answers of six frameworks into golden/golden.npz: each distinct array once, every case kept.
+"""Packs recorded results of six frameworks into golden/golden.npz: each distinct array once, every case kept.
 
     python tests/data/make_golden.py DIRECTORY     with torchvision.npz, paddle.npz, mindspore.npz, onnxruntime.npz,
                                                   openvino.npz and tvm.npz

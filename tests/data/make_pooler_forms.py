@@ -24,7 +24,7 @@ IMAGE = (256, 384)
 
 
 class Torchvision(nn.Module):
-    """MultiScaleRoIAlign; what: plain, other (areas are read too), scaled (boxes are, before), sum (of two poolers)."""
+    """MultiScaleRoIAlign; `what`: plain, other (areas are read too), scaled (boxes before pooling), sum (of two)."""
 
     def __init__(self, levels, size, ratio, scale, what):
         super().__init__()
@@ -35,7 +35,7 @@ class Torchvision(nn.Module):
     def forward(self, maps, boxes):
         maps, boxes = dict(zip(self.names, maps, strict=True)), list(boxes)
         if self.what == "scaled":
-            return self.first(maps, [one * 1.25 for one in boxes], [IMAGE] * len(boxes)) * 2.0
+            return self.first(maps, [boxes_ * 1.25 for boxes_ in boxes], [IMAGE] * len(boxes)) * 2.0
         pooled = self.first(maps, boxes, [IMAGE] * len(boxes))
         if self.what == "sum":
             return pooled + self.second(maps, boxes, [IMAGE] * len(boxes))
@@ -46,7 +46,7 @@ class Torchvision(nn.Module):
 
 
 class Detectron2(nn.Module):
-    """ROIPooler; what: plain, levels (are an output), perm (levels joined and put in order), paddle (of image 0)."""
+    """ROIPooler; `what`: plain, levels (are an output), perm (levels joined and put in order), paddle (of image 0)."""
 
     def __init__(self, scales, size, ratio, what="plain", aligned=True):
         super().__init__()
@@ -57,7 +57,9 @@ class Detectron2(nn.Module):
     def forward(self, maps, boxes):
         if self.what in ("perm", "paddle"):
             return self.in_order(maps, boxes)
-        rois = torch.cat([torch.cat([torch.full_like(one[:, :1], float(i)), one], 1) for i, one in enumerate(boxes)])
+        rois = torch.cat(
+            [torch.cat([torch.full_like(boxes_[:, :1], float(i)), boxes_], 1) for i, boxes_ in enumerate(boxes)]
+        )
         levels = self.levels(rois[:, 1:])
         if len(self.poolers) == 1:
             return self.poolers[0](maps[0], rois)
@@ -83,7 +85,7 @@ class Detectron2(nn.Module):
 
 
 class Mmdetection(nn.Module):
-    """SingleRoIExtractor on (K, 5) RoIs; shift: aligned as RoI - 0.5 / scale. What is in the methods."""
+    """SingleRoIExtractor on (K, 5) RoIs; shift: aligned as RoI - 0.5 / scale. The methods state which."""
 
     def __init__(self, strides, size=7, ratio=2, what="index", shift=None, mixed=False):
         super().__init__()
@@ -216,7 +218,7 @@ class Mmdetection(nn.Module):
         return sum(self.pool(maps, rois, i) * mask for i, mask in enumerate(masks))
 
     def frames(self, maps, rois, extra):
-        return torch.cat([roi_align(one, rois, self.size, 1 / 16, 2, aligned=True) for one in maps])
+        return torch.cat([roi_align(X, rois, self.size, 1 / 16, 2, aligned=True) for X in maps])
 
 
 class Head(nn.Module):
@@ -247,7 +249,7 @@ def areas(boxes):
 
 
 def maps_of(strides, images, dtype=torch.float32):
-    return [torch.randn(images, 3, max(2, 256 // one), max(2, 384 // one), dtype=dtype) for one in strides]
+    return [torch.randn(images, 3, max(2, 256 // stride), max(2, 384 // stride), dtype=dtype) for stride in strides]
 
 
 def boxes_of(count, dtype=torch.float32, largest=300):
@@ -256,7 +258,7 @@ def boxes_of(count, dtype=torch.float32, largest=300):
 
 
 def rois_of(single=None):
-    """Three RoIs on each level, but for one level that has a single one.
+    """Three RoIs on each level, except one level with a single RoI.
 
     TorchScript writes `pooled[rows] = ...` with one row as a Reshape that no other number of rows fits.
     """
@@ -267,11 +269,13 @@ def rois_of(single=None):
 
 
 def export(name, module, arguments, names, open_names=()):
-    """Open: the first axis of these inputs."""
+    """Opens the first axis of these inputs."""
     how, opset = ("dyn" if "_dyn" in name else "ts"), int(name[-2:])
     options = {"opset_version": opset, "dynamo": how == "dyn", "input_names": names}
     if how == "ts":
-        options["dynamic_axes"] = {one: {0: "K"} | ({2: "H", 3: "W"} if one == "image" else {}) for one in open_names}
+        options["dynamic_axes"] = {
+            name: {0: "K"} | ({2: "H", 3: "W"} if name == "image" else {}) for name in open_names
+        }
     else:
         options["external_data"] = False
     if how == "dyn" and open_names:
@@ -297,7 +301,7 @@ def detectron2(name, levels=4, images=1, what="plain"):
     if ordered:
         given, images = (rois_of(), 2) if what == "perm" else (rois_of()[:, 1:], 1)
     names = [f"f{i}" for i in range(levels)] + (["rois"] if ordered else [f"b{i}" for i in range(images)])
-    maps = maps_of([int(1 / one) for one in scales], images)
+    maps = maps_of([int(1 / stride) for stride in scales], images)
     export(name, Detectron2(scales, 7, 2 if ordered else 0, what), (maps, given), names, names[levels:])
 
 

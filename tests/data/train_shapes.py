@@ -32,9 +32,9 @@ from onnx_roialign.demo.scene import (
     SHAPES,
     WIDTH,
     Scene,
+    demo_scene,
     draw_scene,
     found,
-    made_scene,
     summary,
 )
 
@@ -154,7 +154,7 @@ def evaluate(path: Path) -> None:
 
 def export(path: Path, folder: Path) -> None:
     model = trained(path)
-    scene = made_scene()
+    scene = demo_scene()
     image = torch.from_numpy(scene.image)
     with torch.no_grad():
         (out,) = model([image])

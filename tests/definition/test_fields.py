@@ -1,4 +1,4 @@
-"""A field of Semantics is known wherever it must be, and CONTRIBUTING.md lists those places."""
+"""Tests that a field of Semantics is handled in all places that CONTRIBUTING.md lists."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_identify_tries_the_values_of_the_presets():
     ("new", "spared"),
     [
         ("twist: float = 0.0", set()),
-        # a text needs no bound, and is drawn by itself
+        # a text needs no bound, and is drawn by its own strategy
         ('twist: Literal["none", "left"] = "none"', {"kernels/checks.cpp", "tests/support/meanings.py"}),
     ],
 )
@@ -46,7 +46,7 @@ def test_a_new_field_is_missed_at_every_place(tmp_path, new, spared):
     source.write_text(text.replace(last, f"{last}    {new}\n"), encoding="utf-8")
     # an empty configuration: the copy's own folders come first
     (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = . tests/support\n", encoding="utf-8")
-    # the installed package's plugin is of its conformance suite, which the copy has not
+    # the installed package's plugin belongs to its conformance suite, which the copy does not contain
     without = ("-p", "no:cacheprovider", "-p", "no:onnx-roialign-conformance")
     command = (sys.executable, "-m", "pytest", "-q", "-rf", *without, "tests/definition/test_fields.py")
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Samples lie where the definition puts them, to the last bit, at a cost that follows the map and not the RoI."""
+"""Tests that samples lie where the definition puts them, to the last bit; the cost follows the map, not the RoI."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LEGACY = PRESETS["onnx_output_half_pixel"]
 
 
 def samples(start, end, *, length=8, bins=2, sampling_ratio=2, semantics=LEGACY, real=np.float32):
-    """One RoI, its coordinates already scaled."""
+    """One RoI whose coordinates are already scaled."""
     ends = np.array([start], real), np.array([end], real)
     return geometry.axis_samples(geometry.RoiAxis(*ends, length, bins, sampling_ratio, semantics))
 
@@ -34,7 +34,7 @@ def inside(positions, length):
 
 
 def all_positions(start, end, *, bins, count, real=np.float32):
-    """Every sample of the grid, those outside too; and its bin."""
+    """All samples of the grid, also those outside the map, each with its bin."""
     start, step = real(start), (real(end) - real(start)) / real(bins)
     p, i = (axis.ravel().astype(real) for axis in np.mgrid[:bins, :count])
     return (start + p * step) + ((i + real(0.5)) * step) / real(count), p.astype(int)
@@ -163,7 +163,7 @@ def test_a_mirrored_roi_on_a_fine_grid_finds_the_samples_of_a_walk():
 
 
 def test_indices_that_share_a_float_are_counted_where_float32_runs_out_of_integers():
-    # One bin of 3e7 pixels: indices up to 3e7 have no float32 of their own above 2^24.
+    # One bin of 3e7 pixels: above 2^24, float32 cannot represent every index up to 3e7.
     start, end = np.float32(-2.5e7), np.float32(5e6)
     found = samples(start, end, length=3000, bins=1, sampling_ratio=0)
     index = np.arange(24_990_000, 25_010_000).astype(np.float32)
@@ -200,7 +200,7 @@ def test_a_roi_a_billion_pixels_wide_is_answered_in_ten_megabytes(mode):
 
 @functools.cache
 def rois_out_of_order(length, *, bins, count):
-    """RoIs far from zero of which some bin's first sample is rounded to before the last one of the bin before it."""
+    """RoIs far from zero in which the first sample of a bin is rounded to before the last sample of the bin before."""
     rng = np.random.default_rng(5)
     middles = rng.integers(length * 7 // 8, length - 2, 20_000)
     halves = rng.uniform(0.05, 20, 20_000) * length / 2**24

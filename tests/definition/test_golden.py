@@ -1,4 +1,4 @@
-"""Both engines answer what torchvision, Paddle, MindSpore, ONNX Runtime, OpenVINO and TVM answered, case by case."""
+"""Tests that both engines return what the six frameworks returned, case by case."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_paddle_is_answered_but_where_the_rounding_of_a_position_decides(engine)
 def test_the_sensitivity_of_an_output_is_its_whole_value_at_a_cut_and_tiny_elsewhere():
     X = np.ones((1, 1, 8, 8), np.float32)
     arguments = {"output_height": 1, "output_width": 1, "sampling_ratio": 1, "spatial_scale": 1.0}
-    rois = np.float32([[6, 2, 10, 4], [2.5, 2, 5, 4]])  # samples at x = 8, the cut, and at x = 3.75
+    rois = np.float32([[6, 2, 10, 4], [2.5, 2, 5, 4]])  # samples at x = 8, the cut-off, and at x = 3.75
     case = golden.Case("made", "paddle", "paddle_legacy", arguments, X, rois, np.zeros(2, np.int64), np.zeros(2))
     assert golden.sensitivity(case, 0, 0, 0, 0) == 1
     assert golden.sensitivity(case, 1, 0, 0, 0) < 1e-6

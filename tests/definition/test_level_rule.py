@@ -1,4 +1,4 @@
-"""LevelRule tells the level that equation 1 of the FPN paper, rounded as the frameworks round it, gives a box."""
+"""Tests that LevelRule computes the level of a box by equation 1 of the FPN paper, rounded as the frameworks do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_boxes_whose_area_lies_on_a_boundary_go_to_the_coarser_level(canonical):
     rule = LevelRule(0, 12, scale, level)
     for k in range(1, 9):
         side = scale * 2.0 ** (k - level)
-        # 1e-6 carries what is just below, too.
+        # The epsilon of 1e-6 lifts values just below a boundary, too.
         areas = np.float32([side, side * (1 - 1e-5), side * (1 - 2e-7)]) ** 2
         assert rule.levels(boxes_of_areas(areas)).tolist() == [k, k - 1, k], (k, side)
 
@@ -86,5 +86,5 @@ def test_a_rule_that_cannot_be_is_refused(change, match):
 
 
 def test_a_rule_and_a_pyramid_pickle():
-    for one in (LevelRule(0, 3, 56, 0, 1e-6, 0, (0.0, 4.0)), Pyramid((0.25,), LevelRule(5, 2))):
-        assert pickle.loads(pickle.dumps(one)) == one
+    for value in (LevelRule(0, 3, 56, 0, 1e-6, 0, (0.0, 4.0)), Pyramid((0.25,), LevelRule(5, 2))):
+        assert pickle.loads(pickle.dumps(value)) == value

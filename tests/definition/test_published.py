@@ -1,4 +1,4 @@
-"""The presets of projects that publish numbers return those numbers, on both engines."""
+"""Tests that the presets of projects that publish numbers return those numbers, on both engines."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_preset_returns_what_its_project_publishes(engine, vector):
     np.testing.assert_allclose(Y, wanted(vector), rtol=0, atol=vector.tolerance)
 
 
-# One field changed: some published number must notice, else the preset stands on nothing.
+# With any one field changed, some published number must differ; else nothing supports the preset's field.
 @pytest.mark.parametrize(
     ("preset", "change"),
     [

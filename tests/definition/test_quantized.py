@@ -1,4 +1,4 @@
-"""Quantized RoiAlign: the library, onnx.reference and the Python op equal torchvision's kernel to the last bit."""
+"""Tests that the library, onnx.reference and the Python op equal torchvision's quantized kernel to the last bit."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ BOXES = np.float32([[1, 2, 30, 20], [0, 0, 8, 9.5], [5, 5, 5.5, 5.25], [-9, 3, 4
 
 
 def features(dtype, images=1, channels=3, height=12, width=16):
-    """The same values at every call, whichever tests ran before."""
+    """Draws the same values at every call, in any order of the tests."""
     limits, rng = np.iinfo(dtype), np.random.default_rng(0)
     return rng.integers(limits.min, limits.max + 1, (images, channels, height, width)).astype(dtype)
 
 
 def scalar_kernel(X, scale, zero_point, rois, batch_indices, size, spatial_scale, sampling_ratio, aligned):
-    """torchvision's quantized kernel, written again from its description: one float32 operation after another."""
+    """torchvision's quantized kernel, rewritten from its description: one float32 operation after another."""
     one = np.float32
     offset = one(0.5 if aligned else 0)
     Y = np.zeros((len(rois), X.shape[1], *size), X.dtype)
@@ -113,7 +113,7 @@ def test_ties_go_to_even_before_the_zero_point_is_added(engine):
     boxes = np.float32([[0, i, -0.5, i + 1, 0.5] for i in range(3)])
     Y = roi_align_quantized(X, 1.0, 0, boxes, 1, 1.0, 1, engine=engine)
     assert Y.ravel().tolist() == [10, 12, 12]
-    # 10.5 - 3 is 7.5, which goes to 8, and 11.5 - 3 to 8: rounding after the addition would give 10, 12, 12 again.
+    # 10.5 - 3 is 7.5, which rounds to 8, and 11.5 - 3 to 8: rounding after the addition would give 10, 12, 12 again.
     Y = roi_align_quantized(X, 1.0, 3, boxes, 1, 1.0, 1, engine=engine)
     assert Y.ravel().tolist() == [11, 11, 13]
 
@@ -123,7 +123,7 @@ def test_ties_go_to_even_before_the_zero_point_is_added(engine):
     ("dtype", "zero_point"), [("uint8", 0), ("uint8", 200), ("int8", -128), ("int8", 5), ("int32", -1530686377)]
 )
 def test_a_bin_outside_the_map_answers_the_zero_point(engine, dtype, zero_point):
-    """As a float32 has it, of int32."""
+    """The nearest float32 of an int32."""
     far = np.float32([[0, 100, 100, 120, 120]])
     Y = roi_align_quantized(features(dtype), 0.5, zero_point, far, 2, engine=engine)
     assert set(Y.ravel().tolist()) == {int(np.float32(zero_point))}
@@ -145,7 +145,7 @@ def test_a_roi_of_any_size_takes_bounded_time(engine):
     wide = np.float32([[0, -1e9, -1e9, 1e9, 1e9], [0, 0, 0, 1e30, 1e30], [0, 1e20, 0, -1e20, 9]])
     wider = np.float32([[0, -1e18, -1e18, 1e18, 1e18], [0, -1e30, 0, 1e30, 9]])  # 1e11 samples at one position
     X = features("uint8")
-    for aligned in (False, True):  # all but a few of the samples lie outside the map: the zero point
+    for aligned in (False, True):  # nearly all of the samples lie outside the map: the zero point
         many = roi_align_quantized(X, 0.1, 3, wide, 3, aligned=aligned, engine=engine)
         np.testing.assert_array_equal(many, np.full((3, 3, 3, 3), 3, np.uint8), strict=True)
         one = roi_align_quantized(X, 0.1, 3, wider, 1, aligned=aligned, engine=engine)
@@ -189,7 +189,7 @@ BAD = [
 
 @pytest.mark.parametrize(("arguments", "text"), BAD)
 @pytest.mark.parametrize("engine", CALL_ENGINES)
-def test_an_argument_that_cannot_be_is_named(arguments, text, engine):
+def test_an_invalid_argument_is_named(arguments, text, engine):
     given = {"input": features("uint8"), "scale": 0.1, "zero_point": 3, "boxes": [BOXES], "output_size": 2}
     with pytest.raises(RoiAlignError, match=re.escape(text)):
         roi_align_quantized(**{**given, "engine": engine, **arguments})
@@ -223,7 +223,7 @@ def attributes_of(semantics, **attributes):
     return Attributes(output_height=3, output_width=2, spatial_scale=0.5, semantics=semantics, **attributes)
 
 
-# Each field of Semantics away from its default; NaN and max have no quantized answer.
+# Each field of Semantics away from its default; NaN and max have no quantized result.
 MEANINGS = [
     PRESETS["torchvision_legacy"],
     PRESETS["torchvision_aligned"],

@@ -1,4 +1,4 @@
-"""Every engine answers what a plain loop over samples answers, in every Semantics; NaN goes no further than it must."""
+"""Tests that every engine returns what a plain loop over samples returns, in every Semantics, also with NaN."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_pixels_that_no_sample_of_a_bin_touches_do_not_reach_it(engine, mode, ma
         untouched[row, [6, 7, 14, 15]] = False
     X[:, :, untouched] = bad
     Y = engine(X, rois, ZERO, **arguments)
-    if not (mode == "max" and bad == -np.inf):  # the maximum has better than -inf to choose from
+    if not (mode == "max" and bad == -np.inf):  # a finite feature is larger than -inf
         assert not np.isfinite(Y[0, :, 0, 1]).any()
     good = np.array([[True, False], [True, True]])
     assert np.array_equal(Y[0][:, good], clean[0][:, good])
@@ -217,7 +217,7 @@ def test_a_maximum_that_starts_from_a_number_is_never_less_and_is_that_without_s
     rois = np.float32([[1, 1, 7, 7], [6, 1, 20, 7], [50, 50, 60, 60], [3, 3, 3, 3], [2, 5, 7, 1]])
     semantics = Semantics(empty="nan", max_rule=max_rule, max_start=start)
     Y = engine(X, rois, np.zeros(5, np.int64), mode="max", semantics=semantics)
-    # Over corners a quarter of a pixel's value, or less, takes part.
+    # At corners at most a quarter of a pixel's value takes part.
     inside = max(start, -0.125 if max_rule == "corners" else -0.5)
     expected = [inside, max(start, 0), max(start, 0), start, start]
     if max_rule == "corners":
@@ -242,7 +242,7 @@ def test_sixteen_bit_types_are_computed_in_float32_and_rounded_once(engine, dtyp
     assert np.array_equal(Y, wide.astype(dtype))
     loop = naive.roi_align(X, rois, images, Attributes(**arguments)).astype(np.float32).astype(dtype)
     steps = np.abs(ordinal(Y) - ordinal(loop))
-    # Where the mean of many products cancels, an ULP of it is less than the float32 sum resolves.
+    # Where the mean of many products cancels, its ULP is smaller than the float32 sum resolves.
     cancels = np.abs(loop.astype(np.float32)) < np.finfo(np.float32).eps * 2**12
     assert (steps[~cancels] <= tolerances.SIXTEEN_BIT_ULP).all()
     assert cancels.mean() < 0.1  # bins outside the map, zeros
@@ -274,7 +274,7 @@ def test_channels_cut_into_pieces_are_pooled_as_one(mode, semantics, monkeypatch
     for bound in ("_CHUNK", "_BLOCK", "_KEPT", "_ROWS", "_PAIRS"):
         monkeypatch.setattr(pieces, bound, 1)
     cut = reference.roi_align(X, rois, np.zeros(2, np.int64), attributes)
-    # The maximum is the same, the mean's sums are rounded in another order.
+    # The maximum is the same; the mean's sums are rounded in another order.
     assert np.abs(cut - whole).max() <= (0 if mode == "max" else tolerances.FLOAT32) * np.abs(X).max()
 
 
@@ -285,8 +285,8 @@ def test_attributes_are_plain_numbers_whatever_numbers_they_were_given():
     assert type(attributes.spatial_scale) is float
 
 
-# float64 stops at 1e15, 2^50: the library counts samples in doubles, and so has none of those whose index, past 2^53,
-# is nearest to the double of the grid's own size. They are 1e-16 of a bin, but the maximum does not weigh.
+# float64 cannot count past 2^53 (1e15 is 2^50): the library counts samples in doubles, and omits those whose index
+# rounds to the double of the grid's size. They are 1e-16 of a bin of the mean, but the maximum has no such weights.
 @pytest.mark.parametrize(
     ("dtype", "width"),
     [

@@ -1,4 +1,4 @@
-"""Semantics says what each framework means, and refuses what none can mean."""
+"""Tests Semantics: the meaning of each framework, and the errors for impossible meanings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Infinite and NaN features: one result, by a plain loop, by NumPy, by every instruction set, and by ONNX Runtime."""
+"""Tests infinite and NaN features: a plain loop, NumPy, every instruction set and ONNX Runtime return the same."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ coordinates = st.floats(-6, 14, width=16) | st.integers(-3, 12).map(float) | st.
 
 @st.composite
 def calls(draw):
-    """Of all types, rois of any, meanings and modes, on maps as small as a pixel; half of the coordinates whole."""
+    """Random calls of all types, rois types, meanings and modes; maps down to one pixel, half the coordinates whole."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     shape = draw(st.integers(1, 2)), draw(st.sampled_from([1, 3, 17])), draw(st.integers(1, 7)), draw(st.integers(1, 7))
     X = rng.standard_normal(shape) - draw(st.sampled_from([0.0, 4.0]))
@@ -75,7 +75,7 @@ def test_bins_cut_into_pieces_are_pooled_as_one(mode, max_rule, monkeypatch):
     assert_alike(reference.roi_align(X, rois, np.zeros(3, np.int64), attributes), whole, X)
 
 
-# What the vectors of each way of pooling do not see by themselves: points, columns, a tile, and all of them mixed.
+# Values that the vectors of each way of pooling do not detect: points, columns, a tile, and all of them mixed.
 SHAPES = {
     "points": ((1, 40, 30, 30), 30, (1, 1), 2, (0.5, 2)),
     "columns": ((2, 3, 40, 50), 12, (7, 7), 2, (3, 40)),
@@ -141,7 +141,7 @@ def test_where_every_sample_lies_on_the_map_that_is_what_onnxruntime_makes_of_th
     seen = set()
     for i in range(60):
         X = sprinkle(rng.standard_normal((2, 4, 9, 11)) - 2 * (i % 2), rng, (0.02, 0.3, 0.9)[i % 3]).astype(np.float32)
-        # Every third on whole pixels, where weights are 0, some of them on the last one.
+        # Every third RoI lies on whole pixels, where weights are 0, some of them on the last one.
         start = rng.uniform(0.5, 6, (10, 2))
         rois = np.hstack([start, start + rng.uniform(1, 3, (10, 2))]).astype(np.float32)
         rois[::3] = np.round(rois[::3] * 2) / 2
@@ -153,7 +153,7 @@ def test_where_every_sample_lies_on_the_map_that_is_what_onnxruntime_makes_of_th
     assert seen == {"nan", "inf", "-inf"}
 
 
-# The call that was answered in three ways (NaN by AVX-512, 0 by AVX2 and the baseline): -infinity beside weights of 0.
+# The call with three results (NaN by AVX-512, 0 by AVX2 and the baseline): -infinity beside weights of 0.
 def test_minus_infinity_beside_weights_of_zero_is_passed_over(engine):
     X = np.array([[[[0, -np.inf], [0, 0]]]], np.float32)
     rois = np.float32([[0.5, 0.25, 1.5, 0.25]])

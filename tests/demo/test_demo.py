@@ -1,4 +1,4 @@
-"""The demo: its table and lines, what it finds, its picture, and that its image is the one that PyTorch ran on."""
+"""Tests the demo: its table and lines, its detections, its picture, and that PyTorch ran on the same image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from onnx_roialign.cli.main import app
 from onnx_roialign.demo import drawing, runs
 from onnx_roialign.demo import mask_rcnn as demo
-from onnx_roialign.demo.scene import GOOD, MASK_STEP, found, made_scene
+from onnx_roialign.demo.scene import GOOD, MASK_STEP, demo_scene, found
 from onnx_roialign.engines.native import roi_align
 from onnx_roialign.graph import fuse
 from onnx_roialign.sessions.installed import has_builtin_kernel, loads_opset
@@ -43,7 +43,7 @@ def fused():
 
 @pytest.fixture(scope="module")
 def pooler(fused):
-    return drawing.run_mask_pooler(fused, made_scene().image)
+    return drawing.run_mask_pooler(fused, demo_scene().image)
 
 
 def rows(text):
@@ -61,7 +61,7 @@ def in_one_line(text):
 
 def test_the_scene_is_the_recorded_one_bit_for_bit():
     with np.load(exports.MODELS / "shapes" / "mask_rcnn.npz") as recorded:
-        assert str(recorded["image_sha256"]) == hashlib.sha256(made_scene().image.tobytes()).hexdigest()
+        assert str(recorded["image_sha256"]) == hashlib.sha256(demo_scene().image.tobytes()).hexdigest()
 
 
 def test_it_prints_a_row_per_opset_and_engine(ran):
@@ -120,18 +120,18 @@ def test_it_says_what_optimize_changed(ran, opset):
 
 
 def test_every_shape_is_found_and_nothing_else(ran, pooler):
-    """By the picture's own run: the class is right and the masks fit."""
-    scene = made_scene()
+    """By the picture's own detections: the class is right and the masks overlap."""
+    scene = demo_scene()
     shapes, detections = found(scene, pooler.outputs["labels"], pooler.outputs["masks"])
     assert shapes.min() >= GOOD
     assert detections.min() >= GOOD
     assert f"{len(shapes)} of {len(shapes)} shapes found with their class and mask" in in_one_line(ran[0])
-    # No score is so close to the detector's threshold of 0.5 that another machine's rounding could move it across.
+    # No score is so close to the detector's threshold of 0.5 that another machine's rounding moves it across.
     assert np.abs(pooler.outputs["scores"] - 0.5).min() > 0.02
 
 
 def test_optimized_outputs_are_those_before(pooler):
-    before = try_engine(demo.mask_rcnn(16), {"image": made_scene().image}, "native").outputs
+    before = try_engine(demo.mask_rcnn(16), {"image": demo_scene().image}, "native").outputs
     for name, want in before.items():
         assert runs.difference(pooler.outputs[name], want) <= tolerances.SHAPES
     assert np.array_equal(before["labels"], pooler.outputs["labels"])
@@ -145,7 +145,7 @@ def test_the_recorded_masks_are_every_fourth_row_and_column(pooler):
 
 
 def test_the_shown_roi_is_sampled_where_the_kernel_samples(pooler):
-    """The shown channel, interpolated by hand at the drawn points and averaged, is what the mask pooler returned."""
+    """The shown channel, interpolated by hand at the drawn points and averaged, is the mask pooler's output."""
     for index in range(len(pooler.rois)):
         sampled = drawing.sampled_roi(pooler, index)
         y, x = np.meshgrid(sampled.y, sampled.x, indexing="ij")
@@ -170,14 +170,14 @@ def test_every_level_of_the_pyramid_is_pooled_from(pooler):
 
 
 def test_a_pooler_whose_levels_are_an_input_is_drawn_from_them(fused, pooler):
-    """As `fuse` leaves it where no rule tells the levels."""
+    """The model after `fuse` if no rule determines the levels."""
     model = onnx.ModelProto()
     model.CopyFrom(fused)
     (node,) = (n for n in model.graph.node if any(a.name == "output_height" and a.i == 14 for a in n.attribute))
     others = onnx.numpy_helper.from_array(pooler.levels[::-1].astype(np.int64), "other_levels")
     model.graph.initializer.append(others)
     node.input[2] = others.name
-    got = drawing.run_mask_pooler(model, made_scene().image)
+    got = drawing.run_mask_pooler(model, demo_scene().image)
     assert np.array_equal(got.levels, pooler.levels[::-1])
     index = int(np.flatnonzero(got.levels != pooler.levels)[0])
     assert drawing.sampled_roi(got, index).level == got.levels[index]
@@ -215,8 +215,10 @@ def test_a_package_without_its_models_says_so(monkeypatch, tmp_path):
 
 
 def test_a_model_that_was_not_fused_is_no_model_for_the_picture():
-    with pytest.raises(demo.RoiAlignError, match="model must have a MultiScaleRoiAlign, got none: fuse left it"):
-        drawing.run_mask_pooler(demo.mask_rcnn(16), made_scene().image)
+    with pytest.raises(
+        demo.RoiAlignError, match="model must have a MultiScaleRoiAlign, got none: fuse did not change it"
+    ):
+        drawing.run_mask_pooler(demo.mask_rcnn(16), demo_scene().image)
 
 
 def test_an_engine_that_fails_is_a_row_and_not_an_exception():

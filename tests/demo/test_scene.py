@@ -1,19 +1,19 @@
-"""The demo's scenes: what is drawn is what the boxes, labels and masks say, and `found` compares detections with it."""
+"""Tests the demo's scenes: pixels agree with boxes, labels and masks, and `found` compares detections with them."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from onnx_roialign.demo.scene import CLASSES, GOOD, SIZES, draw_scene, found, made_scene, summary
+from onnx_roialign.demo.scene import CLASSES, GOOD, SIZES, demo_scene, draw_scene, found, summary
 
 SEEDS = range(4)
 
 
 def test_a_scene_is_drawn_the_same_twice_and_other_seeds_draw_others():
-    one, same, other = (draw_scene(seed, 256, 320, 6) for seed in (5, 5, 6))
-    assert np.array_equal(one.image, same.image)
-    assert not np.array_equal(one.image, other.image)
+    first, same, other = (draw_scene(seed, 256, 320, 6) for seed in (5, 5, 6))
+    assert np.array_equal(first.image, same.image)
+    assert not np.array_equal(first.image, other.image)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -33,7 +33,7 @@ def test_image_boxes_and_masks_belong_together(seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_shape_fills_as_much_of_its_box_as_its_class_does(seed):
-    """A disc: pi / 4. A square of angle t: 1 / (1 + sin 2t). A triangle: about half."""
+    """The share of its box that a shape fills: disc pi / 4, square of angle t 1 / (1 + sin 2t), triangle about half."""
     scene = draw_scene(seed, 480, 640, 12)
     corners = scene.boxes.reshape(-1, 2, 2)
     sides = corners[:, 1] - corners[:, 0]
@@ -46,7 +46,7 @@ def test_a_shape_fills_as_much_of_its_box_as_its_class_does(seed):
 
 
 def test_the_demo_has_shapes_of_all_classes_and_sizes():
-    scene = made_scene()
+    scene = demo_scene()
     assert set(scene.labels) == set(range(1, len(CLASSES)))
     corners = scene.boxes.reshape(-1, 2, 2)
     sides = np.sqrt((corners[:, 1] - corners[:, 0]).prod(1))

@@ -1,4 +1,4 @@
-"""Attributes that no RoiAlign can have are refused by both engines in the same words."""
+"""Tests that both engines refuse attributes that no RoiAlign can have, in the same words."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_the_samples_of_a_roi_along_an_axis_are_bounded(public_roi_align):
         sampling_ratio=16384,
     )
     Y = public_roi_align(*good_call().values(), output_width=64, sampling_ratio=16384)
-    # The second RoI lies inside the map, where features that are linear have a bin's centre for their average.
+    # The second RoI lies inside the map, where a bin's average of linear features is their value at its centre.
     centres = 0.5 + 4 * (np.arange(64) + 0.5) / 64
     want = [[216 + 72 * channel + 9 * 2.5 + centres] for channel in range(3)]
     np.testing.assert_allclose(Y[1], want, rtol=0, atol=1e-3)

@@ -1,4 +1,4 @@
-"""Every call that cannot be answered is refused, in one line that names the input, the rule and what was given."""
+"""Tests that every invalid call is refused in one line that names the input, the rule and the given value."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_a_float64_coordinate_is_as_large_as_float64_holds(public_roi_align):
     Y = public_roi_align(X, rois, call["batch_indices"])
     others = public_roi_align(X, rois[1:], call["batch_indices"][1:])
     np.testing.assert_array_equal(Y[1:], others, strict=True)
-    np.testing.assert_allclose(Y[0], 0, rtol=0, atol=1e-200)  # as good as all samples lie outside the map
+    np.testing.assert_allclose(Y[0], 0, rtol=0, atol=1e-200)  # nearly all samples lie outside the map
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,9 @@ def test_a_number_in_a_list_that_is_too_large_for_the_type_of_x_is_named(public_
 @pytest.mark.parametrize("name", ["X", "rois", "batch_indices"])
 def test_lists_that_make_no_array_are_refused(public_roi_align, name):
     arrays = good_call() | {name: [[1, 2], [3]]}
-    with pytest.raises(RoiAlignError, match=f"^{name} must be an array, got what NumPy makes none of: .*inhomogeneous"):
+    with pytest.raises(
+        RoiAlignError, match=f"^{name} must be an array, got a value that NumPy cannot convert to one: .*inhomogeneous"
+    ):
         public_roi_align(*arrays.values())
 
 

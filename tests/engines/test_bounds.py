@@ -1,4 +1,4 @@
-"""Every call is bounded: the reference's memory beside X and Y, and the sizes and grids that both engines refuse."""
+"""Tests that every call is bounded: the reference's memory beside X and Y, and the sizes and grids that are refused."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.frameworks.torchvision import roi_align_quantized
 from onnx_roialign.ops import roi_align as private_op
 
-# What reference.roi_align promises.
+# The bound that reference.roi_align promises.
 MOST_BYTES = 128e6
 
-# A map so wide, a grid so fine or bins so many that an array of all samples, or all bins, would pass the bound.
+# A map so wide, a grid so fine or bins so many that an array of all samples, or all bins, would exceed the bound.
 LARGE = {
     "a bin as wide as a wide map": ((1, 1, 1, 1 << 21), (0, 0, 1 << 21, 1), (1, 1), 0),
     "as many bins as there may be": ((1, 1, 2, 1 << 20), (0, 0, 1 << 20, 2), (1, 32768), 0),
@@ -53,7 +53,7 @@ def test_the_reference_needs_bounded_memory_beside_its_arrays(case, special, mod
     assert special or (Y > 0).any()
 
 
-# The same of quantized maps, where torchvision's order of additions leaves nothing to be merged.
+# The same with quantized maps, where torchvision's order of additions does not allow samples to be merged.
 LARGE_QUANTIZED = {
     "a bin as wide as a wide map": ((1, 1, 1, 1 << 18), (0, 0, 1 << 18, 1), (1, 1), 0),
     "as many bins as there may be": ((1, 1, 2, 1 << 17), (0, 0, 1 << 17, 2), (1, 32768), 0),
@@ -125,7 +125,7 @@ def test_a_grid_of_more_samples_along_an_axis_than_2_20_is_refused(public_roi_al
 @pytest.mark.parametrize("column", [2, 3])
 def test_a_mirrored_roi_whose_size_overflows_is_refused(public_roi_align, min_size, column):
     roi = np.float32([[1, 1, 2, 2]])
-    roi[0, [column - 2, column]] = 3e38, -3e38  # min_size would make 1 of minus infinity
+    roi[0, [column - 2, column]] = 3e38, -3e38  # min_size would turn minus infinity into 1
     message = (
         f"rois must stay finite when scaled by 1, got -3.00000001e+38 at row 0, column {column} ({'xy'[column - 2]}2)"
     )

@@ -1,4 +1,4 @@
-"""A call's arrays are checked once: types and shapes in Python, values where they are computed with."""
+"""Tests that a call's arrays are checked once: types and shapes in Python, values where they are used."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_library_alone_checks_the_values_of_a_valid_call(monkeypatch):
 )
 @pytest.mark.parametrize("agrees", [True, False])
 def test_an_error_of_the_library_has_the_librarys_message(images, message, subject, agrees, monkeypatch):
-    if not agrees:  # the message is the library's, also if Python's checks find nothing
+    if not agrees:  # the library's message, even if Python's checks find nothing
         monkeypatch.setattr(native, "check_values", lambda *_: None)
     with pytest.raises(RoiAlignError, match=message) as caught:
         roi_align(X, ROIS, images)

@@ -1,4 +1,4 @@
-"""multiscale_roi_align on NumPy arrays: both engines pool every RoI from the map of its level, and refuse alike."""
+"""Tests multiscale_roi_align on NumPy arrays: both engines pool every RoI from its level's map, and refuse alike."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PYRAMID = Pyramid(
 
 
 def drawn(dtype="float32", rois_dtype=None, count=30, seed=20261127):
-    """Small RoIs and large ones, ones off the map, ones turned round, empty ones."""
+    """Small and large RoIs, RoIs off the map, inverted ones and empty ones."""
     rng = np.random.default_rng(seed)
     maps = [rng.standard_normal((2, 5, 40 >> i, 56 >> i)).astype(dtype) for i in range(3)]
     corner = rng.uniform(-20, 150, (count, 2))
@@ -33,7 +33,7 @@ def drawn(dtype="float32", rois_dtype=None, count=30, seed=20261127):
 
 
 def one_by_one(rois, batch_indices, maps, level, pyramid=PYRAMID):
-    """By the plain loop, in float64."""
+    """The plain loop in float64."""
     size = pyramid.attributes.output_height, pyramid.attributes.output_width
     Y = np.zeros((len(rois), maps[0].shape[1], *size))
     for row, number in enumerate(level):
@@ -55,7 +55,7 @@ def test_every_roi_is_pooled_from_the_map_of_its_level(engine, dtype, rois_dtype
     assert set(level.tolist()) == {-1, 0, 1, 2}
     Y = multiscale_engine_named(engine)(rois, images, maps, pyramid)
     want = one_by_one(rois, images, maps, level, pyramid)
-    # A sample's position of up to 400 pixels, in float32.
+    # The rounding of a sample's position of up to 400 pixels in float32.
     bars = {"f4": 40 * FLOAT32, "f8": 40 * FLOAT64, "f2": SIXTEEN_BIT_ULP * 2.0**-9}
     np.testing.assert_allclose(Y, want, rtol=0, atol=bars[dtype] * np.abs(want).max())
     assert Y.dtype == dtype
@@ -108,7 +108,7 @@ BAD = [
     ({2: np.zeros((2, 4, 8, 8), F32)}, "features[2] must have the N and C of features[0], got shape (2, 4, 8, 8)"),
     ({1: np.zeros((2, 5, 8, 8))}, "features[1] must have the type float32 of features[0], got float64"),
     ({1: np.zeros((5, 8, 8), F32)}, "features[1] must have rank 4 (N, C, H, W), got shape (5, 8, 8)"),
-    # Of two faults: sizes before values, the first map before the second.
+    # Two faults: sizes are reported before values, the first map before the second.
     (
         {"rois": np.full((4, 4), np.nan, F32), 2: np.zeros((2, 5, 0, 8), F32)},
         "features[2] must have H and W of at least 1, got shape (2, 5, 0, 8)",

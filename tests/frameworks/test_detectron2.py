@@ -1,4 +1,4 @@
-"""ROIPooler returns what Detectron2's returned, tells levels by its rule, and writes itself as a model."""
+"""Tests that ROIPooler returns what Detectron2's returned, maps boxes to levels by its rule, and exports a model."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from onnx_roialign.frameworks.detectron2 import ROIPooler
 from onnx_roialign.frameworks.torchvision import roi_align
 from onnx_roialign.ops.nodes import read_any
 
-# How the pooler of tests/data/poolers.tar.xz was built.
+# The arguments of the pooler of tests/data/poolers.tar.xz.
 RECORDED = "detectron2_3levels_1image_ts17"
 POOLER = ROIPooler(6, (1 / 8, 1 / 16, 1 / 32), 2, "ROIAlignV2")
 
 
 def recorded():
-    """For each case the arguments, and what Detectron2 returned."""
+    """For each case the arguments, and Detectron2's result."""
     for feeds, (want,) in pooler_exports.cases(RECORDED):
         yield ([feeds[f"feat{i}"] for i in range(3)], [feeds["boxes0"]]), want
 
@@ -74,13 +74,13 @@ def test_every_box_is_pooled_from_the_map_of_its_level_by_the_roi_align_of_the_t
     assert Y.dtype == dtype
     assert not Y[2].any()
     for row, (image, box, level) in {0: (0, 0, 0), 1: (0, 1, 2), 3: (1, 0, 1)}.items():
-        one = np.array([[image, *BOXES[image][box]]], dtype)
-        want = roi_align(maps[level], one, (3, 2), scales[level], 0, aligned, engine=engine)
+        single = np.array([[image, *BOXES[image][box]]], dtype)
+        want = roi_align(maps[level], single, (3, 2), scales[level], 0, aligned, engine=engine)
         assert np.array_equal(Y[row : row + 1], want)
 
 
 def levels_in_numpy(boxes, first, last, size, level):
-    """In the order of operations of assign_boxes_to_levels, in float32."""
+    """The level of each box, in the order of operations of assign_boxes_to_levels, in float32."""
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     f = np.float32
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -90,7 +90,7 @@ def levels_in_numpy(boxes, first, last, size, level):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
 @pytest.mark.parametrize("canonical", [(224, 4), (96, 3), (40, 2)])
-def test_levels_are_told_in_float32_whatever_the_type_of_the_maps(dtype, canonical):
+def test_levels_are_computed_in_float32_for_maps_of_any_type(dtype, canonical):
     rule = LevelRule(0, 4, *canonical, log_epsilon=1e-8, floor_epsilon=0)
     boxes = boundary_boxes(rule, np.float32, 6)
     scales = [2.0**-level for level in range(5)]
@@ -102,7 +102,7 @@ def test_levels_are_told_in_float32_whatever_the_type_of_the_maps(dtype, canonic
 
 
 @pytest.mark.parametrize("opset", [16, 20])
-def test_a_model_tells_the_levels_of_the_call(opset):
+def test_a_model_computes_the_levels_of_the_call(opset):
     boxes = boundary_boxes(LevelRule(2, 5, log_epsilon=1e-8, floor_epsilon=0), np.float32, 6)
     maps, pooler = maps_that_tell_levels(4), ROIPooler(1, [1 / 4, 1 / 8, 1 / 16, 1 / 32], 1, "ROIAlign")
     want = pooler(maps, [boxes])
@@ -154,7 +154,7 @@ def test_no_boxes_and_no_images(engine, empty):
     assert pooler(pyramid(2, images=0), [], engine=engine).shape == (0, 3, 2, 2)
 
 
-def test_boxes_become_float32_as_those_of_boxes():
+def test_boxes_become_float32_as_in_detectron2():
     pooler, maps = ROIPooler(2, (1 / 4, 1 / 8), 2, "ROIAlignV2"), pyramid(2, images=1)
     want = pooler(maps, [np.float32([[1, 2, 30, 40]])])
     for boxes in ([[1, 2, 30, 40]], np.array([[1, 2, 30, 40]]), np.float64([[1, 2, 30, 40]])):
@@ -179,21 +179,24 @@ CALLS = [
     ({"x": FEATURES[:1]}, "x must be one map for each of 2 scales, got 1"),
     ({"x": [FEATURES[0], FEATURES[1][:1]]}, "x must have maps (N, C, H, W) of one N and one C, got shapes"),
     (
-        {"x": [one.astype(int) for one in FEATURES]},
+        {"x": [single.astype(int) for single in FEATURES]},
         "x must have maps of one type, float32, float64 or float16, got int",
     ),
     ({"box_lists": BOXES[:1]}, "box_lists must be one for each of 2 images, got 1"),
     ({"box_lists": [BOXES[0], np.zeros((1, 5))]}, "boxes[1] must have shape (L, 4), got shape (1, 5)"),
     ({"box_lists": [BOXES[0], np.zeros(4)]}, "boxes[1] must have shape (L, 4), got shape (4,)"),
     ({"box_lists": [BOXES[0], np.array([["1"] * 4])]}, "box_lists[1] must be numbers, got <U1"),
-    ({"box_lists": [BOXES[0], [[1, 2], [3]]]}, "box_lists[1] must be an array, got what NumPy makes none of"),
+    (
+        {"box_lists": [BOXES[0], [[1, 2], [3]]]},
+        "box_lists[1] must be an array, got a value that NumPy cannot convert to one",
+    ),
     ({"box_lists": [BOXES[0], [[0, 0, 1e39, 1]]]}, "rois must be finite, got inf at row 3, column 2 (x2)"),
     ({"engine": "cuda"}, "engine must be one of native, reference, got 'cuda'"),
 ]
 
 
 @pytest.mark.parametrize(("change", "text"), CALLS)
-def test_a_call_that_cannot_be_is_refused(change, text):
+def test_an_invalid_call_is_refused(change, text):
     with pytest.raises(RoiAlignError, match=re.escape(text)):
         ROIPooler(2, (1 / 4, 1 / 8), 2, "ROIAlign")(**{"x": FEATURES, "box_lists": BOXES} | change)
 
@@ -218,13 +221,13 @@ POOLERS = [
 
 
 @pytest.mark.parametrize(("change", "text"), POOLERS)
-def test_a_pooler_that_cannot_be_is_refused(change, text):
+def test_an_invalid_pooler_is_refused(change, text):
     arguments = {"output_size": 2, "scales": (1 / 4, 1 / 8), "sampling_ratio": 2, "pooler_type": "ROIAlign"}
     with pytest.raises(RoiAlignError, match=re.escape(text)):
         ROIPooler(**arguments | change)
 
 
-def test_a_model_that_cannot_be_is_refused():
+def test_an_invalid_model_is_refused():
     for arguments, text in (
         ({"opset": 10}, "opset must be in [11, "),
         ({"images": 0}, "images must be in [1, 65536], got 0"),

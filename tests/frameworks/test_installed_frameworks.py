@@ -1,6 +1,6 @@
-"""What we say of torchvision, Paddle, MindSpore, OpenVINO and TVM, asked of them where they are installed.
+"""Compares what this package claims about torchvision, Paddle, MindSpore, OpenVINO and TVM with those installed.
 
-OpenVINO's and TVM's answers are in tests/bench/test_peers.py.
+OpenVINO's and TVM's results are in tests/bench/test_peers.py.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def torchvision_answers(X, rois, images, attributes, aligned):
 
 def paddle_answers(X, rois, images, attributes, aligned):
     ops, tensor = imported("paddle.vision.ops"), imported("paddle").to_tensor
-    order = np.argsort(images, kind="stable")  # it takes RoIs in the order of their images only
+    order = np.argsort(images, kind="stable")  # it accepts RoIs in the order of their images only
     counts = np.bincount(images, minlength=len(X)).astype(np.int32)
     size, scale = (attributes.output_height, attributes.output_width), attributes.spatial_scale
     ratio = attributes.sampling_ratio or -1
@@ -53,7 +53,7 @@ def mindspore_answers(X, rois, images, attributes, roi_end_mode):
     return op(ms.Tensor(X), ms.Tensor(np.column_stack([images.astype(X.dtype), rois]))).asnumpy()
 
 
-# preset -> who answers, and what its own argument is.
+# preset -> the framework's function, and the value of its own argument.
 ASKED = {
     "torchvision_legacy": (torchvision_answers, False),
     "torchvision_aligned": (torchvision_answers, True),
@@ -83,7 +83,7 @@ def test_a_sources_default_is_that_of_the_frameworks_own_call(source, module, ca
 
 @pytest.mark.parametrize("preset", ASKED)
 def test_a_preset_returns_what_the_installed_framework_returns(preset):
-    """Small boxes, boxes of no size, ones off the map, and mirrored ones where the grid is fixed, among them."""
+    """Random boxes: small ones, ones without size, ones off the map, and inverted ones where the grid is fixed."""
     ask, argument = ASKED[preset]
     rng = np.random.default_rng([20261203, list(ASKED).index(preset)])
     for i in range(40):
@@ -113,11 +113,11 @@ def test_the_installed_framework_is_identified(preset):
     assert preset in found.names
 
 
-# What frameworks/torchvision.py says of it.
+# Tests what frameworks/torchvision.py claims about it.
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
-def test_torchvision_cuts_an_image_to_a_whole_number_and_fills_bins_without_samples_with_0(engine):
+def test_torchvision_truncates_image_indices_and_returns_0_for_bins_without_samples(engine):
     torch, ops = imported("torch"), imported("torchvision.ops")
     X, rows = np.arange(50, dtype=np.float32).reshape(2, 1, 5, 5), np.float32([[0.9, 1, 1, 4, 4], [1, 2, 2, 2, 2]])
     want = ops.roi_align(torch.from_numpy(X), torch.from_numpy(rows), 2, 1.0, -1, True).numpy()
@@ -141,8 +141,8 @@ def test_torchvision_computes_float16_in_float16():
 @pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
 @pytest.mark.parametrize("engine", CALL_ENGINES)
 @pytest.mark.parametrize(("kind", "dtype"), [("quint8", "uint8"), ("qint8", "int8"), ("qint32", "int32")])
-def test_torchvisions_quantized_answers_are_ours_to_the_bit(kind, dtype, engine):
-    """Integers of every size, scales and zero points with which they overflow the type among them."""
+def test_torchvisions_quantized_results_equal_ours_bit_for_bit(kind, dtype, engine):
+    """Integers of all sizes, also with scales and zero points with which they overflow the type."""
     torch, ops = imported("torch"), imported("torchvision.ops")
     rng, limits = np.random.default_rng([20261207, len(kind), len(engine)]), np.iinfo(dtype)
     for _ in range(30):
@@ -151,7 +151,7 @@ def test_torchvisions_quantized_answers_are_ours_to_the_bit(kind, dtype, engine)
         scale, zero_point = np.float32(rng.choice([1, 0.1, 0.37, 123.4])), int(rng.integers(limits.min, limits.max))
         start = rng.uniform(-3, 8, (6, 2))
         rows = np.hstack([np.zeros((6, 1)), start, start + rng.uniform(0.1, 9, (6, 2))]).astype(np.float32)
-        # Boxes are quantized by the features' type there: as qint32 with steps of 1/64 they are what we are given.
+        # torchvision quantizes boxes to the features' type: as qint32 with steps of 1/64 they keep the given values.
         step = 1 / 64 if dtype == "int32" else 0.25
         boxes = torch.quantize_per_tensor(
             torch.from_numpy(rows), step, 0 if dtype != "uint8" else 40, getattr(torch, kind)
@@ -164,7 +164,7 @@ def test_torchvisions_quantized_answers_are_ours_to_the_bit(kind, dtype, engine)
 
 
 @pytest.mark.parametrize("box", [(3, 1, 1, 4), (1, 3, 4, 1)])
-def test_torchvision_raises_for_an_adaptive_grid_over_a_box_turned_round_on_one_side(box):
+def test_torchvision_raises_for_an_adaptive_grid_over_a_box_mirrored_along_one_axis(box):
     torch, ops = imported("torch"), imported("torchvision.ops")
     X, row = np.arange(25, dtype=np.float32).reshape(1, 1, 5, 5), np.float32([[0, *box]])
     with pytest.raises(ValueError, match="cannot create std::vector"):
@@ -172,14 +172,14 @@ def test_torchvision_raises_for_an_adaptive_grid_over_a_box_turned_round_on_one_
     assert not torchvision.roi_align(X, row, 2, 1.0, -1, True).any()
 
 
-def test_torchvisions_pyramid_keeps_its_scales_and_answers_0_for_boxes_without_a_level():
+def test_torchvisions_pyramid_keeps_its_scales_and_returns_0_for_boxes_without_a_level():
     torch, ops = imported("torch"), imported("torchvision.ops")
     rng = np.random.default_rng(20261205)
     boxes = np.float32([[1, 1, 240, 250], [9, 9, 1, 20], [0, 0, 112, 112], [3, 3, 9, 9]])
     both = [torchvision.MultiScaleRoIAlign(["0", "2"], 7, 2), ops.MultiScaleRoIAlign(["0", "2"], 7, 2)]
     maps = {name: rng.random((1, 2, 64 >> int(name), 96 >> int(name)), np.float32) for name in ("0", "2")}
     tensors = {name: torch.from_numpy(own) for name, own in maps.items()}
-    for image in ((256, 384), (512, 768)):  # the second finds other scales, were they inferred anew
+    for image in ((256, 384), (512, 768)):  # new scales would differ for the second call
         ours = both[0](maps, [boxes], [image])
         theirs = both[1](tensors, [torch.from_numpy(boxes)], [image]).numpy()
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerances.FLOAT32)
@@ -191,14 +191,14 @@ def test_torchvisions_pyramid_keeps_its_scales_and_answers_0_for_boxes_without_a
     assert both[1].scales == both[0].scales == [0.125, 0.03125]
 
 
-def test_torch_draws_the_numbers_that_the_demo_draws_without_it():
+def test_the_demos_random_numbers_equal_torchs():
     torch = imported("torch")
     torch.manual_seed(3)
     torch.rand(1000)
     np.testing.assert_array_equal(torch_rand(3, 1000, (3, 17, 19)), torch.rand(3, 17, 19).numpy())
 
 
-# What the README says of exporters. paddle2onnx needs a Paddle of its own: tests/graph/test_exports.py has its files.
+# Tests what the README claims about exporters. paddle2onnx needs its own Paddle: test_exports.py has its files.
 
 
 def worst(model, arrays, want):
@@ -207,7 +207,7 @@ def worst(model, arrays, want):
     ).max()
 
 
-@pytest.mark.filterwarnings("ignore")  # the exporter says that it is old
+@pytest.mark.filterwarnings("ignore")  # the exporter warns that it is old
 @pytest.mark.parametrize(("opset", "codes"), [(11, ["half-pixel-lost"]), (16, [])])
 def test_torchs_torchscript_exporter_drops_aligned_below_opset_16(opset, codes):
     torch, ops = imported("torch"), imported("torchvision.ops")
@@ -245,12 +245,12 @@ def test_mindspores_exporter_gives_small_rois_a_minimum_size(roi_end_mode, codes
     assert worst(repair(model, source), arrays, want) < tolerances.EXPORTS
 
 
-# What frameworks/paddle.py says of it.
+# Tests what frameworks/paddle.py claims about it.
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
 @pytest.mark.parametrize("size", [2, (2, 2), [2, 2]], ids=str)
-def test_paddle_takes_its_sizes_and_answers_nan_for_a_bin_without_samples(engine, size):
+def test_paddle_accepts_its_sizes_and_returns_nan_for_a_bin_without_samples(engine, size):
     ops, tensor = imported("paddle.vision.ops"), imported("paddle").to_tensor
     X, boxes, counts = np.arange(25, dtype=np.float32).reshape(1, 1, 5, 5), np.float32([[2, 2, 2, 2]]), np.int32([1])
     want = ops.roi_align(tensor(X), tensor(boxes), tensor(counts), size).numpy()
@@ -270,8 +270,8 @@ for box, ratio in (([1, 1, 3, 4], -1), (BOX, 2), (BOX, -1)):
 @pytest.mark.parametrize(
     ("box", "end"), [([3, 1, 1, 4], -signal.SIGABRT), ([1, 4, 3, 1], -signal.SIGABRT), ([3, 4, 1, 1], None)], ids=str
 )
-def test_paddle_does_not_return_from_an_adaptive_grid_over_a_box_turned_round(box, end):
-    """Two other calls return at once; this one ends the process, or would take centuries and is given 5 seconds."""
+def test_paddle_does_not_return_from_an_adaptive_grid_over_a_mirrored_box(box, end):
+    """Two of the calls return at once; this one ends the process, or would take centuries and gets 5 seconds."""
     imported("paddle")
     code = TURNED_ROUND.replace("BOX", str(box))
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
@@ -286,10 +286,10 @@ def test_paddle_does_not_return_from_an_adaptive_grid_over_a_box_turned_round(bo
         paddle.roi_align(np.ones((1, 1, 5, 5), np.float32), np.float32([box]), np.int32([1]), 2)
 
 
-# What frameworks/mindspore.py says of it.
+# Tests what frameworks/mindspore.py claims about it.
 
 
-def test_mindspore_rounds_an_image_to_the_nearest_and_refuses_what_is_past_the_last():
+def test_mindspore_rounds_image_indices_and_refuses_those_out_of_range():
     ms = imported("mindspore")
     X, op = np.arange(50, dtype=np.float32).reshape(2, 1, 5, 5), ms.ops.ROIAlign(2, 2, 1.0)
     for image in (0.0, 0.49, 0.5, 0.9, 1.0):
@@ -312,7 +312,7 @@ def test_mindspore_raises_a_type_error_for_a_number_of_the_wrong_type(arguments)
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
-def test_mindspore_answers_nan_for_a_bin_shorter_than_a_pixel(engine):
+def test_mindspore_returns_nan_for_a_bin_shorter_than_a_pixel(engine):
     ms = imported("mindspore")
     X, rows = np.arange(25, dtype=np.float32).reshape(1, 1, 5, 5), np.float32([[0, 1, 1, 2, 2]])
     want = ms.ops.ROIAlign(2, 2, 1.0, 0, 0)(ms.Tensor(X), ms.Tensor(rows)).asnumpy()

@@ -1,4 +1,4 @@
-"""The levels of boxes, told in PyTorch by torchvision's own code and by what Detectron2 and mmdetection do."""
+"""Compares the levels of boxes with torchvision's own code in PyTorch and with Detectron2's and mmdetection's."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ RULES = {
 
 
 def both(boxes, tell, rule):
-    """Our levels and theirs, -1 for none: theirs are then far from those of any map."""
+    """Our levels and theirs; -1 for none: theirs are then far from those of all maps."""
     with np.errstate(all="ignore"):
         theirs = tell(imported("torch").from_numpy(boxes), rule).numpy()
     exists = (theirs >= 0) & (theirs <= rule.max_level - rule.min_level)
@@ -58,11 +58,11 @@ def both(boxes, tell, rule):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", RULES)
 def test_levels_around_every_boundary_are_those_of_the_framework(name, dtype):
-    """All but of the areas next to a boundary: the last bit of PyTorch's logarithm depends on the machine."""
+    """All areas except those next to a boundary: the last bit of PyTorch's logarithm depends on the machine."""
     tell, rule = RULES[name]
     boxes = boundary_boxes(rule, dtype, 300)
     ours, theirs = both(boxes, tell, rule)
-    near = [neighbours(one, 1) for one in rule.smallest_areas(dtype) if 0 < one < np.inf]
+    near = [neighbours(array, 1) for array in rule.smallest_areas(dtype) if 0 < array < np.inf]
     assert set(box_areas(boxes[ours != theirs]).tolist()) <= set(np.ravel(near).tolist())
 
 
@@ -91,7 +91,7 @@ def test_torchvisions_pooler_returns_the_same_on_any_order_of_maps(sizes):
     tensors = {name: torch.from_numpy(own) for name, own in maps.items()}
     images = [(256, 256), (250, 200)]
     want = ops.MultiScaleRoIAlign(*asked)(
-        tensors, [torch.from_numpy(one) for one in (boxes, boxes[::2].copy())], images
+        tensors, [torch.from_numpy(array) for array in (boxes, boxes[::2].copy())], images
     )
     got = torchvision.MultiScaleRoIAlign(*asked)(maps, [boxes, boxes[::2]], images)
     np.testing.assert_allclose(got, want.numpy(), rtol=0, atol=tolerances.FLOAT32)

@@ -1,18 +1,19 @@
-"""frameworks.mindspore answers as MindSpore did, raises its TypeErrors, and writes itself as a model."""
+"""Tests that frameworks.mindspore returns what MindSpore did, raises its TypeErrors, and exports a model."""
 
 from __future__ import annotations
 
 import re
 
 import framework_calls
-import golden
 import numpy as np
 import pytest
 import tolerances
 from framework_calls import (
     CALL_ENGINES,
     PRIVATE,
+    ROIS,
     STANDARD,
+    X,
     assert_model_answers,
     five_columns,
     kinds_of_cases,
@@ -24,9 +25,6 @@ from installed_versions import newest_opset
 from onnx_roialign import RoiAlignError
 from onnx_roialign.frameworks import mindspore
 
-X = np.random.default_rng(0).standard_normal((2, 3, 12, 16)).astype(np.float32)
-ROIS = np.float32([[0, 1, 2, 30, 20], [1, 0, 0, 8, 9.5], [1, 5, 5, 5.5, 5.25], [0, -9, 3, 40, 8]])
-
 
 def operator_of(case):
     return mindspore.ROIAlign(
@@ -35,15 +33,10 @@ def operator_of(case):
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
-def test_every_recorded_case_is_answered_as_mindspore_answered_it(engine):
-    cases = golden.cases("mindspore")
-    assert len(cases) == 84
-    wrong = {}
-    for case in cases:
-        Y = operator_of(case)(case.X, five_columns(case), engine=engine)
-        if not framework_calls.difference(case, Y) <= tolerances.FLOAT32:
-            wrong[case.name] = framework_calls.difference(case, Y)
-    assert wrong == {}
+def test_every_recorded_case_returns_mindspores_result(engine):
+    framework_calls.assert_every_case_is_right(
+        "mindspore", lambda case: operator_of(case)(case.X, five_columns(case), engine=engine)
+    )
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
@@ -80,7 +73,7 @@ def test_a_number_of_the_wrong_type_is_a_type_error(arguments, text):
 
 
 @pytest.mark.parametrize(("features", "rois"), [(X.tolist(), ROIS), (X, ROIS.tolist()), (X, None)])
-def test_what_is_no_array_is_a_type_error(features, rois):
+def test_an_argument_that_is_not_an_array_is_a_type_error(features, rois):
     with pytest.raises(TypeError, match=r"(features|rois) must be an array, got (list|NoneType)"):
         mindspore.ROIAlign(2, 2, 1.0)(features, rois)
 
@@ -93,7 +86,7 @@ def test_what_is_no_array_is_a_type_error(features, rois):
         ((2, 2, 0.0), "spatial_scale must be finite and > 0, got 0"),
     ],
 )
-def test_a_value_that_cannot_be_is_named(arguments, text):
+def test_an_invalid_value_is_named(arguments, text):
     with pytest.raises(RoiAlignError, match=re.escape(text)):
         mindspore.ROIAlign(*arguments)
 
@@ -109,7 +102,7 @@ def test_a_value_that_cannot_be_is_named(arguments, text):
         (X, np.float32([[np.inf, 0, 0, 1, 1]]), "rois must be finite, got inf at row 0, column 0 (image)"),
     ],
 )
-def test_an_array_that_cannot_be_is_named(features, rois, text):
+def test_an_invalid_array_is_named(features, rois, text):
     with pytest.raises(RoiAlignError, match=re.escape(text)):
         mindspore.ROIAlign(2, 2, 1.0)(features, rois)
 
@@ -125,7 +118,7 @@ def test_an_image_is_rounded_to_the_nearest_in_the_call_and_in_its_model(image, 
 
 
 @pytest.mark.parametrize("sample_num", [0, -3])
-def test_a_bin_shorter_than_a_pixel_answers_nan_where_the_grid_is_adaptive(sample_num):
+def test_a_bin_shorter_than_a_pixel_is_nan_on_an_adaptive_grid(sample_num):
     short = np.float32([[0, 1, 1, 2.5, 9]])
     assert np.isnan(mindspore.ROIAlign(2, 2, 0.5, sample_num)(X, short)).all()
     assert np.isfinite(mindspore.ROIAlign(2, 2, 0.5, 2)(X, short)).all()
@@ -139,7 +132,7 @@ def test_float16(engine):
 
 
 @pytest.mark.parametrize("case", kinds_of_cases("mindspore"))
-def test_a_call_written_as_a_model_answers_as_mindspore_answered(case):
+def test_a_call_written_as_a_model_returns_mindspores_result(case):
     model = operator_of(case).to_onnx()
     standard = case.preset == "mindspore_0" and case.arguments["sampling_ratio"] > 0
     assert (STANDARD if standard else PRIVATE) in operators(model)

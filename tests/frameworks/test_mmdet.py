@@ -1,4 +1,4 @@
-"""SingleRoIExtractor returns what mmdetection's returned, tells levels by its rule, and writes itself as a model."""
+"""Tests that SingleRoIExtractor returns what mmdetection's did, maps boxes to levels alike, and exports a model."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from onnx_roialign.ops.nodes import read_any
 LAYER = {"type": "RoIAlign", "output_size": 5, "sampling_ratio": 2}
 EXTRACTOR = SingleRoIExtractor(LAYER, 2, (8, 16, 32), finest_scale=40)  # of both recordings
 
-# torchvision's levels (canonical scale 224 of level 4), of boxes that are then made 1.5 times as large: away from
+# torchvision's levels (canonical scale 224 of level 4), of boxes that are then enlarged 1.5 times: away from
 # boundaries the same as mmdetection's with finest_scale 56.
 RESCALED = "not_rescaled_ts13"
 RESCALING = SingleRoIExtractor({**LAYER, "output_size": 7, "aligned": False}, 2, (4, 8, 16, 32))
 
 
 def recorded(name):
-    """For each case maps and RoIs, and what the framework returned."""
+    """For each case the maps and RoIs, and the framework's result."""
     for feeds, (want,) in pooler_exports.cases(name):
         boxes = feeds.get("boxes")
         rois = feeds["rois"] if boxes is None else np.hstack([np.zeros((len(boxes), 1), boxes.dtype), boxes])
@@ -52,7 +52,7 @@ def test_every_recorded_call_returns_what_mmdetection_returned(name, engine):
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
-def test_a_recorded_call_of_enlarged_rois_tells_levels_of_those_before(engine):
+def test_a_recorded_call_of_enlarged_rois_has_the_levels_of_the_original_rois(engine):
     for feats, rois, want in recorded(RESCALED):
         Y = RESCALING(tuple(feats), rois, 1.5, engine=engine)
         np.testing.assert_allclose(Y, want, rtol=0, atol=tolerances.FLOAT32 * np.abs(feats[0]).max())
@@ -95,8 +95,8 @@ def test_every_roi_is_pooled_from_the_map_of_its_level(engine, aligned, dtype):
     assert Y.dtype == dtype
     assert not Y[2].any()
     for row, level in {0: 0, 1: 2, 3: 1}.items():
-        one = ROIS[row : row + 1].astype(dtype)
-        want = torchvision.roi_align(feats[level], one, (3, 2), 1 / STRIDES[level], 0, aligned, engine=engine)
+        single = ROIS[row : row + 1].astype(dtype)
+        want = torchvision.roi_align(feats[level], single, (3, 2), 1 / STRIDES[level], 0, aligned, engine=engine)
         assert np.array_equal(Y[row : row + 1], want)
 
 
@@ -120,7 +120,7 @@ def test_the_arguments_of_the_layer_are_those_of_mmcvs_roi_align(layer, mode, pr
 
 
 def levels_in_numpy(boxes, levels, finest_scale):
-    """In the order of operations of map_roi_levels, in the type of the boxes."""
+    """The level of each box, in the order of operations of map_roi_levels, in the type of the boxes."""
     real = boxes.dtype.type
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -131,7 +131,7 @@ def levels_in_numpy(boxes, levels, finest_scale):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("finest_scale", [56, 40, 7])
 @pytest.mark.parametrize("factor", [None, 1.25])
-def test_levels_are_told_in_the_type_of_the_maps_in_the_call_and_in_the_model(dtype, finest_scale, factor):
+def test_levels_are_computed_in_the_type_of_the_maps_in_the_call_and_in_the_model(dtype, finest_scale, factor):
     rule = LevelRule(0, 3, finest_scale, 0, log_epsilon=1e-6, floor_epsilon=0)
     boxes = boundary_boxes(rule, dtype, 6)
     rois = np.hstack([np.zeros((len(boxes), 1), dtype), boxes])
@@ -140,14 +140,14 @@ def test_levels_are_told_in_the_type_of_the_maps_in_the_call_and_in_the_model(dt
     for engine in CALL_ENGINES:
         Y = made(feats, rois, factor, engine=engine)
         assert (Y.ravel() - 1).tolist() == levels_in_numpy(boxes, 4, finest_scale).tolist()
-    for opset in (12, 16):  # ReduceSum's axes are an attribute, and an input
+    for opset in (12, 16):  # ReduceSum's axes are an attribute, or an input
         model = made.to_onnx(opset, roi_scale_factor=factor, dtype=dtype)
         assert_model_answers(model, inputs(feats, rois), Y)
         assert_unfused_model_answers(model, inputs(feats, rois), Y)
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
-def test_fewer_maps_than_strides_are_those_of_the_first(engine):
+def test_fewer_maps_than_strides_have_the_first_strides(engine):
     feats, made = pyramid(3), extractor(sampling_ratio=2)
     two = made(feats[:2], ROIS, engine=engine)
     assert np.array_equal(two, extractor((4, 8), sampling_ratio=2)(feats[:2], ROIS, engine=engine))
@@ -157,7 +157,7 @@ def test_fewer_maps_than_strides_are_those_of_the_first(engine):
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
-def test_of_one_map_every_roi_is_pooled_as_it_is(engine):
+def test_from_a_single_map_every_roi_is_pooled_unchanged(engine):
     feats, made = pyramid(1), extractor(sampling_ratio=2)
     want = torchvision.roi_align(feats[0], ROIS, (3, 2), 1 / 4, 2, aligned=True, engine=engine)
     assert want[2].any()
@@ -180,7 +180,7 @@ def test_no_rois(factor):
 
 @pytest.mark.parametrize("factor", [None, 1.5])
 def test_maps_of_float16(factor):
-    """Of a 300 x 300 RoI the area overflows in float16; its level does not."""
+    """The area of a 300 x 300 RoI overflows in float16; its level does not."""
     feats = pyramid(3, np.float16)
     rois = np.float16([[0, 3, 4, 60, 50], [1, 1, 2, 301, 302], [1, 60, 2, 10, 30], [0, 8, 8, 121, 120]])
     made = SingleRoIExtractor({**LAYER, "output_size": 2}, 3, (4, 8, 16), finest_scale=112)
@@ -199,7 +199,7 @@ def test_rois_become_of_the_maps_type():
     assert np.array_equal(made(feats, ROIS.tolist()), want)
 
 
-def test_it_pickles_and_says_how_many_maps_it_takes():
+def test_it_pickles_and_has_the_number_of_maps():
     again = pickle.loads(pickle.dumps(EXTRACTOR))
     feats, rois, _ = next(recorded("mmdeploy_3levels_ts11"))
     assert np.array_equal(again(feats, rois), EXTRACTOR(feats, rois))
@@ -217,7 +217,7 @@ CALLS = [
     ({"feats": [X.astype(int) for X in FEATS]}, "feats must have maps of one type, float32, float64 or float16, got"),
     ({"rois": ROIS[:, 1:]}, "rois must have shape (K, 5), got shape (4, 4)"),
     ({"rois": [["a"] * 5]}, "rois must be numbers, got <U1"),
-    ({"rois": [[1], [2, 3]]}, "rois must be an array, got what NumPy makes none of"),
+    ({"rois": [[1], [2, 3]]}, "rois must be an array, got a value that NumPy cannot convert to one"),
     ({"rois": np.float32([[2, 0, 0, 1, 1]])}, "batch_indices must be in [0, 2), got 2 at row 0"),
     ({"rois": np.float32([[np.nan, 0, 0, 1, 1]])}, "rois must be finite, got nan at row 0, column 0 (image)"),
     ({"rois": np.float32([[0, np.inf, 0, 1, 1]])}, "rois must be finite, got inf at row 0, column 0 (x1)"),
@@ -229,7 +229,7 @@ CALLS = [
 
 
 @pytest.mark.parametrize(("change", "text"), CALLS)
-def test_a_call_that_cannot_be_is_refused(change, text):
+def test_an_invalid_call_is_refused(change, text):
     with pytest.raises(RoiAlignError, match=re.escape(text)):
         extractor()(**{"feats": FEATS, "rois": ROIS} | change)
 
@@ -257,12 +257,12 @@ EXTRACTORS = [
 
 
 @pytest.mark.parametrize(("change", "text"), EXTRACTORS)
-def test_an_extractor_that_cannot_be_is_refused(change, text):
+def test_an_invalid_extractor_is_refused(change, text):
     with pytest.raises(RoiAlignError, match=re.escape(text)):
         SingleRoIExtractor(**{"roi_layer": LAYER, "out_channels": 2, "featmap_strides": (4, 8)} | change)
 
 
-def test_a_model_that_cannot_be_is_refused():
+def test_an_invalid_model_is_refused():
     for arguments, text in (
         ({"opset": 10}, "opset must be in [11, "),
         ({"maps": 4}, "maps must be 1 to 3, one for each stride, got 4"),

@@ -1,4 +1,4 @@
-"""frameworks.paddle answers as Paddle did, refuses what it does not return from, and writes itself as a model."""
+"""Tests that frameworks.paddle returns what Paddle did, refuses calls on which Paddle hangs, and exports a model."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def aligned(case):
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
-def test_every_recorded_case_is_answered_but_where_the_rounding_of_a_position_decides(engine):
+def test_every_recorded_case_returns_paddles_result_except_ill_conditioned_bins(engine):
     cases = golden.cases("paddle")
     assert len(cases) == 81
     ill_conditioned = 0
@@ -63,7 +63,7 @@ def test_every_recorded_case_is_answered_but_where_the_rounding_of_a_position_de
     ],
 )
 def test_a_scale_is_a_float32_in_float64_calls_too(engine, aligned, recorded):
-    """Recorded from Paddle 3.3.1: with 0.3 as a float64 the answers are off by 1e-7."""
+    """Recorded from Paddle 3.3.1: with 0.3 as a float64 the results are off by 1e-7."""
     X, boxes = (np.arange(36.0) ** 2 % 17).reshape(1, 1, 6, 6), np.array([[1.0, 2.0, 13.0, 17.0]])
     Y = paddle.roi_align(X, boxes, [1], 2, 0.3, 2, aligned, engine=engine)
     np.testing.assert_allclose(Y.ravel(), recorded, rtol=1e-14)
@@ -108,7 +108,7 @@ def test_the_fluid_form_is_the_call_that_is_not_aligned(engine):
 def test_fluid_boxes_are_grouped_by_lod_offsets(rois):
     want = paddle.fluid_roi_align(X, BOXES, 3, 2, 0.5, rois_num=COUNTS)
     assert np.array_equal(paddle.fluid_roi_align(X, rois, 3, 2, 0.5), want)
-    # Counts win, as in Paddle.
+    # Counts take precedence, as in Paddle.
     assert np.array_equal(paddle.fluid_roi_align(X, (BOXES, [[0, 4, 4, 4]]), 3, 2, 0.5, rois_num=COUNTS), want)
     assert not np.allclose(paddle.fluid_roi_align(X, (BOXES, [[0, 4, 4, 4]]), 3, 2, 0.5), want)
 
@@ -123,7 +123,7 @@ def test_the_documented_example():
     assert pooled.shape == (3, 256, 7, 7)
 
 
-def test_boxes_without_size_answer_nan_where_the_grid_is_adaptive():
+def test_boxes_of_size_0_are_nan_on_an_adaptive_grid():
     point = np.float32([[5, 5, 5, 5]])
     assert np.isnan(paddle.roi_align(X[:1], point, [1], 2)).all()
     assert np.isfinite(paddle.roi_align(X[:1], point, [1], 2, sampling_ratio=2)).all()
@@ -147,7 +147,7 @@ def test_a_box_from_which_paddle_does_not_return_is_an_error(box, engine):
         assert np.array_equal(Y[:1], paddle.roi_align(X[:1], boxes[:1], [1], 3, engine=engine, **arguments))
 
 
-def test_a_box_turned_round_by_less_than_a_bin_answers_nan():
+def test_a_box_mirrored_by_less_than_a_bin_is_nan():
     # ceil(-2 / 3) is 0 samples: Paddle returns, with 0 / 0.
     assert np.isnan(paddle.roi_align(X[:1], np.float32([[5, 2, 3, 8]]), [1], 3)).all()
 
@@ -177,7 +177,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("arguments", "text"), BAD)
-def test_an_argument_that_cannot_be_is_named(arguments, text):
+def test_an_invalid_argument_is_named(arguments, text):
     with pytest.raises(RoiAlignError, match=re.escape(text)):
         paddle.roi_align(**{"x": X, "boxes": BOXES, "boxes_num": COUNTS, "output_size": 2, **arguments})
 
@@ -199,7 +199,7 @@ def test_boxes_that_nothing_groups_are_refused(rois, text):
 
 
 @pytest.mark.parametrize("case", kinds_of_cases("paddle"))
-def test_a_call_written_as_a_model_answers_as_the_call(case):
+def test_a_call_written_as_a_model_returns_the_calls_result(case):
     boxes, counts, _ = grouped(case)
     arguments = size(case), case.arguments["spatial_scale"], case.arguments["sampling_ratio"], aligned(case)
     want = paddle.roi_align(case.X, boxes, counts, *arguments)
@@ -213,7 +213,7 @@ def test_a_call_written_as_a_model_answers_as_the_call(case):
     ("opset", "is_aligned", "operator"),
     [(10, False, STANDARD), (11, True, PRIVATE), (16, True, STANDARD), (newest_opset(), True, STANDARD)],
 )
-def test_a_model_is_onnxs_own_where_its_opset_can_say_it(opset, is_aligned, operator):
+def test_a_model_has_onnxs_own_roi_align_if_its_opset_can_express_the_call(opset, is_aligned, operator):
     model = paddle.roi_align.to_onnx((3, 2), 0.5, 2, is_aligned, opset=opset)
     assert operator in operators(model)
     want = paddle.roi_align(X, BOXES, COUNTS, (3, 2), 0.5, 2, is_aligned)

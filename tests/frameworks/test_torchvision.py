@@ -1,18 +1,18 @@
-"""frameworks.torchvision answers as torchvision did, takes what it takes, and writes itself as a model."""
+"""Tests that frameworks.torchvision returns what torchvision did, accepts the same arguments, and exports a model."""
 
 from __future__ import annotations
 
 import re
 
 import framework_calls
-import golden
 import numpy as np
 import pytest
-import tolerances
 from framework_calls import (
     CALL_ENGINES,
     PRIVATE,
+    ROIS,
     STANDARD,
+    X,
     assert_model_answers,
     five_columns,
     kinds_of_cases,
@@ -24,9 +24,6 @@ from installed_versions import newest_opset
 from onnx_roialign import RoiAlignError, roi_align
 from onnx_roialign.frameworks import torchvision
 
-X = np.random.default_rng(0).standard_normal((2, 3, 12, 16)).astype(np.float32)
-BOXES = np.float32([[0, 1, 2, 30, 20], [1, 0, 0, 8, 9.5], [1, 5, 5, 5.5, 5.25], [0, -9, 3, 40, 8]])
-
 
 def call_of(case):
     aligned = case.preset == "torchvision_aligned"
@@ -34,15 +31,10 @@ def call_of(case):
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
-def test_every_recorded_case_is_answered_as_torchvision_answered_it(engine):
-    cases = golden.cases("torchvision")
-    assert len(cases) == 84
-    wrong = {}
-    for case in cases:
-        Y = torchvision.roi_align(case.X, five_columns(case), *call_of(case), engine=engine)
-        if not framework_calls.difference(case, Y) <= tolerances.FLOAT32:
-            wrong[case.name] = framework_calls.difference(case, Y)
-    assert wrong == {}
+def test_every_recorded_case_returns_torchvisions_result(engine):
+    framework_calls.assert_every_case_is_right(
+        "torchvision", lambda case: torchvision.roi_align(case.X, five_columns(case), *call_of(case), engine=engine)
+    )
 
 
 def test_the_signatures_are_torchvisions():
@@ -64,18 +56,18 @@ def test_the_function_keeps_its_documentation():
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
-def test_boxes_come_as_rows_with_an_image_or_as_one_matrix_per_image(engine):
-    order = np.argsort(BOXES[:, 0], kind="stable")
-    rows = torchvision.roi_align(X, BOXES[order], (3, 2), 0.5, engine=engine)
-    apart = [BOXES[BOXES[:, 0] == image, 1:] for image in (0, 1)]
+def test_boxes_are_rows_with_an_image_or_one_matrix_per_image(engine):
+    order = np.argsort(ROIS[:, 0], kind="stable")
+    rows = torchvision.roi_align(X, ROIS[order], (3, 2), 0.5, engine=engine)
+    apart = [ROIS[ROIS[:, 0] == image, 1:] for image in (0, 1)]
     assert np.array_equal(torchvision.roi_align(X, apart, (3, 2), 0.5, engine=engine), rows)
     assert np.array_equal(torchvision.roi_align(X, tuple(apart), (3, 2), 0.5, engine=engine), rows)
     assert rows.shape == (4, 3, 3, 2)
 
 
 def test_an_image_may_have_no_boxes():
-    apart = [np.zeros((0, 4), np.float32), BOXES[:2, 1:]]
-    want = torchvision.roi_align(X, np.column_stack([[1, 1], BOXES[:2, 1:]]).astype(np.float32), 2)
+    apart = [np.zeros((0, 4), np.float32), ROIS[:2, 1:]]
+    want = torchvision.roi_align(X, np.column_stack([[1, 1], ROIS[:2, 1:]]).astype(np.float32), 2)
     assert np.array_equal(torchvision.roi_align(X, apart, 2), want)
     assert torchvision.roi_align(X, np.zeros((0, 5), np.float32), 2).shape == (0, 3, 2, 2)
     assert torchvision.roi_align(X, apart[:1], 2).shape == (0, 3, 2, 2)
@@ -84,46 +76,46 @@ def test_an_image_may_have_no_boxes():
 @pytest.mark.parametrize("output_size", [3, np.int64(3), (3, 3), [3, 3]])
 def test_output_size_is_a_number_or_a_pair(output_size):
     want = roi_align(
-        X, BOXES[:, 1:], BOXES[:, 0].astype(int), output_height=3, output_width=3, semantics="torchvision_legacy"
+        X, ROIS[:, 1:], ROIS[:, 0].astype(int), output_height=3, output_width=3, semantics="torchvision_legacy"
     )
-    assert np.array_equal(torchvision.roi_align(X, BOXES, output_size), want)
+    assert np.array_equal(torchvision.roi_align(X, ROIS, output_size), want)
 
 
 @pytest.mark.parametrize("sampling_ratio", [0, -1, -7])
-def test_anything_up_to_zero_is_adaptive(sampling_ratio):
-    want = torchvision.roi_align(X, BOXES, 3, 0.5)
-    assert np.array_equal(torchvision.roi_align(X, BOXES, 3, 0.5, sampling_ratio), want)
-    assert not np.array_equal(torchvision.roi_align(X, BOXES, 3, 0.5, 2), want)
+def test_a_sampling_ratio_of_0_or_less_is_adaptive(sampling_ratio):
+    want = torchvision.roi_align(X, ROIS, 3, 0.5)
+    assert np.array_equal(torchvision.roi_align(X, ROIS, 3, 0.5, sampling_ratio), want)
+    assert not np.array_equal(torchvision.roi_align(X, ROIS, 3, 0.5, 2), want)
 
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
 @pytest.mark.parametrize("dtype", ["float64", "float16"])
 def test_other_float_types(dtype, engine):
-    Y = torchvision.roi_align(X.astype(dtype), BOXES.astype(dtype), (3, 2), 0.5, aligned=True, engine=engine)
+    Y = torchvision.roi_align(X.astype(dtype), ROIS.astype(dtype), (3, 2), 0.5, aligned=True, engine=engine)
     assert Y.dtype == dtype
-    want = torchvision.roi_align(X, BOXES, (3, 2), 0.5, aligned=True)
+    want = torchvision.roi_align(X, ROIS, (3, 2), 0.5, aligned=True)
     np.testing.assert_allclose(Y, want, rtol=0, atol=5e-3 if dtype == "float16" else 1e-5)
 
 
-def test_an_image_index_is_cut_to_a_whole_number():
-    rows = BOXES + np.float32([0.75, 0, 0, 0, 0])
-    assert np.array_equal(torchvision.roi_align(X, rows, 2), torchvision.roi_align(X, BOXES, 2))
+def test_an_image_index_is_truncated_to_an_integer():
+    rows = ROIS + np.float32([0.75, 0, 0, 0, 0])
+    assert np.array_equal(torchvision.roi_align(X, rows, 2), torchvision.roi_align(X, ROIS, 2))
 
 
-def test_the_class_is_the_function_with_its_arguments_given_beforehand():
+def test_the_class_is_the_function_with_stored_arguments():
     pooler = torchvision.RoIAlign((3, 2), 0.5, 2, aligned=True)
-    assert np.array_equal(pooler(X, BOXES), torchvision.roi_align(X, BOXES, (3, 2), 0.5, 2, True))
+    assert np.array_equal(pooler(X, ROIS), torchvision.roi_align(X, ROIS, (3, 2), 0.5, 2, True))
     assert repr(pooler) == "RoIAlign(output_size=(3, 2), spatial_scale=0.5, sampling_ratio=2, aligned=True)"
 
 
 BAD = [
     ({"input": X[0]}, "input must have rank 4 (N, C, H, W), got shape (3, 12, 16)"),
     ({"input": X.astype(int)}, "input must be float32 or float64 or float16, got int64"),
-    ({"boxes": BOXES[:, 1:]}, "boxes must have shape (K, 5), got shape (4, 4)"),
-    ({"boxes": BOXES.astype(np.float64)}, "boxes must have input's type float32, got float64"),
-    ({"boxes": [BOXES[:, 1:], BOXES]}, "boxes[1] must have shape (L, 4), got shape (4, 5)"),
+    ({"boxes": ROIS[:, 1:]}, "boxes must have shape (K, 5), got shape (4, 4)"),
+    ({"boxes": ROIS.astype(np.float64)}, "boxes must have input's type float32, got float64"),
+    ({"boxes": [ROIS[:, 1:], ROIS]}, "boxes[1] must have shape (L, 4), got shape (4, 5)"),
     ({"boxes": []}, "boxes must be (K, 5) or one (L, 4) per image, got an empty list"),
-    ({"boxes": [BOXES[:1, 1:]] * 3}, "batch_indices must be in [0, 2), got 2 at row 2"),
+    ({"boxes": [ROIS[:1, 1:]] * 3}, "batch_indices must be in [0, 2), got 2 at row 2"),
     ({"boxes": np.float32([[np.nan, 0, 0, 1, 1]])}, "boxes must be finite, got nan at row 0, column 0 (image)"),
     ({"boxes": np.float32([[1e30, 0, 0, 1, 1]])}, "batch_indices must be in [0, 2), got 4611686018427387904"),
     ({"boxes": np.float32([[0, 0, np.nan, 1, 1]])}, "rois must be finite, got nan at row 0, column 1 (y1)"),
@@ -137,13 +129,13 @@ BAD = [
 
 
 @pytest.mark.parametrize(("arguments", "text"), BAD)
-def test_an_argument_that_cannot_be_is_named(arguments, text):
+def test_an_invalid_argument_is_named(arguments, text):
     with pytest.raises(RoiAlignError, match=re.escape(text)):
-        torchvision.roi_align(**{"input": X, "boxes": BOXES, "output_size": 2, **arguments})
+        torchvision.roi_align(**{"input": X, "boxes": ROIS, "output_size": 2, **arguments})
 
 
 @pytest.mark.parametrize("case", kinds_of_cases("torchvision"))
-def test_a_call_written_as_a_model_answers_as_torchvision_answered(case):
+def test_a_call_written_as_a_model_returns_torchvisions_result(case):
     model = torchvision.roi_align.to_onnx(*call_of(case))
     assert operators(model) >= {STANDARD}
     assert_model_answers(model, {"input": case.X, "boxes": five_columns(case)}, case.Y)
@@ -160,25 +152,25 @@ def test_a_call_written_as_a_model_answers_as_torchvision_answered(case):
         (newest_opset(), True, STANDARD),
     ],
 )
-def test_a_model_is_onnxs_own_where_its_opset_can_say_it(opset, aligned, operator):
+def test_a_model_has_onnxs_own_roi_align_if_its_opset_can_express_the_call(opset, aligned, operator):
     model = torchvision.roi_align.to_onnx((3, 2), 0.5, -1, aligned, opset=opset)
     assert operator in operators(model)
     assert model.opset_import[0].version == opset
-    want = torchvision.roi_align(X, BOXES, (3, 2), 0.5, aligned=aligned)
-    assert_model_answers(model, {"input": X, "boxes": BOXES}, want)
+    want = torchvision.roi_align(X, ROIS, (3, 2), 0.5, aligned=aligned)
+    assert_model_answers(model, {"input": X, "boxes": ROIS}, want)
 
 
 @pytest.mark.parametrize("opset", [10, 16])
-def test_a_model_takes_one_matrix_per_image(opset):
+def test_a_model_accepts_one_matrix_per_image(opset):
     model = torchvision.RoIAlign((3, 2), 0.5, 2).to_onnx(opset, images=2)
-    apart = [BOXES[BOXES[:, 0] == image, 1:] for image in (0, 1)]
+    apart = [ROIS[ROIS[:, 0] == image, 1:] for image in (0, 1)]
     feeds = {"input": X, "boxes_0": apart[0], "boxes_1": apart[1]}
     assert_model_answers(model, feeds, torchvision.roi_align(X, apart, (3, 2), 0.5, 2))
 
 
 def test_a_model_of_float64():
     model = torchvision.RoIAlign((3, 2), 0.5, 2, True).to_onnx(dtype=np.float64)
-    feeds = {"input": X.astype(np.float64), "boxes": BOXES.astype(np.float64)}
+    feeds = {"input": X.astype(np.float64), "boxes": ROIS.astype(np.float64)}
     assert_model_answers(model, feeds, torchvision.roi_align(*feeds.values(), (3, 2), 0.5, 2, True))
 
 
@@ -191,6 +183,6 @@ def test_a_model_of_float64():
         ({"images": 0}, "images must be in [1, 65536], got 0"),
     ],
 )
-def test_a_model_that_cannot_be_is_refused(arguments, text):
+def test_an_invalid_model_is_refused(arguments, text):
     with pytest.raises(RoiAlignError, match=re.escape(text)):
         torchvision.roi_align.to_onnx(2, **arguments)

@@ -1,4 +1,4 @@
-"""MultiScaleRoIAlign answers as torchvision did, maps boxes to levels as it does, and writes itself as a model."""
+"""Tests that MultiScaleRoIAlign returns what torchvision's did, maps boxes to levels alike, and exports a model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from onnx_roialign.definition.pyramid import LevelRule
 from onnx_roialign.frameworks import torchvision
 from onnx_roialign.frameworks.torchvision import MultiScaleRoIAlign, roi_align
 
-# How the poolers of tests/data/exports were built (image 512 x 640).
+# The arguments of the poolers of tests/data/exports (image 512 x 640).
 POOLERS = {
     "fpn4_7x7_s2": (7, 2, {}),
     "fpn4_14x14_s0_batch2": (14, 0, {}),
@@ -28,7 +28,7 @@ POOLERS = {
 
 
 def recorded(variant):
-    """A pooler, its three arguments, and what torchvision answered."""
+    """A pooler, its three arguments, and torchvision's result."""
     name = next(name for name in exports.names() if variant in name)
     export = exports.load(name)
     maps = OrderedDict((f"feat{i}", x) for i, x in enumerate(export.inputs) if x.ndim == 4)
@@ -40,7 +40,7 @@ def recorded(variant):
 
 @pytest.mark.parametrize("engine", CALL_ENGINES)
 @pytest.mark.parametrize("variant", POOLERS)
-def test_every_recorded_pyramid_is_answered_as_torchvision_answered_it(variant, engine):
+def test_every_recorded_pyramid_returns_torchvisions_result(variant, engine):
     pooler, arguments, want = recorded(variant)
     Y = pooler(*arguments, engine=engine)
     np.testing.assert_allclose(Y, want, rtol=0, atol=tolerances.FLOAT32)
@@ -48,7 +48,7 @@ def test_every_recorded_pyramid_is_answered_as_torchvision_answered_it(variant, 
 
 @pytest.mark.parametrize("variant", POOLERS)
 @pytest.mark.parametrize("opset", [11, 16])
-def test_a_pooler_written_as_a_model_answers_as_torchvision_answered(variant, opset):
+def test_a_pooler_written_as_a_model_returns_torchvisions_result(variant, opset):
     pooler, (maps, boxes, image_shapes), want = recorded(variant)
     shapes = {name: x.shape for name, x in maps.items()}
     model = pooler.to_onnx(opset, feature_shapes=shapes, image_shapes=image_shapes)
@@ -86,7 +86,7 @@ def square(side, at=0.0):
     return [at, at, at + side, at + side]
 
 
-def test_a_model_sends_every_area_around_a_boundary_to_the_calls_level():
+def test_a_model_computes_the_calls_level_for_every_area_around_a_boundary():
     rule = LevelRule(2, 4)
     boxes = np.float32([[0, 0, 0, 9], [0, 0, -1e-30, 1e-15], [3, 0, 1, 5], [0, 5, 4, 1]])
     for least in rule.smallest_areas(np.float32)[1:]:
@@ -95,7 +95,7 @@ def test_a_model_sends_every_area_around_a_boundary_to_the_calls_level():
     assert sorted(set(rule.levels(boxes).tolist())) == [-1, 0, 1, 2]
     maps = pyramid([64, 32, 16], channels=1)
     for i, features in enumerate(maps.values()):
-        features[:] = i + 1  # so that the result is the level
+        features[:] = i + 1  # the result is then the level
     pooler = MultiScaleRoIAlign(list(maps), 1, 1)
     want = pooler(maps, [boxes], [(256, 256)])
     assert (want.ravel() - 1).tolist() == rule.levels(boxes).tolist()
@@ -133,7 +133,7 @@ NO_ROWS = wrong_in_onnx_before((1, 23), "no rows of a matrix are a vector")
 @pytest.mark.parametrize(
     "sizes", [[64, 16], [64, 32, 16], pytest.param([16, 64], marks=NO_ROWS), pytest.param([64, 63], marks=NO_ROWS)]
 )
-def test_boxes_that_no_map_is_for_answer_zeros_in_the_call_and_in_the_model(sizes):
+def test_boxes_without_a_map_give_zeros_in_the_call_and_in_the_model(sizes):
     maps = pyramid(sizes)
     boxes = np.float32([square(60), square(150), square(400), [90, 2, 10, 100], [90, 100, 10, 2]])
     pooler = MultiScaleRoIAlign(list(maps), 2, 2)
@@ -205,7 +205,7 @@ def test_a_scale_is_the_nearest_power_of_two(size, image, scale):
     assert math.log2(scale) == int(math.log2(scale))
 
 
-def test_scales_are_those_of_the_first_call_as_in_torchvision_until_they_are_taken_away():
+def test_scales_are_those_of_the_first_call_until_they_are_set_to_none():
     maps, boxes = pyramid([64, 32]), [np.float32([square(50)])]
     pooler = MultiScaleRoIAlign(list(maps), 2, 2)
     first = pooler(maps, boxes, [(256, 256)])
@@ -217,7 +217,7 @@ def test_scales_are_those_of_the_first_call_as_in_torchvision_until_they_are_tak
     assert pooler.scales == [1 / 16, 1 / 32]
 
 
-def test_what_it_shows_of_itself():
+def test_its_repr():
     pooler = MultiScaleRoIAlign(["a", "b"], 3, 2)
     assert repr(pooler) == "MultiScaleRoIAlign(featmap_names=['a', 'b'], output_size=(3, 3), sampling_ratio=2)"
 
@@ -229,7 +229,7 @@ BAD = [
     ({"x": [MAPS["feat0"]]}, "x must be a mapping with the names of maps, got [array("),
     ({"x": {"feat0": MAPS["feat0"][0]}}, "x must have maps (N, C, H, W) of one N and one C, got shapes [(5, 64, 64)]"),
     ({"x": {**MAPS, "feat1": MAPS["feat1"][:, :2]}}, "x must have maps (N, C, H, W) of one N and one C, got shapes"),
-    ({"x": {**MAPS, "feat1": [[1], [2, 3]]}}, "x[1] must be an array, got what NumPy makes none of"),
+    ({"x": {**MAPS, "feat1": [[1], [2, 3]]}}, "x[1] must be an array, got a value that NumPy cannot convert to one"),
     (
         {"x": {**MAPS, "feat1": MAPS["feat1"].astype("f8")}},
         "x must have maps of one type, float32, float64 or float16, got float32, float64",
@@ -248,14 +248,14 @@ BAD = [
 
 
 @pytest.mark.parametrize(("arguments", "text"), BAD)
-def test_an_argument_that_cannot_be_is_named(arguments, text):
+def test_an_invalid_argument_is_named(arguments, text):
     with pytest.raises(RoiAlignError, match=re.escape(text)):
         MultiScaleRoIAlign(["feat0", "feat1"], 2, 2)(
             **{"x": MAPS, "boxes": BOXES, "image_shapes": [(256, 256)], **arguments}
         )
 
 
-def test_a_pooler_that_cannot_be_is_refused():
+def test_an_invalid_pooler_is_refused():
     with pytest.raises(RoiAlignError, match=re.escape("output_size must be an integer or a pair (height, width), got")):
         MultiScaleRoIAlign(["feat0"], (1, 2, 3), 2)
     with pytest.raises(RoiAlignError, match="canonical_scale must be finite and > 0, got 0"):
@@ -266,7 +266,9 @@ def test_a_pooler_that_cannot_be_is_refused():
         MultiScaleRoIAlign(["feat0"], 0, 2)
     with pytest.raises(RoiAlignError, match=re.escape("opset must be in [11, ")):
         MultiScaleRoIAlign(["a"], 1, 2).to_onnx(10, feature_shapes={"a": (8, 8)}, image_shapes=[(8, 8)])
-    with pytest.raises(RoiAlignError, match="the names of inputs must be of no other value of the model, got 'rois'"):
+    with pytest.raises(
+        RoiAlignError, match="the names of inputs must differ from all other names in the model, got 'rois'"
+    ):
         MultiScaleRoIAlign(["rois"], 1, 2).to_onnx(feature_shapes={"rois": (8, 8)}, image_shapes=[(8, 8)])
     with pytest.raises(RoiAlignError, match=re.escape("feature_shapes['a'] must end with a height in [1, ")):
         MultiScaleRoIAlign(["a"], 1, 2).to_onnx(feature_shapes={"a": (8,)}, image_shapes=[(8, 8)])

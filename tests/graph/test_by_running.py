@@ -1,4 +1,4 @@
-"""validate against data: the first node that departs from its source, and the source that explains the numbers."""
+"""Tests validate with data: the first node that departs from its source, and the source that explains the numbers."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_model_without_a_roi_align_of_one_level_runs_and_nothing_is_found():
     assert validate(plain, inputs={"x": np.float32([1, 2])}, expected=[np.float32([-1, -2])]) == []
 
 
-# Whole ones at opset 22 are as at 16, and slow on an onnxruntime without a kernel for it.
+# Whole ones at opset 22 equal those at 16, and are slow on an onnxruntime without a kernel for it.
 RIGHT = [
     name
     for name in (*SMALL, *WHOLE)
@@ -72,13 +72,13 @@ RIGHT = [
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_an_export_that_is_right_departs_nowhere(name):
+def test_a_right_export_deviates_in_no_node(name):
     export = exports.load(name)
     assert run_codes(validate(export.model, source_of(name), inputs=export.feeds(), expected=export.expected)) == []
 
 
 @pytest.mark.parametrize("name", [name for name in SMALL if known_wrong(name)])
-def test_the_framework_explains_what_it_answered(name):
+def test_the_framework_explains_its_recorded_outputs(name):
     export = exports.load(name)
     findings = validate(export.model, inputs=export.feeds(), expected=export.expected)
     assert run_codes(findings) == ["wrong-answer", "wrong-output", "explained"]
@@ -89,14 +89,14 @@ def test_the_framework_explains_what_it_answered(name):
 
 
 @pytest.mark.parametrize("name", [name for name in SMALL if known_wrong(name)])
-def test_a_repaired_export_departs_nowhere(name):
+def test_a_repaired_export_deviates_in_no_node(name):
     export = exports.load(name)
     repaired = repair(export.model, source_of(name))
     assert run_codes(validate(repaired, source_of(name), inputs=export.feeds(), expected=export.expected)) == []
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset_explains_its_own_numbers(preset):
+def test_every_preset_explains_its_own_outputs(preset):
     semantics = PRESETS[preset]
     for ratio, mode in ((0, "avg"), (2, "max")):
         given = model(16, sampling_ratio=ratio, mode=mode)
@@ -113,7 +113,7 @@ def test_every_preset_explains_its_own_numbers(preset):
             np.testing.assert_allclose(expected, same, atol=1e-6)
 
 
-def test_numbers_that_no_source_answers_are_unexplained_and_the_closest_is_named():
+def test_outputs_of_no_known_source_are_unexplained_and_the_closest_is_named():
     findings = validate(model(16), inputs=FEEDS, expected={"Y": meant(PRESETS["onnx_half_pixel"]) + 1})
     assert run_codes(findings) == ["wrong-output", "unexplained"]
     assert "the closest, " in only(findings, "unexplained").message
@@ -128,7 +128,7 @@ def test_a_model_without_a_roi_align_explains_nothing():
 
 
 def two_poolers():
-    """The second reads the first one's answer; only the first is not aligned."""
+    """The second node reads the first one's output; only the first is not aligned."""
     nodes = [
         roi_align_node("X", "rois", "batch_indices", "first", name="first", **LEGACY),
         helper.make_node("Identity", ["first"], ["between"]),
@@ -137,14 +137,14 @@ def two_poolers():
     return make_model(nodes, 16)
 
 
-def test_the_first_node_that_departs_is_named_and_not_those_after_it():
+def test_only_the_first_node_that_deviates_is_named():
     findings = validate(two_poolers(), "torchvision:aligned=True", inputs=FEEDS)
     assert only(findings, "wrong-answer").node == "first"
     findings = validate(two_poolers(), "torchvision", inputs=FEEDS)
     assert only(findings, "wrong-answer").node == "second"
 
 
-def test_where_and_by_how_much_it_departs_is_said():
+def test_the_position_and_the_size_of_the_deviation_are_reported():
     got, want = meant(PRESETS["onnx_output_half_pixel"]), meant(PRESETS["onnx_half_pixel"])
     place = np.unravel_index(np.argmax(np.abs(got - want)), got.shape)
     text = only(validate(model(11), "torchvision:aligned=True", inputs=FEEDS), "wrong-answer").message
@@ -159,7 +159,7 @@ def test_nodes_in_bodies_and_functions_are_tapped(body):
     assert run_codes(validate(BODIES[body](15), "torchvision", inputs=feeds)) == []
 
 
-def test_an_emulation_departs_only_for_boxes_under_a_pixel():
+def test_an_emulation_deviates_only_for_boxes_under_a_pixel():
     given = graph_models.shifted(11, [0.5 / SCALE], op="Sub")
     source = "torchvision:aligned=True"
     assert run_codes(validate(given, source, inputs=FEEDS | {"rois": ROIS + np.float32([0, 0, 8, 8])})) == []
@@ -180,7 +180,7 @@ def test_float64_and_float16_models_run():
         assert run_codes(validate(given, "torchvision", inputs=feeds)) == ["wrong-answer"]
 
 
-def test_external_data_is_read_where_the_model_runs(tmp_path):
+def test_external_data_is_read_if_the_model_runs(tmp_path):
     given = graph_models.network(0.25)
     onnx.save_model(given, tmp_path / "m.onnx", save_as_external_data=True, location="weights", size_threshold=0)
     feeds = {"image": np.zeros((1, 3, 64, 64), np.float32), "rois": ROIS, "batch_indices": np.zeros(4, np.int64)}
@@ -207,7 +207,7 @@ def test_a_wrong_shape_is_a_wrong_output():
     assert "has shape (4, 5, 3, 2), not (4, 5, 1, 1)" in only(findings, "wrong-output").message
 
 
-def test_what_is_wrong_in_the_text_comes_before_what_shows_in_the_numbers():
+def test_findings_by_reading_come_before_findings_by_running():
     findings = validate(model(11), "torchvision:aligned=True", inputs=FEEDS)
     assert codes(findings) == ["half-pixel-lost", "wrong-answer"]
     (Y,) = onnx_roialign.session(model(11)).run(None, FEEDS)

@@ -1,4 +1,4 @@
-"""convert_opset changes the opset and no answer, up and down, or says what would change."""
+"""Tests that convert_opset changes the opset and no result, up and down, or reports what would change."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def same_answers(name, targets):
     for target in targets:
         converted = convert_opset(export.model, target)
         assert opset_of(converted) == target
-        assert [one.name for one in converted.graph.input] == list(export.feeds())
+        assert [value.name for value in converted.graph.input] == list(export.feeds())
         onnx.checker.check_model(converted)
         if target > newest_opset():
             continue
@@ -46,17 +46,17 @@ def same_answers(name, targets):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_a_small_export_answers_the_same_at_every_opset_that_can_say_it(name):
+def test_a_small_export_returns_the_same_at_every_opset_that_can_express_it(name):
     given = onnx.load_from_string(exports.load(name).model)
     half = opset_of(given) >= 16 and modes(given) != {"output_half_pixel"}
     targets = [target for target in OPSETS if target >= (16 if half else 11)]
-    if not half and not name.startswith("mindspore"):  # whose Split has no way down to opset 10
+    if not half and not name.startswith("mindspore"):  # its Split cannot be converted down to opset 10
         targets.append(10)
     same_answers(name, targets)
 
 
 @pytest.mark.parametrize("name", LARGE)
-def test_a_detector_and_a_pooler_answer_the_same_at_16_and_22(name):
+def test_a_detector_and_a_pooler_return_the_same_at_16_and_22(name):
     same_answers(name, (16, 22))
 
 
@@ -83,13 +83,15 @@ def test_bodies_and_functions_get_the_opset_or_are_refused(body, first, attribut
     else:
         converted = convert_opset(given, target)
     assert opset_of(converted) == target
-    assert {entry.version for one in converted.functions for entry in one.opset_import if not entry.domain} <= {target}
+    assert {
+        entry.version for function in converted.functions for entry in function.opset_import if not entry.domain
+    } <= {target}
 
 
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize(("first", "attributes"), [one for one in MEANT if one[0] <= newest_opset()], ids=str)
 @pytest.mark.parametrize("target", [target for target in TARGETS if target <= newest_opset()])
-def test_bodies_and_functions_mean_what_they_meant(body, first, attributes, target):
+def test_bodies_and_functions_keep_their_meaning(body, first, attributes, target):
     given = BODIES[body](first, **attributes)
     converted = convert_opset(given, target, private_op=target < 16 and is_half(first, attributes))
     feeds = FEEDS | ({"which": np.array(True)} if body == "if" else {})
@@ -104,7 +106,7 @@ def test_the_mode_is_written_from_opset_16_on_and_never_before():
     assert modes(convert_opset(model(16, **LEGACY), 10)) == set()
 
 
-def test_the_error_says_by_how_much_the_answers_would_change():
+def test_the_error_has_the_change_of_the_results():
     with pytest.raises(
         RoiAlignError, match=r"would change by up to 0\.\d+ for features in \[0, 1\), and with half a"
     ) as e:
@@ -114,14 +116,14 @@ def test_the_error_says_by_how_much_the_answers_would_change():
     assert "private_op=True" in str(e.value)
 
 
-def test_what_an_opset_cannot_say_is_said_by_the_private_op_if_asked():
+def test_the_private_op_expresses_what_an_opset_cannot_if_it_is_allowed():
     converted = convert_opset(model(16), 11, private_op=True)
     assert {entry.domain: entry.version for entry in converted.opset_import} == {"": 11, private_op.DOMAIN: 1}
     assert largest_difference(run_all(converted, FEEDS)[0], run_all(model(16), FEEDS)[0]) <= FLOAT32
 
 
 @pytest.mark.parametrize("target", [9, 1000, "16", True, 16.0])
-def test_a_target_that_is_no_opset_is_refused(target):
+def test_an_invalid_target_opset_is_refused(target):
     with pytest.raises(RoiAlignError, match=r"target must be an (opset from 10 to|integer, got a)"):
         convert_opset(model(), target)
 
@@ -132,7 +134,7 @@ def test_another_operator_that_cannot_be_converted_is_named():
         convert_opset(make_model(nodes, 21), 16)
 
 
-def test_a_loop_that_carries_nothing_is_not_taken_to_opset_10():
+def test_a_loop_without_state_is_not_converted_to_opset_10():
     given = graph_models.in_loop(16, **LEGACY)
     loop = given.graph.node[1]
     body = loop.attribute[0].g
@@ -144,7 +146,7 @@ def test_a_loop_that_carries_nothing_is_not_taken_to_opset_10():
 
 
 @pytest.mark.parametrize("index", [[0], [-1]], ids=str)
-def test_a_negative_index_is_not_taken_below_opset_11(index):
+def test_a_negative_index_is_not_converted_below_opset_11(index):
     nodes = [
         graph_models.constant("index", index, np.int64),
         helper.make_node("Gather", ["X", "index"], ["one"], axis=1),
@@ -177,7 +179,7 @@ def test_axes_become_an_attribute_again(op_type):
         assert largest_difference(run_all(convert_opset(given, target), FEEDS)[0], run_all(given, FEEDS)[0]) <= FLOAT32
 
 
-def test_large_weights_metadata_and_names_come_through(tmp_path):
+def test_large_weights_metadata_and_names_are_kept(tmp_path):
     given = graph_models.network(0.25)
     weights = np.random.default_rng(0).random((4, 3, 3, 3), dtype=np.float32)
     large = np.random.default_rng(1).random((8, 4, 3, 3), dtype=np.float32)
@@ -190,7 +192,7 @@ def test_large_weights_metadata_and_names_come_through(tmp_path):
         assert converted.producer_name == "somebody"
         assert {entry.key: entry.value for entry in converted.metadata_props} == {"who": "me"}
         assert sorted(tensor.name for tensor in converted.graph.initializer) == ["w0", "w1"]
-        assert [one.name for one in converted.graph.input] == ["image", "rois", "batch_indices"]
+        assert [value.name for value in converted.graph.input] == ["image", "rois", "batch_indices"]
     assert {e.value for t in converted.graph.initializer for e in t.external_data} >= {"weights"}
 
 
@@ -225,7 +227,7 @@ def test_sparse_initializers_are_kept():
     assert modes(converted) == {"output_half_pixel"}
 
 
-def test_onnxs_domain_may_be_written_out():
+def test_onnxs_domain_may_have_its_long_name():
     given = model(11)
     given.opset_import[0].domain = given.graph.node[0].domain = "ai.onnx"
     converted = convert_opset(given, 16)

@@ -1,4 +1,4 @@
-"""Every real export runs on our kernel and answers what its framework answered, unless the file itself is wrong."""
+"""Tests that every real export on our kernel returns its framework's result, unless the file itself is wrong."""
 
 from __future__ import annotations
 
@@ -52,9 +52,11 @@ def test_the_table_of_wrong_files_names_real_files(pattern):
 
 
 @pytest.mark.parametrize("name", [name for name in RECORDED if not known_wrong(name)])
-def test_the_export_answers_what_its_framework_answered(name):
+def test_the_export_returns_its_frameworks_outputs(name):
     export = exports.load(name)
-    if export.opset() > newest_opset():  # onnxruntime 1.20 at opset 22: it knows no operator of it, RoiAlign or not
+    if (
+        export.opset() > newest_opset()
+    ):  # onnxruntime 1.20 at opset 22: it has no operator of that opset, RoiAlign or not
         with pytest.raises(RoiAlignError, match=f"model must be of opset .* got opset {export.opset()}: upgrade"):
             native_outputs(export)
         return
@@ -66,7 +68,7 @@ def test_the_export_answers_what_its_framework_answered(name):
 
 
 @pytest.mark.parametrize("name", [name for name in RECORDED if known_wrong(name)])
-def test_a_file_known_to_be_wrong_is_wrong_and_not_a_little(name):
+def test_a_file_known_to_be_wrong_is_clearly_wrong(name):
     export = exports.load(name)
     (got,) = native_outputs(export)
     assert np.isfinite(largest_difference(got, export.expected[0]))
@@ -74,7 +76,7 @@ def test_a_file_known_to_be_wrong_is_wrong_and_not_a_little(name):
 
 
 @pytest.mark.parametrize("name", [name for name in RECORDED if name.startswith("paddle_roi_align/")])
-def test_a_paddle_file_is_right_on_the_first_image_only_where_the_opset_means_what_was_exported(name):
+def test_a_paddle_file_with_the_right_opset_is_right_only_on_the_first_image(name):
     export = exports.load(name)
     (got,) = native_outputs(export)
     first = int(export.inputs[2][0])
@@ -89,9 +91,9 @@ def test_a_paddle_file_is_right_on_the_first_image_only_where_the_opset_means_wh
 
 @pytest.mark.parametrize("name", SKELETONS)
 def test_a_whole_detector_runs_and_pools_what_the_builtin_kernel_pools(name):
-    """At real size, 800 x 1216, with weights drawn at random: no recorded answer, so the other kernel is the judge.
+    """At real size, 800 x 1216, with random weights: without a recorded result, the other kernel decides.
 
-    It judges the box pooler, whose RoIs are the same for both: later ones follow from its last bits.
+    It decides for the box pooler, whose RoIs are the same for both: later RoIs follow from its last bits.
     """
     export = exports.load(name)
     model = exports.filled(export.model)
@@ -107,7 +109,7 @@ def test_a_whole_detector_runs_and_pools_what_the_builtin_kernel_pools(name):
     assert boxes.shape[1:] == (4,)
     assert all(np.isfinite(output).all() for output in outputs)
 
-    # The judge's model ends with the pooler: it need not paste masks for 4 s more.
+    # The other kernel's model ends with the pooler: it need not paste masks for 4 s more.
     last = max(index for index, node in enumerate(model.graph.node) if node.output[0] in pooled)
     del model.graph.node[last + 1 :]
     del model.graph.output[: len(declared)]
@@ -120,5 +122,5 @@ def test_a_whole_detector_runs_and_pools_what_the_builtin_kernel_pools(name):
 
 def silent_session(model, engine):
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # a warning for each of 100 turns of the loop that pastes the masks
+    options.log_severity_level = 3  # a warning in each of 100 iterations of the loop that pastes the masks
     return onnx_roialign.session(model, options, engine=engine)

@@ -1,4 +1,4 @@
-"""Inputs of types that RoiAlign does not take: found, mended where that loses nothing, and what comes out is meant."""
+"""Tests inputs of types that RoiAlign does not accept: found, repaired where nothing is lost, with the right result."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def element_type(dtype):
 
 
 def mixed(X="float32", rois="float32", indices="int64", opset=16, private=False):
-    """A RoiAlign of these types between inputs that every NumPy has."""
+    """A RoiAlign of these types between inputs of types that NumPy has."""
     op = private_node if private else roi_align_node
     nodes = [
         helper.make_node("Cast", ["X"], ["features"], to=element_type(X)),
@@ -40,7 +40,7 @@ def mixed(X="float32", rois="float32", indices="int64", opset=16, private=False)
         helper.make_node("Cast", ["pooled"], ["Y"], to=TensorProto.FLOAT),
     ]
     model = make_model(nodes, opset, domains=(private_op.DOMAIN,) if private else ())
-    for size in FEEDS["X"].shape:  # an image so small that boxes of 16 bits are fine, and stay as they are
+    for size in FEEDS["X"].shape:  # an image so small that boxes of 16 bits are exact, and stay as they are
         model.graph.input[0].type.tensor_type.shape.dim.add().dim_value = size
     return model
 
@@ -50,7 +50,7 @@ def feeds():
 
 
 def meant(X, rois, source):
-    """The call on arrays of these types: rois rounded once to the type that coordinates are computed in."""
+    """The call on arrays of these types: rois rounded once to the type in which coordinates are computed."""
     boxes = ROIS.astype(DTYPES.get(rois, rois))
     if rois not in DTYPES:
         boxes = boxes.astype(np.float64 if X == "float64" else np.float32)
@@ -75,9 +75,9 @@ def is_16_bit(dtype):
 @pytest.mark.parametrize(
     ("X", "rois"), [pair for pair in itertools.product(TYPES, (*TYPES, *INTEGERS)) if pair[0] != pair[1]]
 )
-def test_rois_of_another_type_are_mended(X, rois, source):
+def test_rois_of_another_type_are_repaired(X, rois, source):
     given = mixed(X, rois)
-    (finding,) = [one for one in validate(given, source) if one.code == "invalid-input"]
+    (finding,) = [finding for finding in validate(given, source) if finding.code == "invalid-input"]
     assert (finding.message, finding.repairable) == (f"rois must have X's type {X}, got {rois}", True)
     repaired = repair(given, source)
     assert "invalid-input" not in codes(validate(repaired, source))
@@ -87,16 +87,16 @@ def test_rois_of_another_type_are_mended(X, rois, source):
     atol = np.abs(FEEDS["X"]).max() * {"float64": FLOAT32, "float32": 8 * FLOAT32}.get(X, 2**-6)
     for got in answers(repaired):
         np.testing.assert_allclose(got, want, rtol=2**-7 if is_16_bit(X) else 0, atol=atol)
-    if source == "onnx:16":  # no shift emulates anything: to the bit
+    if source == "onnx:16":  # no shift is inserted: equal to the bit
         np.testing.assert_array_equal(answers(repaired)[0], want)
 
 
-@pytest.mark.parametrize("indices", [one for one in INTEGERS if one != "int64"])
+@pytest.mark.parametrize("indices", [entry for entry in INTEGERS if entry != "int64"])
 @pytest.mark.parametrize("private", [False, True])
 def test_batch_indices_of_any_integer_type_become_int64(indices, private):
     given = mixed(indices=indices, private=private)
     source = "onnx:16"
-    (finding,) = [one for one in validate(given, source) if one.code == "invalid-input"]
+    (finding,) = [finding for finding in validate(given, source) if finding.code == "invalid-input"]
     assert (finding.message, finding.repairable) == (f"batch_indices must be int64, got {indices}", True)
     repaired = repair(given, source)
     assert codes(validate(repaired, source)) == []
@@ -122,7 +122,7 @@ def test_a_private_op_with_wide_boxes_does_not_become_onnxs_own():
 
 
 def test_a_private_op_of_unknown_types_stays_one():
-    """In a function: what it is called with may be 16-bit features and wide boxes."""
+    """In a function: it can be called with 16-bit features and wide boxes."""
     given = mixed("float16", private=True)
     inner = given.graph.node[3]
     function = helper.make_function(
@@ -139,7 +139,7 @@ def test_a_private_op_of_unknown_types_stays_one():
 
 
 @pytest.mark.parametrize("rois", ["float64", "float16"])
-def test_a_private_op_that_onnx_can_say_becomes_onnxs_own_with_boxes_that_it_takes(rois):
+def test_a_private_op_that_onnx_can_express_becomes_onnxs_own_with_valid_boxes(rois):
     repaired = repair(mixed("float32", rois, private=True), "torchvision")
     assert "RoiAlign" in op_types(repaired)
     assert codes(validate(repaired, "torchvision")) == []
@@ -147,16 +147,18 @@ def test_a_private_op_that_onnx_can_say_becomes_onnxs_own_with_boxes_that_it_tak
 
 
 @pytest.mark.parametrize("body", BODIES)
-def test_casts_are_made_in_the_graph_that_reads_them(body):
+def test_casts_are_inserted_in_the_graph_that_reads_them(body):
     given = BODIES[body](16)
     given.graph.input[1].type.tensor_type.elem_type = TensorProto.DOUBLE
     given.graph.input[2].type.tensor_type.elem_type = TensorProto.INT32
     source = "torchvision:aligned=True"
-    if body == "function":  # of whose values nothing is known by themselves: found, and not mended
-        assert [(one.code, one.repairable) for one in validate(given, source)] == [("inconsistent-types", False)]
+    if body == "function":  # nothing is known of their values alone: found, and not repaired
+        assert [(finding.code, finding.repairable) for finding in validate(given, source)] == [
+            ("inconsistent-types", False)
+        ]
         assert repair(given, source) == given
         return
-    found = [one.repairable for one in validate(given, source) if one.code == "invalid-input"]
+    found = [finding.repairable for finding in validate(given, source) if finding.code == "invalid-input"]
     assert found == [True] * 2 * (2 if body == "if" else 1)
     repaired = repair(given, source)
     assert codes(validate(repaired, source)) == []
@@ -175,7 +177,7 @@ def test_two_roi_aligns_of_one_graph_share_a_cast_and_names_stay_apart():
     given = make_model(nodes, 16, outputs=(("Y", TensorProto.FLOAT), ("Z", TensorProto.FLOAT)))
     given.graph.input[2].type.tensor_type.elem_type = TensorProto.INT32
     given.graph.initializer.append(helper.make_tensor("batch_indices/int64", TensorProto.FLOAT, [1], [1.0]))
-    # both need a shift as well, and have one name
+    # both need a shift as well, and have the same name
     repaired = repair(given, "mindspore:roi_end_mode=1")
     assert op_types(repaired).count("Cast") == 1
     assert op_types(repaired).count("Add") == 2
@@ -190,8 +192,8 @@ def test_two_roi_aligns_of_one_graph_share_a_cast_and_names_stay_apart():
         np.testing.assert_allclose(got, want, rtol=0, atol=8 * FLOAT32)
 
 
-def test_a_shift_behind_a_cast_is_the_meanings_own():
-    """The Cast that mends comes after the shift, so that a second look still sees it."""
+def test_a_shift_behind_a_cast_is_part_of_the_meaning():
+    """The inserted Cast comes after the shift, so that a second validation still sees the shift."""
     given = shifted(16, [1, 1, 2, 2], dtype=np.float64, coordinate_transformation_mode="half_pixel")
     given.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT
     given.graph.output[0].type.tensor_type.elem_type = TensorProto.FLOAT
@@ -210,7 +212,7 @@ def test_a_shift_behind_a_cast_is_the_meanings_own():
 @pytest.mark.parametrize("rois", ["float64", "float16", "int32"])
 def test_quantized_features_read_their_boxes_in_float32(rois):
     given = qlinear(element_type(rois))
-    (finding,) = [one for one in validate(given) if one.code == "invalid-input"]
+    (finding,) = [finding for finding in validate(given) if finding.code == "invalid-input"]
     assert finding.repairable
     repaired = repair(given, "onnx:16")
     assert codes(validate(repaired, "onnx:16")) == []
@@ -228,23 +230,23 @@ NOT_MENDED = {
 
 
 @pytest.mark.parametrize("what", NOT_MENDED)
-def test_what_a_cast_does_not_mend_is_left(what):
+def test_inputs_that_a_cast_cannot_repair_are_not_changed(what):
     given = NOT_MENDED[what]()
-    found = [one for one in validate(given) if one.code == "invalid-input"]
+    found = [finding for finding in validate(given) if finding.code == "invalid-input"]
     assert found
-    assert not any(one.repairable for one in found)
+    assert not any(entry.repairable for entry in found)
     assert repair(given, "onnx:16") == given
 
 
-def test_a_type_that_is_mended_beside_a_shape_that_is_not_leaves_the_shape():
+def test_a_wrong_type_is_repaired_beside_a_wrong_shape_that_is_not():
     given = shaped((2, 5, 9, 11), ("K", 4), ("K", 1), indices=TensorProto.INT32)
-    before = [one.message for one in validate(given) if one.code == "invalid-input"]
-    after = [one.message for one in validate(repair(given, "onnx:16")) if one.code == "invalid-input"]
+    before = [finding.message for finding in validate(given) if finding.code == "invalid-input"]
+    after = [finding.message for finding in validate(repair(given, "onnx:16")) if finding.code == "invalid-input"]
     assert before == after == ["batch_indices must have shape (num_rois,), got shape (K, 1)"]
 
 
 def bfloat16_rois(X, opset):
-    """Of the graph's inputs, since no operator of an old opset makes bfloat16."""
+    """Only of the graph's inputs, since no operator of an old opset outputs bfloat16."""
     given = make_model([roi_align_node()], opset, element_type=TYPES[X])
     given.graph.input[1].type.tensor_type.elem_type = TensorProto.BFLOAT16
     return given
@@ -253,11 +255,11 @@ def bfloat16_rois(X, opset):
 @pytest.mark.parametrize("X", ["float32", "float64"])
 @pytest.mark.parametrize("source", ["onnx:10", "torchvision"])
 def test_rois_of_a_type_that_the_opset_cannot_cast_need_the_private_op(X, source):
-    (finding,) = [one for one in validate(bfloat16_rois(X, 12), source) if one.code == "invalid-input"]
+    (finding,) = [finding for finding in validate(bfloat16_rois(X, 12), source) if finding.code == "invalid-input"]
     assert finding.repairable
     for opset, op in ((12, private_op.OP_TYPE), (13, "Cast")):
         repaired = repair(bfloat16_rois(X, opset), source, raise_opset=False)
-        onnx_roialign.session(repaired, quiet_options())  # refuses a Cast that the opset has not
+        onnx_roialign.session(repaired, quiet_options())  # refuses a Cast that the opset does not have
         assert ("Cast" in op_types(repaired)) == (op == "Cast")
         assert op in op_types(repaired)
         assert "invalid-input" not in codes(validate(repaired, source))

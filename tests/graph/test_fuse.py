@@ -1,4 +1,4 @@
-"""fuse: every real pooler becomes one op that returns the same, and what only looks like one is left alone."""
+"""Tests that fuse turns every real pooler into one op that returns the same, and leaves look-alikes alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from onnx_roialign.ops.roi_align import DOMAIN
 
 PYRAMIDS = tuple(name for name in exports.names() if name.startswith("torchvision_multiscale"))
 DETECTORS = tuple(name for name in exports.names() if name.startswith("detectors"))
-# How many ops each file of other exporters has to become.
+# The number of ops that each file of other exporters must have.
 POOLERS = {
     "detectron2_3levels_1image_ts17": ["MultiScaleRoiAlign"],
     "mmdeploy_3levels_ts11": ["MultiScaleRoiAlign"],
@@ -33,7 +33,7 @@ POOLERS = {
     "two_poolers_one_box_tensor_dyn20": ["MultiScaleRoiAlign"] * 2,
     "two_poolers_one_box_tensor_ts11": ["MultiScaleRoiAlign"] * 2,
 }
-# Aligned pooling as RoI - 0.5 / scale: the graph's RoIs are of one pixel at least, mmdetection's are not.
+# Aligned pooling as RoI - 0.5 / scale: the graph's RoIs are at least one pixel large, mmdetection's are not.
 AS_EXPORTED = ("mmdeploy_3levels_ts11", "mmdet228_masked_add_3levels_ts11")
 
 
@@ -65,7 +65,7 @@ def test_an_exported_pooler_becomes_one_op_with_the_frameworks_results(name):
     for feeds, want in pooler_exports.cases(name):
         if opset_of(given) > newest_opset():
             continue
-        if name in AS_EXPORTED:  # below opset 16 RoIs are 1 x 1 at least, which mmdetection's are not
+        if name in AS_EXPORTED:  # below opset 16 RoIs are at least 1 x 1, mmdetection's are not
             want = run_all(given, feeds)
         bar = FUSED * max(np.abs(array).max(initial=0) for array in feeds.values() if array.ndim == 4)
         if POOLERS[name]:
@@ -107,7 +107,7 @@ def test_a_detector_returns_the_same(name):
 
 
 def unread_nodes(model):
-    """What a Loop that is gone alone read, through its body, is gone too."""
+    """What only a removed Loop read, through its body, is removed too."""
     graphs = [scope.graph for scope in scopes(model)]
     read = {name for graph in graphs for node in graph.node for name in node.input}
     read |= {value.name for graph in graphs for value in graph.output}
@@ -130,19 +130,19 @@ def test_optimize_refuses_a_model_with_its_data_elsewhere(tmp_path):
         onnx_roialign.session(tmp_path / "m.onnx", optimize=True)
 
 
-def test_a_model_without_a_pooler_comes_back_as_it_is():
+def test_a_model_without_a_pooler_is_returned_unchanged():
     given = onnx.load_from_string(exports.load("torchvision_roi_align/torchscript_opset16_legacy_s2.onnx").model)
     fused = fuse(given)
     assert (fused.model, fused.report) == (given, ())
     assert fused.model is not given
 
 
-def test_what_no_model_is_is_refused():
+def test_an_argument_that_is_not_a_model_is_refused():
     with pytest.raises(RoiAlignError, match="model must be"):
         fuse(b"no model")
 
 
-# What only looks like a pooler.
+# Look-alikes of poolers.
 
 
 def changed(name, change):
@@ -156,7 +156,7 @@ def base_of_ones(model):
     for node in model.graph.node:
         if node.op_type == "ConstantOfShape" and node.attribute[0].t.data_type == TensorProto.FLOAT:
             users = [one for one in model.graph.node if node.output[0] in one.input]
-            if any(one.op_type == "ScatterElements" for one in users):
+            if any(value.op_type == "ScatterElements" for value in users):
                 node.attribute[0].t.CopyFrom(numpy_helper.from_array(np.ones(1, np.float32)))
 
 
@@ -166,19 +166,19 @@ def another_mode(model):
 
 
 def another_map_twice(model):
-    """Two levels are read from one map: a pooler all the same, of other scales."""
+    """Two levels are read from one map: still a pooler, with other scales."""
     nodes = [node for node in model.graph.node if node.op_type == "RoiAlign"]
     nodes[1].input[0] = nodes[0].input[0]
 
 
 def swapped_scatter(model):
-    """A level's rows are written where another's belong."""
+    """A level's rows are written to the places of another level."""
     nodes = [node for node in model.graph.node if node.op_type == "ScatterElements"]
     nodes[0].input[2], nodes[1].input[2] = nodes[1].input[2], nodes[0].input[2]
 
 
 def pooled_is_doubled(model):
-    """What is merged is no more what was pooled."""
+    """The merged values are no longer the pooled ones."""
     node = next(node for node in model.graph.node if node.op_type == "RoiAlign")
     output = node.output[0]
     node.output[0] = "halved"
@@ -189,7 +189,7 @@ def pooled_is_doubled(model):
 @pytest.mark.parametrize(
     "change", [base_of_ones, another_mode, swapped_scatter, pooled_is_doubled], ids=lambda change: change.__name__
 )
-def test_a_look_alike_is_left_alone(change):
+def test_a_look_alike_is_not_fused(change):
     given = changed("fpn4_7x7_s2_torchscript_opset16", change)
     fused = fuse(given)
     assert fused.model == given
@@ -219,7 +219,7 @@ def pasting_by(mode):
 
 
 @pytest.mark.parametrize("mode", [("mode", b"nearest"), ("coordinate_transformation_mode", b"asymmetric")])
-def test_pasting_in_another_way_is_left_alone(mode):
+def test_pasting_in_another_way_is_not_fused(mode):
     given = pooler_exports.load("paste_masks_ts11")
     pasting_by(mode)(given)
     fused = fuse(given)
@@ -228,7 +228,7 @@ def test_pasting_in_another_way_is_left_alone(mode):
     assert "differ" in fused.report[0].text
 
 
-def test_levels_that_are_read_elsewhere_stay():
+def test_levels_that_other_nodes_read_are_kept():
     given = pooler_exports.load("detectron2_3levels_1image_ts17")
     levels = next(node.input[0] for node in given.graph.node if node.op_type == "Equal")
     given.graph.output.append(helper.make_tensor_value_info(levels, TensorProto.INT64, ["K"]))
@@ -242,7 +242,7 @@ def test_levels_that_are_read_elsewhere_stay():
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float16])
 def test_a_pooler_of_another_type(dtype):
-    """Levels of 16-bit boxes, and of boxes of float64, whose boundaries no attribute holds."""
+    """Levels of 16-bit boxes, and of boxes of float64, whose boundaries no attribute can hold."""
     from onnx_roialign.frameworks.torchvision import MultiScaleRoIAlign
 
     shapes = {f"p{i}": (1, 3, 64 >> i, 80 >> i) for i in range(4)}

@@ -1,4 +1,4 @@
-"""On random models, another opset or form keeps every output to the bit, and done twice changes no more."""
+"""Tests random models: another opset or form keeps every output to the bit, and a second pass changes nothing more."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from onnx_roialign.ops import roi_align as private_op
 from onnx_roialign.ops.nodes import is_private, is_roi_align, read_attributes
 
 BATCH = 20
-BATCHES = 10  # in every run; under the marker long, twice as many
+BATCHES = 10  # examples in every run; twice as many under the marker long
 SOURCES = ("torchvision", "torchvision:aligned=True", "mindspore:roi_end_mode=1", "mindspore:roi_end_mode=0", "onnx:10")
 OPSETS = (10, 22)
-# What an older opset has otherwise or not at all. Nothing else of these models may be in the way.
+# Operators that an older opset has not, or has with another meaning: these models may contain no others.
 IN_THE_WAY = re.compile(
     r"model must be convertible to opset \d+, got .*"
     r"(Cast|If|Loop|Scan)"
@@ -32,8 +32,8 @@ IN_THE_WAY = re.compile(
 
 
 def assert_same_bits(before, model, what):
-    for one, other in zip(before, run_all(model, FEEDS), strict=True):
-        np.testing.assert_array_equal(one, other, err_msg=what, strict=True)
+    for value, other in zip(before, run_all(model, FEEDS), strict=True):
+        np.testing.assert_array_equal(value, other, err_msg=what, strict=True)
 
 
 def batches():
@@ -42,7 +42,7 @@ def batches():
 
 
 def converted(model, target):
-    """None where another operator is in the way of an older opset."""
+    """None if another operator prevents an older opset."""
     try:
         made = convert_opset(model, target, private_op=True)
     except RoiAlignError as error:
@@ -54,7 +54,7 @@ def converted(model, target):
 
 
 @pytest.mark.parametrize("batch", batches())
-def test_another_opset_and_back_keep_the_bits(batch):
+def test_converting_to_another_opset_and_back_keeps_the_results_bit_for_bit(batch):
     done = 0
     for seed in range(batch * BATCH, (batch + 1) * BATCH):
         rng = random.Random(seed)
@@ -75,7 +75,7 @@ def test_another_opset_and_back_keep_the_bits(batch):
 
 
 @pytest.mark.parametrize("batch", batches())
-def test_made_explicit_it_keeps_the_bits(batch):
+def test_make_explicit_keeps_the_results_bit_for_bit(batch):
     for seed in range(batch * BATCH, (batch + 1) * BATCH):
         given = RightModel(seed).proto
         explicit = make_explicit(given)
@@ -84,7 +84,7 @@ def test_made_explicit_it_keeps_the_bits(batch):
 
 
 def stated(model, meaning):
-    """The model with every RoiAlign written as the private op of this meaning: by hand, without a pass."""
+    """The model with every RoiAlign written by hand as the private op of this meaning, without a pass."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     for scope in scopes(copy):
@@ -98,14 +98,14 @@ def stated(model, meaning):
 
 
 @pytest.mark.parametrize("batch", batches())
-def test_repaired_it_means_its_source_and_a_right_one_is_left_alone(batch):
+def test_a_repaired_model_means_its_source_and_a_right_model_is_unchanged(batch):
     for seed in range(batch * BATCH, (batch + 1) * BATCH):
         given = RightModel(seed).proto
         source = random.Random(seed).choice(SOURCES)
         what = f"seed {seed} as {source}"
         repaired = repair(given, source, exact=True)
         assert repair(repaired, source, exact=True) == repaired, what
-        wrong = [one for one in validate(repaired, source) if one.repairable]
+        wrong = [finding for finding in validate(repaired, source) if finding.repairable]
         assert wrong == [], what
         answers = run_all(repaired, FEEDS)
         for got, want in zip(answers, run_all(stated(given, parse(source)), FEEDS), strict=True):

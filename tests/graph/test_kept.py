@@ -1,4 +1,4 @@
-"""What convert_opset, repair and make_explicit have no business with comes through them: every field that ONNX has."""
+"""Tests that convert_opset, repair and make_explicit keep every field of ONNX that they do not change."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def rich_model(opset):
         [],
         [value("else_out", TensorProto.FLOAT)],
     )
-    seven = constant("seven", [7.0])  # read by what looks for shifts that are part of a RoiAlign's meaning
+    seven = constant("seven", [7.0])  # read by the search for shifts that are part of a RoiAlign's meaning
     seven.attribute[0].t.ClearField("name")
     nodes = [
         constant("weight", [1.0, 2.0]),
@@ -93,7 +93,7 @@ def sparse_constant(opset, body):
 @pytest.mark.parametrize("body", ["graph", "function"])
 def test_a_sparse_constant_is_kept(body):
     given = sparse_constant(16, body)
-    assert [one.code for one in validate(given) if one.severity == "error"] == []
+    assert [finding.code for finding in validate(given) if finding.severity == "error"] == []
     for made in (
         repair(given, "torchvision"),
         make_explicit(given),
@@ -112,22 +112,22 @@ def node_of(model, body):
     return (model.functions[0] if body == "function" else model.graph).node[0]
 
 
-# The nodes of it that another opset writes otherwise.
+# The nodes that another opset writes in another way.
 CONVERTED = ("dropped", "clipped", "squeezed")
 
 
 def changes(before, after, converted=()):
-    """The paths at which two models differ, less what makes a model another opset's."""
+    """The paths at which two models differ, except those that a change of the opset must change."""
     old, new = filled.paths(before), filled.paths(after)
     differ = {path for path in old.keys() | new.keys() if old.get(path) != new.get(path)}
     allowed = ["attribute[coordinate_transformation_mode]", "/ir_version", "/opset_import["]
-    for name in converted:  # the node of this output, and those that it needs beside it now
+    for name in converted:  # the node of this output, and the nodes that it now needs
         allowed += [f"node[{name}]/input", f"node[{name}]/attribute", f"node[{name.removesuffix('_out')}/opset_"]
     return {path for path in differ if not any(part in path for part in allowed)}
 
 
-def test_the_model_is_filled_and_fields_are_missed():
-    """The test of the tests: without what `restored` does, many fields of this model are lost."""
+def test_the_model_has_all_fields_and_missing_ones_are_detected():
+    """Tests the test: without `restored`, many fields of this model are lost."""
     given = rich_model(11)
     names = {
         f"{message.DESCRIPTOR.name}.{field.name}" for message in messages(given) for field, _ in message.ListFields()
@@ -181,7 +181,7 @@ def test_a_repair_by_the_private_op_keeps_every_field():
 
 
 @pytest.mark.parametrize("opset", [11, 16, 22])
-def test_what_is_made_explicit_keeps_every_field(opset):
+def test_make_explicit_keeps_every_field(opset):
     given = rich_model(opset)
     explicit = make_explicit(given)
     assert explicit.opset_import[0].version == max(opset, 16)
@@ -194,7 +194,7 @@ def test_what_is_made_explicit_keeps_every_field(opset):
 @pytest.mark.parametrize(
     "change", [lambda one: repair(one, "torchvision:aligned=True"), make_explicit, lambda one: convert_opset(one, 16)]
 )
-def test_a_model_that_need_not_change_comes_back_equal_to_the_byte(change):
+def test_an_unchanged_model_is_returned_equal_to_the_byte(change):
     given = make_explicit(rich_model(16))
     copy = change(given)
     assert copy is not given
@@ -203,7 +203,7 @@ def test_a_model_that_need_not_change_comes_back_equal_to_the_byte(change):
 
 @pytest.mark.parametrize("opset", [11, 16])
 def test_validate_changes_nothing_and_prints_nothing(opset, capfd):
-    """onnx-ir writes names into the tensors that it reads, and has a line to say of nodes that are for devices."""
+    """onnx-ir writes names into the tensors that it reads, and logs a line about nodes that are for devices."""
     given = rich_model(opset)
     before = given.SerializeToString(deterministic=True)
     inputs = {**FEEDS, "which": np.array(False)}

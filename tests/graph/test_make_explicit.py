@@ -1,4 +1,4 @@
-"""make_explicit: every RoiAlign's meaning is in its node, so that the bare library runs the model to the same bits."""
+"""Tests make_explicit: every node states its RoiAlign's meaning, so that the library alone returns the same bits."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NAMES = exports.names()
 
 
 def assert_bare_library_gives_the_same_bits(given, explicit, feeds):
-    """The library and nothing else runs the explicit model, and gives what `session()` gives for the model itself."""
+    """Only the library runs the explicit model, and returns what `session()` returns for the model itself."""
     for got, want in zip(bare_session(explicit).run(None, feeds), run_all(given, feeds), strict=True):
         np.testing.assert_array_equal(got, want, strict=True)
 
@@ -82,19 +82,21 @@ def test_a_model_that_cannot_be_raised_gets_the_private_op(first, ratio, mode):
     explicit = make_explicit(given)
     assert (opset_of(explicit), {node.domain for node in roi_aligns(explicit)}) == (first, {private_op.DOMAIN})
     for one in (given, explicit):
-        del one.graph.node[-1]  # which no runtime knows
+        del one.graph.node[-1]  # which no runtime has
     assert_bare_library_gives_the_same_bits(given, explicit, FEEDS)
 
 
-def test_functions_may_have_an_opset_of_their_own():
+def test_functions_may_have_another_opset():
     given = graph_models.in_function(16, function_opset=11)
     explicit = make_explicit(given)
     (node,) = roi_aligns(explicit)
-    assert {one.name: one.s for one in node.attribute}["coordinate_transformation_mode"] == b"output_half_pixel"
+    assert {attribute.name: attribute.s for attribute in node.attribute}[
+        "coordinate_transformation_mode"
+    ] == b"output_half_pixel"
     assert {entry.version for entry in explicit.functions[0].opset_import} == {16}
 
 
-def test_a_function_that_is_called_with_the_mode_and_without_is_written_out():
+def test_a_function_that_is_called_with_and_without_the_mode_is_inlined():
     given = graph_models.in_function(16)
     inner = given.functions[0].node[0]
     inner.attribute.append(
@@ -107,7 +109,9 @@ def test_a_function_that_is_called_with_the_mode_and_without_is_written_out():
     second.attribute.append(helper.make_attribute("how", "output_half_pixel"))
     given.graph.output.append(helper.make_tensor_value_info("Z", TensorProto.FLOAT, None))
     explicit = make_explicit(given)
-    modes = {node.output[0]: {one.name: one.s for one in node.attribute} for node in roi_aligns(explicit)}
+    modes = {
+        node.output[0]: {attribute.name: attribute.s for attribute in node.attribute} for node in roi_aligns(explicit)
+    }
     assert [one["coordinate_transformation_mode"] for one in modes.values()] == [b"half_pixel", b"output_half_pixel"]
     assert_bare_library_gives_the_same_bits(given, explicit, FEEDS)
 
@@ -172,7 +176,7 @@ def test_weights_of_3_gb_beside_the_model_are_not_read(opset_, tmp_path):
     large.data_location = TensorProto.EXTERNAL
     large.external_data.add(key="location", value="weights")
     (tmp_path / "weights").touch()
-    os.truncate(tmp_path / "weights", 3 << 30)  # a hole: it takes no room
+    os.truncate(tmp_path / "weights", 3 << 30)  # a sparse file: it occupies no space
     path = tmp_path / "model.onnx"
     path.write_bytes(given.SerializeToString())
     before = path.read_bytes()
@@ -189,7 +193,7 @@ def test_less_usual_forms_run_on_the_bare_library(form, first):
 
 @pytest.mark.parametrize("first", [10, 16, 21])
 def test_private_ops_beside_onnxs_own_run_on_the_bare_library(first):
-    """The quantized one reads what onnx's own pooled, and makes boxes of another meaning of it."""
+    """The quantized op reads the output of onnx's own, and derives boxes of another meaning from it."""
     given = model(first)
     shape = {"output_height": 2, "output_width": 2, "sampling_ratio": 0, "spatial_scale": 0.5}
     given.graph.node.extend(

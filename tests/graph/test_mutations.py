@@ -1,4 +1,4 @@
-"""Whatever is wrong with a model, only RoiAlignError comes out; and what has no error in it, our session loads."""
+"""Tests defective models: only RoiAlignError is raised, and our session loads each model without an error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TARGETS = (10, 11, 16, 18, 22)
 CHUNK, CHUNKS = 100, 20
 SHORT = 3  # chunks that every run tries
 
-# What the last guard says of what nobody foresaw: none of the mutants may need it.
+# The text of the last guard, for errors that nobody foresaw: no mutant may reach it.
 UNFORESEEN = "model must be one that can be"
 
 
@@ -51,7 +51,7 @@ def is_refused(finding):
 
 
 def is_foreign(model):
-    """Whether it has operators that are neither ONNX's nor ours nor the model's: only their owner knows them."""
+    """Whether it has operators that are neither ONNX's nor ours nor the model's: only their owner can run them."""
     proto = parse(model)
     known = {(function.domain, function.name) for function in proto.functions}
     return any(
@@ -65,7 +65,7 @@ def chunks():
 
 
 @pytest.mark.parametrize("chunk", chunks())
-def test_only_our_errors_come_out_of_a_damaged_model(chunk):
+def test_a_damaged_model_raises_only_our_errors(chunk):
     right, rewritten = {}, {}
     outcomes = Counter()
     for seed, model in mutants(range(chunk * CHUNK, (chunk + 1) * CHUNK)):
@@ -89,7 +89,7 @@ def test_only_our_errors_come_out_of_a_damaged_model(chunk):
                 if name == "validate" and not any(is_refused(one) for one in result) and not is_foreign(model):
                     right[seed] = as_bytes(model)
             assert before is None or before == model
-    assert outcomes["validate", "done"] > CHUNK / 3  # most are read, and what is wrong is found
+    assert outcomes["validate", "done"] > CHUNK / 3  # most are read, and their error is found
     assert outcomes["repair", "done"] > CHUNK / 20
     assert outcomes["convert_opset", "done"] > CHUNK / 20
     assert min(outcomes["fuse", "done"], outcomes["unfuse", "done"]) > CHUNK / 20
@@ -127,12 +127,12 @@ COMPARE = """
 import pickle, sys
 import onnx, onnxruntime, onnx_roialign
 from onnx_roialign.arrays import largest_difference, largest_finite
-from onnx_roialign.onnx_model.inputs import made_inputs
+from onnx_roialign.onnx_model.inputs import generated_inputs
 onnxruntime.set_default_logger_severity(4)
 for (seed, name), (before, after) in pickle.load(sys.stdin.buffer).items():
     print("begins", seed, name, flush=True)
     try:
-        feeds = made_inputs(onnx.load_model_from_string(before))
+        feeds = generated_inputs(onnx.load_model_from_string(before))
         wanted = onnx_roialign.session(before).run(None, feeds)
     except Exception:  # damaged
         continue
@@ -169,7 +169,7 @@ def refused_in(program, given):
     return refused
 
 
-def test_a_session_that_is_refused_would_be_seen():
+def test_a_refused_session_is_detected():
     assert "5" in refused_by_our_session({5: b"no model"})
 
 
@@ -200,7 +200,7 @@ def test_there_are_20_kinds_of_damage_and_each_changes_a_model():
         assert changed > len(bases()) / 20, damage.__name__
 
 
-def test_the_last_guard_is_no_way_out_of_a_model_without_a_defect(monkeypatch):
+def test_the_last_guard_is_not_used_for_a_model_without_a_defect(monkeypatch):
     def unforeseen(model):
         raise IndexError("list index out of range")
 

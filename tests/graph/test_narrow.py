@@ -1,4 +1,4 @@
-"""Boxes that are rounded to a 16-bit type: validate says so, repair takes them as they were before."""
+"""Tests boxes that are rounded to a 16-bit type: validate reports them, repair takes them from before the rounding."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 from quiet import quiet_options
 
 import onnx_roialign
-from models import make_model, model_of, roi_align_node, value
-from onnx_roialign.graph import known_to_onnx, repair, validate
+from models import check_with_schemas, make_model, model_of, roi_align_node, value
+from onnx_roialign.graph import repair, validate
 from onnx_roialign.ops import roi_align as private_op
 
 FLOAT, FLOAT16, BFLOAT16, DOUBLE, INT64 = (
     getattr(TensorProto, name) for name in ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "INT64")
 )
-SOURCE = "onnx:16"  # what the models here mean already
+SOURCE = "onnx:16"  # the meaning that the models here already have
 _rng = np.random.default_rng(0)
 FEEDS = {
     "X": _rng.standard_normal((1, 2, 100, 100)).astype(np.float32),
@@ -46,7 +46,7 @@ def pool(boxes, output="pooled", features="features", **attributes):
 
 
 def between(*nodes, wide=False, kind=FLOAT16):
-    """A RoiAlign of 16 bits, or of float32 between Casts, on boxes that these nodes make of ``narrow``."""
+    """A RoiAlign of 16 bits, or of float32 between Casts, on boxes that these nodes compute from ``narrow``."""
     last = nodes[-1].output[0] if nodes else "narrow"
     middle = [cast("X", "features", FLOAT if wide else kind)]
     if wide:
@@ -56,22 +56,16 @@ def between(*nodes, wide=False, kind=FLOAT16):
 
 
 def coarse(model):
-    return [one for one in validate(model) if one.code == "coarse-coordinates"]
-
-
-def is_valid(model):
-    with known_to_onnx():
-        onnx.checker.check_model(model, full_check=True)
-    return True
+    return [finding for finding in validate(model) if finding.code == "coarse-coordinates"]
 
 
 def run(model):
     session = onnx_roialign.session(model, quiet_options())
-    return session.run(None, {one.name: FEEDS[one.name] for one in session.get_inputs()})[0]
+    return session.run(None, {value.name: FEEDS[value.name] for value in session.get_inputs()})[0]
 
 
 def right(boxes="rois"):
-    """The same with boxes in float32, features rounded as there."""
+    """The same with boxes in float32, and features rounded as before."""
     nodes = [cast("X", "half"), cast("half", "features", FLOAT), pool(boxes, "Y")]
     return graph_model(nodes)
 
@@ -126,12 +120,12 @@ WAYS = {
 
 @pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("way", WAYS)
-def test_boxes_go_in_as_they_were_before_the_cast(way, wide):
+def test_roi_align_reads_the_boxes_before_the_cast(way, wide):
     model = between(*WAYS[way], wide=wide)
     (finding,) = coarse(model)
     assert finding.repairable
     repaired = repair(model, SOURCE)
-    assert is_valid(repaired)
+    check_with_schemas(repaired)
     assert not coarse(repaired)
     op = next(node for node in repaired.graph.node if "RoiAlign" in node.op_type)
     assert op.op_type == ("RoiAlign" if wide else private_op.OP_TYPE)
@@ -141,7 +135,7 @@ def test_boxes_go_in_as_they_were_before_the_cast(way, wide):
     assert repair(repaired, SOURCE) == repaired
 
 
-def test_a_cast_is_taken_back_in_the_older_form_of_the_nodes_too():
+def test_a_cast_is_bypassed_through_older_forms_of_the_nodes_too():
     nodes = [
         helper.make_node("Unsqueeze", ["narrow"], ["d"], axes=[0]),
         helper.make_node("Squeeze", ["d"], ["m"], axes=[0]),
@@ -149,11 +143,11 @@ def test_a_cast_is_taken_back_in_the_older_form_of_the_nodes_too():
     model = between(*nodes)
     model.opset_import[0].version = 11
     repaired = repair(model, "onnx:11")
-    assert is_valid(repaired)
+    check_with_schemas(repaired)
     assert not coarse(repaired)
 
 
-def test_boxes_of_several_types_meet_in_float32():
+def test_boxes_of_several_types_are_joined_in_float32():
     nodes = [
         helper.make_node("Split", ["rois"], ["left", "right"], axis=1),
         cast("left", "double", DOUBLE),
@@ -167,13 +161,13 @@ def test_boxes_of_several_types_meet_in_float32():
     ]
     model = graph_model(nodes, opset=16)
     names = ["are float16; float16 holds", "are bfloat16 before a Cast; bfloat16 holds"]
-    assert [any(name in one.message for one in coarse(model)) for name in names] == [True, True]
+    assert [any(name in finding.message for finding in coarse(model)) for name in names] == [True, True]
     repaired = repair(model, SOURCE)
     assert not coarse(repaired)
     np.testing.assert_allclose(run(repaired), run(right()), rtol=1e-3, atol=1e-3)
 
 
-def test_arithmetic_in_16_bits_stays_and_is_still_named():
+def test_arithmetic_in_16_bits_is_kept_and_still_reported():
     nodes = [constant("half", [0.5], np.float16), helper.make_node("Mul", ["narrow", "half"], ["moved"])]
     model = between(*nodes)
     (finding,) = coarse(model)
@@ -181,7 +175,7 @@ def test_arithmetic_in_16_bits_stays_and_is_still_named():
     assert repair(model, SOURCE) == model
 
 
-def test_what_others_read_stays_as_it_is():
+def test_values_that_other_nodes_read_are_kept():
     nodes = [helper.make_node("Identity", ["narrow"], ["moved"])]
     model = between(*nodes)
     model.graph.node.append(cast("moved", "Z", FLOAT))
@@ -192,7 +186,7 @@ def test_what_others_read_stays_as_it_is():
     assert not coarse(repaired)
 
 
-def test_without_the_private_op_only_what_onnx_can_say_is_mended():
+def test_without_the_private_op_only_what_onnx_can_express_is_repaired():
     narrow, wide = between(), between(wide=True)
     assert repair(narrow, SOURCE, private_op=False) == narrow
     assert not coarse(repair(wide, SOURCE, private_op=False))
@@ -201,7 +195,7 @@ def test_without_the_private_op_only_what_onnx_can_say_is_mended():
 def test_a_private_op_keeps_its_meaning_and_gets_wide_boxes():
     model = repair(between(), "mindspore:roi_end_mode=1")
     op = next(node for node in model.graph.node if node.domain)
-    assert {one.name: onnx.helper.get_attribute_value(one) for one in op.attribute}["end_shift"] == 1
+    assert {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in op.attribute}["end_shift"] == 1
     assert not coarse(model)
 
 
@@ -217,7 +211,7 @@ def test_in_bodies_and_functions():
     called.functions.append(function)
     called.opset_import.add(domain="local", version=1)
     for model, count in ((body, 2), (called, 1)):
-        assert [one.repairable for one in coarse(model)] == [True] * count
+        assert [finding.repairable for finding in coarse(model)] == [True] * count
         repaired = repair(model, SOURCE)
         assert not coarse(repaired)
         np.testing.assert_allclose(run(repaired), run(right()), rtol=1e-3, atol=1e-3)
@@ -227,7 +221,7 @@ LIMITS = [(FLOAT16, 32, False), (FLOAT16, 33, True), (BFLOAT16, 4, False), (BFLO
 
 
 @pytest.mark.parametrize(("kind", "side", "warned"), LIMITS)
-def test_up_to_an_eighth_of_a_pixel_a_type_is_good_enough(kind, side, warned):
+def test_a_type_that_is_exact_to_an_eighth_of_a_pixel_is_not_reported(kind, side, warned):
     nodes = [cast("rois", "boxes", kind), cast("X", "features", kind), pool("boxes"), cast("pooled", "Y", FLOAT)]
     model = graph_model(nodes, side=side, opset=22)
     findings = coarse(model)
@@ -237,7 +231,7 @@ def test_up_to_an_eighth_of_a_pixel_a_type_is_good_enough(kind, side, warned):
         assert f"holds multiples of 0.25 in an image {8 * side} pixels long" in findings[0].message
 
 
-def test_an_image_of_open_size_is_said_to_be_one():
+def test_an_image_of_unknown_size_is_reported_as_such():
     model = make_model(
         [cast("rois", "b"), cast("X", "f"), roi_align_node("f", "b", "batch_indices", "y"), cast("y", "Y", FLOAT)], 16
     )
@@ -245,7 +239,7 @@ def test_an_image_of_open_size_is_said_to_be_one():
     assert "float16 holds multiples of 0.25 above 256 pixels (the size of the image is not known)" in finding.message
 
 
-def test_boxes_that_come_in_16_bits_are_named_and_left():
+def test_boxes_that_are_16_bit_inputs_are_reported_and_not_changed():
     model = graph_model(
         [cast("X", "features"), pool("boxes"), cast("pooled", "Y", FLOAT)], [value("boxes", FLOAT16, (7, 4))]
     )
@@ -254,7 +248,7 @@ def test_boxes_that_come_in_16_bits_are_named_and_left():
     assert repair(model, SOURCE) == model
 
 
-def test_integers_that_are_cast_to_16_bits_are_taken_too():
+def test_integers_that_are_cast_to_16_bits_are_repaired_too():
     nodes = [
         cast("rois", "whole", INT64),
         cast("whole", "narrow"),
@@ -263,7 +257,7 @@ def test_integers_that_are_cast_to_16_bits_are_taken_too():
         cast("pooled", "Y", FLOAT),
     ]
     repaired = repair(graph_model(nodes), SOURCE)
-    assert is_valid(repaired)
+    check_with_schemas(repaired)
     assert not coarse(repaired)
 
 
@@ -274,15 +268,15 @@ PYRAMIDS = ("fpn3_5x5_canonical96", "fpn4_14x14_s0_batch2")
 @pytest.mark.parametrize("blocked", BLOCKED)
 @pytest.mark.parametrize("pyramid", PYRAMIDS)
 def test_a_detector_s_pooler_in_float16_returns_what_torchvision_returned(pyramid, blocked):
-    """Images of 640 pixels. The converter puts a few boxes, whose area it computes in float16, at another level."""
+    """Images of 640 pixels. The converter moves a few boxes, whose area it computes in float16, to another level."""
     export = exports.load(f"torchvision_multiscale/{pyramid}_torchscript_opset16.onnx")
     model = onnx.shape_inference.infer_shapes(onnx.load_from_string(export.model))
     converted = float16.convert_float_to_float16(model, keep_io_types=True, op_block_list=BLOCKED[blocked])
-    OnnxModel(converted).topological_sort()  # which the converter leaves to runtimes
-    assert all(one.repairable for one in coarse(converted))
+    OnnxModel(converted).topological_sort()  # the converter leaves these to runtimes
+    assert all(finding.repairable for finding in coarse(converted))
     repaired = repair(converted, "torchvision")
     assert not coarse(repaired)
-    assert is_valid(repaired)
+    check_with_schemas(repaired)
     off = []
     for made in (converted, repaired):
         answer = onnx_roialign.session(made, quiet_options()).run(None, export.feeds())[0]
@@ -291,4 +285,4 @@ def test_a_detector_s_pooler_in_float16_returns_what_torchvision_returned(pyrami
         assert same_level.mean() > 0.95
         off.append(largest[same_level].max())
     assert off[0] > 0.01
-    assert off[1] < 2**-11  # features in [0, 1) and answers are rounded once each, to half of 2**-11 at the most
+    assert off[1] < 2**-11  # features in [0, 1) and results are rounded once each, to half of 2**-11 at most

@@ -1,4 +1,4 @@
-"""Less usual forms of models through every function on graphs: nothing is refused that runs, and nothing changes."""
+"""Tests rare forms of models in all functions on graphs: what runs is accepted, and no result changes."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def test_every_engine_runs_it(form):
 
 
 @pytest.mark.parametrize("form", NESTED)
-def test_validate_runs_it_and_names_the_node_that_departs(form):
+def test_validate_runs_it_and_names_the_node_that_deviates(form):
     given = NESTED[form]()
     right = {"inputs": INPUTS, "expected": {"Y": meant("onnx_half_pixel")}}
     assert run_codes(validate(given, "onnx:16", **right)) == []
     findings = validate(given, "torchvision", inputs=INPUTS)
-    (departing,) = [one for one in findings if one.code == "wrong-answer"]
+    (departing,) = [finding for finding in findings if finding.code == "wrong-answer"]
     assert departing.node.partition("__")[0].lstrip("_") in ("inner", "left")
     other = {"inputs": INPUTS, "expected": {"Y": meant("torchvision_legacy")}}
     assert run_codes(validate(given, **other)) == ["wrong-answer", "wrong-output", "explained"]
@@ -52,7 +52,7 @@ def test_validate_runs_it_and_names_the_node_that_departs(form):
 
 @pytest.mark.parametrize("source", ["torchvision", "mindspore:roi_end_mode=1", "mindspore:roi_end_mode=0"])
 @pytest.mark.parametrize("form", NESTED)
-def test_repair_makes_it_mean_its_source(form, source):
+def test_repair_gives_it_its_sources_meaning(form, source):
     repaired = repair(NESTED[form](), source)
     assert validate(repaired, source) == []
     assert repair(repaired, source) == repaired
@@ -63,7 +63,7 @@ def test_repair_makes_it_mean_its_source(form, source):
 
 
 @pytest.mark.parametrize("form", NESTED)
-def test_another_opset_answers_the_same_bits(form):
+def test_another_opset_returns_the_same_bits(form):
     for first in sorted({first_opset(form), 17, 21}):
         given = NESTED[form](first, **(LEGACY if first >= 16 else {}))
         for target in sorted({first_opset(form), 16, 18, 21}):
@@ -76,7 +76,7 @@ def test_another_opset_answers_the_same_bits(form):
 
 
 @pytest.mark.parametrize("form", NESTED)
-def test_made_explicit_it_answers_the_same_bits(form):
+def test_make_explicit_returns_the_same_bits(form):
     for first in sorted({first_opset(form), 16, 21}):
         if first < first_opset(form):
             continue

@@ -1,4 +1,4 @@
-"""A model becomes onnx-ir once and a ModelProto again once, whatever is done to it."""
+"""Tests that a model is converted to onnx-ir once and back to a ModelProto once, in every function."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def conversions(monkeypatch):
         counts["in"] += isinstance(proto, onnx.ModelProto)
         return there(proto)
 
-    def to_proto(one):
-        counts["out"] += isinstance(one, ir.Model)
-        return back(one)
+    def to_proto(value):
+        counts["out"] += isinstance(value, ir.Model)
+        return back(value)
 
     monkeypatch.setattr(ir, "from_proto", from_proto)
     monkeypatch.setattr(ir, "to_proto", to_proto)
@@ -59,7 +59,7 @@ def test_the_case_is_one_in_which_the_opset_is_raised():
     assert default_opset(repair(model, source).opset_import) == 16
 
 
-def test_a_model_that_cannot_be_raised_is_begun_again(conversions, monkeypatch):
+def test_a_model_that_cannot_be_converted_is_read_again(conversions, monkeypatch):
     def refuse(*_):
         raise opset.RoiAlignError("model", "unsupported", "must be another, got this one")
 

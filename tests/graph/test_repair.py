@@ -1,4 +1,4 @@
-"""repair makes every model answer what its framework answered, and leaves alone what is right."""
+"""Tests that every repaired model returns its framework's result, and that repair leaves correct models alone."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from onnx_roialign.ops import roi_align as private_op
 
 WRONG = tuple(name for name in exports.names() if known_wrong(name))
 RIGHT = tuple(name for name in exports.names() if not known_wrong(name))
-# How a repair may be asked for: what it is allowed to use.
+# The options of a repair: what it may use.
 WAYS = ({}, {"raise_opset": False}, {"exact": True})
 
 
@@ -44,7 +44,7 @@ def domains(made):
 
 
 def meant(semantics, **attributes):
-    """What the reference answers for FEEDS."""
+    """The reference's results for FEEDS."""
     return reference.roi_align(
         X, ROIS, BATCH_INDICES, Attributes(**{**SHAPE, **attributes}, semantics=resolve(semantics))
     )
@@ -53,7 +53,7 @@ def meant(semantics, **attributes):
 @pytest.mark.parametrize("engine", ["native", "reference"])
 @pytest.mark.parametrize("way", WAYS, ids=str)
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_export_answers_what_its_framework_answered_once_it_is_repaired(name, way, engine):
+def test_a_repaired_export_returns_its_frameworks_outputs(name, way, engine):
     export = exports.load(name)
     repaired = repair(export.model, source_of(name), **way)
     onnx.checker.check_model(repaired)
@@ -63,7 +63,7 @@ def test_a_wrong_export_answers_what_its_framework_answered_once_it_is_repaired(
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_export_becomes_standard_onnx_that_onnxruntime_runs_by_itself(name):
+def test_a_repaired_export_is_standard_onnx_that_onnxruntime_runs(name):
     export = exports.load(name)
     repaired = repair(export.model, source_of(name), private_op=False)
     assert domains(repaired) == {""}
@@ -72,7 +72,7 @@ def test_a_wrong_export_becomes_standard_onnx_that_onnxruntime_runs_by_itself(na
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_an_export_that_is_right_comes_back_as_it_was(name):
+def test_a_right_export_is_returned_unchanged(name):
     export = exports.load(name)
     for way in WAYS:
         assert repair(export.model, source_of(name), **way).SerializeToString() == roundtripped(export.model)
@@ -94,7 +94,7 @@ def test_the_input_is_never_changed_and_a_repaired_model_is_not_repaired_again(n
 
 @pytest.mark.parametrize("counts", [(4, 0), (0, 4), (1, 3), (2, 1, 0, 1), (0, 0, 4, 0)], ids=str)
 @pytest.mark.parametrize("opset_", [10, 11, 16, newest_opset()])
-def test_batch_indices_follow_the_counts_whatever_they_are(counts, opset_):
+def test_batch_indices_follow_the_counts(counts, opset_):
     source = "detectron2" if opset_ >= 16 else "torchvision"
     given = graph_models.in_batches("B", opset=opset_)
     maps = np.random.default_rng(0).random((len(counts), 5, 9, 11), dtype=np.float32)
@@ -122,7 +122,7 @@ def test_counts_that_do_not_add_up_to_the_rois_are_refused_and_not_guessed():
         run_all(repaired, {"X": X, "rois": ROIS, "counts": np.array([1, 2], np.int32)})
 
 
-def test_what_made_the_zeros_is_removed_and_the_graphs_inputs_stay():
+def test_nodes_that_computed_the_zeros_are_removed_and_graph_inputs_kept():
     given = graph_models.in_batches("B")
     repaired = repair(given, "detectron2")
     assert [value.name for value in repaired.graph.input] == [value.name for value in given.graph.input]
@@ -134,7 +134,7 @@ def test_a_batch_of_one_image_keeps_its_zeros():
     assert repair(given, "detectron2") == given
 
 
-def test_two_vectors_that_nothing_reads_leave_it_to_the_caller():
+def test_with_two_unread_vectors_the_caller_must_choose():
     given = graph_models.in_batches("B")
     given.graph.input.append(onnx.helper.make_tensor_value_info("other", onnx.TensorProto.INT64, ("N",)))
     assert codes(validate(given)) == []
@@ -148,7 +148,7 @@ def test_two_vectors_that_nothing_reads_leave_it_to_the_caller():
         repair(given, "detectron2", counts="nobody")
 
 
-def test_two_poolers_on_the_same_boxes_share_their_indices_and_two_on_others_are_left_alone():
+def test_poolers_on_the_same_boxes_share_indices_and_poolers_on_different_boxes_are_unchanged():
     given = graph_models.in_batches("B")
     second = graph_models.in_batches("B").graph.node[-1]
     second.output[0], second.name = "Y2", "second"
@@ -167,7 +167,7 @@ def test_two_poolers_on_the_same_boxes_share_their_indices_and_two_on_others_are
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("ratio", [0, 2])
 @pytest.mark.parametrize("opset_", [11, 16, 21])
-def test_any_model_can_be_made_to_mean_any_preset(opset_, preset, ratio, engine):
+def test_any_model_can_be_repaired_to_any_preset(opset_, preset, ratio, engine):
     for private in (True, False):
         try:
             repaired = repair(model(opset_, sampling_ratio=ratio), preset, private_op=private, exact=True)
@@ -182,7 +182,7 @@ def test_any_model_can_be_made_to_mean_any_preset(opset_, preset, ratio, engine)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_any_emulation_can_be_made_to_mean_any_preset(preset):
+def test_any_emulation_can_be_repaired_to_any_preset(preset):
     emulations = (
         graph_models.shifted(16, [0.5 / SCALE], op="Sub", **HALF),
         graph_models.shifted(11, [0, 0, 1, 1]),
@@ -196,20 +196,20 @@ def test_any_emulation_can_be_made_to_mean_any_preset(preset):
         assert largest_difference(run_all(repaired, FEEDS)[0], meant(preset)) <= FLOAT32 * 4
 
 
-def test_a_shift_that_emulated_is_taken_out():
+def test_a_shift_that_emulated_an_offset_is_removed():
     repaired = repair(graph_models.shifted(11, [0.5 / SCALE], op="Sub"), "torchvision:aligned=True")
     assert [node.op_type for node in repaired.graph.node] == ["RoiAlign"]
     assert list(repaired.graph.node[0].input) == ["X", "rois", "batch_indices"]
 
 
-def test_boxes_that_the_source_itself_moved_stay_moved():
+def test_a_shift_of_the_source_itself_is_kept():
     given = graph_models.shifted(11, [0.5 / SCALE], op="Sub")
     assert repair(given, "torchvision") == given
     half = graph_models.shifted(11, [0.5 / SCALE], op="Sub", sampling_ratio=0)
     assert repair(half, "paddle:aligned=False") == half
 
 
-def test_a_shift_that_is_the_models_own_stays():
+def test_a_shift_of_the_model_itself_is_kept():
     given = graph_models.shifted(11, [7.0], op="Sub")
     repaired = repair(given, "torchvision:aligned=True")
     assert [node.op_type for node in repaired.graph.node] == ["Constant", "Sub", "RoiAlign"]
@@ -223,7 +223,7 @@ def test_boxes_of_16_bit_are_not_moved_by_an_addition_that_would_round_them(kind
     assert domains(repaired) == ({""} if kind in ("float32", "float64") else {private_op.DOMAIN})
 
 
-# NumPy arrays of bfloat16 do not enter onnxruntime; tests/ops/test_private_op.py runs the op in it.
+# onnxruntime accepts no NumPy arrays of bfloat16; tests/ops/test_private_op.py runs the op in it.
 @pytest.mark.parametrize("kind", ["float32", "float64", "float16"])
 def test_a_repaired_model_of_every_type_pools_the_boxes_that_its_source_pools(kind):
     repaired = repair(models.model(16, element_type=TYPES[kind]), "mindspore:roi_end_mode=1")
@@ -232,7 +232,7 @@ def test_a_repaired_model_of_every_type_pools_the_boxes_that_its_source_pools(ki
     assert largest_difference(run_all(repaired, feeds)[0], want) <= (FLOAT32 * 4 if kind != "float16" else 2e-3)
 
 
-def test_nan_in_empty_bins_is_kept_only_where_it_is_asked_for():
+def test_nan_in_empty_bins_is_kept_only_with_exact():
     given = model(16, sampling_ratio=0)
     feeds = FEEDS | {"rois": np.array([[3, 3, 3, 3]] * 4, np.float32)}
     assert repair(given, "paddle") == given
@@ -266,7 +266,7 @@ def test_attributes_are_tidied():
     assert attributes["coordinate_transformation_mode"].value == "output_half_pixel"
 
 
-def test_a_meaning_to_be_had_to_the_last_bit_is_said_by_the_private_op():
+def test_the_private_op_expresses_a_meaning_to_the_last_bit():
     for always, domain in ((False, ""), (True, private_op.DOMAIN)):
         given = model(16)
         graph = ir.from_proto(given)
@@ -274,13 +274,13 @@ def test_a_meaning_to_be_had_to_the_last_bit_is_said_by_the_private_op():
         assert {node.domain for node in graph.graph if node.op_type in ("RoiAlign", private_op.OP_TYPE)} == {domain}
 
 
-def test_what_cannot_be_known_is_left_as_it_is():
+def test_nodes_with_unreadable_attributes_are_not_changed():
     given = model(mode="median")
     assert repair(given, "torchvision") == given
     assert codes(validate(given, "torchvision")) == ["invalid-attribute"]
 
 
-def test_without_the_private_op_what_onnx_cannot_say_is_an_error():
+def test_without_the_private_op_a_meaning_that_onnx_cannot_express_is_an_error():
     with pytest.raises(RoiAlignError, match=r"to express .*adaptive='floor'.*, got opset 16 \(node 'pool'\)"):
         repair(model(16, sampling_ratio=0), "mindspore:roi_end_mode=0", private_op=False)
     with pytest.raises(RoiAlignError, match="opset must be at least 16, or the private op allowed"):
@@ -304,7 +304,7 @@ def test_external_data_stays_where_it_is(tmp_path):
     assert LEGACY["coordinate_transformation_mode"].encode() in {a.s for a in legacy.graph.node[-1].attribute}
 
 
-def test_the_quantized_op_stays_that_op():
+def test_the_quantized_op_is_kept():
     given = graph_models.qlinear()
     for source in ("torchvision", "mindspore:roi_end_mode=0"):
         for private in (True, False):
@@ -323,11 +323,11 @@ def test_the_quantized_op_stays_that_op():
 
 
 def test_a_roi_align_with_a_body_loses_it():
-    """A Loop that was made a RoiAlign: its body goes as an attribute, and with it a graph that types were read of."""
+    """A Loop turned into a RoiAlign: its body stays as an attribute, and with it a graph with inferred types."""
     given = model(16)
     body = helper.make_graph(
         [helper.make_node("Identity", ["X"], ["inner"])], "body", [], [models.value("inner", TensorProto.FLOAT)]
     )
     given.graph.node[0].attribute.append(helper.make_attribute("body", body))
     repaired = repair(given, "torchvision")
-    assert "body" not in {one.name for one in repaired.graph.node[0].attribute}
+    assert "body" not in {attribute.name for attribute in repaired.graph.node[0].attribute}

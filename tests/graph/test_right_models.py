@@ -1,4 +1,4 @@
-"""On models that are right by construction validate finds nothing that is not true, and our session runs them."""
+"""Tests models that are correct by construction: validate reports nothing false, and our session runs them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_models_are_of_every_kind():
 
 
 def calls_of_python(function, *arguments):
-    """How many Python functions are called meanwhile: a measure of time that no other process disturbs."""
+    """Counts the calls of Python functions: a measure of time that no other process disturbs."""
     count = 0
 
     def counting(_frame, event, _argument):
@@ -65,7 +65,7 @@ def calls_of_python(function, *arguments):
 
 
 def chain(op_type, length, start):
-    """A RoiAlign one of whose inputs goes through so many nodes before."""
+    """A RoiAlign one of whose inputs passes through so many nodes."""
     nodes, names = [], {"X": "X", "rois": "rois", "batch_indices": "batch_indices"}
     for i in range(length):
         inputs = [names[start]]
@@ -108,7 +108,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_validate_takes_time_in_proportion_to_the_graph(shape):
+def test_the_time_of_validate_is_proportional_to_the_graph(shape):
     validate(SHAPES[shape](10))  # imports, caches
     short, long = (calls_of_python(validate, SHAPES[shape](length)) for length in (250, 1000))
     assert long < 4.5 * short

@@ -1,4 +1,4 @@
-"""convert_opset and element types: a type that an operator gained later is refused below that opset, and kept above."""
+"""Tests element types in convert_opset: a type that an operator gained later is refused below that opset."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def test_bfloat16_needs_opset_22():
     assert {node.domain for node in converted.graph.node} == {private_op.DOMAIN}
 
 
-def test_an_operator_of_which_the_older_opset_lacks_the_type_is_not_taken_down():
+def test_an_operator_whose_type_the_older_opset_lacks_is_not_converted():
     nodes = [helper.make_node("Max", ["batch_indices", "batch_indices"], ["indices"])]
     nodes.append(roi_align_node("X", "rois", "indices", "Y", **LEGACY))
     assert opset_of(convert_opset(make_model(nodes, 16), 12)) == 12
-    with pytest.raises(RoiAlignError, match="Max"):  # of int64 only since opset 12
+    with pytest.raises(RoiAlignError, match="Max"):  # accepts int64 only since opset 12
         convert_opset(make_model(nodes, 16), 11)
 
 
 def in_function(opset_version, *nodes):
-    """A model whose function has these nodes, x in and y out, and whose main graph pools what it returns."""
+    """A model whose function has these nodes, x in and y out, and whose main graph pools the function's output."""
     imports = [helper.make_opsetid("", opset_version)]
     function = helper.make_function("local", "Through", ["x"], ["y"], list(nodes), imports)
     call = helper.make_node("Through", ["X"], ["through"], "call", domain="local")
@@ -86,14 +86,14 @@ NOT_THERE = r"model must be convertible to opset {}, got {} of .*, which opset {
 
 
 def gains():
-    """Of operators of one input and no attribute that must be there: (name, opset before, type that came after it)."""
+    """Operators of one input and no required attribute: (name, opset before, type that a later opset added)."""
     names = sorted({one.name for one in onnx.defs.get_all_schemas() if one.domain == "" and not one.deprecated})
     for name, before in itertools.product(names, range(10, 22)):
         older, newer = schema_of(name, before), schema_of(name, before + 1)
         if older is None or older.since_version == newer.since_version or (newer.min_input, newer.min_output) != (1, 1):
             continue
         first, result = newer.inputs[0], newer.outputs[0]
-        if first.type_str == result.type_str and not any(one.required for one in newer.attributes.values()):
+        if first.type_str == result.type_str and not any(attribute.required for attribute in newer.attributes.values()):
             yield from ((name, before, kind) for kind in sorted(set(first.types) - set(older.inputs[0].types)))
 
 
@@ -119,7 +119,7 @@ def of_type(name, text, body, **attributes):
 
 
 def refusal(given, target):
-    """Of whatever else an opset has not; empty where it is converted."""
+    """Lists whatever else an opset lacks; empty if the model can be converted."""
     try:
         convert_opset(given, target)
     except RoiAlignError as error:
@@ -131,7 +131,7 @@ def refusal(given, target):
 @pytest.mark.parametrize(
     ("to", "name"), [(99, "99"), (-1, "-1"), (2**40, str(2**40)), (TensorProto.COMPLEX64, "complex64")]
 )
-def test_a_cast_to_what_is_no_type_is_refused_in_our_words(to, name, body):
+def test_a_cast_to_an_invalid_type_is_refused(to, name, body):
     given = of_type("Cast", "tensor(float)", body, to=to)
     with pytest.raises(
         RoiAlignError, match=rf"convertible to opset 16, got Cast to {name}, which opset 16 does not have"
@@ -140,7 +140,7 @@ def test_a_cast_to_what_is_no_type_is_refused_in_our_words(to, name, body):
 
 
 @pytest.mark.parametrize("body", ["graph", "function"])
-def test_the_type_of_what_a_sequence_holds_may_be_stated(body):
+def test_the_type_of_a_sequences_elements_may_be_stated(body):
     nodes = [
         helper.make_node("SequenceEmpty", [], ["none"], dtype=TensorProto.FLOAT),
         helper.make_node("SequenceInsert", ["none", "X"], ["one"]),

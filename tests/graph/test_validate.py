@@ -1,4 +1,4 @@
-"""validate finds what is wrong with a model, says so in plain words, and says nothing about a model that is right."""
+"""Tests that validate reports what is wrong with a model in plain words, and nothing about a correct model."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def case_ids():
 
 
 @pytest.mark.parametrize(("code", "what", "wrong", "right", "source"), CASES, ids=case_ids())
-def test_what_is_wrong_is_found_and_its_twin_that_is_right_is_not(code, what, wrong, right, source):
-    (finding,) = [one for one in validate(wrong(), source) if one.code == code]
+def test_a_wrong_model_has_a_finding_and_its_right_twin_has_none(code, what, wrong, right, source):
+    (finding,) = [finding for finding in validate(wrong(), source) if finding.code == code]
     assert (finding.severity, finding.effect) == CODES[code]
     assert re.fullmatch(r"\S.* must .+, got:? .+|\S.+, but \S.+", finding.message)
     assert code not in codes(validate(right(), source))
@@ -42,7 +42,7 @@ def test_every_code_has_a_case():
 
 
 @pytest.mark.parametrize("name", [name for name in exports.names() if not known_wrong(name)])
-def test_nothing_is_found_in_an_export_that_is_right(name):
+def test_a_right_export_has_no_findings(name):
     export = exports.load(name)
     expected = set() if has_builtin_kernel(export.opset()) else {"no-builtin-kernel"}
     if name.startswith("skeletons/"):
@@ -52,7 +52,7 @@ def test_nothing_is_found_in_an_export_that_is_right(name):
 
 
 @pytest.mark.parametrize("name", [name for name in exports.names() if known_wrong(name)])
-def test_what_is_wrong_with_an_export_is_found(name):
+def test_a_wrong_export_has_its_findings(name):
     export = exports.load(name)
     found = set(codes(validate(export.model, source_of(name)))) - {"empty-bins"}
     wrong = {"zero-batch-indices"} if name.startswith("paddle") else set()
@@ -80,7 +80,7 @@ def test_a_function_is_read_at_its_own_opset():
     assert codes(validate(graph_models.in_function(15, function_opset=16), "torchvision")) == ["half-pixel-added"]
 
 
-def test_an_attribute_that_the_caller_of_a_function_gives_is_read_there():
+def test_an_attribute_that_the_caller_of_a_function_passes_is_read():
     inside = graph_models.in_function(16)
     node = inside.functions[0].node[0]
     node.attribute.append(
@@ -158,7 +158,7 @@ def test_a_model_can_be_given_as_bytes_a_path_or_a_proto(form, tmp_path):
         ),
     ],
 )
-def test_a_message_says_what_was_found(message, found):
+def test_a_message_describes_the_finding(message, found):
     assert any(message in finding.message for finding in validate(found()))
 
 
@@ -178,7 +178,7 @@ def test_two_invalid_attributes_are_two_findings():
     assert codes(validate(model(mode="median", sampling_ratio=-1))) == ["invalid-attribute", "invalid-attribute"]
 
 
-def test_a_graph_input_that_is_no_vector_of_counts_is_none():
+def test_a_graph_input_that_is_not_a_vector_is_not_the_counts():
     other = graph_models.in_batches("B")
     other.graph.input[2].type.tensor_type.elem_type = onnx.TensorProto.FLOAT
     assert codes(validate(other)) == []
@@ -196,7 +196,7 @@ def test_a_graph_input_that_is_no_vector_of_counts_is_none():
         (3, "source must be a text or a Semantics, got 3"),
     ],
 )
-def test_a_source_that_is_none_is_refused(source, message):
+def test_an_unknown_source_is_refused_by_validate(source, message):
     with pytest.raises(RoiAlignError, match=message):
         validate(model(), source)
 
@@ -227,7 +227,7 @@ def test_a_source_means_the_frameworks_own_call(source, preset):
     assert parse(source) == PRESETS[preset]
 
 
-# What a finding says of the source's value; of a field that is not here, its name.
+# The words of a finding for the source's value; a field that is not listed is named.
 WORDS = {
     "min_size": "a minimum RoI size of 0.25",
     "start_shift": "the node adds 0 pixels to x1 and y1, but the source adds 0.25 pixels to x1 and y1",
@@ -241,14 +241,14 @@ WORDS = {
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Semantics)])
-def test_no_field_in_which_a_node_departs_from_its_source_is_passed_over(field):
-    """Whatever fields Semantics gets: each has a finding, with the value that is wanted and the one that is there."""
+def test_every_field_in_which_a_node_differs_from_its_source_has_a_finding(field):
+    """All fields of Semantics, also later ones: each has a finding, with the wanted and the given value."""
     other = {"adaptive": "floor", "empty": "nan", "max_rule": "samples", "border": "exclusive"}
     wanted = dataclasses.replace(PRESETS["onnx_half_pixel"], **{field: other.get(field, 0.25)})
     found = validate(model(mode="max", sampling_ratio=0, **HALF), wanted)
-    (one,) = [finding for finding in found if finding.code not in ("max-mode", "sampling-ratio-omitted")]
-    assert one.severity == CODES[one.code][0]
-    assert WORDS.get(field, field) in one.message
+    (finding,) = [finding for finding in found if finding.code not in ("max-mode", "sampling-ratio-omitted")]
+    assert finding.severity == CODES[finding.code][0]
+    assert WORDS.get(field, field) in finding.message
 
 
 def external(folder, **told):

@@ -1,4 +1,4 @@
-"""explain: the numbers are those of the definition, whatever the RoI."""
+"""Tests explain: its numbers are those of the definition for every RoI."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_minimum_size_shows_in_size_and_bins():
 
 
 @pytest.mark.parametrize("box", BOXES.values(), ids=BOXES)
-def test_the_difference_is_that_of_the_kernels_answers(box):
+def test_the_difference_is_that_of_the_kernels_outputs(box):
     shown = explained(box)
     X, rois = noise_map((20, 30), "avg")[None, None], np.float32([box])
     answers = [
@@ -89,7 +89,7 @@ def test_meanings_that_differ_in_their_maxima_show_it_in_mode_max(names):
     assert shown.difference > 0.05
 
 
-def test_a_maximum_that_starts_from_0_alone_makes_a_difference_of_what_the_map_is_below_0():
+def test_a_maximum_that_starts_from_0_differs_by_the_maps_negative_values():
     samples = replace(PRESETS["tvm_aligned"], max_start=0.0)
     attributes = Attributes(3, 4, 2, 0.25, "max", PRESETS["tvm_aligned"])
     shown = explain(BOXES["inside"], (20, 30), attributes, samples)
@@ -98,7 +98,7 @@ def test_a_maximum_that_starts_from_0_alone_makes_a_difference_of_what_the_map_i
     assert shown.difference == np.abs(shown.first.answer).max() > 0
 
 
-def test_a_huge_roi_is_counted_and_its_samples_beyond_the_map_are_left_out():
+def test_a_huge_rois_samples_are_counted_and_only_those_on_the_map_are_listed():
     plan = explained(BOXES["huge"], names=("onnx_half_pixel", "onnx_half_pixel")).first
     assert plan.x.grid > 6e7
     assert plan.x.inside == plan.x.positions.size == 26
@@ -119,6 +119,6 @@ def test_no_more_positions_are_kept_than_can_be_drawn():
         ((0, 0, 1, math.inf), r"rois must be finite, got inf at row 0, column 3 \(y2\)"),
     ],
 )
-def test_a_coordinate_that_is_no_number_is_refused(box, message):
+def test_a_coordinate_that_is_not_finite_is_refused(box, message):
     with pytest.raises(RoiAlignError, match=message):
         explained(box)

@@ -1,4 +1,4 @@
-"""identify: every preset, engine and framework's recorded answers are named, and what no Semantics has is reported."""
+"""Tests identify: presets, engines and recordings are named, and behaviour that no Semantics expresses is reported."""
 
 from __future__ import annotations
 
@@ -55,28 +55,28 @@ def test_noise_of_1e_5_changes_nothing(preset):
     assert found.fits
 
 
-def test_the_evidence_of_a_field_says_what_each_value_would_answer_and_what_was_seen():
+def test_the_evidence_of_a_field_has_the_reading_of_each_value_and_the_measured_one():
     found = identify(meaning(PRESETS["mindspore_1"]))
-    fields = {one.subject: one for one in found.evidence if one.subject in FIELDS}
+    fields = {entry.subject: entry for entry in found.evidence if entry.subject in FIELDS}
     assert list(fields) == list(FIELDS)
-    for field, one in fields.items():
-        assert one.verdict == "decided"
-        assert one.value == getattr(PRESETS["mindspore_1"], field)
-        expected = dict(one.expected)
+    for field, entry in fields.items():
+        assert entry.verdict == "decided"
+        assert entry.value == getattr(PRESETS["mindspore_1"], field)
+        expected = dict(entry.expected)
         assert set(expected) == set(FIELDS[field])
-        np.testing.assert_allclose(one.seen, expected.pop(one.value), atol=1e-5)
+        np.testing.assert_allclose(entry.seen, expected.pop(entry.value), atol=1e-5)
         for other in expected.values():
-            difference = np.abs(np.array(one.seen) - other)
+            difference = np.abs(np.array(entry.seen) - other)
             assert np.isnan(difference).any() or difference.max() > 0.05, "the values are too close to tell in noise"
-        assert one.probe
-        assert one.reason == f"only {one.value!r} fits"
+        assert entry.probe
+        assert entry.reason == f"only {entry.value!r} fits"
 
 
-def test_the_minimum_size_hides_empty_bins_and_the_evidence_says_so():
-    one = evidence(identify(meaning(LEGACY)), "empty")
-    assert one.verdict == "hidden"
-    assert one.reason == "no bin is without samples, because of the minimum size: all of 'zero', 'nan' fit"
-    assert dict(one.expected) == {"zero": (1, 1), "nan": (1, 1)}
+def test_the_minimum_size_hides_empty_bins_and_is_the_reason_in_the_evidence():
+    entry = evidence(identify(meaning(LEGACY)), "empty")
+    assert entry.verdict == "hidden"
+    assert entry.reason == "no bin is without samples, because of the minimum size: all of 'zero', 'nan' fit"
+    assert dict(entry.expected) == {"zero": (1, 1), "nan": (1, 1)}
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_length_that_no_preset_has_is_measured(fields):
     assert evidence(found, field).reason == f"only {fields[field]} fits, a value that no preset has"
 
 
-def test_an_offset_of_the_image_is_told_from_one_of_the_map():
+def test_an_offset_of_the_image_is_distinguished_from_an_offset_of_the_map():
     def before_scaling(X, rois, indices, attributes):
         return meaning(replace(ALIGNED, offset=0.0))(X, rois - np.float32(0.5), indices, attributes)
 
@@ -115,7 +115,7 @@ def test_a_maximum_that_starts_from_a_number_is_found(start):
     assert (found.fits, found.semantics) == (True, replace(ALIGNED, max_start=start))
 
 
-# Behaviour that fits none.
+# Behaviour that no Semantics has.
 
 
 def rounded(X, rois, indices, attributes):
@@ -123,7 +123,7 @@ def rounded(X, rois, indices, attributes):
 
 
 def two_samples(X, rois, indices, attributes):
-    """Takes 0 to mean 2, as some do."""
+    """Treats 0 as 2, as some implementations do."""
     return meaning(ALIGNED)(X, rois, indices, replace(attributes, sampling_ratio=attributes.sampling_ratio or 2))
 
 
@@ -132,20 +132,20 @@ def first_image(X, rois, indices, attributes):
 
 
 def swapped(X, rois, indices, attributes):
-    """Takes the bins' rows for columns, in grids that are not square."""
+    """Confuses the rows and columns of bins, in grids that are not square."""
     turned = replace(attributes, output_height=attributes.output_width, output_width=attributes.output_height)
     Y = meaning(ALIGNED)(X, rois, indices, turned)
     return Y.reshape(*Y.shape[:2], attributes.output_height, attributes.output_width)
 
 
 def mean_of_the_inside(X, rois, indices, attributes):
-    """Divides by the samples that count, not by all."""
+    """Divides by the samples inside the map, not by all."""
     Y, weight = (meaning(ALIGNED)(each, rois, indices, attributes) for each in (X, np.ones_like(X)))
     return Y / np.where(weight > 0, weight, 1) if attributes.mode == "avg" else Y
 
 
 def unmirrored(X, rois, indices, attributes):
-    """Puts corners in order first."""
+    """Sorts the corners first."""
     low, high = np.minimum(rois[:, :2], rois[:, 2:]), np.maximum(rois[:, :2], rois[:, 2:])
     return meaning(ALIGNED)(X, np.hstack([low, high]), indices, attributes)
 
@@ -159,12 +159,12 @@ def unmirrored(X, rois, indices, attributes):
 )
 def test_a_field_without_a_value_that_fits_leaves_no_semantics_and_no_names(fn, subjects):
     found = identify(fn)
-    assert tuple(one.subject for one in found.odd) == subjects
+    assert tuple(entry.subject for entry in found.odd) == subjects
     assert (found.fits, found.semantics, found.names) == (False, None, ())
-    for one in found.odd:
-        assert one.reason == "no value fits"
-        assert one.seen
-        assert len(one.expected) == len(FIELDS[one.subject])
+    for entry in found.odd:
+        assert entry.reason == "no value fits"
+        assert entry.seen
+        assert len(entry.expected) == len(FIELDS[entry.subject])
 
 
 @pytest.mark.parametrize(("axis", "sign", "beyond"), [(0, -1, 0), (0, 1, 15), (1, -1, 0), (1, 1, 11)])
@@ -176,7 +176,7 @@ def test_a_border_that_is_open_on_one_side_alone_is_odd(axis, sign, beyond):
         middle = (rois[:, axis] + rois[:, axis + 2]) / 2
         return np.where((sign * middle > sign * beyond)[:, None, None, None], exclusive, inclusive)
 
-    assert [one.subject for one in identify(half_open).odd] == ["border"]
+    assert [entry.subject for entry in identify(half_open).odd] == ["border"]
 
 
 @pytest.mark.parametrize(
@@ -189,17 +189,17 @@ def test_a_border_that_is_open_on_one_side_alone_is_odd(axis, sign, beyond):
 )
 def test_behaviour_that_is_no_field_is_reported_beside_the_semantics_that_is_nearest(fn, subjects, name):
     found = identify(fn)
-    assert tuple(one.subject for one in found.odd) == subjects
+    assert tuple(entry.subject for entry in found.odd) == subjects
     assert not found.fits
     assert name in found.names
-    for one in found.odd:
-        assert "outputs differ, most in RoI" in one.reason
-        assert one.seen != dict(one.expected)[None]
+    for entry in found.odd:
+        assert "outputs differ, most in RoI" in entry.reason
+        assert entry.seen != dict(entry.expected)[None]
 
 
-def test_a_mean_over_the_samples_inside_alone_is_reported():
+def test_a_mean_over_only_the_samples_inside_is_reported():
     found = identify(mean_of_the_inside)
-    assert [one.subject for one in found.odd] == ["samples outside"]
+    assert [entry.subject for entry in found.odd] == ["samples outside"]
 
 
 def test_max_that_is_refused_leaves_max_rule_hidden_with_the_reason():
@@ -212,11 +212,11 @@ def test_max_that_is_refused_leaves_max_rule_hidden_with_the_reason():
     assert found.fits
     assert found.hidden == ("max_rule", "max_start")
     assert evidence(found, "max_rule").reason == "raises NotImplementedError: only averages"
-    assert evidence(found, "maxima of negatives").reason == "not probed: max_rule is not known"
+    assert evidence(found, "maxima of negatives").reason == "not probed: max_rule is unknown"
     assert {"torchvision_aligned", "mmcv_aligned"} <= set(found.names)
 
 
-def test_max_that_answers_the_average_is_not_taken_for_a_rule():
+def test_a_max_that_returns_the_average_is_not_a_rule():
     found = identify(lambda X, r, i, attributes: meaning(ALIGNED)(X, r, i, replace(attributes, mode="avg")))
     assert found.hidden == ("max_rule", "max_start")
     assert evidence(found, "max_rule").reason == "mode 'max' returns the average: it is not supported"
@@ -232,11 +232,11 @@ def test_max_that_answers_the_average_is_not_taken_for_a_rule():
         (lambda X, r, i, a: None, r"returns shape \(\), not"),
     ],
 )
-def test_an_answer_that_is_none_is_odd(fn, reason):
+def test_an_invalid_output_is_odd(fn, reason):
     found = identify(fn)
-    one = evidence(found, "offset")
-    assert one.verdict == "odd"
-    assert re.search(reason, one.reason)
+    entry = evidence(found, "offset")
+    assert entry.verdict == "odd"
+    assert re.search(reason, entry.reason)
     assert not found.fits
 
 
@@ -249,18 +249,18 @@ def test_a_callable_that_raises_fits_nothing():
     assert evidence(found, "offset").reason == "raises TypeError: wrong call"
 
 
-def test_answers_that_change_from_call_to_call_are_odd():
+def test_outputs_that_change_from_call_to_call_are_odd():
     rng = np.random.default_rng(0)
 
     def moody(*arguments):
         return meaning(ALIGNED)(*arguments) + rng.random()
 
-    one = evidence(identify(moody), "offset")
-    assert one.verdict == "odd"
-    assert one.reason.startswith("two equal calls return outputs that differ by up to 0.")
+    entry = evidence(identify(moody), "offset")
+    assert entry.verdict == "odd"
+    assert entry.reason.startswith("two equal calls return outputs that differ by up to 0.")
 
 
-def test_a_callable_that_writes_into_its_inputs_disturbs_nothing():
+def test_a_callable_that_writes_to_its_inputs_has_no_effect():
     def untidy(X, rois, indices, attributes):
         Y = meaning(ALIGNED)(X, rois, indices, attributes)
         X[:], rois[:], indices[:] = 7, 7, 7

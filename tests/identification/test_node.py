@@ -1,4 +1,4 @@
-"""A node of a model: how it is found, what it means, and what identify says of each runtime that runs it."""
+"""Tests a node of a model: how it is found, its meaning, and the result of identify for each runtime."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_node_is_named_on_every_runtime(engine_name, opset, mode, preset):
 
 
 def test_onnx_reference_is_half_a_pixel_off_at_opset_10():
-    """Where onnx mends its op, this fails: evaluator.py's docstring and README's table must then change."""
+    """If onnx repairs its op, this fails: evaluator.py's docstring and README's table must then change."""
     wrong, right = ProbedNode(node(10), 10), ProbedNode(node(16), 16)
     found = identify(wrong.on("onnx.reference"))
     assert "onnx_half_pixel" in found.names
@@ -45,12 +45,12 @@ def test_onnx_reference_is_half_a_pixel_off_at_opset_10():
     assert identify(right.on("onnx.reference")).differs_from(right.meant) == ()
 
 
-def test_a_runtime_that_refuses_the_node_fits_nothing_and_its_words_are_the_reason():
+def test_a_runtime_that_refuses_the_node_fits_nothing_and_its_message_is_the_reason():
     found = identify(ProbedNode(node(22), 22).on("builtin"))
     assert not found.fits
     assert (found.semantics, found.names, found.hidden) == (None, (), tuple(FIELDS))
     assert "Could not find an implementation for RoiAlign(22)" in evidence(found, "offset").reason
-    assert evidence(found, "border").reason == "not probed: the positions of RoIs are not known"
+    assert evidence(found, "border").reason == "not probed: the positions of RoIs are unknown"
 
 
 def test_the_private_op_is_named_from_its_attributes():
@@ -80,7 +80,7 @@ def replace_name(proto, name):
 
 
 @pytest.mark.parametrize("names", [("", ""), ("pool", "pool"), ("first", "")], ids=str)
-def test_nodes_without_a_name_of_their_own_are_chosen_by_their_output(names):
+def test_nodes_without_a_name_are_chosen_by_their_output(names):
     nodes = [node(16), node(16)]
     for one, name, output in zip(nodes, names, ("Y", "Z"), strict=True):
         one.name, one.output[0] = name, output

@@ -1,4 +1,4 @@
-"""The calls that identify makes: few, small, and safe for every framework."""
+"""Tests the calls that identify makes: few, small, and safe for every framework."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def test_there_are_few_and_small_calls():
     assert max(call.X.size for _, call in calls_asked()) <= 1024
 
 
-def test_no_probe_asks_for_an_adaptive_grid_over_a_mirrored_roi():
-    """Paddle 3.3.1 with aligned=True does not return from that, and a call of ours could not be stopped."""
+def test_no_probe_has_an_adaptive_grid_over_a_mirrored_roi():
+    """Paddle 3.3.1 with aligned=True does not return from such a RoI, and no call can be stopped."""
     for preset, call in calls_asked():
         if call.attributes.sampling_ratio == 0:
             sizes = call.rois[:, 2:] - call.rois[:, :2] + PRESETS[preset].end_shift
@@ -41,7 +41,7 @@ def test_no_probe_asks_for_an_adaptive_grid_over_a_mirrored_roi():
 
 
 @pytest.mark.parametrize("check", checks(), ids=lambda check: check.subject)
-def test_no_check_hangs_on_the_rounding_of_a_sample(check):
+def test_no_check_depends_on_the_rounding_of_a_sample(check):
     for preset in PRESETS.values():
         call = RecordedCall(**{n: getattr(check.call, n) for n in ("X", "rois", "batch_indices", "attributes")}, Y=None)
         assert recorded_module._steady(call, preset).all()

@@ -1,4 +1,4 @@
-"""identify_recorded: each framework's recorded outputs are named, and what they leave open stays open."""
+"""Tests identify_recorded: recorded outputs name each framework, and what they leave open stays open."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def recorded(preset):
         ("tvm_aligned", ("empty", "border")),
     ],
 )
-def test_each_frameworks_recorded_answers_are_named(preset, hidden):
+def test_each_frameworks_recorded_outputs_are_named(preset, hidden):
     found = identify_recorded(recorded(preset))
     assert found.fits, found.odd
     assert found.hidden == hidden
@@ -58,18 +58,18 @@ def test_each_frameworks_recorded_answers_are_named(preset, hidden):
 
 def test_recorded_evidence_names_the_call_and_counts_what_fits():
     found = identify_recorded(recorded("mindspore_1"))
-    one = evidence(found, "end_shift")
-    case = next(case for case in recorded("mindspore_1") if one.probe.startswith(f"{case.name}: RoI "))
-    assert np.isin(np.float64(one.seen), case.Y.astype(np.float64)) or np.isnan(one.seen[0])
-    assert "outputs that distinguish them fit 0.0, " in one.reason
+    entry = evidence(found, "end_shift")
+    case = next(case for case in recorded("mindspore_1") if entry.probe.startswith(f"{case.name}: RoI "))
+    assert np.isin(np.float64(entry.seen), case.Y.astype(np.float64)) or np.isnan(entry.seen[0])
+    assert "outputs that distinguish them fit 0.0, " in entry.reason
     assert evidence(found, "max_rule").reason == "no call has mode 'max'"
     legacy = identify_recorded(recorded("paddle_legacy"))
     assert evidence(legacy, "empty").reason.endswith("with a minimum size of 1 and ceil no bin is empty")
     assert evidence(legacy, "border").reason == "no call has a sample exactly at -1 or at H (W)"
 
 
-def test_an_answer_that_hangs_on_the_rounding_of_a_sample_strikes_out_nothing(monkeypatch):
-    """Two RoIs whose one sample lies exactly at x = W: the framework's own rounding carried the second one past it."""
+def test_an_output_that_depends_on_the_rounding_of_a_sample_rules_out_nothing(monkeypatch):
+    """Two RoIs whose one sample lies exactly at x = W: the framework's own rounding moved the second one past it."""
     rois, beyond = np.float32([[20, 2, 44, 8]] * 2), np.float32([[20, 2, 44, 8], [20, 2, 44.0001, 8]])
     X, indices, attributes = np.full((1, 1, 16, 32), 3, np.float32), np.zeros(2, np.int64), Attributes(sampling_ratio=1)
     Y = meaning(LEGACY)(X, beyond, indices, attributes)
@@ -78,9 +78,9 @@ def test_an_answer_that_hangs_on_the_rounding_of_a_sample_strikes_out_nothing(mo
     found = identify_recorded(calls)
     assert found.fits
     assert "torchvision_legacy" in found.names
-    one = evidence(found, "border")
-    assert one.verdict == "hidden"
-    assert one.reason == (
+    entry = evidence(found, "border")
+    assert entry.verdict == "hidden"
+    assert entry.reason == (
         "no clear majority: 1 of the 2 outputs that distinguish them fit 'inclusive', 1 fit 'exclusive'"
     )
     monkeypatch.setattr(recorded_module, "_steady", lambda call, semantics: np.ones((len(call.rois), 1, 1, 1), bool))
@@ -88,27 +88,27 @@ def test_an_answer_that_hangs_on_the_rounding_of_a_sample_strikes_out_nothing(mo
 
 
 @pytest.mark.parametrize("preset", ["paddle_aligned", "mindspore_0"])
-def test_recorded_answers_with_noise_of_1e_5_are_named_alike(preset):
+def test_recorded_outputs_with_noise_of_1e_5_are_named_alike(preset):
     rng = np.random.default_rng(0)
     noisy = [replace(c, Y=c.Y + rng.uniform(-1e-5, 1e-5, c.Y.shape).astype(np.float32)) for c in recorded(preset)]
     assert identify_recorded(noisy).names == identify_recorded(recorded(preset)).names
 
 
-def test_recorded_answers_of_two_meanings_fit_none_and_the_first_that_does_not_fit_is_named():
+def test_recorded_outputs_of_two_meanings_fit_none_and_the_first_contradiction_is_named():
     mixed = [*recorded("torchvision_legacy")[:5], *recorded("torchvision_aligned")]
     found = identify_recorded(mixed)
     assert (found.fits, found.semantics, found.names) == (False, None, ())
-    one = evidence(found, "recorded calls")
-    assert one.verdict == "odd"
-    assert one.reason == (f"no meaning that explains the calls before {mixed[5].name} explains this call"), (
+    entry = evidence(found, "recorded calls")
+    assert entry.verdict == "odd"
+    assert entry.reason == (f"no meaning that explains the calls before {mixed[5].name} explains this call"), (
         "the sixth is the first of the other meaning, and is inside the map"
     )
-    assert one.seen != one.expected[0][1]
+    assert entry.seen != entry.expected[0][1]
 
 
 @pytest.mark.parametrize("semantics", DISTINCT, ids=DISTINCT.values())
 def test_a_preset_is_found_again_in_calls_recorded_from_it(semantics):
-    """With max mode and samples on the cut, which the frameworks' recordings do not all have."""
+    """With max mode and samples at the cut-off, which not all recordings of frameworks contain."""
     calls = []
     for mode in ("avg", "max"):
         for case in golden.cases("torchvision")[::6]:
@@ -123,7 +123,7 @@ def test_a_preset_is_found_again_in_calls_recorded_from_it(semantics):
 
 
 def test_a_preset_that_some_call_rules_out_is_not_named_though_its_field_stays_hidden():
-    """Maxima of features between -10000 and 0: they start from no 0, and whether from -10000 nobody sees."""
+    """Maxima of features between -10000 and 0: they do not start from 0, and a start from -10000 changes nothing."""
     calls = []
     for mode in ("avg", "max"):
         for case in [case for case in recorded("torchvision_aligned") if case.attributes.sampling_ratio][::6]:
@@ -140,7 +140,7 @@ def test_a_preset_that_some_call_rules_out_is_not_named_though_its_field_stays_h
 
 
 def test_two_fields_that_only_show_together_stay_hidden_and_rule_presets_out_together():
-    """A maximum without samples that is 0: it starts from 0, or from none where such bins are 0."""
+    """A maximum without samples that is 0: it starts from 0, or from nothing where such bins are 0."""
     X, images, attributes = np.ones((1, 1, 8, 8), np.float32), np.zeros(2, np.int64), Attributes(mode="max")
     rois = np.float32([[1, 1, 4, 5], [3, 3, 3, 3]])
     Y = meaning(ALIGNED)(X, rois, images, attributes)
@@ -155,7 +155,7 @@ def test_two_fields_that_only_show_together_stay_hidden_and_rule_presets_out_tog
     assert "paddle_aligned" not in found.names, "NaN, and no start"
 
 
-def test_recorded_calls_that_cannot_be_are_refused():
+def test_invalid_recorded_calls_are_refused():
     case = recorded("mindspore_0")[0]
     with pytest.raises(RoiAlignError, match="calls must be at least one, got none"):
         identify_recorded([])

@@ -1,4 +1,4 @@
-"""The C call from C99, as strict as a compiler can be, and from many threads."""
+"""Tests the C call from C99, with all warnings of a compiler as errors, and from many threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paths import PROGRAMS, ROOT
 
 import onnx_roialign
 
-# cc is one of the others, mostly.
+# cc is usually one of the others
 _FOUND = {Path(path).resolve(): name for name in ("cc", "gcc", "clang") if (path := shutil.which(name))}
 COMPILERS = sorted(_FOUND.values())
 
@@ -43,13 +43,13 @@ def test_the_c_call_keeps_its_promises(build):
     assert (done.returncode, done.stdout) == (0, "every promise is kept\n"), done.stderr
 
 
-def test_eight_threads_get_the_answers_of_one(build):
+def test_eight_threads_get_the_results_of_one(build):
     done = build("c_threads")
     assert (done.returncode, done.stdout) == (0, "every answer is that of one thread\n"), done.stderr
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the program puts its own malloc before glibc's")
-def test_memory_that_runs_out_anywhere_in_a_call_is_said(build):
+def test_running_out_of_memory_anywhere_in_a_call_is_reported(build):
     done = build("c_memory")
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("the call survived all of them\n")

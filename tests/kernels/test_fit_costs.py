@@ -1,4 +1,4 @@
-"""The script that fits the costs of pooling finds the costs behind times, and knows them by their names in C++."""
+"""Tests the script that fits the costs of pooling: it finds the costs behind times, and has their names in C++."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_no_fitted_cost_is_negative(fit_costs):
     assert fitted["kPointsPlane"] == 0 < fitted["point"]
 
 
-def test_it_knows_the_costs_of_the_cpp(fit_costs):
+def test_its_costs_are_those_of_the_cpp(fit_costs):
     text = (ROOT / "kernels" / "plan" / "costs.h").read_text()
     fields = re.findall(r"^  double (\w+) = 0;", text, re.MULTILINE)
     assert sorted(fields) == sorted(fit_costs.VECTOR_COSTS)

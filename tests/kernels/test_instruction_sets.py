@@ -1,4 +1,4 @@
-"""The kernels on CPUs that this one is not: NEON, cross-built and run under QEMU. And the same calls on this CPU."""
+"""Tests the kernels of other CPUs (NEON, cross-built and run under QEMU), and the same calls on this CPU."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def packed(calls, tmp_path_factory) -> Path:
     return path
 
 
-def test_every_instruction_set_answers_as_the_reference(machine, calls, packed, tmp_path):
+def test_every_instruction_set_returns_the_references_results(machine, calls, packed, tmp_path):
     wrong = {}
     for isa in machine.isas:
         done = machine.run(packed, tmp_path / isa, isa)
@@ -112,7 +112,7 @@ def test_every_instruction_set_answers_as_the_reference(machine, calls, packed, 
 
 
 def test_the_number_of_threads_does_not_change_a_bit(machine, calls, tmp_path):
-    some = calls[::7]  # starting threads is what takes the time under QEMU
+    some = calls[::7]  # starting threads takes most of the time under QEMU
     (tmp_path / "some").write_bytes(b"".join(call.pack() for call in some))
     for threads in (1, 3):
         done = machine.run(tmp_path / "some", tmp_path / str(threads), "", threads)
@@ -120,7 +120,7 @@ def test_the_number_of_threads_does_not_change_a_bit(machine, calls, tmp_path):
     assert (tmp_path / "1").read_bytes() == (tmp_path / "3").read_bytes()
 
 
-def test_the_widest_instruction_set_is_chosen_by_itself(machine, tmp_path):
+def test_the_widest_instruction_set_is_the_default(machine, tmp_path):
     (tmp_path / "none").touch()
     chosen = machine.run(tmp_path / "none", tmp_path / "answers", "")
     assert chosen.stdout == f"0 calls on {machine.isas[0]}\n"
@@ -134,7 +134,7 @@ def test_an_instruction_set_that_the_library_lacks_is_refused(machine, calls, tm
 
 
 @pytest.mark.parametrize("name", BARS)
-def test_the_comparison_sees_one_wrong_value(calls, name):
+def test_the_comparison_detects_one_wrong_value(calls, name):
     dtype, _, exact = name.partition(", ")
     call = next(call for call in calls if (call.X.dtype.name, call.exact) == (dtype, bool(exact)) and call.Y.size)
     Y = call.Y.copy()
@@ -171,8 +171,8 @@ FILLS_MEMORY = platform.libc_ver()[0] == "glibc" and platform.machine() == "x86_
 
 
 @pytest.mark.skipif(not FILLS_MEMORY, reason="needs glibc's malloc and x86's exception flags")
-def test_nothing_is_computed_on_memory_as_it_comes():
-    # Every byte that malloc hands out is 0x80, so that a product of what nobody wrote underflows.
+def test_nothing_is_computed_on_uninitialised_memory():
+    # Every byte that malloc returns is 0x80, so that a product of unwritten memory underflows.
     environment = {**os.environ, "GLIBC_TUNABLES": "glibc.malloc.perturb=127"}
     done = subprocess.run([sys.executable, "-c", COMPUTES], env=environment, capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()

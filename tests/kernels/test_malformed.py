@@ -1,4 +1,4 @@
-"""The malformed calls of test_sanitizers.py, a few hundred of them, on the installed library."""
+"""Tests a few hundred of the malformed calls of test_sanitizers.py on the installed library."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import onnx_roialign
 CALLS, MODELS_EACH = 400, 30
 
 
-def test_the_library_and_the_reference_say_the_same_of_malformed_calls():
+def test_the_library_and_the_reference_agree_on_malformed_calls():
     models = MODELS_EACH * len(SESSIONS)
     command = [sys.executable, SUPPORT / "malformed.py", onnx_roialign.library_path(), str(CALLS), str(models)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280)

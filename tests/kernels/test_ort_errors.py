@@ -1,4 +1,4 @@
-"""Attributes and arrays that the library refuses inside a session, in Python's words and with the node's name."""
+"""Tests the errors of the library in a session: Python's words and the node's name, for attributes and arrays."""
 
 from __future__ import annotations
 
@@ -118,8 +118,8 @@ def test_a_coordinate_that_overflows_when_scaled_names_its_place(engine):
 
 
 @pytest.mark.parametrize("name", ["", "it's", 'a"b', 'it\'s "b"', "a\nb\t\r\x1b\x7f\\", "two  spaces", "größe " * 40])
-def test_a_nodes_name_is_shown_in_the_same_words_at_every_door(name):
-    """Where a session meets the node's attributes, and where a run meets its inputs."""
+def test_a_nodes_name_is_shown_in_the_same_words_by_every_check(name):
+    """The errors before a session and at its start: the node's attributes, and the inputs of a run."""
     for attributes, feeds in (({"mode": "median"}, FEEDS), ({}, FEEDS | {"batch_indices": np.int64([5, 0, 0])})):
         given = model(16, **attributes)
         given.graph.node[0].name = name

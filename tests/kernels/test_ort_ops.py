@@ -1,4 +1,4 @@
-"""RoiAlign inside onnxruntime sessions, compiled and as a Python op: values, shapes and threads."""
+"""Tests RoiAlign inside onnxruntime sessions, compiled and as a Python op: values, shapes and threads."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def assert_units_apart(got, want):
 @pytest.mark.parametrize("mode", ["avg", "max"])
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
 @pytest.mark.parametrize("opset", OPSETS)
-def test_a_session_answers_as_the_reference_at_every_opset(opset, dtype, mode, engine):
+def test_a_session_returns_the_references_results_at_every_opset(opset, dtype, mode, engine):
     session = quiet_session(model(opset, element_type=TYPES[dtype], mode=mode), engine)
     feeds = {"X": X.astype(dtype), "rois": ROIS.astype(dtype), "batch_indices": BATCH_INDICES}
     got, want = run(session, feeds), expected(opset, dtype=dtype, mode=mode)
@@ -40,7 +40,7 @@ def test_a_session_answers_as_the_reference_at_every_opset(opset, dtype, mode, e
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("mode", ["avg", "max"])
-@pytest.mark.parametrize("opset", [opset for opset in OPSETS if opset >= 13])  # Cast knows bfloat16 since 13
+@pytest.mark.parametrize("opset", [opset for opset in OPSETS if opset >= 13])  # Cast has bfloat16 since opset 13
 def test_a_session_carries_bfloat16_inside(opset, mode, engine):
     got = run(quiet_session(cast_model(opset, TensorProto.BFLOAT16, mode=mode), engine))
     assert_units_apart(got.astype(DTYPES["bfloat16"]), expected(opset, dtype=DTYPES["bfloat16"], mode=mode))
@@ -79,7 +79,7 @@ def test_the_coordinate_modes_differ_on_these_inputs():
     ids=["symbolic", "fixed", "mixed"],
 )
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_a_session_tells_the_shape_and_type_of_its_output(dtype, X_shape, rois_shape, Y_shape, engine):
+def test_a_session_infers_the_shape_and_type_of_its_output(dtype, X_shape, rois_shape, Y_shape, engine):
     proto = make_model([roi_align_node()], 16, element_type=TYPES[dtype], shapes=(X_shape, rois_shape, ("R",)))
     (output,) = quiet_session(proto, engine).get_outputs()
     assert (output.shape, output.type) == (Y_shape, {"float32": "tensor(float)", "float16": "tensor(float16)"}[dtype])
@@ -91,7 +91,7 @@ def test_the_output_size_defaults_to_one_bin():
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_an_unknown_dimension_is_not_taken_for_a_known_one(engine):
+def test_an_unknown_dimension_stays_unknown(engine):
     """onnxruntime 1.20 folds the Shape of an output of size -1, and 1.31 ends the process."""
     nodes = [
         roi_align_node(),
@@ -119,7 +119,7 @@ def test_an_unknown_dimension_is_not_taken_for_a_known_one(engine):
     ],
     ids=["no RoIs", "no channels", "no images"],
 )
-def test_empty_input_is_answered_with_an_empty_output(feeds, shape, engine):
+def test_empty_input_gives_an_empty_output(feeds, shape, engine):
     assert run(quiet_session(model(), engine), FEEDS | feeds).shape == shape
 
 
@@ -145,7 +145,7 @@ def test_the_number_of_threads_does_not_change_a_bit(mode):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_one_session_answers_eight_threads_at_once(engine):
+def test_one_session_serves_eight_threads_at_once(engine):
     session, want = quiet_session(model(), engine), expected(16)
     with ThreadPoolExecutor(8) as pool:
         for got in pool.map(lambda _: run(session), range(64)):

@@ -1,4 +1,4 @@
-"""What the library reads of session options: opset, threads, instruction set; and a runtime that is too old."""
+"""Tests what the library reads of session options (opset, threads, instruction set), and a runtime that is too old."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from onnx_roialign.engines import native
 
 
 @pytest.mark.parametrize("opset", [10, 16, newest_opset()])
-def test_the_bare_library_refuses_a_node_without_the_mode_where_no_entry_tells_the_opset(opset):
+def test_the_bare_library_refuses_a_node_without_the_mode_and_without_the_opset_entry(opset):
     with pytest.raises(Exception, match=TRAP):
         bare_session(model(opset))
 
 
 @pytest.mark.parametrize("opset", OPSETS)
-def test_the_bare_library_takes_the_opset_from_the_entry(opset):
+def test_the_bare_library_reads_the_opset_from_the_entry(opset):
     assert_close(run(bare_session(model(opset), opset)), expected(opset))
 
 
-def test_the_bare_library_needs_no_entry_where_the_mode_is_written():
+def test_the_bare_library_needs_no_entry_if_the_mode_is_written():
     session = bare_session(model(16, coordinate_transformation_mode="output_half_pixel"))
     assert_close(run(session), expected(16, "output_half_pixel"))
 
@@ -65,7 +65,7 @@ def test_an_entry_that_is_no_integer_is_refused(entry, text, shown):
 
 
 @pytest.mark.parametrize("text", ["0", "-3", "-99999999999999999999"])
-def test_an_opset_that_none_can_be_is_refused(text):
+def test_an_invalid_opset_is_refused(text):
     options = quiet_options(onnx_roialign__opset=text)
     got = max(int(text), -(2**63))
     with pytest.raises(Exception, match=f"onnx_roialign.opset must be at least 1, got {got}$"):
@@ -73,7 +73,7 @@ def test_an_opset_that_none_can_be_is_refused(text):
 
 
 @pytest.mark.parametrize("threads", [-1, 1025, 999999999, 2**40])
-def test_a_number_of_threads_is_refused_in_the_words_of_the_other_doors(threads):
+def test_a_number_of_threads_is_refused_in_the_words_of_the_other_checks(threads):
     options = quiet_options(onnx_roialign__threads=str(threads))
     with pytest.raises(RoiAlignError) as refused:
         onnx_roialign.roi_align(**FEEDS, threads=threads)
@@ -82,14 +82,14 @@ def test_a_number_of_threads_is_refused_in_the_words_of_the_other_doors(threads)
 
 
 @pytest.mark.parametrize("threads", ["0", "1", "3", "1024"])
-def test_the_number_of_threads_changes_no_answer(threads):
+def test_the_number_of_threads_changes_no_result(threads):
     options = quiet_options(onnx_roialign__threads=threads, onnx_roialign__opset="16")
     options.register_custom_ops_library(onnx_roialign.library_path())
     told = onnxruntime.InferenceSession(model(16).SerializeToString(), options)
     np.testing.assert_array_equal(run(told), run(bare_session(model(16), 16)))
 
 
-def test_the_bare_library_registered_twice_takes_the_newer_entry_and_leaves_sessions_alone():
+def test_the_bare_library_registered_twice_reads_the_newer_entry_and_existing_sessions_keep_theirs():
     options = bare_options(10)
     old = onnxruntime.InferenceSession(model(10).SerializeToString(), options)
     options.add_session_config_entry("onnx_roialign.opset", "16")
@@ -117,7 +117,7 @@ def test_a_session_outlives_the_options_it_was_made_with():
 
 
 def test_a_runtime_without_the_functions_that_the_library_needs_is_refused_by_name():
-    """The library against a runtime that knows API version 1 only: its CreateStatus is slot 0 of that table."""
+    """The library on a runtime that has API version 1 only: its CreateStatus is slot 0 of that table."""
     told = []
 
     @ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p)
@@ -179,7 +179,7 @@ def test_an_unknown_instruction_set_is_refused_when_the_library_is_registered(na
         onnx_roialign.session(model(), quiet_options(onnx_roialign__isa=name))
 
 
-def test_every_instruction_set_answers_in_a_session_that_asks_for_it():
+def test_every_instruction_set_runs_in_a_session_that_requests_it():
     want = run(quiet_session(model(), "reference"), FEEDS)
     for name in native.available_isas():
         Y = run(onnx_roialign.session(model(), quiet_options(onnx_roialign__isa=name)), FEEDS)

@@ -1,4 +1,4 @@
-"""The library under sanitizers: malformed calls under AddressSanitizer and UBSan, eight threads under TSan."""
+"""Tests the library under sanitizers: malformed calls under AddressSanitizer and UBSan, eight threads under TSan."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CALLS, MODELS, PROCESSES = 20_000, 2_500, 2
 
 
 def counted(outputs):
-    """The numbers that the processes printed, summed by what they count."""
+    """The counts that the processes printed, summed by name."""
     total = Counter()
     for output in outputs:
         for name, number in re.findall(r"^(.+): (\d+)$", output, re.MULTILINE):
@@ -55,7 +55,7 @@ def test_malformed_calls_stay_inside_their_buffers_and_python_says_the_same(sani
     assert min(answered, refused) > 100
 
 
-def test_eight_threads_share_nothing_that_one_of_them_writes(tmp_path):
+def test_eight_threads_have_no_data_race(tmp_path):
     library = build_library(tmp_path / "library", THREAD)
     program = tmp_path / "c_threads"
     build_program(program, PROGRAMS / "c_threads.c", library, THREAD, "gcc", "-std=c99")

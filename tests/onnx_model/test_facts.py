@@ -1,4 +1,4 @@
-"""A session reads its model once, whatever it must know of it."""
+"""Tests that a session reads its model once, for all facts that it needs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from models import make_model, model, roi_align_node
 from onnx_roialign.onnx_model import file, scopes
 from onnx_roialign.onnx_model.facts import OpsetConflictError, read_facts
 
-WEIGHTS = np.ones((64, 1024), np.float32)  # large enough that no copy for shape inference has them
+WEIGHTS = np.ones((64, 1024), np.float32)  # large enough to be left out of the copy for shape inference
 
 
 @pytest.fixture
 def path(tmp_path):
-    """A model with one tensor in a file beside it, by which its own graph is known from a light copy's."""
+    """A model with one tensor in a separate file, so that its own graph differs from a light copy's."""
     nodes = [roi_align_node(), helper.make_node("ReduceSum", ["w"], ["sum"])]
     proto = make_model(nodes, 16, outputs=(("Y", TensorProto.FLOAT), ("sum", TensorProto.FLOAT)))
     proto.graph.initializer.append(onnx.numpy_helper.from_array(WEIGHTS, "w"))
@@ -30,7 +30,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def counted(monkeypatch):
-    """How often a model was decoded, and how often the graph with weights was walked."""
+    """Counts how often a model was decoded, and how often the graph with weights was walked."""
     counts = {"decoded": 0, "walked": 0}
     load, walk = file.onnx.load_model_from_string, scopes._graph_scopes
 
@@ -39,7 +39,7 @@ def counted(monkeypatch):
         return load(*args, **kwargs)
 
     def graph_scopes(graph, outer):
-        external = [one for one in graph.initializer if one.data_location == TensorProto.EXTERNAL]
+        external = [tensor for tensor in graph.initializer if tensor.data_location == TensorProto.EXTERNAL]
         counts["walked"] += bool(external)
         return walk(graph, outer)
 
@@ -72,7 +72,7 @@ def test_a_proto_is_not_written_and_read_again(counted):
     assert counted["decoded"] == 0
 
 
-def test_the_builtin_engine_leaves_reading_to_onnxruntime(path, counted):
+def test_the_builtin_engine_does_not_read_the_model(path, counted):
     onnx_roialign.session(path, quiet_options(), engine="builtin")
     assert counts_of(counted) == (0, 0)
 

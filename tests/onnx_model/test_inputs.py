@@ -1,4 +1,4 @@
-"""What `run` and `validate` feed a model with: no declared shapes, types that NumPy lacks, engines that crash."""
+"""Tests the inputs that `run` and `validate` generate: undeclared shapes, types that NumPy lacks, crashing engines."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from onnx_roialign.definition import reference
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import PRESETS
 from onnx_roialign.graph import validate
-from onnx_roialign.onnx_model.inputs import given_inputs, made_inputs
+from onnx_roialign.onnx_model.inputs import generated_inputs, given_inputs
 from onnx_roialign.sessions import apart
 from onnx_roialign.sessions.apart import try_engine_apart
 from onnx_roialign.sessions.feeding import run_session
@@ -50,7 +50,7 @@ def saved(tmp_path, proto, **arrays):
 # Inputs without shapes
 
 
-@pytest.mark.parametrize("named", [True, False], ids=["given", "made up"])
+@pytest.mark.parametrize("named", [True, False], ids=["given", "generated"])
 def test_a_model_whose_inputs_declare_no_shape_runs_on_every_engine(tmp_path, named):
     path, arrays = saved(tmp_path, model(16), **FEEDS)
     result = invoke("run", path, "--repeat", 1, *(("--inputs", arrays) if named else ()))
@@ -60,8 +60,8 @@ def test_a_model_whose_inputs_declare_no_shape_runs_on_every_engine(tmp_path, na
     )
 
 
-def test_what_a_roi_align_takes_is_made_up_in_its_shape():
-    made = made_inputs(model(16))
+def test_an_input_of_a_roi_align_is_generated_in_its_shape():
+    made = generated_inputs(model(16))
     assert {name: array.shape for name, array in made.items()} == {
         "X": (2, 2, 64, 64),
         "rois": (8, 4),
@@ -70,13 +70,13 @@ def test_what_a_roi_align_takes_is_made_up_in_its_shape():
     assert (made["rois"][:, :2] < made["rois"][:, 2:]).all()
 
 
-def test_an_input_of_which_nothing_is_known_is_not_made_up(tmp_path):
+def test_an_input_of_unknown_shape_is_not_generated(tmp_path):
     nodes = [helper.make_node("Relu", ["X"], ["F"]), model(16).graph.node[0]]
     nodes[1].input[0] = "F"
     path, _ = saved(tmp_path, make_model(nodes, 16))
     result = invoke("run", path)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "X must have a shape for inputs to be made up, got none; pass --inputs" in result.stderr
+    assert "X must have a shape for inputs to be generated, got none; pass --inputs" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -85,12 +85,12 @@ def test_an_input_of_which_nothing_is_known_is_not_made_up(tmp_path):
         (((5, 9, 11), ("K", 4), ("K",)), r"X must have rank 4 .*, as the model declares its inputs \(node 'pool'\)"),
         (((1, 5, 9, 11), ("K", 5), ("K",)), r"rois must have shape \(num_rois, 4\), got .*5\)"),
         (((1, 5, 9, 11), (3, 4), (2,)), "rois and batch_indices must have the same count, got 3 and 2"),
-        (((2**40, 5, 9, 11), ("K", 4), ("K",)), r"X must have at most 268435456 elements to be made up, got shape"),
+        (((2**40, 5, 9, 11), ("K", 4), ("K",)), r"X must have at most 268435456 elements to be generated, got shape"),
     ],
 )
 def test_no_engine_gets_what_roi_align_refuses(shapes, message):
     with pytest.raises(RoiAlignError, match=message):
-        made_inputs(make_model([model(16).graph.node[0]], 16, shapes=shapes))
+        generated_inputs(make_model([model(16).graph.node[0]], 16, shapes=shapes))
 
 
 # Engines that crash
@@ -117,7 +117,7 @@ def test_a_crash_of_onnxruntimes_own_kernel_is_in_the_table(tmp_path):
     ],
 )
 @pytest.mark.skipif(sys.platform == "win32", reason="signals have no numbers there")
-def test_whatever_ends_the_process_is_the_trials_result(tmp_path, monkeypatch, code, refusal):
+def test_the_end_of_the_process_is_the_trials_result(tmp_path, monkeypatch, code, refusal):
     monkeypatch.setattr(apart, "_COMMAND", (sys.executable, "-c", code))
     path, _ = saved(tmp_path, model(16))
     trial = try_engine_apart(path, FEEDS, "native")
@@ -153,7 +153,7 @@ def wanted():
 
 @pytest.mark.parametrize("engine", ["native", "reference"])
 @pytest.mark.parametrize("count", [4, 1, 0])
-def test_bfloat16_goes_in_and_comes_out(engine, count):
+def test_bfloat16_inputs_and_outputs(engine, count):
     feeds = {name: array[:count] if name != "X" else array for name, array in bfloat16_feeds().items()}
     session = onnx_roialign.session(bfloat16_model(), quiet_options(), engine=engine)
     (got,) = run_session(session, feeds)
@@ -163,7 +163,7 @@ def test_bfloat16_goes_in_and_comes_out(engine, count):
     assert (np.abs(got.astype(np.float64) - wanted().astype(np.float64)[:count]) <= step).all()
 
 
-def test_a_layout_that_is_not_contiguous_goes_in_as_it_is():
+def test_an_array_that_is_not_contiguous_is_accepted():
     feeds = bfloat16_feeds()
     session = onnx_roialign.session(bfloat16_model(), quiet_options())
     (want,) = run_session(session, feeds)
@@ -171,16 +171,16 @@ def test_a_layout_that_is_not_contiguous_goes_in_as_it_is():
     np.testing.assert_array_equal(run_session(session, {**feeds, "X": turned})[0], want)
 
 
-def test_run_and_validate_take_bfloat16_from_a_file(tmp_path):
+def test_run_and_validate_read_bfloat16_from_a_file(tmp_path):
     path, arrays = saved(tmp_path, bfloat16_model(), **bfloat16_feeds(), Y=wanted())
     feeds, expected = given_inputs(onnx.load(path), arrays)
     assert {array.dtype.name for array in (feeds["X"], feeds["rois"], expected["Y"])} == {"bfloat16"}
     result = invoke("run", path, "--inputs", arrays, "--repeat", 1)
     assert (result.exit_code, rows(result)["native"][0], rows(result)["reference"][0]) == (0, "yes", "yes")
     found = validate(path, "onnx:16", inputs=feeds, expected=expected)
-    # onnx 1.19 infers by the schema, in which RoiAlign(16) has no bfloat16; later ones do not ask for it.
+    # onnx 1.19 infers by the schema, in which RoiAlign(16) has no bfloat16; later releases do not.
     assert {one.code for one in found if one.severity == "error"} <= {"inconsistent-types"}
-    wrong = [one.code for one in validate(path, "onnx:10", inputs=feeds, expected=expected)]
+    wrong = [finding.code for finding in validate(path, "onnx:10", inputs=feeds, expected=expected)]
     assert "half-pixel-added" in wrong
     assert "wrong-answer" in wrong
 
@@ -192,10 +192,10 @@ def test_an_array_of_another_type_is_refused_by_name(tmp_path):
     assert "X must be bfloat16, got float32" in result.stderr
 
 
-# Outputs that are no arrays of numbers, or of another shape
+# Outputs that are no arrays of numbers, or have another shape
 
 
-def test_expected_outputs_of_another_shape_are_called_different(tmp_path):
+def test_expected_outputs_of_another_shape_differ(tmp_path):
     path, arrays = saved(tmp_path, model(16), **FEEDS, Y=np.zeros((4, 5, 3, 3), np.float32))
     result = invoke("run", path, "--inputs", arrays, "--engine", "native")
     assert "Y has shape (4, 5, 3, 2), not (4, 5, 3, 3)" in result.stdout
@@ -211,7 +211,7 @@ def test_a_sequence_among_the_outputs_is_compared_part_by_part(tmp_path):
     assert {cells[0] for cells in rows(result).values()} == {"yes"}
 
 
-def test_the_largest_difference_of_what_is_no_array():
+def test_the_largest_difference_of_values_that_are_not_arrays():
     one, two = np.float32([1, 2]), np.float32([1, 2.5])
     assert largest_difference([one, one], [one, two]) == 0.5
     assert largest_difference([one], [one, two]) == np.inf

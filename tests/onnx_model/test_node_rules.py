@@ -1,4 +1,4 @@
-"""Every entry point reports what is wrong with a RoiAlign node, before onnxruntime reports it."""
+"""Tests that every entry point reports what is wrong with a RoiAlign node before onnxruntime does."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def register(proto):
 
 
 ENTRY_POINTS = {"session, native": native, "session, reference": reference, "register": register}
-# What a node says by itself, onnx.reference looks at too; types of values it does not know before the run.
+# onnx.reference checks the node itself, too; it does not know the types of values before the run.
 FORM_ENTRY_POINTS = ENTRY_POINTS | {"reference_evaluator": reference_evaluator}
 
 
@@ -73,7 +73,7 @@ def declared(opset=16, **changes):
         ),
     ],
 )
-def test_types_and_shapes_are_said_in_the_words_of_roi_align(changes, message, entry_point):
+def test_types_and_shapes_are_refused_in_the_words_of_roi_align(changes, message, entry_point):
     refused(entry_point, declared(**changes), rf"^{message} \(node 'pool'\)$")
 
 
@@ -150,8 +150,8 @@ def test_nodes_in_functions_are_read_too(entry_point):
 
 
 @pytest.mark.parametrize("entry_point", ENTRY_POINTS.values(), ids=ENTRY_POINTS)
-def test_what_is_not_known_is_taken_for_right(entry_point):
-    """Behind an operator that onnx does not know, and where a value's type is not told."""
+def test_unknown_types_are_accepted(entry_point):
+    """Behind an operator that onnx does not have, and where a value's type is not given."""
     hidden = helper.make_node("Mystery", ["rois"], ["hidden"], domain="com.microsoft")
     node_rules.check_nodes(
         read_facts(
@@ -189,7 +189,7 @@ def test_quantized_inputs_are_read_too():
 
 
 def test_weights_are_not_copied_to_infer_types():
-    """A constant and an initializer of the size of a model's weights, and a small one that shapes depend on."""
+    """A constant and an initializer of the size of a model's weights, and a small one that determines shapes."""
     weights = np.zeros((300, 300), np.float32)
     nodes = [
         helper.make_node("Constant", [], ["c"], value=onnx.numpy_helper.from_array(weights)),
@@ -205,7 +205,7 @@ def test_weights_are_not_copied_to_infer_types():
     refused(native, proto, r"^X must have rank 4 \(N, C, H, W\), got shape \(300, 300\) \(node 'pool'\)$")
 
 
-def test_a_model_without_roialign_is_not_looked_at(monkeypatch):
+def test_a_model_without_roialign_is_not_checked(monkeypatch):
     monkeypatch.setattr(node_rules, "infer", lambda _: pytest.fail("types were inferred"))
     node_rules.check_nodes(read_facts(make_model([helper.make_node("Identity", ["X"], ["Y"])], 16)))
 

@@ -1,4 +1,4 @@
-"""What is no model: every function and every command that takes one says so in the same words."""
+"""Tests that all functions and commands that read a model refuse other files in the same words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from onnx_roialign.onnx_model.scopes import default_opset
 
 ORT = b"\x20\x00\x00\x00ORTM" + bytes(64)
 
-# what is written to a file -> what is said of it
+# the content of a file -> the error
 NO_MODELS = {
     "no_bytes.onnx": (b"", "model must be an ONNX model, got .* without a graph"),
     "text.onnx": (b"\xffno model", r"model must be an ONNX model, got .* that do(es)? not parse \("),
@@ -57,7 +57,7 @@ def written(folder, name):
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("name", NO_MODELS | TEXTS)
-def test_a_file_that_holds_no_model_is_refused(name, function, tmp_path):
+def test_a_file_without_a_model_is_refused(name, function, tmp_path):
     with pytest.raises(UnreadableModelError, match=(NO_MODELS | TEXTS)[name][1]) as caught:
         FUNCTIONS[function](written(tmp_path, name))
     assert "\n" not in str(caught.value)
@@ -65,7 +65,7 @@ def test_a_file_that_holds_no_model_is_refused(name, function, tmp_path):
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("name", NO_MODELS)
-def test_bytes_that_hold_no_model_are_refused(name, function):
+def test_bytes_without_a_model_are_refused(name, function):
     data, message = NO_MODELS[name]
     with pytest.raises(UnreadableModelError, match=message):
         FUNCTIONS[function](data)
@@ -82,14 +82,14 @@ def test_bytes_that_hold_no_model_are_refused(name, function):
         ("a\0b", "model must be a file, got '.*', which does not exist"),
     ],
 )
-def test_a_path_that_is_no_file_is_refused(path, message, function, tmp_path):
+def test_a_path_that_is_not_a_file_is_refused(path, message, function, tmp_path):
     with pytest.raises(UnreadableModelError, match=message):
         FUNCTIONS[function](path.replace("{tmp}", str(tmp_path)))
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("given", [3, None, b"x".hex, bytearray(b"abc"), onnx.GraphProto()])
-def test_what_is_no_path_bytes_or_proto_is_refused(given, function):
+def test_an_argument_of_another_type_is_refused(given, function):
     with pytest.raises(RoiAlignError, match="model must be a path, bytes or a ModelProto, got "):
         FUNCTIONS[function](given)
 
@@ -109,7 +109,7 @@ def test_every_format_that_onnx_writes_is_read(ending, tmp_path):
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("name", ["none.onnx", "text.onnx", "model.ort", "broken.json"])
-def test_a_command_exits_with_3_where_its_model_is_none(name, command, tmp_path):
+def test_a_command_exits_with_3_if_its_model_is_unreadable(name, command, tmp_path):
     path = tmp_path / name if name == "none.onnx" else written(tmp_path, name)
     more = [argument.replace("{tmp}", str(tmp_path)) for argument in COMMANDS[command]]
     result = invoke(command, *((*more, path) if command == "bench" else (path, *more)))
@@ -133,7 +133,7 @@ def imports(*pairs):
         ((("ai.onnx.ml", 3), ("ai.onnx", 16), ("", 16)), 16),
     ],
 )
-def test_the_opset_is_that_of_either_name_of_onnx_s_own_domain(given, opset):
+def test_the_opset_is_read_by_both_names_of_onnx_s_own_domain(given, opset):
     assert default_opset(imports(*given)) == opset
 
 
@@ -147,7 +147,7 @@ def test_two_versions_of_onnx_s_own_operators_are_refused(domains, versions):
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"bench"}))
-def test_a_command_exits_with_1_where_its_model_is_broken(command, tmp_path):
+def test_a_command_exits_with_1_if_its_model_is_broken(command, tmp_path):
     broken = make_model([roi_align_node("X", "nowhere", "batch_indices", "Y")], 16)
     onnx.save(broken, tmp_path / "broken.onnx")
     more = [argument.replace("{tmp}", str(tmp_path)) for argument in COMMANDS[command]]

@@ -1,4 +1,4 @@
-"""What no runtime loads is refused in one line by every entry point, before onnx or onnxruntime fails on it."""
+"""Tests that all entry points refuse a model that no runtime loads in one line, before onnx or onnxruntime fails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from onnx_roialign.onnx_model.soundness import sound
 
 
 def with_weights(**told):
-    """Boxes in a file, of which the model says this."""
+    """Boxes in a separate file, described by these entries."""
     proto = model()
     del proto.graph.input[1]
     boxes = proto.graph.initializer.add(name="rois", data_type=TensorProto.FLOAT, dims=[1, 4])
@@ -24,7 +24,7 @@ def with_weights(**told):
 
 
 def calls(count, each):
-    """A RoiAlign behind functions of which each calls the next one so often."""
+    """A RoiAlign behind functions each of which calls the next one so often."""
     imports = [helper.make_opsetid("", 16), helper.make_opsetid("own", 1)]
 
     def function(i):
@@ -47,7 +47,7 @@ def calls(count, each):
 
 @pytest.mark.parametrize("key", ["offset", "length"])
 @pytest.mark.parametrize("text", ["-1", "abc", "", "9" * 30, "1.5", "\u0661"])
-def test_data_lies_at_a_number_of_a_file(key, text):
+def test_the_offset_of_external_data_is_a_number(key, text):
     proto = with_weights(**{"location": "weights.bin", key: text})
     with pytest.raises(RoiAlignError, match=f"^tensor 'rois' must have data whose {key} is a number, got '{text[:20]}"):
         sound(proto)
@@ -55,8 +55,8 @@ def test_data_lies_at_a_number_of_a_file(key, text):
 
 
 @pytest.mark.parametrize("engine", ["native", "reference"])
-def test_functions_that_grow_without_bound_are_refused_before_they_are_written_out(engine):
-    text = "^functions must be at most 500000 nodes when they are written out, got more$"
+def test_functions_that_grow_without_bound_are_refused_before_inlining(engine):
+    text = "^functions must be at most 500000 nodes when they are inlined, got more$"
     for call in (lambda proto: session(proto, engine=engine), validate_strictly, repaired, make_explicit, fuse, unfuse):
         with pytest.raises(RoiAlignError, match=text):
             call(calls(30, each=2))
@@ -67,7 +67,7 @@ def repaired(proto):
 
 
 def validate_strictly(proto):
-    """The first error that validate finds, raised."""
+    """Raises the first error that validate finds."""
     raise RoiAlignError("", "broken", validate(proto)[0].message)
 
 
@@ -81,7 +81,7 @@ def test_functions_call_each_other_100_deep_at_most():
 
 
 @pytest.mark.parametrize("location", ["missing.bin", "../escapes.bin", "/dev/zero", "."])
-def test_a_session_that_reads_the_weights_itself_says_what_is_wrong_with_them(tmp_path, location):
+def test_a_session_that_reads_the_weights_reports_their_errors(tmp_path, location):
     path = tmp_path / "model.onnx"
     path.write_bytes(with_weights(location=location).SerializeToString())
     text = "model must be one that can be read with its external data, got ValidationError: "
@@ -90,6 +90,6 @@ def test_a_session_that_reads_the_weights_itself_says_what_is_wrong_with_them(tm
 
 
 @pytest.mark.parametrize("given", [b"no model", b"\0" * 100, "missing.onnx"])
-def test_reference_evaluator_refuses_what_is_no_model(given):
+def test_reference_evaluator_refuses_an_argument_that_is_not_a_model(given):
     with pytest.raises(RoiAlignError, match=r"^model must be one that can be evaluated by onnx\.reference, got "):
         reference_evaluator(given)

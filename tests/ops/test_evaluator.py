@@ -1,4 +1,4 @@
-"""RoiAlign inside onnx.reference means what the opset of its model says, in every type and at any depth."""
+"""Tests RoiAlign inside onnx.reference: the meaning of the model's opset, in every type and at any depth."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def meaning(opset):
 
 @pytest.mark.parametrize("opset", [10, 11, 15, 16, 21, 22, NEWEST])
 @pytest.mark.parametrize("dtype", TYPES)
-def test_a_node_without_the_attribute_means_what_its_opset_says(opset, dtype):
+def test_a_node_without_the_attribute_has_its_opsets_default(opset, dtype):
     feeds = inputs(dtype)
     (Y,) = reference_evaluator(model_of([node()], opset, dtype)).run(None, feeds)
     assert Y.dtype == dtype
@@ -62,7 +62,7 @@ def test_a_node_without_the_attribute_means_what_its_opset_says(opset, dtype):
 
 @pytest.mark.parametrize("opset", [10, 16, 22])
 @pytest.mark.parametrize("mode", ["half_pixel", "output_half_pixel"])
-def test_the_attribute_is_respected_where_the_node_has_it(opset, mode):
+def test_the_attribute_of_a_node_is_respected(opset, mode):
     feeds = inputs()
     (Y,) = reference_evaluator(model_of([node(coordinate_transformation_mode=mode)], opset)).run(None, feeds)
     assert np.array_equal(Y, expected(mode, feeds))
@@ -79,14 +79,14 @@ def test_every_attribute_reaches_the_reference(opset, sampling_ratio, mode):
 
 
 @pytest.mark.parametrize("mode", ["avg", "max"])
-def test_at_opset_16_onnx_answers_the_same(mode):
+def test_at_opset_16_onnx_returns_the_same(mode):
     feeds, model = inputs(), model_of([node(mode=mode, sampling_ratio=2)], 16)
     (theirs,) = onnx.reference.ReferenceEvaluator(model).run(None, feeds)
     (ours,) = reference_evaluator(model).run(None, feeds)
     assert np.abs(theirs - ours).max() <= tolerances.FLOAT32 * np.abs(feeds["X"]).max()
 
 
-def test_at_opset_10_onnx_is_wrong_and_the_class_in_new_ops_puts_it_right():
+def test_at_opset_10_onnx_is_wrong_and_the_class_in_new_ops_corrects_it():
     feeds, model = inputs(), model_of([node()], 10)
     explicit = model_of([node(coordinate_transformation_mode="output_half_pixel")], 16)
     (right,) = onnx.reference.ReferenceEvaluator(explicit).run(None, feeds)
@@ -135,7 +135,7 @@ def test_roialign_in_the_body_of_a_loop_is_replaced():
     assert np.array_equal(Y, expected("output_half_pixel", inputs()))
 
 
-def test_roialign_in_a_function_of_the_model_takes_the_functions_opset_and_attributes():
+def test_roialign_in_a_function_has_the_functions_opset_and_attributes():
     inner = node()
     ratio = inner.attribute.add()
     ratio.name, ratio.ref_attr_name, ratio.type = "sampling_ratio", "samples", onnx.AttributeProto.INT
@@ -147,7 +147,7 @@ def test_roialign_in_a_function_of_the_model_takes_the_functions_opset_and_attri
     assert np.array_equal(Y, expected("output_half_pixel", inputs(), sampling_ratio=3))
 
 
-def test_a_model_is_taken_as_a_path_as_bytes_or_as_it_is(tmp_path):
+def test_a_model_is_a_path_bytes_or_a_proto(tmp_path):
     model = model_of([node()], 16)
     path = tmp_path / "model.onnx"
     onnx.save(model, path)

@@ -1,4 +1,4 @@
-"""onnx_roialign::MultiScaleRoiAlign, on every engine, against the plain loop over levels."""
+"""Tests onnx_roialign::MultiScaleRoiAlign, on every engine, against the plain loop over levels."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def drawn(levels, dtype=np.float32, count=40, seed=0, channels=5, rois_dtype=Non
     maps = [rng.standard_normal((2, channels, max(40 >> i, 2), max(56 >> i, 3))).astype(dtype) for i in range(levels)]
     corner = rng.uniform(-20, 150, (count, 2))
     rois = np.hstack([corner, corner + 2 ** rng.uniform(1, 10, (count, 2))]).astype(rois_dtype or dtype)
-    return {"rois": rois, "batch_indices": rng.integers(0, 2, count)} | {f"X{i}": one for i, one in enumerate(maps)}
+    return {"rois": rois, "batch_indices": rng.integers(0, 2, count)} | {f"X{i}": X for i, X in enumerate(maps)}
 
 
 def pyramid_of(levels, rule=None, **attributes):
@@ -51,18 +51,18 @@ def model_of(pyramid, feeds, **options):
 
 
 def by_levels(pyramid, feeds, level):
-    """Row by row by the plain loop, from the map of its level."""
+    """Pools row by row with the plain loop, from the map of the row's level."""
     maps = [array for name, array in feeds.items() if name.startswith("X")]
     Y = np.zeros((len(feeds["rois"]), maps[0].shape[1], *SIZE))
     for row, number in enumerate(level):
         if 0 <= number < len(maps):
-            one = [maps[number].astype(float), feeds["rois"][row : row + 1].astype(float)]
-            Y[row] = naive.roi_align(*one, feeds["batch_indices"][row : row + 1], pyramid.at(number))[0]
+            arrays = [maps[number].astype(float), feeds["rois"][row : row + 1].astype(float)]
+            Y[row] = naive.roi_align(*arrays, feeds["batch_indices"][row : row + 1], pyramid.at(number))[0]
     return Y
 
 
 def torchvisions_level(rois, first, last):
-    """In the order of torchvision's operations, in float32."""
+    """Computes the levels in the order of torchvision's operations, in float32."""
     wide = rois.astype(np.float32)
     area = (wide[:, 2] - wide[:, 0]) * (wide[:, 3] - wide[:, 1])
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -135,21 +135,21 @@ RULES = {
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_boxes_on_a_boundary_and_one_unit_to_both_sides_have_their_level(run, rule, dtype):
+def test_boxes_on_a_boundary_and_next_to_it_have_their_level(run, rule, dtype):
     least = rule.smallest_areas(dtype)
     least = least[np.isfinite(least) & (least > 0)]
     width = np.concatenate([least, np.nextafter(least, dtype(0)), np.nextafter(least, dtype(np.inf)), [1, 1e30]])
     rois = np.zeros((len(width), 4), dtype)
     rois[:, 2], rois[:, 3] = width, 1
     feeds = {"rois": rois, "batch_indices": np.zeros(len(width), np.int64)}
-    feeds |= {f"X{i}": np.full((1, 1, 4, 4), 1 + i, dtype) for i in range(4)}  # tells its level
+    feeds |= {f"X{i}": np.full((1, 1, 4, 4), 1 + i, dtype) for i in range(4)}  # determines its level
     pyramid = Pyramid((1e-30,) * 4, rule, Attributes(*SIZE, 1, semantics=PRESETS["torchvision_legacy"]))
     got = run(model_of(pyramid, feeds), feeds)[:, 0, 0, 0]
     np.testing.assert_allclose(got, 1 + rule.levels(rois), rtol=1e-6)
 
 
-def test_boundaries_are_the_least_areas_of_which_the_formula_tells_the_level():
-    """Of sides of 112, 224 and 448 pixels they lie some 20 units in the last place below, by 1e-6 before the floor."""
+def test_boundaries_are_the_smallest_areas_of_a_level_by_the_formula():
+    """For sides of 112, 224 and 448 pixels they lie some 20 ULP below, by 1e-6 before the floor."""
     least = LevelRule(2, 5).smallest_areas(np.float32)
     exact = np.float32([112, 224, 448]) ** 2
     assert ((exact - least[1:]) / np.spacing(least[1:])).tolist() == [20, 18, 21]
@@ -211,26 +211,26 @@ def test_a_bad_attribute_is_named(run, change, match):
     feeds = drawn(2, count=2)
     model = model_of(pyramid_of(2), feeds)
     (node,) = model.graph.node
-    kept = [one for one in node.attribute if one.name not in change]
+    kept = [attribute for attribute in node.attribute if attribute.name not in change]
     del node.attribute[:]
     node.attribute.extend([*kept, *(helper.make_attribute(name, value) for name, value in change.items())])
     with pytest.raises(RoiAlignError, match=rf"{match}.*\(node 'pool'\)"):
         run(model, feeds)
 
 
-def test_the_library_alone_says_the_same():
-    """Without the checks that session() makes of a model."""
+def test_the_library_alone_has_the_same_messages():
+    """Runs the model without the checks of session()."""
     feeds = drawn(2, count=2)
     model = model_of(pyramid_of(2), feeds)
     model.graph.node[0].attribute.append(helper.make_attribute("log_epsilon", 2.0))
-    for one in list(model.graph.node[0].attribute)[:-1]:
-        if one.name == "log_epsilon":
-            model.graph.node[0].attribute.remove(one)
+    for node in list(model.graph.node[0].attribute)[:-1]:
+        if node.name == "log_epsilon":
+            model.graph.node[0].attribute.remove(node)
     with pytest.raises(Exception, match=r"log_epsilon must be in \[0, 1\), got 2 \(node 'pool'\)"):
         onnxruntime.InferenceSession(model.SerializeToString(), bare_options(16), ["CPUExecutionProvider"])
 
 
-def test_one_level_of_many_is_a_roi_align():
+def test_a_single_level_is_a_roi_align():
     feeds = drawn(1)
     pyramid = pyramid_of(1)
     plain = multiscale_roi_align(feeds["rois"], feeds["batch_indices"], [feeds["X0"]], pyramid)

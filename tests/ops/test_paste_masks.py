@@ -1,4 +1,4 @@
-"""onnx_roialign::PasteMasks, on every engine, against the Loop that torchvision exports and what PyTorch returned."""
+"""Tests onnx_roialign::PasteMasks, on every engine, against the Loop that torchvision exports and PyTorch's results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from onnx_roialign.definition.masks import paste_masks
 from onnx_roialign.ops import paste_masks as op
 from onnx_roialign.ops.schema import known_to_onnx
 
-BARS = {"float64": 1e-14, "float32": 1e-6, "float16": 1e-3}  # of masks in [0, 1]; of 16 bits one unit at 1
+BARS = {"float64": 1e-14, "float32": 1e-6, "float16": 1e-3}  # of masks in [0, 1]; of 16-bit types one unit at 1
 EXPORT = "paste_masks_ts11"
 
 
@@ -66,8 +66,8 @@ def test_every_type_of_masks_and_boxes(run, dtype, boxes_dtype):
 
 @pytest.mark.parametrize("run", [RUNS["native"], RUNS["evaluator"]], ids=["native", "evaluator"])
 @pytest.mark.parametrize("side", [1, 2, 28, 57])
-def test_a_whole_mask_fills_its_box_and_nothing_else(run, side):
-    """A mask of ones is 1 inside its box but for the outermost pixels, which mix with the border, and 0 outside."""
+def test_a_mask_of_ones_fills_only_its_box(run, side):
+    """A mask of ones is 1 inside its box and 0 outside; the outermost pixels mix with the border."""
     feeds = drawn(1, 200, 300, side=side)
     feeds["masks"][:] = 1
     feeds["boxes"][:] = [50, 40, 250, 160]

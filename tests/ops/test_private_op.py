@@ -1,4 +1,4 @@
-"""onnx_roialign::AnyRoiAlign says any dialect in a model, and means it on every engine."""
+"""Tests onnx_roialign::AnyRoiAlign: it expresses every meaning in a model, on every engine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from onnx_roialign.identification.node import find_node
 from onnx_roialign.ops import roi_align as private_op
 from onnx_roialign.ops.schema import known_to_onnx
 
-# Every field away from its default at least once, beside the frameworks' own.
+# Every field differs from its default at least once, beside the frameworks' own meanings.
 DIALECTS = {
     **PRESETS,
     "borders": Semantics(
@@ -49,7 +49,7 @@ def expected(semantics, dtype=np.float32, **attributes):
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize(("mode", "sampling_ratio"), [("avg", 2), ("avg", 0), ("max", 2)])
-def test_every_dialect_stands_in_a_model_of_private_ops_alone(engine, dialect, mode, sampling_ratio):
+def test_a_model_with_private_ops_expresses_every_semantics(engine, dialect, mode, sampling_ratio):
     semantics = DIALECTS[dialect]
     given = {"mode": mode, "sampling_ratio": sampling_ratio}
     Y = run_model(private_model([private_node(**attributes_of(semantics, **given))], float_kinds()), FEEDS, engine)
@@ -59,7 +59,7 @@ def test_every_dialect_stands_in_a_model_of_private_ops_alone(engine, dialect, m
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_the_dialects_of_these_tests_differ_and_so_their_attributes_are_read(engine):
+def test_the_semantics_of_these_tests_differ_so_their_attributes_are_read(engine):
     answers = {}
     for name in ("onnx_half_pixel", "paddle_legacy", "mindspore_1", "mindspore_0", "borders"):
         node = private_node(**attributes_of(DIALECTS[name], sampling_ratio=0))
@@ -87,7 +87,7 @@ def test_every_float_type_runs(engine, dtype):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_node_without_attributes_means_the_defaults(engine):
+def test_a_node_without_attributes_has_the_defaults(engine):
     Y = run_model(private_model([private_node()], float_kinds()), FEEDS, engine)
     want = reference.roi_align(*FEEDS.values(), Attributes(semantics=Semantics()))
     np.testing.assert_allclose(Y, want, rtol=0, atol=tolerances.FLOAT32 * np.abs(FEEDS["X"]).max())
@@ -95,7 +95,7 @@ def test_a_node_without_attributes_means_the_defaults(engine):
 
 @pytest.mark.parametrize("op_type", private_op.OP_TYPES)
 @pytest.mark.parametrize("engine", ENGINES)
-def test_the_op_is_read_by_today_s_name_and_by_its_older_one(engine, op_type):
+def test_the_op_is_read_under_its_present_and_its_former_name(engine, op_type):
     attributes = attributes_of(PRESETS["mindspore_1"])
     model = private_model([private_node(op_type=op_type, **attributes)], float_kinds(), opset=16)
     Y, want = run_model(model, FEEDS, engine), expected(PRESETS["mindspore_1"])
@@ -110,7 +110,7 @@ def test_the_op_is_read_by_today_s_name_and_by_its_older_one(engine, op_type):
     assert len(inferred.type.tensor_type.shape.dim) == 4
 
 
-def test_nobody_else_has_an_operator_of_the_name_that_is_written():
+def test_no_other_domain_has_an_operator_of_the_written_name():
     names = {schema.name for schema in onnx.defs.get_all_schemas_with_history() if schema.domain != private_op.DOMAIN}
     assert "RoiAlign" in names
     assert not {private_op.OP_TYPE, private_op.QLINEAR_OP_TYPE} & names
@@ -119,7 +119,7 @@ def test_nobody_else_has_an_operator_of_the_name_that_is_written():
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("opset", [10, 16])
-def test_private_and_standard_ops_stand_in_one_model(engine, opset):
+def test_private_and_standard_ops_run_in_one_model(engine, opset):
     nodes = [
         roi_align_node("X", "rois", "batch_indices", "standard", name="standard"),
         private_node("X", "rois", "batch_indices", "private", **attributes_of(PRESETS["mindspore_1"])),
@@ -156,7 +156,7 @@ def test_the_bare_library_runs_a_model_of_private_ops_without_an_opset_entry(ops
     np.testing.assert_allclose(Y, expected(semantics), rtol=0, atol=tolerances.FLOAT32 * np.abs(FEEDS["X"]).max())
 
 
-def test_register_takes_a_model_of_private_ops():
+def test_register_accepts_a_model_of_private_ops():
     model = private_model([private_node(**attributes_of(PRESETS["mindspore_1"]))], float_kinds())
     options = quiet_options()
     onnx_roialign.register(options, model)
@@ -221,7 +221,7 @@ def test_what_is_written_is_read_back(dialect):
     assert private_op.read_attributes(private_op.attributes_of(attributes)) == attributes
 
 
-def test_every_field_is_written_but_a_bound_that_there_is_not():
+def test_every_field_is_written_except_a_missing_bound():
     written = set(private_op.attributes_of(Attributes(semantics=Semantics(min_size=1, max_start=0))))
     fields = {field.name for kind in (Attributes, Semantics) for field in dataclasses.fields(kind)} - {"semantics"}
     assert written == fields == {name for name, _ in private_op.ATTRIBUTE_TYPES}
@@ -237,7 +237,7 @@ def test_whole_numbers_are_written_as_floats():
     assert kinds == dict(private_op.ATTRIBUTE_TYPES)
 
 
-def test_the_checker_takes_a_model_that_imports_the_domain_and_no_other():
+def test_the_checker_accepts_only_a_model_that_imports_the_domain():
     shapes = {"X": [2, 5, 9, 11], "rois": ["K", 4], "batch_indices": ["K"]}
     model = private_model([private_node(**attributes_of(Semantics()))], float_kinds(), opset=16, shapes=shapes)
     model.graph.output[0].type.tensor_type.shape.dim.add().dim_param = "K"
@@ -267,14 +267,14 @@ def test_onnxruntime_infers_the_shape_of_a_private_op():
     assert session.get_outputs()[0].shape == ["K", 7, 3, 1]
 
 
-def test_onnx_forgets_the_private_ops_again():
+def test_the_private_ops_are_removed_from_onnxs_registry():
     with known_to_onnx():
         assert onnx.defs.has(private_op.OP_TYPE, private_op.DOMAIN)
     assert not onnx.defs.has(private_op.OP_TYPE, private_op.DOMAIN)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_the_python_op_knows_a_16_bit_type_behind_another_private_op(dtype):
+def test_the_python_op_has_a_16_bit_type_behind_another_private_op(dtype):
     kind = TYPES[dtype]
     nodes = [
         helper.make_node("Cast", ["X"], ["X_cast"], to=kind),

@@ -1,4 +1,4 @@
-"""rois of another float type than X are rounded once to the coordinate type, by every entry point."""
+"""Tests rois of another float type than X: every entry point rounds them once to the coordinate type."""
 
 from __future__ import annotations
 
@@ -28,24 +28,29 @@ from onnx_roialign.ops.schema import known_to_onnx
 PAIRS = list(itertools.product(TYPES, TYPES))
 MEANING = PRESETS["mindspore_1"]
 ATTRIBUTES = Attributes(**SHAPE, semantics=MEANING)
-EPSILON = {"float32": 0.0, "float64": 0.0, "float16": 2**-10, "bfloat16": 2**-7}  # one unit of the answer's last place
+EPSILON = {
+    "float32": 0.0,
+    "float64": 0.0,
+    "float16": 2**-10,
+    "bfloat16": 2**-7,
+}  # one unit in the last place of the result
 
 
 def arrays_of(dtype, rois_dtype, rois=None):
-    """Coordinates that float32 does not hold, and that 16-bit types move by up to a quarter of a pixel."""
+    """Coordinates that float32 cannot represent, and that 16-bit types move by up to a quarter of a pixel."""
     rois = FEEDS["rois"] + np.float64(1 / 3) if rois is None else rois
     return FEEDS["X"].astype(DTYPES[dtype]), rois.astype(DTYPES[rois_dtype]), FEEDS["batch_indices"]
 
 
 def expected(X, rois, batch_indices):
-    """By rois rounded in NumPy beforehand: to float64 for float64 features, and to float32 for all others."""
+    """The result of rois rounded in NumPy: to float64 for float64 features, and to float32 for all others."""
     wide = np.float64 if X.dtype == np.float64 else np.float32
     answer = reference.roi_align(X.astype(wide), rois.astype(wide), batch_indices, ATTRIBUTES)
     return answer.astype(X.dtype).astype(np.float64)
 
 
 def mixed_model(dtype, rois_dtype, node=None, opset=16):
-    """Inputs and output are float64, which holds every other type, and NumPy has."""
+    """The model's input and output are float64, which represents all other types, and which NumPy has."""
     nodes = [
         helper.make_node("Cast", ["X"], ["features"], to=TYPES[dtype]),
         helper.make_node("Cast", ["rois"], ["boxes"], to=TYPES[rois_dtype]),
@@ -85,7 +90,7 @@ def test_every_pair_of_types_runs_on_arrays(engine, dtype, rois_dtype):
 @pytest.mark.parametrize("count", [1, 2, 2000])
 @pytest.mark.parametrize("isa", native.available_isas())
 @pytest.mark.parametrize("dtype", TYPES)
-def test_few_and_many_rois_are_pooled_as_their_rounded_selves(dtype, isa, count):
+def test_few_and_many_rois_are_pooled_like_rounded_ones(dtype, isa, count):
     rng = np.random.default_rng(20261127)
     corners = rng.uniform(-2, 20, (count, 4))
     X, rois, _ = arrays_of(dtype, "float64", corners)
@@ -98,7 +103,7 @@ def test_few_and_many_rois_are_pooled_as_their_rounded_selves(dtype, isa, count)
 
 
 def test_the_coordinates_of_16_bit_features_keep_float32s_digits():
-    """What the type is for: 301.3 is 301.25 in float16, 302 in bfloat16."""
+    """The purpose of the type: 301.3 is 301.25 in float16, 302 in bfloat16."""
     X = np.tile(np.arange(400.0, dtype=np.float32), (1, 1, 2, 1)) / 400
     rois, zero = np.float32([[301.3, 0, 301.3, 1]]), np.zeros(1, np.int64)
     attributes = Attributes(sampling_ratio=1, semantics=PRESETS["onnx_half_pixel"])
@@ -138,7 +143,7 @@ def test_a_float64_coordinate_that_float32_does_not_have_is_fine_for_float64_fea
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_onnxs_own_roi_align_takes_rois_of_xs_type_only(engine):
+def test_onnxs_own_roi_align_accepts_only_rois_of_xs_type(engine):
     own = roi_align_node("features", "boxes", "batch_indices", "pooled")
     model = mixed_model("float32", "float16", own)
     own_words = r"rois must have X's type float32, got float16 \(node 'pool'\)"
@@ -148,9 +153,9 @@ def test_onnxs_own_roi_align_takes_rois_of_xs_type_only(engine):
 
 @pytest.mark.parametrize(("dtype", "rois_dtype"), PAIRS)
 def test_validate_finds_nothing_wrong_with_it(dtype, rois_dtype):
-    assert "invalid-input" not in {one.code for one in validate(mixed_model(dtype, rois_dtype))}
+    assert "invalid-input" not in {finding.code for finding in validate(mixed_model(dtype, rois_dtype))}
     own = mixed_model(dtype, rois_dtype, roi_align_node("features", "boxes", "batch_indices", "pooled"))
-    assert ("invalid-input" in {one.code for one in validate(own)}) == (dtype != rois_dtype)
+    assert ("invalid-input" in {finding.code for finding in validate(own)}) == (dtype != rois_dtype)
 
 
 def test_the_schema_says_so():

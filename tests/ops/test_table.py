@@ -1,4 +1,4 @@
-"""The table of the private ops against the compiled library and the tests: an op that is added is in both."""
+"""Tests the table of the private ops against the compiled library and the tests: a new op must be in both."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from onnx_roialign.ops.table import OPS
 
 
 def signatures(op):
-    """Every choice of types, with and without the optional inputs."""
+    """All combinations of types, with and without the optional inputs."""
     for types in itertools.product(*op.types.values()):
         for left_out in ((), op.optional) if op.optional else ((),):
             yield Signature(dict(zip(op.types, (kind.name for kind in types), strict=True)), 2, left_out)

@@ -1,4 +1,4 @@
-"""Tools that do not know the private ops, on models that have them: types written down, schemas made known."""
+"""Tests tools that have no schema of the private ops: onnx's shape inference, its checker, onnxruntime's tools."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 from quiet import quiet_options
 
 import onnx_roialign
-from models import make_model, roi_align_node, value
+from models import check_with_schemas, make_model, roi_align_node, value
 from onnx_roialign.frameworks import mindspore, torchvision
 from onnx_roialign.graph import convert_opset, known_to_onnx, make_explicit, repair
 from onnx_roialign.onnx_model.value_info import add_value_info
 from onnx_roialign.ops import roi_align as private_op
 
-SOURCE = "mindspore:roi_end_mode=1"  # what ONNX's own op cannot say
+SOURCE = "mindspore:roi_end_mode=1"  # a meaning that ONNX's own op cannot express
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 
 
 def detector(opset=16, *, body=False):
-    """Convolutions before and behind a RoiAlign, which may lie in the branches of an If, of images and boxes."""
+    """Convolutions before and after a RoiAlign, which may lie in the branches of an If, of images and boxes."""
     rng = np.random.default_rng(0)
     weights = {"w0": (4, 3, 3, 3), "w1": (4, 4, 1, 1), "w2": (24, 5)}
     pool = roi_align_node("map", "rois", "batch_indices", "pooled", name="pool", sampling_ratio=0)
@@ -70,7 +70,7 @@ FEEDS = {
 
 
 def described(graph):
-    """What a graph and its bodies say of the outputs of private ops."""
+    """The types and shapes of the outputs of private ops in a graph and its bodies."""
     found = {}
     for node in graph.node:
         for attribute in node.attribute:
@@ -84,23 +84,17 @@ def described(graph):
     return found
 
 
-def is_valid(model):
-    with known_to_onnx():
-        onnx.checker.check_model(model, full_check=True)
-    return True
-
-
 def run(model):
-    """The model's first output in our session, its inputs of the types that it has now."""
+    """Returns the model's first output in our session, with inputs of the types that the model now has."""
     session = onnx_roialign.session(model, quiet_options())
-    halves = {one.name for one in session.get_inputs() if one.type == "tensor(float16)"}
-    names = [one.name for one in session.get_inputs()]
+    halves = {value.name for value in session.get_inputs() if value.type == "tensor(float16)"}
+    names = [value.name for value in session.get_inputs()]
     feeds = {name: FEEDS[name].astype(np.float16) if name in halves else FEEDS[name] for name in names}
     return session.run(None, feeds)[0].astype(np.float32)
 
 
 def stuck(model):
-    """At its opset: what nobody knows cannot be converted."""
+    """At the model's opset: a converter cannot convert ops without a schema."""
     model.graph.node.add(op_type="NoSuchOp", input=["image"], output=["Z"])
     return model
 
@@ -114,22 +108,22 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_what_comes_out_of_a_private_op_is_written_down(writer):
+def test_the_output_of_a_private_op_has_a_type_and_a_shape(writer):
     model = WRITERS[writer]()
     assert described(model.graph) == {"pooled": (FLOAT, ("K", 4, 3, 2))}
     if model.graph.node[-1].op_type == "NoSuchOp":
         del model.graph.node[-1]
-    assert is_valid(model)
+    check_with_schemas(model)
 
 
 def test_in_bodies_too():
     model = repair(detector(body=True), SOURCE)
     assert described(model.graph) == dict.fromkeys(("then_pooled", "else_pooled"), (FLOAT, ("K", 4, 3, 2)))
-    assert is_valid(model)
+    check_with_schemas(model)
     assert np.isfinite(run(model)).all()
 
 
-def test_frameworks_models_say_it_too():
+def test_frameworks_models_have_them_too():
     models = [
         mindspore.ROIAlign(2, 2, 0.5, roi_end_mode=1).to_onnx(),
         torchvision.RoIAlign(2, 0.5, 2, aligned=True).to_onnx(opset=11),
@@ -137,10 +131,10 @@ def test_frameworks_models_say_it_too():
     for model in models:
         assert all(element == FLOAT and len(dims) == 4 for element, dims in described(model.graph).values())
         assert described(model.graph)
-        assert is_valid(model)
+        check_with_schemas(model)
 
 
-def test_what_is_said_stays_and_what_is_not_known_is_left_open():
+def test_declared_types_are_kept_and_unknown_ones_are_not_written():
     model = private("mindspore_1")
     model.graph.output[0].type.tensor_type.shape.dim.add().dim_param = "mine"
     before = model.SerializeToString(deterministic=True)
@@ -164,7 +158,7 @@ def test_a_body_s_output_without_a_type_gets_one():
     assert not then.value_info
 
 
-def test_values_of_functions_are_left_alone():
+def test_values_in_functions_are_not_changed():
     names = ["X", "rois", "batch_indices"]
     imports = [helper.make_opsetid("", 16)]
     nodes = [
@@ -179,18 +173,18 @@ def test_values_of_functions_are_left_alone():
     assert not repaired.functions[0].value_info
 
 
-# Making the schemas known.
+# Registers the schemas.
 
 
 def is_known():
     return onnx.defs.has(private_op.OP_TYPE, private_op.DOMAIN)
 
 
-def test_blocks_lie_in_each_other_and_the_schemas_go_with_the_last():
+def test_blocks_can_be_nested_and_the_last_removes_the_schemas():
     with known_to_onnx():
         with known_to_onnx():
             assert is_known()
-            assert is_valid(repair(detector(), SOURCE))  # which need them too
+            check_with_schemas(repair(detector(), SOURCE))  # which need the schemas too
         assert is_known()
     assert not is_known()
     with pytest.raises(ZeroDivisionError), known_to_onnx():
@@ -198,7 +192,7 @@ def test_blocks_lie_in_each_other_and_the_schemas_go_with_the_last():
     assert not is_known()
 
 
-def test_the_schemas_are_there_in_every_thread_s_block():
+def test_the_schemas_are_registered_in_every_threads_block():
     missing, started = [], threading.Barrier(8)
 
     def work():
@@ -218,7 +212,7 @@ def test_the_schemas_are_there_in_every_thread_s_block():
 
 @pytest.mark.parametrize("first", ["register_schemas()", "block = known_to_onnx(); block.__enter__()"])
 def test_onnx_reference_can_be_imported_beside_the_schemas(first):
-    """Not where they come first: two domains then share the name RoiAlign. So they bring it along."""
+    """Registers the schemas after the ops, because two domains then share the name RoiAlign."""
     lines = [
         "import onnx",
         "from onnx_roialign.ops.schema import known_to_onnx, register_schemas",
@@ -233,11 +227,11 @@ def test_onnx_reference_can_be_imported_beside_the_schemas(first):
     assert done.returncode == 0, done.stderr
 
 
-# What onnxruntime brings along.
+# Tools of onnxruntime.
 
 
 def half(model, **options):
-    """By onnxruntime's converter, which leaves its nodes unsorted where it adds Casts: every runtime sorts them."""
+    """Converts with onnxruntime, which leaves nodes unsorted where it adds Casts: every runtime sorts them."""
     converted = float16.convert_float_to_float16(model, **options)
     OnnxModel(converted).topological_sort()
     return converted
@@ -252,30 +246,30 @@ CONVERSIONS = {
 
 
 @pytest.mark.parametrize("conversion", CONVERSIONS)
-def test_a_float16_converter_takes_a_repaired_model(conversion):
+def test_a_float16_converter_accepts_a_repaired_model(conversion):
     repaired = repair(detector(), SOURCE)
     want = run(repaired)
     converted = half(repaired, **CONVERSIONS[conversion])
-    assert is_valid(converted)
+    check_with_schemas(converted)
     assert private_op.OP_TYPE in {node.op_type for node in converted.graph.node}
     assert any(tensor.data_type == TensorProto.FLOAT16 for tensor in converted.graph.initializer)
     np.testing.assert_allclose(run(converted), want, rtol=0, atol=2e-3 * np.abs(want).max())
 
 
-def test_without_the_types_behind_the_private_op_it_makes_a_model_that_is_invalid():
+def test_without_the_types_behind_the_private_op_its_result_is_invalid():
     repaired = repair(detector(), SOURCE)
     del repaired.graph.value_info[:]
     with pytest.raises(Exception, match=r"tensor\(float"):
         run(half(repaired, op_block_list=["MatMul"]))
 
 
-def test_symbolic_shape_inference_sees_through_the_private_ops():
+def test_symbolic_shape_inference_infers_through_the_private_ops():
     repaired = repair(detector(), SOURCE)
     want = run(repaired)
     with known_to_onnx():
         inferred = SymbolicShapeInference.infer_shapes(repaired, auto_merge=True)
     assert described(inferred.graph) == {"pooled": (FLOAT, ("K", 4, 3, 2))}
-    assert is_valid(inferred)
+    check_with_schemas(inferred)
     np.testing.assert_array_equal(run(inferred), want)
 
 
@@ -287,24 +281,24 @@ class Calibration(CalibrationDataReader):
         return next(self._feeds, None)
 
 
-def test_dynamic_quantization_takes_a_repaired_model(tmp_path):
+def test_dynamic_quantization_accepts_a_repaired_model(tmp_path):
     repaired = repair(detector(), SOURCE)
     want = run(repaired)
     # older onnxruntimes have no kernel for the ConvInteger that they would write here
     quantize_dynamic(repaired, tmp_path / "dynamic.onnx", op_types_to_quantize=["MatMul"])
     quantized = onnx.load(tmp_path / "dynamic.onnx")
-    assert is_valid(quantized)
+    check_with_schemas(quantized)
     assert {"MatMulInteger", private_op.OP_TYPE} <= {node.op_type for node in quantized.graph.node}
     np.testing.assert_allclose(run(quantized), want, rtol=0, atol=0.05 * np.abs(want).max())
 
 
 @pytest.mark.parametrize("quant_format", QuantFormat)
 def test_static_quantization_comes_before_repair(tmp_path, quant_format):
-    """It runs the model in a session of its own, which takes no library."""
+    """The tool runs the model in its own session, which loads no library."""
     path = tmp_path / "static.onnx"
     quantize_static(detector(), path, Calibration(), quant_format)
     quantized = repair(path, SOURCE)
-    assert is_valid(quantized)
+    check_with_schemas(quantized)
     assert {"DequantizeLinear", private_op.OP_TYPE} <= {node.op_type for node in quantized.graph.node}
     want = run(repair(detector(), SOURCE))
     np.testing.assert_allclose(run(quantized), want, rtol=0, atol=0.1 * np.abs(want).max())

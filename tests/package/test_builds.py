@@ -1,4 +1,4 @@
-"""`pip install .` without a compiler, with code that does not compile, and of the Python parts alone."""
+"""Tests `pip install .` without a compiler, with code that does not compile, and of the Python parts alone."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 @pytest.fixture
 def checkout(tmp_path):
-    """What a build reads, in a folder of its own: no build of the checkout is used, and none is left in it."""
+    """Copies what a build reads to a new folder: it uses no build of the checkout, and leaves none in it."""
     folder = tmp_path / "checkout"
     folder.mkdir()
     for name in SOURCES:
@@ -49,7 +49,7 @@ def wheels(checkout):
 
 
 def path_without_compilers(tmp_path):
-    """A folder of the tools that a build needs, but for a compiler."""
+    """A folder of the tools that a build needs, except a compiler."""
     folder = tmp_path / "tools"
     folder.mkdir()
     for name in ("cmake", "ninja"):
@@ -57,7 +57,7 @@ def path_without_compilers(tmp_path):
     return str(folder)
 
 
-def test_without_a_compiler_one_line_says_what_to_do(checkout, tmp_path):
+def test_without_a_compiler_one_line_has_the_way_out(checkout, tmp_path):
     done = build_wheel(checkout, PATH=path_without_compilers(tmp_path), CXX="", CC="")
     assert done.returncode != 0
     text = " ".join((done.stdout + done.stderr).split())
@@ -76,7 +76,7 @@ def test_code_that_does_not_compile_is_an_error(checkout):
     assert wheels(checkout) == []
 
 
-def test_the_python_parts_alone_say_in_one_line_that_there_is_no_kernel(checkout, tmp_path):
+def test_the_python_parts_alone_report_in_one_line_that_there_is_no_kernel(checkout, tmp_path):
     done = build_wheel(checkout, ONNX_ROIALIGN_PURE="1", PATH=path_without_compilers(tmp_path), CXX="", CC="")
     assert done.returncode == 0, done.stderr[-4000:]
     (wheel,) = wheels(checkout)

@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md, and the READMEs' maps, name files and names that exist."""
+"""Tests that CONTRIBUTING.md and the READMEs' maps name all files and folders, and only names that exist."""
 
 from __future__ import annotations
 
@@ -19,6 +19,15 @@ def test_every_path_exists(document):
     paths = set(re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./]*)`", text_of(document)))
     assert len(paths) > 9
     assert [path for path in paths if not (ROOT / path).exists() and "NAME" not in path] == []
+
+
+def test_the_readmes_map_has_every_folder_of_sources():
+    table = text_of("README.md").split("## Map of the code")[1].split("\n## ")[0]
+    listed = set(re.findall(r"(\w+)/`", table))
+    folders = set()
+    for top in ("conformance", "kernels", "onnx_roialign", "onnx_roialign/graph"):
+        folders |= {path.name for path in (ROOT / top).iterdir() if path.is_dir() and any(path.glob("*.*"))}
+    assert folders - listed - {"__pycache__"} == set()
 
 
 # Document -> the heading of the map of its folder's files.

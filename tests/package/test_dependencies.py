@@ -47,7 +47,7 @@ def test_only_numpy_and_onnx_are_installed_with_the_package():
     assert sorted(requirements("")) == ["numpy", "onnx"]
 
 
-def test_all_brings_what_every_other_extra_brings():
+def test_the_extra_all_contains_every_other_extra():
     everything = requirements("all")
     for name in ("runtime", "reference", "graph", "cli", "plot", "conform"):
         brought = requirements(name)
@@ -55,13 +55,13 @@ def test_all_brings_what_every_other_extra_brings():
         assert brought.items() <= everything.items()
 
 
-@pytest.mark.parametrize("package", sorted(extras._BROUGHT_BY))
-def test_the_extra_that_a_message_names_brings_the_package(package):
-    named = re.search(r"onnx_roialign\[(\w+)\]", extras._BROUGHT_BY[package])
+@pytest.mark.parametrize("package", sorted(extras._INSTALLED_BY))
+def test_the_extra_in_a_message_installs_the_package(package):
+    named = re.search(r"onnx_roialign\[(\w+)\]", extras._INSTALLED_BY[package])
     assert package in requirements(named[1] if named else "runtime")
 
 
-def test_the_oldest_onnxruntime_is_the_one_that_is_declared():
+def test_the_oldest_onnxruntime_is_the_declared_one():
     assert requirements("runtime")["onnxruntime"] == ">=" + ".".join(map(str, options._OLDEST))
 
 
@@ -128,11 +128,11 @@ ARRAYS = "np.zeros((1, 1, 4, 4), np.uint8), 1.0, 0, [np.zeros((1, 4), np.float32
         ("onnx_ir", "from onnx_roialign.graph import validate", "onnx_roialign.graph needs onnx_ir"),
     ],
 )
-def test_what_needs_a_package_says_how_to_install_it(package, code, message):
+def test_a_function_that_needs_a_package_reports_how_to_install_it(package, code, message):
     done = run_without([package], code)
     assert done.returncode == 1
     error = f"onnx_roialign.errors.MissingPackageError: {message}, which is not installed: "
-    assert done.stderr.splitlines()[-1] == error + extras._BROUGHT_BY[package]
+    assert done.stderr.splitlines()[-1] == error + extras._INSTALLED_BY[package]
 
 
 @pytest.mark.parametrize(
@@ -152,28 +152,28 @@ def test_what_needs_a_package_says_how_to_install_it(package, code, message):
         ("onnx_ir", ["validate", "{tmp}/model.onnx"], "onnx_roialign.graph needs onnx_ir"),
     ],
 )
-def test_a_command_says_in_one_line_what_it_needs(package, arguments, message, tmp_path):
+def test_a_command_reports_in_one_line_what_it_needs(package, arguments, message, tmp_path):
     onnx.save(models.model(16), tmp_path / "model.onnx")
     words = ["onnx-roialign", *(word.format(tmp=tmp_path) for word in arguments)]
     code = f"import runpy; sys.argv = {words!r}; runpy.run_module('onnx_roialign', run_name='__main__')"
     done = run_without([package], code)
     assert (done.returncode, done.stdout) == (4, "")
-    assert done.stderr == f"onnx-roialign: {message}, which is not installed: {extras._BROUGHT_BY[package]}\n"
+    assert done.stderr == f"onnx-roialign: {message}, which is not installed: {extras._INSTALLED_BY[package]}\n"
 
 
-def test_the_conformance_suite_says_in_one_line_what_it_needs():
+def test_the_conformance_suite_reports_in_one_line_what_it_needs():
     done = run_without(["rich"], "import runpy; runpy.run_module('onnx_roialign.conformance', run_name='__main__')")
     assert (done.returncode, done.stdout) == (4, "")
-    missing = f"the command line needs rich, which is not installed: {extras._BROUGHT_BY['rich']}"
+    missing = f"the command line needs rich, which is not installed: {extras._INSTALLED_BY['rich']}"
     assert done.stderr == f"onnx-roialign: {missing}\n"
 
 
-def test_another_missing_module_stays_what_it_is():
+def test_another_missing_module_raises_its_own_error():
     with pytest.raises(ModuleNotFoundError, match="No module named 'nobody_has_this'"), extras.imported_for("a test"):
         __import__("nobody_has_this")
 
 
-def test_the_names_that_are_imported_late_are_there():
+def test_the_lazily_imported_names_exist():
     code = """
 import onnx_roialign, onnx_roialign.identification.recorded
 assert callable(onnx_roialign.identify) and onnx_roialign.identify.__module__ == "onnx_roialign.identification.live"
@@ -187,12 +187,12 @@ onnx_roialign.nothing
     assert done.stderr.splitlines()[-1] == "AttributeError: module 'onnx_roialign' has no attribute 'nothing'"
 
 
-def test_what_the_installed_onnxruntime_has_is_asked_of_it():
+def test_the_abilities_of_onnxruntime_are_tested_on_the_installed_one():
     assert [installed.has_builtin_kernel(opset) for opset in (9, 10, 16, 1000)] == [False, True, True, False]
     assert [installed.loads_opset(opset) for opset in (9, 16, 1000)] == [True, True, False]
 
 
-def test_an_opset_that_onnxruntime_does_not_know_is_named_with_the_newest_that_it_does():
+def test_an_unsupported_opset_is_named_with_the_newest_supported_one():
     newest = max(filter(installed.loads_opset, range(16, onnx.defs.onnx_opset_version() + 1)))
     model = cast_model(16, onnx.TensorProto.FLOAT16)
     model.opset_import[0].version = 1000

@@ -1,4 +1,4 @@
-"""Every RoiAlignError that the package creates has a subject, a code of `Code` and a rule."""
+"""Tests that every RoiAlignError that the package raises has a subject, a code of `Code` and a rule."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from onnx_roialign.onnx_model.facts import OpsetConflictError
 CLASSES = {kind.__name__ for kind in (RoiAlignError, ModelError, UnreadableModelError, OpsetConflictError)}
 PACKAGE = Path(onnx_roialign.__file__).parent
 
-# The calls that pass on the code of another error; `inputs` and `native` read it from there.
+# Calls that pass on the code of another error; `inputs` and `native` read it from there.
 PASSED_ON = {"onnx_model/inputs.py": 1, "engines/native.py": 1}
 
 
@@ -39,7 +39,7 @@ def test_every_error_has_a_code():
         else:
             passed_on[path] = passed_on.get(path, 0) + 1
     assert passed_on == PASSED_ON
-    assert codes == set(get_args(Code))  # none that is not declared, and none that nothing uses
+    assert codes == set(get_args(Code))  # all are declared, and all are used
 
 
 def test_no_error_class_is_overlooked():

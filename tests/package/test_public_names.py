@@ -1,4 +1,4 @@
-"""What is documented stays importable under its name, in whatever module it is defined."""
+"""Tests that documented names stay importable, in whatever module they are defined."""
 
 from __future__ import annotations
 
@@ -77,13 +77,13 @@ def test_every_call_of_a_framework_pickles(module):
 
 
 @pytest.mark.parametrize("name", ["frameworks", "graph", "native", "sources"])
-def test_a_documented_submodule_is_there_without_an_import_of_its_own(name):
+def test_a_documented_submodule_needs_no_separate_import(name):
     code = f"import onnx_roialign; print(onnx_roialign.{name}.__name__, {name!r} in dir(onnx_roialign))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout == f"onnx_roialign.{name} True\n"
 
 
-def test_a_function_is_no_module():
+def test_documented_functions_are_not_modules():
     import onnx_roialign
     from onnx_roialign import graph
 
@@ -101,7 +101,7 @@ def test_a_function_is_no_module():
 def test_no_attribute_hides_a_module():
     import onnx_roialign
 
-    # The compiled library, beside an installed package, is no module though it looks like one.
+    # The compiled library beside an installed package looks like a module, but is none.
     left_out = ("onnx_roialign.conformance", "onnx_roialign._pyinstaller", "onnx_roialign.libonnx_roialign")
     for found in pkgutil.walk_packages(onnx_roialign.__path__, "onnx_roialign."):
         if found.name.startswith(left_out) or "__main__" in found.name:

@@ -1,4 +1,4 @@
-"""An app frozen by PyInstaller finds the compiled library and runs a model on it."""
+"""Tests that an app frozen by PyInstaller finds the compiled library and runs a model on it."""
 
 import subprocess
 import sys

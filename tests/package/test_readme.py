@@ -1,4 +1,4 @@
-"""The README's Python runs as written, in order, from the top of the checkout."""
+"""Tests the README's Python: it runs as written, in order, from the top of the checkout."""
 
 import re
 
@@ -14,7 +14,7 @@ def test_the_readme_runs_as_written(monkeypatch, capsys):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert len(blocks) >= 4
     names = {}
-    if not loads_opset(22):  # what the first two lines meet on an old onnxruntime, as the README's table says
+    if not loads_opset(22):  # the error of the first two lines on an old onnxruntime, as in the README's table
         with pytest.raises(RoiAlignError, match="model must be of opset 21 at most for onnxruntime"):
             exec(compile(blocks[0], "README.md", "exec"), names)
         blocks[0] = blocks[0].replace("opset22", "opset16")

@@ -1,4 +1,4 @@
-"""The benchmark's picture: bars in the order of their times, labels inside their panels, the names explained."""
+"""Tests the benchmark's picture: bars sorted by time, labels inside their panels, and the legend of names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MACHINE = {"cpu": "a CPU", "cores": 2, "versions": {"onnxruntime": "1.32.0", "op
 
 
 def race_of(name="one_value", **milliseconds):
-    """Engines by name; ours are called ours_ISA."""
+    """The engines by name; the library's are named ours_ISA."""
     results = []
     for engine, median in milliseconds.items():
         isa = engine.partition("_")[2] or None
@@ -35,7 +35,7 @@ def race_of(name="one_value", **milliseconds):
         ({"ours_avx2": 9.0, "ours_baseline": 8.6, "onnxruntime": 8.7}, "avx2 onnxruntime baseline"),
     ],
 )
-def test_bars_are_in_the_order_of_their_times_whoever_they_are(times, order):
+def test_bars_are_in_the_order_of_their_times(times, order):
     axes = Figure().subplots()
     draw_race(axes, race_of(**times), "onnxruntime")
     labels = [label.get_text().removeprefix("ours, ") for label in axes.get_yticklabels()]
@@ -65,8 +65,8 @@ def test_title_and_caption_are_inside_the_picture_and_apart_from_the_panels(tmp_
     title, caption = drawn
     figure = title.figure
     size = figure.bbox
-    for one in (title, caption):
-        place = one.get_window_extent()
+    for element in (title, caption):
+        place = element.get_window_extent()
         assert size.x0 <= place.x0
         assert place.x1 <= size.x1
         assert size.y0 <= place.y0

@@ -1,4 +1,4 @@
-"""The picture of `explain` shows what the explanation says: outlines, samples, bins, differences, names."""
+"""Tests the picture of `explain`: outlines, samples, bins, differences, names."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_every_roi_can_be_drawn_in_two_colours(tmp_path, name, ratio):
 
 
 def test_samples_are_drawn_where_there_are_any(tmp_path):
-    without, _, _ = picture(tmp_path, BOXES["tiny"])  # MindSpore's grid has none, one has 12
+    without, _, _ = picture(tmp_path, BOXES["tiny"])  # MindSpore's grid has no samples, another grid has 12
     many, _, _ = picture(tmp_path, BOXES["tiny"], ratio=2)
     assert count(many, BLUE) > count(without, BLUE) + 300
 
@@ -69,7 +69,7 @@ def test_bins_that_are_nan_on_one_side_are_yellow(tmp_path):
 
 
 def test_bins_too_many_for_numbers_have_a_colour_bar(tmp_path):
-    """Right of the bins: from white at the bottom to the darkest purple at the top."""
+    """Right of the bins: a scale from white at the bottom to the darkest purple at the top."""
 
     def bar(bins):
         _, side, _ = picture(tmp_path, BOXES["inside"], bins=bins, ratio=2)
@@ -84,7 +84,7 @@ def test_bins_too_many_for_numbers_have_a_colour_bar(tmp_path):
     assert np.all(few > 250)
 
 
-def test_results_that_are_equal_are_said_to_be(tmp_path, monkeypatch):
+def test_equal_results_are_labelled_no_difference(tmp_path, monkeypatch):
     written, text = [], Axes.text
     monkeypatch.setattr(
         Axes, "text", lambda *arguments, **more: written.append(arguments[3]) or text(*arguments, **more)
@@ -99,7 +99,7 @@ def test_a_long_name_is_broken_and_its_note_stands_below(tmp_path, monkeypatch):
     monkeypatch.setattr(
         Figure,
         "legend",
-        lambda self, **more: labels.extend(one.get_label() for one in more["handles"]) or legend(self, **more),
+        lambda self, **more: labels.extend(handle.get_label() for handle in more["handles"]) or legend(self, **more),
     )
     names = "openvino:aligned_mode=half_pixel_for_nn and more", NAMES[1]
     draw_explanation(tmp_path / "a.png", explained(BOXES["inside"], bins=(60, 60), ratio=2), names)
@@ -110,7 +110,7 @@ def test_a_long_name_is_broken_and_its_note_stands_below(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("names", "mode", "low"), [(("openvino_half_pixel", "mindspore_1"), "max", -1), (NAMES, "avg", 0)]
 )
-def test_the_picture_says_in_which_fields_the_meanings_differ(tmp_path, monkeypatch, names, mode, low):
+def test_the_picture_names_in_which_fields_the_meanings_differ(tmp_path, monkeypatch, names, mode, low):
     written, text = [], Axes.text
     monkeypatch.setattr(
         Axes, "text", lambda *arguments, **more: written.append(arguments[3]) or text(*arguments, **more)
@@ -127,12 +127,12 @@ def test_the_picture_says_in_which_fields_the_meanings_differ(tmp_path, monkeypa
     assert f"bin along x\nthe map is noise in [{low}, {low + 1})" in labels
 
 
-def test_the_picture_of_two_names_of_one_meaning_tells_of_no_field(tmp_path, monkeypatch):
+def test_the_picture_of_two_names_of_one_meaning_lists_no_field(tmp_path, monkeypatch):
     written, text = [], Axes.text
     monkeypatch.setattr(
         Axes, "text", lambda *arguments, **more: written.append(arguments[3]) or text(*arguments, **more)
     )
     names = "detectron2", "onnx_half_pixel"
     draw_explanation(tmp_path / "a.png", explained(BOXES["inside"], names=names), names)
-    assert "samples in all" in written
+    assert "samples" in written
     assert "meaning, where it differs" not in written

@@ -1,4 +1,4 @@
-"""Every entry point gives the same result or the same error for a call.
+"""Tests that all entry points return the same result, or raise the same error, for a call.
 
 The entry points are roi_align() and session(), each with both engines, reference_evaluator(), and the C call. A
 verdict is the result, or the message of the error without the node's name.
@@ -29,16 +29,16 @@ CHOICES = ("adaptive", "empty", "max_rule", "border")
 SECOND = {"adaptive": "floor", "empty": "nan", "max_rule": "samples", "border": "exclusive"}
 
 
-# ---- what is drawn ----
+# ---- random calls ----
 
 
 def rarely(common, rare):
-    """Mostly common; each ugly value now and then, so that a call has none, one or two of them."""
+    """Common values, and now and then an ugly one, so that a call has none, one or two of them."""
     return st.integers(0, 11).flatmap(lambda i: st.sampled_from(rare) if i == 0 else st.sampled_from(common))
 
 
 def float32s(*values):
-    """As a node's attribute holds them: what is too large for float32 is infinite there."""
+    """Floats as a node's attribute stores them: too large for float32 means infinite."""
     with np.errstate(over="ignore"):
         return [float(np.float32(value)) for value in values]
 
@@ -68,7 +68,7 @@ def attribute_values():
 
 @st.composite
 def calls(draw):
-    """Arrays and attributes by name; the private op's, which are all there are."""
+    """Arrays and attributes by name; the attributes are those of the private op, which has all of them."""
     dtype = draw(st.sampled_from(sorted(DTYPES)))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     images, channels, height, width = (draw(rarely(common, [0])) for common in ((1, 2), (1, 3), (5, 7), (6, 9)))
@@ -91,7 +91,7 @@ def calls(draw):
 
 def spoilt(array):
     """The array in wrong types and shapes."""
-    # Integers of another type are converted on arrays, where nothing is lost, and refused in a model.
+    # Arrays convert integers of another type where nothing is lost; models refuse them.
     types = {*DTYPES, *(() if array.dtype.kind == "i" else OTHER_DTYPES)} - {array.dtype.name}
     with np.errstate(all="ignore"):
         retyped = [array.astype(name) for name in sorted(types)]
@@ -111,7 +111,7 @@ def through_roi_align(engine):
 
 
 def model_of(arrays, attributes, *, shapes):
-    """The call as a model of one private op; its inputs declare the arrays' types, and where asked their shapes."""
+    """The call as a model of one private op; its inputs declare the arrays' types, and if wanted their shapes."""
     types = DTYPES | OTHER_DTYPES
     inputs = [
         helper.make_tensor_value_info(name, types[array.dtype.name], array.shape if shapes else None)
@@ -138,9 +138,9 @@ def through_evaluator(arrays, attributes):
 
 
 def through_c(arrays, attributes):
-    """None where C cannot say the call: it has no names for modes and rules, nor ranks and types of each array.
+    """None if the C call cannot express it: it has no names for modes and rules, nor ranks and types of each array.
 
-    Nor has it a minimum size of -inf, which is how it says that there is none.
+    Nor can it express a minimum size of -inf, which means no minimum size in C.
     """
     X, rois, batch_indices = (np.ascontiguousarray(array) for array in arrays.values())
     texts = {"mode": "max", **SECOND}
@@ -182,7 +182,7 @@ ENTRY_POINTS = {
     "C": through_c,
 }
 
-# What onnxruntime puts before a kernel's own words.
+# The words that onnxruntime puts before a kernel's message.
 _PREFIX = re.compile(
     r"^\[ONNXRuntimeError\].*?"
     r"(?:Status Message: |Exception during initialization: |INVALID_ARGUMENT : (?!Non-zero))"

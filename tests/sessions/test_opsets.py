@@ -1,4 +1,4 @@
-"""Graphs in graphs and functions in sessions: every node means what the opset of its own scope says."""
+"""Tests graphs in graphs and functions in sessions: every node has the meaning of its own scope's opset."""
 
 from __future__ import annotations
 

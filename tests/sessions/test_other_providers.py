@@ -1,8 +1,8 @@
-"""Sessions with a provider beside the CPU's: RoiAlign runs on the engine that was asked for, whatever is taken.
+"""Tests sessions with a provider beside the CPU's: RoiAlign runs on the requested engine, whatever a provider claims.
 
-The tests run with any other provider of the installed onnxruntime. AzureExecutionProvider, of the common build, takes
-no node; OpenVINOExecutionProvider, of onnxruntime-openvino, takes whole graphs, RoiAlign included, and matches the
-names of operators' types: where it is, the tests also see that there is something to guard against.
+The tests run with any other provider of the installed onnxruntime. AzureExecutionProvider, of the common build, claims
+no node; OpenVINOExecutionProvider, of onnxruntime-openvino, claims whole graphs, RoiAlign included, and matches the
+names of operators' types: with it, the tests also check that the danger exists.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ WEIGHTS = {"W": _rng.standard_normal((4, 3, 3, 3)) * 0.3, "M": _rng.standard_nor
 
 
 def detector(opset, element_type=TensorProto.FLOAT, **attributes):
-    """Conv, Relu, RoiAlign, Flatten, MatMul: what OpenVINO's provider takes as one."""
+    """Conv, Relu, RoiAlign, Flatten, MatMul: OpenVINO's provider claims them as one graph."""
     said = {"output_height": 3, "output_width": 2, "sampling_ratio": 0, "spatial_scale": 0.5, "mode": "max"}
     nodes = [
         helper.make_node("Conv", ["X", "W"], ["features"], name="conv", pads=[1, 1, 1, 1]),
@@ -105,7 +105,7 @@ def on_the_cpu(model, feeds=FEEDS):
 
 
 def who_runs_what(running):
-    """Provider by the name of the node; None before onnxruntime 1.24, which cannot be asked."""
+    """The provider by the name of the node; None before onnxruntime 1.24, which does not report it."""
     ask = getattr(running, "get_provider_graph_assignment_info", None)
     return None if ask is None else {node.name: part.ep_name for part in ask() for node in part.get_nodes()}
 
@@ -131,7 +131,7 @@ def test_roialign_runs_on_the_engine_beside_another_provider(opset, make, engine
 
 @takes_nodes
 def test_the_provider_takes_roialign_where_nobody_guards_it():
-    """Without this, the tests above would pass whatever session() did."""
+    """Tests the tests above, which would pass whatever session() did if the provider claimed nothing."""
     proto = detector(16)
     options = quiet_options(session__record_ep_graph_assignment_info="1")
     onnx_roialign.register(options, proto)
@@ -181,7 +181,7 @@ def test_nodes_in_the_body_of_a_loop_too_or_it_is_said_what_to_do(opset, engine)
     if OPENVINO not in OTHERS:
         assert_ours(session(proto, engine), on_the_cpu(proto))
         return
-    # It claims a Loop without looking into its body, and fails on any operator there that it does not have.
+    # The provider claims a Loop without reading its body, and fails on any operator there that it does not have.
     text = r"providers must leave RoiAlign to the CPU.*; leave them out, or use engine='builtin' \(.*AnyRoiAlign"
     with pytest.raises(RoiAlignError, match=text):
         session(proto, engine)

@@ -1,4 +1,4 @@
-"""Engine reference in a session: its Python op beside onnxruntime-extensions' own, and what it cannot do."""
+"""Tests engine reference in a session: its Python op beside onnxruntime-extensions' own ops, and its limits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from onnx_roialign.sessions.rewrite import rewrite
 
 
 def test_options_with_onnxruntime_extensions_already_are_refused_by_the_reference():
-    quiet_session(model(16), "reference")  # declares the ops: nothing that was registered later lacks them
+    quiet_session(model(16), "reference")  # declares the ops: the library lacks ops that are registered later
     taken = quiet_options()
     taken.register_custom_ops_library(onnxruntime_extensions.get_library_path())
     with pytest.raises(
@@ -131,7 +131,7 @@ def test_the_reference_refuses_a_type_that_the_opset_cannot_cast(X, rois, name):
         return private_model([private_node(**SHAPE)], kinds, opset=opset)
 
     text = (
-        rf"{name} must be of a type that opset 12 can cast on engine 'reference', got bfloat16; engine 'native' takes"
+        rf"{name} must be of a type that opset 12 can cast on engine 'reference', got bfloat16; engine 'native' accepts"
     )
     with pytest.raises(RoiAlignError, match=rf"{text} it \(node 'pool'\)"):
         quiet_session(made(12), "reference")

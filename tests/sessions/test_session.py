@@ -1,4 +1,4 @@
-"""session() and register(): every kind of model, the opset of every scope, engines side by side, and clear refusals."""
+"""Tests session() and register(): all kinds of models, the opset of every scope, engines side by side, and errors."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from onnx_roialign.onnx_model import file as model_file
 ENGINES = ("native", "reference", "builtin")
 
 
-# ---- where the model comes from ----
+# ---- sources of the model ----
 
 
 @pytest.fixture
 def external(tmp_path) -> Path:
-    """A model file whose X lies in a file beside it, in a folder that is not the current one."""
+    """A model file whose X lies in a separate file, in a folder that is not the current one."""
     proto = model(16)
     del proto.graph.input[0]
     proto.graph.initializer.append(onnx.numpy_helper.from_array(X, "X"))
@@ -130,7 +130,7 @@ def test_register_refuses_a_second_meaning_on_the_same_options():
 
 
 def test_a_model_that_says_every_mode_tells_no_opset():
-    """So that the options refuse another model's node without the mode, instead of reading it by this one's opset."""
+    """The options then refuse another model's node without the mode, instead of giving it this model's opset."""
     options = quiet_options()
     onnx_roialign.register(options, model(16, coordinate_transformation_mode="half_pixel"))
     with pytest.raises(
@@ -169,9 +169,9 @@ def test_builtin_refuses_options_that_carry_the_library():
 
 
 def test_builtin_is_onnxruntimes_own_kernel():
-    """Told by what it lets pass: a mode that ONNX does not have."""
+    """Reads the setting from what it accepts: a mode that ONNX does not have."""
     proto = model(16, coordinate_transformation_mode="asymmetric")
-    assert_close(run(quiet_session(proto, "builtin")), expected(11))  # it takes any but half_pixel for no shift
+    assert_close(run(quiet_session(proto, "builtin")), expected(11))  # every mode except half_pixel means no shift
 
 
 @pytest.mark.parametrize("call", [onnx_roialign.register, lambda options, proto: onnx_roialign.session(proto, options)])
@@ -191,7 +191,7 @@ def test_work_on_a_pool_that_is_not_the_sessions_is_not_cut_for_the_session():
     pooled.use_per_session_threads = False
     onnx_roialign.register(pooled, model(16))
     key = "onnx_roialign.threads"
-    with pytest.raises(RuntimeError):  # there is no such entry: the pool is not the session's
+    with pytest.raises(RuntimeError):  # the session has no such entry: the pool is not its own
         pooled.get_session_config_entry(key)
 
 
@@ -222,7 +222,7 @@ def test_options_of_the_providers_reach_onnxruntime(engine, capsys):
         {"providers": ["CPUExecutionProvider"], "provider_options": [arena]},
     ):
         assert_close(run(quiet_session(model(16), engine, **how)), expected(16))
-    said = ""  # onnxruntime 1.20 prints the error and goes on without the options, whatever enable_fallback says
+    said = ""  # onnxruntime 1.20 prints the error and continues without the options, whatever enable_fallback is
     try:
         quiet_session(model(16), engine, provider_options=[{}, {}], enable_fallback=0)
     except ValueError as error:

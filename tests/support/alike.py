@@ -1,11 +1,11 @@
-"""Two answers of one call, whatever their values."""
+"""Compares two results of one call, also with values that are not finite."""
 
 from __future__ import annotations
 
 import numpy as np
 import tolerances
 
-# In units of the largest finite feature; of 16-bit types an ULP of it, as these answers are about what is not finite.
+# In units of the largest finite feature; for 16-bit types one ULP of it, because these tests are of non-finite values.
 _BARS = {
     "float32": tolerances.FLOAT32,
     "float64": tolerances.FLOAT64,

@@ -19,7 +19,7 @@ FEEDS = {"X": X, "rois": ROIS, "batch_indices": BATCH_INDICES}
 
 
 def expected(opset: int, coordinate_mode: str | None = None, dtype: Any = np.float32, **attributes: Any) -> np.ndarray:
-    """The reference's answer for FEEDS at this opset, where coordinate_mode is the node's attribute, if it has one."""
+    """The reference's result for FEEDS at this opset, where coordinate_mode is the node's attribute, if it has one."""
     semantics = from_onnx(opset, coordinate_mode)
     return reference.roi_align(
         X.astype(dtype), ROIS.astype(dtype), BATCH_INDICES, Attributes(**{**SHAPE, **attributes}, semantics=semantics)

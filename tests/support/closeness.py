@@ -1,4 +1,4 @@
-"""Arrays held to the tolerance of their type."""
+"""Compares arrays within the tolerance of their type."""
 
 from __future__ import annotations
 

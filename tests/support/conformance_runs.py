@@ -1,4 +1,4 @@
-"""Runs of the conformance suite on planted backends, over three small cases of ONNX's own."""
+"""Runs the conformance suite on planted backends, over three small cases of ONNX's own."""
 
 from __future__ import annotations
 

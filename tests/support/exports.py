@@ -1,4 +1,4 @@
-"""The real exports that the tests run: where each model file is, what goes in, and what its framework answered."""
+"""The real exports of the tests: each model file with its inputs and its framework's results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Array = NDArray[Any]
 MODELS = ROOT / "models"
 ARCHIVE = DATA / "exports.tar.xz"
 
-# Inputs that torch.rand drew, which the archive therefore leaves out: (seed, earlier draws, shape).
+# Inputs that torch.rand generated, which the archive therefore omits: (seed, earlier draws, shape).
 DETECTOR_IMAGE = (3, 132_050, (3, 192, 256))
 PYRAMIDS = {
     "fpn3_5x5_canonical96": (
@@ -48,7 +48,7 @@ PYRAMIDS = {
 
 @dataclass(frozen=True)
 class Export:
-    """One exported model file with the framework's own inputs and answers, in the model's order."""
+    """One exported model file with the framework's own inputs and results, in the model's order."""
 
     name: str
     model: bytes
@@ -74,17 +74,17 @@ def archived() -> dict[str, bytes]:
 
 @cache
 def small_names() -> tuple[str, ...]:
-    """Of the exports that are one RoIAlign and little else."""
+    """Exports of one RoIAlign and little else."""
     return tuple(name for name in names() if name.startswith(("torchvision_roi", "paddle", "mindspore")))
 
 
 def large_names() -> tuple[str, ...]:
-    """Of the whole detectors and the poolers of several maps."""
+    """Exports of whole detectors, and of poolers of several maps."""
     return tuple(name for name in names() if name.startswith(("detectors", "torchvision_multiscale")))
 
 
 def names() -> tuple[str, ...]:
-    """Every export as folder/file.onnx, but the demo's detector, of which tests/demo has its own tests."""
+    """All exports as folder/file.onnx, except the demo's detector, which tests/demo tests."""
     paths = [path for folder in _RECORDED for path in (MODELS / folder).glob("*.onnx")]
     on_disk = {path.relative_to(MODELS).as_posix() for path in paths}
     return tuple(sorted(on_disk | {name for name in archived() if name.endswith(".onnx")}))
@@ -155,7 +155,7 @@ _RECORDED = {
 
 
 def filled(skeleton: bytes) -> onnx.ModelProto:
-    """The model with its missing weights drawn anew: an initializer whose doc_string is "std=S" has no data."""
+    """The model with random values for its missing weights: an initializer whose doc_string is "std=S" has no data."""
     model = onnx.load_from_string(skeleton)
     for tensor in model.graph.initializer:
         if tensor.doc_string.startswith("std="):
@@ -165,7 +165,7 @@ def filled(skeleton: bytes) -> onnx.ModelProto:
     return model
 
 
-# Files that do not mean what was exported: no runtime can answer right from them. A repair must empty this table.
+# Files that do not mean what was exported: no runtime can be right with them. A repair must empty this table.
 KNOWN_WRONG = MappingProxyType(
     {
         "torchvision_roi_align/torchscript_opset11_aligned_*": "aligned=True is dropped below opset 16",

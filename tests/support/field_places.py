@@ -1,4 +1,4 @@
-"""Every place that must know a field of Semantics, and how to see whether it does."""
+"""All places that must handle a field of Semantics, and how to detect that they do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from onnx_roialign.definition.semantics import NUMBERS
 
-# The package that is under test, be it a copy: the folder from which it is imported.
+# The package under test, which may be a copy: the folder from which it is imported.
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -20,7 +20,7 @@ def _reads(field: str, *paths: str) -> bool:
 
 
 def _member(field: str) -> str:
-    """What the field is called in C and C++."""
+    """The name of the field in C and C++."""
     from onnx_roialign.engines import native
 
     return native._FLAGS.get(field, field)
@@ -42,7 +42,7 @@ def _finding(field: str) -> bool:
     from onnx_roialign.graph.findings.by_reading import _FIELD_CODES
     from onnx_roialign.graph.findings.finding import CODES
 
-    # offset and min_size have findings of their own, as ONNX's coordinate modes set the two together
+    # offset and min_size have findings of their own, because ONNX's coordinate modes set the two together
     return _FIELD_CODES.get(field, field.replace("min_size", "minimum-size")) in CODES
 
 
@@ -52,7 +52,7 @@ def _drawn(field: str) -> bool:
     return field not in NUMBERS or field in _NUMBERS
 
 
-# File, or folder -> whether it knows a field. CONTRIBUTING.md lists exactly these.
+# File or folder -> whether it handles a field. CONTRIBUTING.md lists exactly these.
 PLACES = {
     "onnx_roialign/definition/": lambda field: _reads(
         field, *(f"onnx_roialign/definition/{name}.py" for name in ("geometry", "reference", "special"))

@@ -1,4 +1,4 @@
-"""Models in which every field of ONNX's messages is filled, found by reflection: a field that is new is there too."""
+"""Models in which every field of ONNX's messages is filled, found by reflection, so that new fields are filled too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 _DEEPEST = 6  # graphs hold nodes, whose attributes hold graphs
 
-# What cannot be filled with anything: it makes the model another one, or none. Each is set by the models below.
+# Fields that cannot have any value: another value makes it a different model, or no model. The models below set them.
 MEANING = frozenset(
     (
         *("ModelProto.graph", "ModelProto.functions", "ModelProto.opset_import", "ModelProto.ir_version"),
@@ -29,7 +29,7 @@ MEANING = frozenset(
 
 
 def fill(message: Any, depth: int = 0) -> None:
-    """Fills every field of a message that is empty and not in MEANING; what is filled already is looked into."""
+    """Fills every field of a message that is empty and not in MEANING; filled messages are filled further."""
     for field in message.DESCRIPTOR.fields:
         name = f"{message.DESCRIPTOR.name}.{field.name}"
         repeated = field.is_repeated
@@ -37,8 +37,8 @@ def fill(message: Any, depth: int = 0) -> None:
         one_of = field.containing_oneof
         if present:
             if field.message_type is not None:
-                for one in getattr(message, field.name) if repeated else (getattr(message, field.name),):
-                    fill(one, depth + 1)
+                for part in getattr(message, field.name) if repeated else (getattr(message, field.name),):
+                    fill(part, depth + 1)
         elif name in MEANING or (one_of is not None and message.WhichOneof(one_of.name) is not None):
             continue
         elif message.DESCRIPTOR.name == "AttributeProto" and field.name != "doc_string":
@@ -63,17 +63,17 @@ def _scalar(field: Any, name: str) -> Any:
 
 
 def paths(message: Any, before: str = "") -> dict[str, Any]:
-    """Every scalar of a message by its path; entries of lists by their name or key where they have one."""
+    """Every scalar of a message by its path; entries of lists by their name or key if they have one."""
     found: dict[str, Any] = {}
     for field, value in message.ListFields():
         path = f"{before}/{field.name}"
         entries = value if field.is_repeated else (value,)
-        for index, one in enumerate(entries):
-            place = f"{path}[{_label(one, index)}]" if field.is_repeated else path
+        for index, part in enumerate(entries):
+            place = f"{path}[{_label(part, index)}]" if field.is_repeated else path
             if field.message_type is None:
-                found[place] = one
+                found[place] = part
             else:
-                found |= paths(one, place)
+                found |= paths(part, place)
     return found
 
 

@@ -1,4 +1,4 @@
-"""What triggers each finding that reading a model can have, beside its twin that does not."""
+"""Triggers each finding that reading a model can have, each with a similar model that has no finding."""
 
 from __future__ import annotations
 
@@ -56,17 +56,17 @@ def rois_from(name: str) -> onnx.ModelProto:
 
 
 def private_with(name: str, given: Any) -> onnx.ModelProto:
-    """The private op with an attribute more, or another one."""
+    """The private op with one more attribute, or another one."""
     made = private("onnx_output_half_pixel")
     node = made.graph.node[0]
-    kept = [one for one in node.attribute if one.name != name]
+    kept = [attribute for attribute in node.attribute if attribute.name != name]
     del node.attribute[:]
     node.attribute.extend([*kept, helper.make_attribute(name, given)])
     return made
 
 
 def twice(function_opset: int) -> onnx.ModelProto:
-    """One RoiAlign without a mode in the graph at opset 16, and one in a function at an opset of its own."""
+    """One RoiAlign without a mode in the graph at opset 16, and one in a function at the function's own opset."""
     made = in_function(16, function_opset=function_opset)
     made.graph.node.append(roi_align_node("X", "rois", "batch_indices", "Z", name="beside"))
     made.graph.output.append(value("Z", FLOAT))
@@ -99,7 +99,7 @@ def no_such_attribute() -> onnx.ModelProto:
 
 
 def first_without_kernel() -> int:
-    """Of an opset that it does not know, onnxruntime has no kernel either."""
+    """onnxruntime has no kernel for an opset newer than itself, either."""
     return next(opset for opset in itertools.count(22) if not has_builtin_kernel(opset))
 
 

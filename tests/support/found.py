@@ -1,13 +1,13 @@
-"""What validate found, in short."""
+"""Short forms of what validate found."""
 
 from __future__ import annotations
 
-# What only data shows: tests/graph/test_by_running.py triggers these.
+# Codes that need data: tests/graph/test_by_running.py triggers these.
 RUN_CODES = {"wrong-answer", "wrong-output", "explained", "unexplained"}
 
 
 def source_of(name):
-    """The framework call that an export's name says it came from."""
+    """The framework call of an export, by the export's name."""
     folder, stem = name.split("/")
     if folder == "mindspore_ROIAlign":
         return f"mindspore:roi_end_mode={stem.removesuffix('.onnx')[-1]}"

@@ -1,4 +1,4 @@
-"""Shared by the tests of frameworks/: recorded cases as calls, and models that must compute the calls' results."""
+"""Helpers of tests/frameworks: recorded cases as calls, and models that must compute the calls' results."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from onnx_roialign.ops import roi_align as private_op
 
 CALL_ENGINES = ("native", "reference")
 
+X = np.random.default_rng(0).standard_normal((2, 3, 12, 16)).astype(np.float32)
+ROIS = np.float32([[0, 1, 2, 30, 20], [1, 0, 0, 8, 9.5], [1, 5, 5, 5.5, 5.25], [0, -9, 3, 40, 8]])
+
 
 def difference(case, Y):
     """In units of max|X|; infinite where only one of the two is NaN."""
@@ -31,7 +34,7 @@ def five_columns(case):
 
 
 def grouped(case):
-    """The case's boxes image after image, how many each image has, and the answer in that order."""
+    """The case's boxes sorted by image, the number of boxes of each image, and the result in that order."""
     order = np.argsort(case.batch_indices, kind="stable")
     counts = np.bincount(case.batch_indices, minlength=len(case.X)).astype(np.int32)
     return case.rois[order], counts, case.Y[order]
@@ -42,7 +45,7 @@ def size(case):
 
 
 def kinds_of_cases(framework, per_kind=1):
-    """A few recorded cases of every kind of RoI and preset: what takes a session each need not run all of them."""
+    """A few recorded cases of every kind of RoI and preset, for tests that build a session each."""
     found = {}
     for case in golden.cases(framework):
         adaptive = case.arguments["sampling_ratio"] == 0
@@ -50,8 +53,16 @@ def kinds_of_cases(framework, per_kind=1):
     return [pytest.param(case, id=f"{case.name}-{case.preset}") for own in found.values() for case in own[:per_kind]]
 
 
+def assert_every_case_is_right(framework, call):
+    """Checks ``call(case)`` for each of the framework's recorded cases."""
+    cases = golden.cases(framework)
+    assert len(cases) == 84
+    wrong = {case.name: off for case in cases if not (off := difference(case, call(case))) <= tolerances.FLOAT32}
+    assert wrong == {}
+
+
 def assert_model_answers(model, feeds, want, tolerance=tolerances.FLOAT32):
-    """On every engine, within tolerance x max|X|."""
+    """Checks every engine within tolerance x max|X|."""
     onnx.checker.check_model(model)
     for engine in ENGINES:
         Y = run_model(model, feeds, engine)
@@ -62,7 +73,7 @@ def assert_model_answers(model, feeds, want, tolerance=tolerances.FLOAT32):
 
 
 def assert_unfused_model_answers(model, feeds, want):
-    """In ONNX's own operators, as onnxruntime's own kernels and, from opset 16 on, onnx.reference run them.
+    """Checks a model in ONNX's own operators on onnxruntime's own kernels and, from opset 16 on, on onnx.reference.
 
     onnx.reference gives a RoiAlign of an opset before 16 the meaning of opset 16.
     """
@@ -70,10 +81,10 @@ def assert_unfused_model_answers(model, feeds, want):
     assert {domain for domain, _ in operators(plain)} == {""}
     onnx.checker.check_model(plain, full_check=True)
     runs = {"builtin": quiet_session(plain, "builtin")}
-    if next(one.version for one in plain.opset_import if not one.domain) >= HALF_PIXEL_OPSET:
+    if next(entry.version for entry in plain.opset_import if not entry.domain) >= HALF_PIXEL_OPSET:
         runs["onnx.reference"] = ReferenceEvaluator(plain)
-    for name, one in runs.items():
-        np.testing.assert_allclose(one.run(None, feeds)[0], want, rtol=0, atol=tolerances.EXPORTS, err_msg=name)
+    for name, running in runs.items():
+        np.testing.assert_allclose(running.run(None, feeds)[0], want, rtol=0, atol=tolerances.EXPORTS, err_msg=name)
 
 
 STANDARD = ("", "RoiAlign")

@@ -1,4 +1,4 @@
-"""Reads the recorded answers of torchvision, Paddle, MindSpore, ONNX Runtime, OpenVINO, TVM (tests/data/README.md)."""
+"""Reads the recorded results of six frameworks (tests/data/README.md)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PACKED = DATA / "golden" / "golden.npz"
 
 @dataclass(frozen=True)
 class Case:
-    """One recorded call: what it was given and what it answered."""
+    """One recorded call: its arguments and its result."""
 
     name: str
     framework: str
@@ -56,7 +56,7 @@ def cases(framework: str) -> tuple[Case, ...]:
         if meta["framework"] != framework:
             continue
         arguments = {name: meta[name] for name in ("output_height", "output_width", "spatial_scale")}
-        # The frameworks spell adaptive as 0 or -1, ONNX as 0.
+        # The frameworks write adaptive as 0 or -1, ONNX as 0.
         arguments["sampling_ratio"] = max(meta["sampling_ratio"], 0)
         rois = array(meta["rois"])
         found.append(
@@ -81,9 +81,9 @@ def difference(case, Y):
 
 
 def sensitivity(case, k, c, p, q):
-    """How far this output moves at most where each of its samples moves by the rounding of a position.
+    """The largest difference of this output if each of its samples moves by the rounding of a position.
 
-    Where a sample lies within that of a cut (-1, H, W), the move carries it across, and this is its whole value.
+    A sample that near to a cut-off (-1, H, W) may cross it, and its whole value then counts.
     """
     semantics, arguments = PRESETS[case.preset], case.arguments
     plane = case.X[case.batch_indices[k], c].astype(np.float64)

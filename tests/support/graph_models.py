@@ -1,4 +1,4 @@
-"""Models for the graph tests: RoiAlign alone, on boxes that the graph moves, in bodies, in functions, in networks."""
+"""Models for the graph tests: RoiAlign alone, on boxes that the graph moves, in bodies, functions and networks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCALE = SHAPE["spatial_scale"]
 def without(name: str, opset: int = 16, **attributes: Any) -> onnx.ModelProto:
     made = model(opset, **attributes)
     node = made.graph.node[0]
-    kept = [one for one in node.attribute if one.name != name]
+    kept = [attribute for attribute in node.attribute if attribute.name != name]
     del node.attribute[:]
     node.attribute.extend(kept)
     return made
@@ -51,7 +51,7 @@ def private(semantics: str | Semantics, opset: int = 16, **attributes: Any) -> o
 
 
 def in_batches(images: Any, *, counts: str | None = "counts", read: bool = False, opset: int = 16) -> onnx.ModelProto:
-    """As paddle2onnx writes it: batch indices that are zero, and RoI counts that nothing reads."""
+    """RoiAlign as paddle2onnx writes it: batch indices that are zero, and RoI counts that nothing reads."""
     nodes = [
         helper.make_node("Shape", ["rois"], ["shape"]),
         constant("first", [0], np.int64),
@@ -70,7 +70,7 @@ def in_batches(images: Any, *, counts: str | None = "counts", read: bool = False
 
 
 def network(scale: float, *, dtype: Any = np.float32, side: int = 64, resized: bool = False) -> onnx.ModelProto:
-    """Two convolutions of stride 2, and a RoiAlign on what they make of a square image."""
+    """Two convolutions of stride 2 on a square image, and a RoiAlign on their output."""
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     weights = [
         numpy_helper.from_array(np.zeros((4, 3 if i == 0 else 4, 3, 3), np.dtype(dtype)), f"w{i}") for i in range(2)
@@ -122,14 +122,14 @@ def in_loop(opset: int = 16, **attributes: Any) -> onnx.ModelProto:
         [value("i", INT64, ()), value("go", TensorProto.BOOL, ()), value("carried", INT64, ())],
         [value("go_on", TensorProto.BOOL, ()), value("carried_on", INT64, ()), value("Y_turn", FLOAT)],
     )
-    # A value that it carries, which opset 10 asks of every Loop.
+    # A carried value, which opset 10 requires of every Loop.
     loop = helper.make_node("Loop", ["turns", "", "turns"], ["last", "Y"], body=body)
     nodes = [constant("turns", 2, np.int64), loop]
     return make_model(nodes, opset)
 
 
 def in_scan(opset: int = 16, **attributes: Any) -> onnx.ModelProto:
-    """RoiAlign in the body of a Scan over two rows that it does not read otherwise."""
+    """RoiAlign in the body of a Scan over two rows that it does not otherwise read."""
     body = helper.make_graph(
         [
             roi_align_node("X", "rois", "batch_indices", "Y_row", name="row", **attributes),
@@ -179,7 +179,7 @@ def two_inputs() -> onnx.ModelProto:
 
 
 def outputs(*names: str) -> onnx.ModelProto:
-    """RoiAlign with these outputs, of which the graph's is the first."""
+    """RoiAlign with these outputs; the graph's output is the first."""
     made = model()
     node = made.graph.node[0]
     node.output[:] = names

@@ -1,4 +1,4 @@
-"""RoIAligns of a known meaning for identify, and what its result says of a subject."""
+"""RoIAligns of a known meaning for identify, and the result's text for a subject."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ LEGACY, ALIGNED = PRESETS["torchvision_legacy"], PRESETS["torchvision_aligned"]
 
 
 def meaning(semantics):
-    """A RoIAlign that means this."""
+    """A RoIAlign of this meaning."""
     return lambda X, rois, indices, attributes: reference.roi_align(
         X, rois, indices, replace(attributes, semantics=semantics)
     )
 
 
 def evidence(found, subject):
-    return next(one for one in found.evidence if one.subject == subject)
+    return next(entry for entry in found.evidence if entry.subject == subject)
 
 
 def presets_like(semantics, hidden):

@@ -1,4 +1,4 @@
-"""What the installed versions of onnx and onnxruntime can do."""
+"""The abilities of the installed versions of onnx and onnxruntime."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ GLOBAL_POOL = pytest.mark.skipif(
 
 
 def newest_opset() -> int:
-    """The newest opset that this onnxruntime loads, of those that onnx knows."""
+    """The newest opset that both this onnxruntime and onnx have."""
     return max(filter(loads_opset, range(21, onnx.defs.onnx_opset_version() + 1)))
 
 
-# What every session test runs at.
+# The opset of all session tests.
 OPSETS = tuple(sorted({10, 11, 12, 13, 15, 16, 18, 20, 21, newest_opset()}))
 
 

@@ -1,4 +1,4 @@
-"""Calls for kernel_check.cpp and what the reference answers: all types and rules, the tails of every vector's lanes."""
+"""Calls for kernel_check.cpp with the reference's results: all types and rules, the tails of every vector's lanes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SPECIAL = (np.nan, np.inf, -np.inf)
 
 @dataclass(frozen=True)
 class Call:
-    """One call and its answer by the reference; exact: every sum is exact in float32, so the answer is too."""
+    """One call and the reference's result; exact: every sum is exact in float32, so the result is too."""
 
     X: np.ndarray
     rois: np.ndarray
@@ -69,7 +69,7 @@ def make_call(X, rois, batch_indices, attributes, exact=False) -> Call:
 
 
 def draw_rois(rng: np.random.Generator) -> np.ndarray:
-    """Inside, thin, as wide as the map and wider, half and wholly outside, of no size, mirrored, far."""
+    """Boxes inside, thin, as wide as the map and wider, half and wholly outside, without size, inverted, far away."""
     fixed = [
         (0, 0, WIDTH, HEIGHT),
         (-20, -3, WIDTH + 20, HEIGHT + 3),
@@ -89,7 +89,7 @@ def draw_rois(rng: np.random.Generator) -> np.ndarray:
 
 
 def tail_calls(dtype: np.dtype, mode: str, semantics: str) -> Iterator[Call]:
-    """Every channel count with every output width; pixels that are not finite in every second call."""
+    """Every channel count with every output width; every second call has pixels that are not finite."""
     rng = np.random.default_rng(SEED)
     for channels in (0, *SIZES):
         for i, output_width in enumerate(SIZES):
@@ -109,7 +109,7 @@ def tail_calls(dtype: np.dtype, mode: str, semantics: str) -> Iterator[Call]:
 
 
 def crowded_calls(dtype: np.dtype, mode: str, semantics: str) -> Iterator[Call]:
-    """So many RoIs on a map so much taller than they are that they are pooled from a tile whose rows come and go."""
+    """So many RoIs on so much taller a map that they are pooled from a tile whose rows come and go."""
     rng = np.random.default_rng(SEED + 1)
     for channels in (4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 65):
         height, width = int(rng.integers(50, 70)), int(rng.choice((15, 16, 17, 31, 33, 50)))
@@ -130,7 +130,7 @@ def crowded_calls(dtype: np.dtype, mode: str, semantics: str) -> Iterator[Call]:
 
 
 def many_calls(dtype: np.dtype, mode: str, semantics: str) -> Iterator[Call]:
-    """So many RoIs of few bins that most are pooled as soon as they are planned, and large ones among them are not.
+    """So many RoIs of few bins that most are pooled as soon as they are planned; the large ones among them are not.
 
     Their number is about that of a block of plans (1024) and of one thread's share of it (128).
     """
@@ -153,7 +153,7 @@ def many_calls(dtype: np.dtype, mode: str, semantics: str) -> Iterator[Call]:
 
 
 def large_calls(dtype: np.dtype, mode: str, semantics: str) -> Iterator[Call]:
-    """So many bins that a RoI's are turned back in parts: the last of one row, of few bins, or of many."""
+    """So many bins that a RoI's are transposed in parts: the last of one row, of few bins, or of many."""
     rng = np.random.default_rng(SEED + 2)
     for channels, output in ((16, (85, 3)), (17, (130, 7)), (33, (9, 65)), (65, (29, 29)), (16, (1, 1000))):
         X = rng.standard_normal((1, channels, 60, 50))
@@ -164,7 +164,7 @@ def large_calls(dtype: np.dtype, mode: str, semantics: str) -> Iterator[Call]:
 
 
 def wide_calls(dtype: np.dtype, mode: str, semantics: str) -> Iterator[Call]:
-    """A map so wide that a tile of AVX2 or the baseline has room for single vectors of channels only, not for pairs."""
+    """A map so wide that a tile of AVX2 or the baseline holds single vectors of channels only, not pairs."""
     rng = np.random.default_rng(SEED + 3)
     X = rng.standard_normal((1, 16, 60, 800))
     start = rng.uniform(0, 1, (60, 2)) * (760, 29)
@@ -174,7 +174,7 @@ def wide_calls(dtype: np.dtype, mode: str, semantics: str) -> Iterator[Call]:
 
 
 def few_calls(dtype: np.dtype) -> Iterator[Call]:
-    """One RoI of about as many samples as are taken without a plan: a few to all 64 of them, and one more."""
+    """One RoI of about as many samples as are computed without a plan: a few, up to the limit of 64, and one more."""
     rng = np.random.default_rng(SEED + 4)
     shapes = (
         *((1, (1, 1), 1), (1, (1, 1), 8), (1, (1, 1), 9), (1, (8, 8), 1), (1, (13, 5), 1), (64, (1, 1), 1)),
@@ -192,7 +192,7 @@ def few_calls(dtype: np.dtype) -> Iterator[Call]:
 
 
 def every_value_call(dtype: np.dtype, channels: int, height: int) -> Call:
-    """Each of the 65,536 values of a 16-bit type as itself, and the mean of each two neighbours: every tie there is."""
+    """Each of the 65,536 values of a 16-bit type, and the mean of each two neighbours, which covers every tie."""
     X = np.arange(2**16).astype(np.uint16).view(dtype).reshape(1, channels, height, 64)
     rois = np.array([(0, 0, 64, height), (0.5, 0, 64.5, height)], dtype)
     return make_call(X, rois, np.zeros(2, np.int64), Attributes(height, 64, sampling_ratio=1), exact=True)

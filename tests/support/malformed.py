@@ -1,4 +1,4 @@
-"""A program: draws calls at random, most of them malformed, and makes them on the library that its argument names.
+"""A program: makes random calls, most of them malformed, on the library that its argument names.
 
 Run by test_sanitizers.py on a library built under AddressSanitizer and UndefinedBehaviorSanitizer, where any read or
 write outside a buffer ends the process. On every call Python's reference says the same: the answer within its type's
@@ -28,7 +28,7 @@ EXPECT = "--expect"
 
 
 def drawn(i, isas):
-    """The call of a number, and the size of the buffer for its message."""
+    """The call with this number, and the size of the buffer for its message."""
     rng = np.random.default_rng([SEED, i])
     return draw_call(rng, isas), int(pick(rng, MESSAGE_SIZES))
 
@@ -71,7 +71,7 @@ def direct_calls(numbers):
 
 
 def models(numbers, path):
-    """Every attribute and input of every op, in sessions that know nothing but the library."""
+    """Every attribute and input of every op, in sessions that load only the library."""
     outcomes = Counter()
     for i in numbers:
         name = list(SESSIONS)[i % len(SESSIONS)]
@@ -99,7 +99,7 @@ def features_of(feeds):
 
 
 def threads_on_one_session(path, threads, calls_each):
-    """Batch indices and shapes at random, some right and most not."""
+    """Random batch indices and shapes, some correct and most not."""
     options = quiet_options(onnx_roialign__opset="16")
     options.intra_op_num_threads = 2
     options.register_custom_ops_library(path)

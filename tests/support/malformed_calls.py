@@ -1,7 +1,7 @@
-"""Direct C calls at random, most of them malformed in one or two places, and what Python says of each.
+"""Random C calls, most of them malformed in one or two places, with Python's result for each.
 
-Every array lies at exactly its size, and so does the struct: under AddressSanitizer any read or write beside them ends
-the process.
+Every array and the struct have exactly the size of their data: under AddressSanitizer any read or write beside them
+ends the process.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ DTYPES = {kind.number: np.dtype(getattr(ml_dtypes, kind.name, kind.name)) for ki
 FLAGS = ("mode_max", *native._FLAGS.values())
 ARRAYS = ("X", "rois", "batch_indices", "Y")
 POINTERS = (*ARRAYS, "features", "levels", "ran")
-LATER = ("start_shift", "max_start", "features", "num_features", "levels")  # than the first release
+LATER = ("start_shift", "max_start", "features", "num_features", "levels")  # added after the first release
 
-# What the struct must have, and the largest that is believed (kernels/c/call.cpp).
+# The struct's smallest size, and the largest that the library accepts (kernels/c/call.cpp).
 FIRST_SIZE = native._Arguments.ran.offset + ctypes.sizeof(ctypes.c_char_p)
 FULL_SIZE = ctypes.sizeof(native._Arguments)
 MOST_SIZE = 4096
@@ -54,22 +54,22 @@ def pick(rng: np.random.Generator, values: Any) -> Any:
 
 @dataclass
 class Call:
-    """The struct's fields by name, and its arrays, null where they are None.
+    """The struct's fields and arrays by name; None: a null pointer.
 
-    With several maps their arrays are features[0], features[1] ..., and there are levels.
+    With several maps their arrays are features[0], features[1] ..., and `levels` is an array too.
     """
 
     fields: dict[str, Any]
     maps: list[dict[str, Any]] = field(default_factory=list)  # H, W and spatial_scale of each; empty: the one map X
     arrays: dict[str, np.ndarray | None] = field(default_factory=dict)
     struct_size: int = FULL_SIZE
-    behind: int = 0  # the byte that stands behind the struct as this library knows it
+    behind: int = 0  # the byte after the fields of the struct that this library has
     misaligned: str | None = None
     without_levels: bool = False  # null, as the caller's struct has none
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Of each map by its name in messages."""
-        return {name: tuple(fields[one] for one in "NCHW") for name, fields in self.each_map().items()}
+        return {name: tuple(fields[axis] for axis in "NCHW") for name, fields in self.each_map().items()}
 
     def each_map(self) -> dict[str, dict[str, Any]]:
         """The fields of one call on each map, by the map's name in messages."""
@@ -230,8 +230,8 @@ def make_call(call: Call, message_size: int) -> Answer:
         if array is not None and call.misaligned == name:
             kept[name] = array = shifted(array)
     maps = [
-        native._Map(address(kept[map_name(i)]), **own)  # the arrays outlive the call in kept
-        for i, own in enumerate(call.maps)
+        native._Map(address(kept[map_name(i)]), **fields)  # the arrays outlive the call in kept
+        for i, fields in enumerate(call.maps)
     ]
     for name in (*ARRAYS, "levels"):
         setattr(full, name, address(kept.get(name)))
@@ -249,21 +249,21 @@ def make_call(call: Call, message_size: int) -> Answer:
     return Answer(status, message.split(b"\0")[0], kept["Y"])
 
 
-# ---- what Python says ----
+# ---- Python's result ----
 
 
 def size_problem(call: Call) -> str | None:
-    """What is wrong with the sizes of the arrays or of the output, None where nothing is."""
+    """The error in the sizes of the arrays or of the output; None if there is none."""
     fields = call.fields
     for name, shape in call.shapes().items():
         for size, value in zip("NCHW", shape, strict=True):
-            if value < 0:  # no array has one
+            if value < 0:  # which no array can have
                 return f"{size} must be at least 0, got {value}"
         if fields["num_rois"] < 0:
             return f"num_rois must be at least 0, got {fields['num_rois']}"
         try:
             sizes = Attributes(output_height=fields["output_height"], output_width=fields["output_width"])
-            X = SimpleNamespace(shape=shape, dtype=np.dtype(np.float64))  # no array has such sizes
+            X = SimpleNamespace(shape=shape, dtype=np.dtype(np.float64))  # no array can have such sizes
             checks.check_sizes(cast(Any, X), fields["num_rois"], sizes)
         except RoiAlignError as error:
             return str(error.about(name) if error.subject == "X" else error)
@@ -315,7 +315,7 @@ def pointer_problem(call: Call) -> str | None:
     return None
 
 
-# C shows bytes that are no UTF-8 as they are, Python their surrogates escaped: so they are letters meanwhile.
+# C shows bytes that are not UTF-8 unchanged, Python escapes their surrogates: here letters replace them for a while.
 _PRINTABLE = {0xDC80 + i: 0x3480 + i for i in range(128)}
 _SURROGATES = {letter: surrogate for surrogate, letter in _PRINTABLE.items()}
 
@@ -329,7 +329,7 @@ def isa_problem(name: bytes | None, isas: list[bytes]) -> bytes | None:
 
 
 def read(fields: dict[str, Any]) -> Attributes:
-    """The fields as Attributes: -infinity is how C says None."""
+    """The fields as Attributes: -infinity in C is None."""
     for name in FLAGS:
         refuse(None if fields[name] in (0, 1) else f"{name} must be 0 or 1, got {fields[name]}")
     optional = {name: None for name in ("min_size", "max_start") if fields[name] == -math.inf}
@@ -343,37 +343,37 @@ def read(fields: dict[str, Any]) -> Attributes:
 
 
 def expected(call: Call, isas: list[bytes]) -> Any:
-    """The answer, or status 1 or 2 and the message; in the order of checks that onnx_roialign.h promises."""
+    """The output, or status 1 or 2 and the message; in the order of checks that onnx_roialign.h promises."""
     try:
         refuse(struct_problem(call))
         maps = call.fields["num_features"]
         if call.maps and not 1 <= maps <= MAX_LEVELS:
             refuse(f"num_features must be in [1, {MAX_LEVELS}], got {maps}")
-        asked = [read(fields) for fields in call.each_map().values()]
+        per_map = [read(fields) for fields in call.each_map().values()]
         attributes.check_threads(call.fields["threads"])
         refuse(type_problem(call))
         dtype = DTYPES[call.fields["type"]]
-        for one in asked:
-            one.check_in(dtype)
+        for map_attributes in per_map:
+            map_attributes.check_in(dtype)
         refuse(size_problem(call))
         refuse(pointer_problem(call))
-        want = answer(call, asked)
+        want = reference_output(call, per_map)
     except RoiAlignError as error:
         return 1, str(error).encode()
     problem = isa_problem(call.fields["isa"], isas)
     return want if problem is None else (2, problem)
 
 
-def answer(call: Call, asked: list[Attributes]) -> np.ndarray:
-    """The reference's, with an array in the place of every null pointer."""
+def reference_output(call: Call, per_map: list[Attributes]) -> np.ndarray:
+    """The reference's output, with an array for every null pointer."""
     count, dtype = call.fields["num_rois"], DTYPES[call.fields["type"]]
     empty = {name: np.empty(shape, dtype) for name, shape in call.shapes().items() if call.arrays[name] is None}
     empty |= {"rois": np.empty((count, 4), dtype), "batch_indices": np.empty(count, np.int64)}
     given = empty | {name: array for name, array in call.arrays.items() if array is not None}
     rois, batch_indices, levels = (given.get(name) for name in ("rois", "batch_indices", "levels"))
     if not call.maps:
-        return reference.roi_align(given["X"], rois, batch_indices, asked[0])
-    own = Pyramid(tuple(one.spatial_scale for one in asked), LevelRule(), asked[0])
+        return reference.roi_align(given["X"], rois, batch_indices, per_map[0])
+    pooler = Pyramid(tuple(of_map.spatial_scale for of_map in per_map), LevelRule(), per_map[0])
     features = [given[name] for name in call.shapes()]
     levels = np.zeros(count, np.int64) if levels is None else levels
-    return pyramid.multiscale_roi_align(rois, batch_indices, features, own, levels)
+    return pyramid.multiscale_roi_align(rois, batch_indices, features, pooler, levels)

@@ -1,4 +1,4 @@
-"""Attributes and arrays of each op at random, many of them malformed in one or two places."""
+"""Random attributes and arrays of each op, many of them malformed in one or two places."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ UGLY: dict[int, tuple[Any, ...]] = {
     AttributeProto.FLOATS: (
         [1.0] * 17,
         [2.0, 1.0],
-        *([1.0, one, 2.0] for one in UGLY_FLOATS),
-        *([one] for one in UGLY_FLOATS),
+        *([1.0, element, 2.0] for element in UGLY_FLOATS),
+        *([element] for element in UGLY_FLOATS),
     ),
 }
 UGLY_LENGTHS = (0, -1, 2**22, 2**22 + 1, 2**31, 2**40, 2**62, 2**63 - 1, -(2**63))

@@ -1,6 +1,6 @@
-"""Sessions of each op at random, most of them malformed in one or two places, and what Python says of each.
+"""Random sessions of each op, most of them malformed in one or two places, and Python's result for each.
 
-The library is registered by itself, as from C++: no Python looks at the model before it does. `malformed_inputs` draws
+The library is registered directly, as from C++: no Python reads the model before it does. `malformed_inputs` draws
 the attributes and the arrays.
 """
 
@@ -38,7 +38,7 @@ _FLOAT_NAMES = {kind.name for kind in FLOATS}
 
 Arrays = Mapping[str, np.ndarray]
 Verdict = str | np.ndarray
-# The element type of the output, the arrays of one run, and what the reference and the session say of it.
+# The element type of the output, the arrays of one run, and the results of the reference and the session.
 Compared = tuple[str, Arrays, Verdict, Verdict]
 
 
@@ -52,7 +52,7 @@ def session_of(model: onnx.ModelProto, path: str, opset: int) -> onnxruntime.Inf
 
 
 def said(call: Callable[[], Any]) -> Any:
-    """What a call answers, or the text of its refusal without the node's name."""
+    """The result of a call, or the text of its error without the node's name."""
     try:
         return call()
     except RoiAlignError as error:
@@ -92,7 +92,9 @@ def standard_session(rng: np.random.Generator, path: str) -> Iterator[Compared]:
     opset = pick(rng, (10, 16, 22))
     dtype = pick(rng, [kind.name for kind in FLOATS] if opset == 22 else ["float32", "float64", "float16"])
     values = attribute_values(rng, roi_align_attributes(STANDARD_ATTRIBUTES))
-    values = {name: v for name, v in values.items() if isinstance(v, type(GOOD[name][0]))}  # else onnxruntime's words
+    values = {
+        name: v for name, v in values.items() if isinstance(v, type(GOOD[name][0]))
+    }  # else the words are onnxruntime's
     if opset >= 16 and rng.random() < 0.5:
         modes = ("half_pixel", "output_half_pixel", *UGLY_TEXTS)
         values["coordinate_transformation_mode"] = pick(rng, modes[: pick(rng, (2, 2, None))])
@@ -141,7 +143,7 @@ class Signature:
         return helper.make_node(name, inputs, ["pooled"], name="pool", domain=DOMAIN, **attributes)
 
     def session(self, op: Op, node: onnx.NodeProto, path: str) -> onnxruntime.InferenceSession:
-        """The node in a session that has the library of this path and nothing else."""
+        """The node in a session that has only the library of this path."""
         types = {given: kind for given, kind in self.inputs(op).items() if kind}
         return session_of(wide_model(node, types, next(iter(self.types.values())), 16), path, 16)
 
@@ -177,11 +179,11 @@ def private_session(rng: np.random.Generator, path: str, op: Op) -> Iterator[Com
 def _numpy_name(kind: str) -> str:
     """ "tensor(float)" -> "float32"."""
     name = kind.removeprefix("tensor(").removesuffix(")")
-    return next((one.name for one in FLOATS if one.onnx_name == name), name)
+    return next((element.name for element in FLOATS if element.onnx_name == name), name)
 
 
 def checked_numbers(read: Any, dtype: str) -> Any:
-    """What was read of a node, after the checks that a kernel makes when it is created for a type of features."""
+    """The facts of a node, after the checks that a kernel makes when it is created for a type of features."""
     calls: Sequence[Attributes] = ()
     if isinstance(read, Attributes):
         calls = (read,)
@@ -199,7 +201,7 @@ def runs(
     feeds: Callable[[], Arrays],
     dtype: str,
 ) -> Iterator[Compared]:
-    """The verdicts on the model where both refuse it, else those on some runs of it."""
+    """The verdicts on the model if both refuse it, else those on some runs of it."""
     attributes, session = said(read), said(make)
     if is_refusal(attributes) and is_refusal(session):
         yield dtype, {}, attributes, session

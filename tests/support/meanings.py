@@ -1,4 +1,4 @@
-"""Semantics at random: every field with the values that RoIAligns have, and where it is a number one that none has."""
+"""Random Semantics: every field with the values of existing RoIAligns, and a number that none has."""
 
 from __future__ import annotations
 

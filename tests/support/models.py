@@ -1,4 +1,4 @@
-"""Nodes of RoiAlign and of the private ops, and the one way in which the tests build models of nodes."""
+"""Nodes of RoiAlign and of the private ops, and the function with which all tests build models."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from onnx_roialign.ops import roi_align as private_op
+from onnx_roialign.ops.schema import known_to_onnx
 
 TYPES = {
     "float32": TensorProto.FLOAT,
@@ -91,7 +92,7 @@ def make_model(
 
 
 def model(opset: int = 16, *, element_type: int = TensorProto.FLOAT, **attributes: Any) -> onnx.ModelProto:
-    """One RoiAlign; shapes are left open, so that onnxruntime lets bad ones through to the kernel."""
+    """One RoiAlign; shapes are open, so that wrong ones pass onnxruntime and reach the kernel."""
     return make_model([roi_align_node(**attributes)], opset, element_type=element_type)
 
 
@@ -139,3 +140,9 @@ def model_for(
 def float_kinds(element_type: int = TensorProto.FLOAT) -> dict[str, int]:
     """The element types of RoiAlign's inputs."""
     return {"X": element_type, "rois": element_type, "batch_indices": TensorProto.INT64}
+
+
+def check_with_schemas(model):
+    """Checks a model with onnx's full checker, with the schemas of the private ops."""
+    with known_to_onnx():
+        onnx.checker.check_model(model, full_check=True)

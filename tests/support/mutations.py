@@ -1,4 +1,4 @@
-"""Damage to models: each kind that a converter, a disk or an editor can do, drawn by a seed."""
+"""Damages models: each kind of damage that a converter, a disk or an editor can cause, drawn by a seed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LARGEST_BASE = 60_000  # bytes of an export that is mutated too
 
 @cache
 def bases() -> tuple[onnx.ModelProto, ...]:
-    """What is damaged: the graph tests' models, right and wrong, bodies and functions, smaller exports and poolers."""
+    """The models to damage: the graph tests' models, right and wrong, bodies, functions, small exports and poolers."""
     made = [make() for case in finding_cases.CASES for make in (case.wrong, case.right)]
     made += [body(opset) for body in graph_models.BODIES.values() for opset in (11, 16, 22)]
     models = (exports.load(name).model for name in exports.names())
@@ -90,7 +90,7 @@ def retype_node(rng: random.Random, model: onnx.ModelProto) -> None:
 
 
 def rename_value(rng: random.Random, model: onnx.ModelProto) -> None:
-    """One name of a node: to another's, so that values come from nowhere, twice, from themselves or from a body."""
+    """Gives one name of a node to another, so that values have no source, two, themselves, or one in a body."""
     for node in rng.sample(nodes_of(model), min(1, len(nodes_of(model)))):
         names = rng.choice((node.input, node.output))
         if names:
@@ -140,14 +140,14 @@ def set_attribute(rng: random.Random, model: onnx.ModelProto) -> None:
 
 
 def mistype_attribute(rng: random.Random, model: onnx.ModelProto) -> None:
-    """A type that the value does not have, or none that there is."""
+    """A type that the value does not have, or one that does not exist."""
     nodes = [node for node in nodes_of(model) if node.attribute]
     if nodes:
         rng.choice(rng.choice(nodes).attribute).type = rng.choice(onnx.AttributeProto.AttributeType.values())
 
 
 def refer(rng: random.Random, model: onnx.ModelProto) -> None:
-    """An attribute that stands for one of a function's, in one or in none."""
+    """An attribute that refers to one of a function, with or without it."""
     nodes = [node for node in nodes_of(model) if node.attribute]
     if nodes:
         attribute = rng.choice(rng.choice(nodes).attribute)
@@ -176,7 +176,7 @@ def reshape_value(rng: random.Random, model: onnx.ModelProto) -> None:
 
 
 def hurt_tensor(rng: random.Random, model: onnx.ModelProto) -> None:
-    """Dimensions, type or data that do not fit each other; data in a file that is not there."""
+    """Dimensions, type or data that contradict each other; data in a missing file."""
     tensors = tensors_of(model)
     if not tensors:
         return
@@ -195,7 +195,7 @@ def hurt_tensor(rng: random.Random, model: onnx.ModelProto) -> None:
 
 
 def import_opsets(rng: random.Random, model: onnx.ModelProto) -> None:
-    """Another version, none, or one more of the same domain by either of its names."""
+    """Another version, none, or a second one of the same domain under either of its names."""
     if rng.random() < 0.3:
         del model.opset_import[:]
     domain = rng.choice(("", "ai.onnx", "onnx_roialign", "local"))
@@ -203,7 +203,7 @@ def import_opsets(rng: random.Random, model: onnx.ModelProto) -> None:
 
 
 def call_itself(rng: random.Random, model: onnx.ModelProto) -> None:
-    """Functions that call themselves or each other, or stand there twice."""
+    """Functions that call themselves or each other, or occur twice."""
     if not model.functions:
         call = helper.make_node("F", ["X"], ["y"], domain="local")
         model.functions.append(helper.make_function("local", "F", ["X"], ["y"], [call], model.opset_import))
@@ -253,7 +253,7 @@ PROTO_DAMAGES: tuple[Callable[[random.Random, onnx.ModelProto], None], ...] = (
 
 
 def flip(rng: random.Random, data: bytes) -> bytes:
-    """Bits, anywhere: text that is not UTF-8, lengths, field numbers."""
+    """Flips bits anywhere: text that is not UTF-8, lengths, field numbers."""
     changed = bytearray(data)
     for _ in range(rng.choice((1, 3, 10))):
         changed[rng.randrange(len(changed))] ^= 1 << rng.randrange(8)
@@ -281,7 +281,7 @@ def mutant(seed: int) -> onnx.ModelProto | bytes:
     if rng.random() < 1 / 8:
         try:
             return rng.choice(BYTE_DAMAGES)(rng, model.SerializeToString())
-        except Exception:  # nested too deep to be bytes: it is tried as a proto
+        except Exception:  # nested too deep to be serialized: it is tested as a proto
             return model
     return model
 

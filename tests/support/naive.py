@@ -1,4 +1,4 @@
-"""RoiAlign sample by sample in scalars: slow, and so plain that it can be checked by reading. For tests only."""
+"""RoiAlign sample by sample in scalars: slow, and so plain that reading verifies it. For tests only."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def corners(plane, y, x, semantics: Semantics):
 
 
 def maximum(values):
-    """std::max of one after the other: a NaN stays where it comes first, and is passed over where it comes later."""
+    """std::max of one value after the other: a NaN stays if it comes first, and is skipped if it comes later."""
     best = values[0]
     for value in values[1:]:
         best = value if best < value else best

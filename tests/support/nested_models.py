@@ -1,4 +1,4 @@
-"""Models around RoiAlign in forms that are written less often: sequences, optionals, bodies in bodies.
+"""Models around RoiAlign in rare forms: sequences, optionals, bodies in bodies.
 
 Each takes FEEDS and a truth value `which`, and its output Y is what one RoiAlign makes of X, rois and batch_indices.
 """
@@ -40,7 +40,7 @@ def sequence_map(opset=17, **attributes):
 
 
 def optional(opset=17, **attributes):
-    """Boxes that may be there, unwrapped in the branch in which they are."""
+    """Optional boxes, unwrapped in the branch in which they exist."""
     there = helper.make_graph(
         [
             helper.make_node("OptionalGetElement", ["maybe"], ["boxes"]),

@@ -1,4 +1,4 @@
-"""What a model says of its operators: its opset, and its RoiAligns wherever they are."""
+"""Facts of a model's operators: its opset, and its RoiAligns wherever they are."""
 
 from __future__ import annotations
 

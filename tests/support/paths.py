@@ -1,4 +1,4 @@
-"""Where the checkout and the tests' own files lie."""
+"""The folders of the checkout and of the tests' own files."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class Hangs(Right):
 
 
 class HangsInAStream(Right):
-    """Prints without end, so that the suite always has something to read."""
+    """Prints without end, so that the suite never waits for output."""
 
     @classmethod
     def misbehave(cls, model, inputs):
@@ -98,7 +98,7 @@ class Allocates(Right):
 
 
 class ChildAllocates(Right):
-    """A child process takes the memory, and outlives this process if nobody ends it."""
+    """A child process allocates the memory, and outlives this process if nobody ends it."""
 
     @classmethod
     def misbehave(cls, model, inputs):
@@ -117,7 +117,7 @@ class LeavesAChild(Right):
 
 
 class Prints(Right):
-    """Prints, to Python's and to the process's stdout, what is no reply and what looks like one."""
+    """Prints text that is no reply, and text that looks like one, to Python's and to the process's stdout."""
 
     @classmethod
     def run(cls, model, inputs):

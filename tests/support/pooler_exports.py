@@ -1,4 +1,4 @@
-"""Poolers and mask pasting as Detectron2, mmdetection, mmdeploy and PyTorch export them, and what these returned."""
+"""Poolers and mask pasting as Detectron2, mmdetection, mmdeploy and PyTorch export them, with their results."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def load(name: str) -> onnx.ModelProto:
 
 
 def cases(name: str) -> Iterator[tuple[dict[str, np.ndarray], list[np.ndarray]]]:
-    """Feeds, and what the framework returned; a map that cases share is stored with the first."""
+    """Feeds and the framework's result; a map that cases share is stored with the first."""
     model, arrays = load(name), np.load(io.BytesIO(archived()[f"{name}.npz"]))
     first = next(iter(arrays)).partition("/")[0]
     for case in dict.fromkeys(key.partition("/")[0] for key in arrays):
@@ -53,7 +53,7 @@ def form(name: str) -> onnx.ModelProto:
 
 
 def drawn(model: onnx.ModelProto, count: int, *, odd: bool = True) -> dict[str, np.ndarray]:
-    """Feeds of so many boxes where the model leaves that open; odd: empty ones and turned-round ones are among them."""
+    """Feeds of this many boxes if the model leaves the number open; odd: some are empty or inverted."""
     rng = np.random.default_rng(count)
     shapes = {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in model.graph.input}
     images = next((shape[0] for shape in shapes.values() if len(shape) == 4 and shape[0] > 0), 1)

@@ -28,7 +28,7 @@ def evaluator(model: onnx.ModelProto, feeds: Feeds) -> Any:
 
 
 def unfused(model: onnx.ModelProto, feeds: Feeds) -> Any:
-    """Of the fused ops, in ONNX's own operators."""
+    """Runs the fused ops in ONNX's own operators."""
     return native(unfuse(model), feeds)
 
 

@@ -1,4 +1,4 @@
-"""Sessions without onnxruntime's log of the errors that tests ask for."""
+"""Sessions without onnxruntime's log, so that errors that tests provoke are not printed."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import onnxruntime
 from calls import FEEDS
 
 import onnx_roialign
+from onnx_roialign.sessions.silent import silent_options
 
 
 def quiet_options(**entries: str) -> onnxruntime.SessionOptions:
-    """Session options that keep onnxruntime's log of the errors that tests ask for off the screen."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
+    """Silent session options with config entries; a double underscore in a name stands for a dot."""
+    options = silent_options()
     for key, value in entries.items():
         options.add_session_config_entry(key.replace("__", "."), value)
     return options
 
 
 def bare_options(opset: int | None = None) -> onnxruntime.SessionOptions:
-    """What a caller from C, C++, C# or Java has: the library, and perhaps the one config entry."""
+    """Options as a caller from C, C++, C# or Java prepares them: the library, and perhaps the opset's config entry."""
     options = quiet_options() if opset is None else quiet_options(onnx_roialign__opset=str(opset))
     options.register_custom_ops_library(onnx_roialign.library_path())
     return options
 
 
 def bare_session(proto: onnx.ModelProto, opset: int | None = None) -> onnxruntime.InferenceSession:
-    """A session on the bare library, as from C++; the opset is what the config entry says."""
+    """A session with the library alone, as from C++; `opset` is the config entry."""
     return onnxruntime.InferenceSession(proto.SerializeToString(), bare_options(opset), ["CPUExecutionProvider"])
 
 
@@ -43,5 +43,5 @@ def run(session: onnxruntime.InferenceSession, feeds: dict[str, np.ndarray] | No
 
 
 def run_all(model: Any, feeds: dict[str, Any], **arguments: Any) -> list[Any]:
-    """Every output of a model in a session of ours."""
+    """Runs a model in a session of this package and returns every output."""
     return quiet_session(model, **arguments).run(None, feeds)

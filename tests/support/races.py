@@ -1,4 +1,4 @@
-"""Small races for the tests of bench: contestants that are no runtimes, and times that are given instead of taken."""
+"""Small races for the tests of bench: contestants without a runtime, and given times instead of measured ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def small(**changes):
 
 
 def fake_contestant(name="fake", *, isa=None, answer=reference.roi_align, ran=None, own_threads=False):
-    """A contestant that answers `answer(X, rois, batch_indices, attributes)`, and appends (name, threads) to `ran`."""
+    """A contestant that returns `answer(X, rois, batch_indices, attributes)`, and appends (name, threads) to `ran`."""
 
     def prepare(workload, threads):
         outputs = []
@@ -35,7 +35,7 @@ def fake_contestant(name="fake", *, isa=None, answer=reference.roi_align, ran=No
 
 
 def fake_times(monkeypatch, *medians):
-    """Every contestant is given its milliseconds, by its place, instead of being timed."""
+    """Gives every contestant the milliseconds at its place, instead of timing it."""
 
     def times_in_turns(runs, *, repeat, **_):
         return {(i, n): bench.Times(medians[i], medians[i], medians[i], repeat) for i, n in runs}

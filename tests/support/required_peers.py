@@ -1,4 +1,4 @@
-"""Other RoIAligns that a test may need: skipped where one is missing, unless this environment is there to test it."""
+"""Other RoIAligns that a test may need: skipped if one is missing, unless this environment exists to test it."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def imported(module: str) -> ModuleType:
         if peer == "paddle":
             _mindspore_first()
         return importlib.import_module(module)
-    except Exception as error:  # a broken installation fails in any way it likes
+    except Exception as error:  # a broken installation may raise any exception
         skip_without(peer, str(error))
         raise
 
 
 def _mindspore_first() -> None:
-    """MindSpore does not load into a process that has Paddle, whose oneDNN is another."""
+    """MindSpore does not load into a process with Paddle, which has another oneDNN."""
     try:
         importlib.import_module("mindspore")
-    except Exception:  # whoever needs it will see why not
+    except Exception:  # the test that needs it reports why
         return

@@ -1,4 +1,4 @@
-"""Models that are right by construction: RoiAligns in graphs, bodies and functions, drawn by a seed."""
+"""Models that are correct by construction: RoiAligns in graphs, bodies and functions, drawn by a seed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FEEDS = {
 
 
 class RightModel:
-    """One model, and what is true of it.
+    """One model, and its true facts.
 
     Attributes:
         proto: the model.

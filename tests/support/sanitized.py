@@ -23,12 +23,12 @@ class Sanitized:
     has_fuzzer: bool
 
     def environment(self) -> dict[str, str]:
-        """What lets an ordinary Python load it: the sanitizers' runtime must be there before the library."""
+        """The environment with which Python loads it: the sanitizers' runtime must be loaded before the library."""
         runtimes = ("libclang_rt.asan-x86_64.so",) if self.has_fuzzer else ("libasan.so", "libubsan.so")
         return {
             **os.environ,
             "LD_PRELOAD": ":".join(self._runtime(name) for name in runtimes),
-            # The interpreter keeps what it has until it ends; what is larger than all memory is refused, as without.
+            # The interpreter keeps its memory until it ends; allocations above all memory are refused, as elsewhere.
             "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
             "UBSAN_OPTIONS": "print_stacktrace=1",
             "PYTHONMALLOC": "malloc",
@@ -72,7 +72,7 @@ def compiler_with_fuzzer(folder: Path) -> str | None:
 
 
 def _clangs() -> list[str]:
-    """The clang++ that are installed, newest first."""
+    """The installed clang++, newest first."""
     folders = map(Path, os.environ["PATH"].split(os.pathsep))
     found = {
         path for folder in folders for path in folder.glob("clang++*") if re.fullmatch(r"clang\+\+(-\d+)?", path.name)

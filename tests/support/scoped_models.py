@@ -30,7 +30,7 @@ def branches(opset):
 
 
 def with_function(opset, function_opset, *, outer=False, **attributes):
-    """A model whose function pools, at an opset of its own, and which pools itself too where outer is set."""
+    """A model whose function pools at its own opset; with `outer` the graph pools, too."""
     node = roi_align_node("x", "r", "b", "y", name="inner", **attributes)
     function = helper.make_function(
         "local", "Pool", ["x", "r", "b"], ["y"], [node], [helper.make_opsetid("", function_opset)]

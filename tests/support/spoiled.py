@@ -1,4 +1,4 @@
-"""A good call to roi_align, what it takes to spoil it, and the refusal that must follow."""
+"""A valid call of roi_align, the changes that spoil it, and the error that must follow."""
 
 from __future__ import annotations
 

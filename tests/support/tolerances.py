@@ -11,15 +11,15 @@ __all__ = ["FLOAT32", "FLOAT64", "UNIT_IN_THE_LAST_PLACE"]
 SIXTEEN_BIT_ULP = 1
 
 # Paddle 3.3.1 adds the terms of a sample's position in another order, start + (p * bin + offset) instead of
-# (start + p * bin) + offset, with which the two cases that miss the bar (3.3e-6) come to 1.4e-6. So its samples lie up
+# (start + p * bin) + offset, with which the two cases that miss the bar (3.3e-6) fall to 1.4e-6. So its samples lie up
 # to this many units in the last place of the RoI's farthest coordinate elsewhere.
 POSITION_ULP = 2
 
-# Exported models against what their framework answered, absolute: boxes up to 256 pixels, scores, masks and pooled
+# Exported models against their framework's results, absolute: boxes up to 256 pixels, scores, masks and pooled
 # features in [0, 1]. Measured: 1.2e-6 at most (masks, after two poolers, four convolutions and a resize).
 EXPORTS = 1e-5
 
-# A file that says something else than what was exported: the smallest difference that counts as wrong.
+# A file that means something else than what was exported: the smallest difference that counts as wrong.
 # Measured: 0.14 to 0.71.
 KNOWN_WRONG_BY = 1e-2
 

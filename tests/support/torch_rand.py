@@ -11,7 +11,7 @@ __all__ = ["torch_rand"]
 
 
 def torch_rand(seed: int, skip: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Returns what `torch.rand(shape)` answers after `torch.manual_seed(seed)` and `skip` earlier draws.
+    """Returns what `torch.rand(shape)` returns after `torch.manual_seed(seed)` and `skip` earlier draws.
 
     PyTorch and NumPy's RandomState share the Mersenne twister and its seeding; PyTorch keeps the low 24 bits of each
     32-bit draw as a fraction. So recorded inputs of several 100 KB, which no compressor makes smaller, are a seed.
@@ -24,6 +24,6 @@ def torch_rand(seed: int, skip: int, shape: tuple[int, ...]) -> NDArray[np.float
     Returns:
         float32 numbers in [0, 1), multiples of 2**-24.
     """
-    generator = np.random.RandomState(seed)  # frozen by NumPy: it will draw the same for ever
+    generator = np.random.RandomState(seed)  # NumPy guarantees the same stream for ever
     draws = generator.randint(0, 2**32, size=skip + math.prod(shape), dtype=np.uint32)[skip:]
     return ((draws & 0xFFFFFF).astype(np.float32) / np.float32(2**24)).reshape(shape)

@@ -7,47 +7,49 @@ import onnx_ir as ir
 from onnx_roialign.graph.reading.value_types import Known
 from onnx_roialign.graph.reading.values import constant
 
-__all__ = ["meant_before", "misconverted"]
+__all__ = ["attributes_of_old_meaning", "misconverted"]
 
-# From this opset on, these operators work along one axis; before, along all axes from that one on. To a higher opset
-# the converter rewrites Softmax and LogSoftmax but not Hardmax; to a lower opset it rewrites none of them.
+# From this opset on, these operators work along one axis; at lower opsets, along this axis and all later ones. To a
+# higher opset the converter rewrites Softmax and LogSoftmax but not Hardmax; to a lower opset it rewrites none of them.
 _ONE_AXIS_OPSET = 13
 _ALONG_AXES = ("Softmax", "LogSoftmax", "Hardmax")
-_WRITTEN_OTHERWISE = ("Softmax", "LogSoftmax")
+_REWRITTEN = ("Softmax", "LogSoftmax")
 
 _RESIZE_OPSET = 11  # the first with Resize's coordinate_transformation_mode
 
 
 def misconverted(node: ir.Node, current: int, target: int, known: Known) -> str | None:
-    """Returns what the converter would convert wrongly, for a message; None if it keeps the meaning.
+    """Returns the part of a node that the converter would convert wrongly, for a message; None if there is none.
 
     Args:
-        node: of ONNX's own operators.
+        node: a node of one of ONNX's own operators.
         current: its opset.
         target: the other opset.
         known: known shapes.
     """
     name = node.op_type
     if name in _ALONG_AXES and (current < _ONE_AXIS_OPSET) != (target < _ONE_AXIS_OPSET):
-        kept = target >= _ONE_AXIS_OPSET and name in _WRITTEN_OTHERWISE
+        kept = target >= _ONE_AXIS_OPSET and name in _REWRITTEN
         if not kept and not _is_last_axis(node, current, known):
-            return f"{name} along an axis that is not known to be the last, which opset {target} has otherwise"
+            return (
+                f"{name} along an axis that is not known to be the last, which means something else at opset {target}"
+            )
     if name == "Resize" and current < _RESIZE_OPSET <= target and _is_nearest(node):
         scales = constant(node.inputs[1] if len(node.inputs) > 1 else None)
         if scales is None or bool((scales < 1).any() and (scales > 1).any()):
             return "Resize to the nearest pixel by scales that are not known to be all above or all below 1"
-    if name == "Constant" and "sparse_value" in node.attributes:  # whose numbers the converter is not given
+    if name == "Constant" and "sparse_value" in node.attributes:  # onnx-ir does not read sparse tensors
         return f"Constant of a sparse tensor, which opset {target} does not have"
     return None
 
 
-def meant_before(node: ir.Node, current: int, target: int) -> dict[str, str]:
-    """Returns the attributes that express, in the target, the operator's meaning in the current opset."""
+def attributes_of_old_meaning(node: ir.Node, current: int, target: int) -> dict[str, str]:
+    """Returns the attributes with which the operator means the same at the target as at its current opset."""
     if node.op_type != "Resize" or not current < _RESIZE_OPSET <= target:
         return {}
     scales = constant(node.inputs[1] if len(node.inputs) > 1 else None)
     smaller = scales is not None and bool((scales < 1).any())
-    # ONNX Runtime's Resize(10), as no text says what it means
+    # The meaning of Resize(10) in ONNX Runtime, because ONNX's specification does not define it.
     return {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "ceil" if smaller else "floor"}
 
 

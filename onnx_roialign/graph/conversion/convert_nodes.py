@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnx import version_converter
 
 from onnx_roialign.errors import RoiAlignError, one_line
-from onnx_roialign.graph.conversion.changed_meaning import meant_before, misconverted
+from onnx_roialign.graph.conversion.changed_meaning import attributes_of_old_meaning, misconverted
 from onnx_roialign.graph.conversion.lower_inputs import lower_inputs
 from onnx_roialign.graph.conversion.same_operator import has_bodies, is_same, lacking_type
 from onnx_roialign.graph.reading.value_types import Known
@@ -22,7 +22,7 @@ from onnx_roialign.ops.nodes import is_roi_align
 __all__ = ["ConvertNodes", "check_types"]
 
 _IR_VERSION = 8  # of the models of one node that the converter gets
-_SMALL = 1024  # elements of the constants that it may look at: axes, sizes, bounds
+_SMALL = 1024  # constants of up to this many elements are passed to the converter: axes, sizes, bounds
 
 
 class _ConverterError(Exception):
@@ -50,7 +50,7 @@ class ConvertNodes(ir.passes.InPlacePass):
         self._known = known
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Applies the rules; modified tells whether any node or opset changed."""
+        """Applies the rules; `modified` of the result is whether any node or opset changed."""
         functions = {(function.domain, function.name) for function in model.functions.values()}
         modified = False
         self._names = Names(model)
@@ -78,37 +78,37 @@ class ConvertNodes(ir.passes.InPlacePass):
         if lacking is not None:
             raise _refused(node, self._target, f"{lacking}, which opset {self._target} does not have")
         if has_bodies(node):
-            reason = f"{node.op_type}, which opset {self._target} does not have, or has in another form"
+            reason = f"{node.op_type}, which opset {self._target} does not have or has in another form"
             raise _refused(node, self._target, reason)
         changed = misconverted(node, current, self._target, self._known)
         if changed is not None:
             raise _refused(node, self._target, changed)
         try:
-            made = self._converted(node, current)
+            converted = self._converted(node, current)
         except _ConverterError as error:
             raise _refused(node, self._target, str(error)) from error
-        self._replace(node, current, made)
+        self._replace(node, current, converted)
 
     def _converted(self, node: ir.Node, current: int) -> onnx.GraphProto:
         """Returns the converter's result for the node, with its inputs and the values of constant inputs."""
         graph = onnx.GraphProto(name="node", node=[ir.to_proto(node)])
         _check(graph.node[0], current)
-        for value in dict.fromkeys(one for one in node.inputs if one is not None and one.name):
+        for value in dict.fromkeys(value for value in node.inputs if value is not None and value.name):
             numbers = constant(value)
             if numbers is not None and numbers.size <= _SMALL:
                 graph.initializer.append(onnx.numpy_helper.from_array(numbers, value.name))
             else:
                 graph.input.append(self._typed(value))
-        graph.output.extend(self._typed(one) for one in node.outputs if one.name)
+        graph.output.extend(self._typed(value) for value in node.outputs if value.name)
         model = onnx.ModelProto(ir_version=_IR_VERSION, graph=graph)
         model.opset_import.add(domain="", version=current)
         try:
-            made = version_converter.convert_version(model, self._target).graph
-        except Exception as error:  # the converter's own exceptions are RuntimeError and worse
+            converted = version_converter.convert_version(model, self._target).graph
+        except Exception as error:  # the converter's exceptions have no common base
             raise _ConverterError(_reason(error)) from error
-        for one in made.node:  # which may have kept attributes that the target does not have
-            _check(one, self._target)
-        return made
+        for proto in converted.node:  # the converter may keep attributes that the target does not have
+            _check(proto, self._target)
+        return converted
 
     def _typed(self, value: ir.Value) -> onnx.ValueInfoProto:
         name, kind, dims = value.name or "", self._known.type(value), self._known.shape(value)
@@ -117,33 +117,33 @@ class ConvertNodes(ir.passes.InPlacePass):
         shape = None if dims is None else [dim if dim != "" else None for dim in dims]
         return onnx.helper.make_tensor_value_info(name, kind, shape)
 
-    def _replace(self, node: ir.Node, current: int, made: onnx.GraphProto) -> None:
+    def _replace(self, node: ir.Node, current: int, converted: onnx.GraphProto) -> None:
         assert node.graph is not None
-        inputs = {one.name: one for one in node.inputs if one is not None}
-        outputs = {one.name: one for one in node.outputs if one.name}
-        before = [one for one in node.inputs if one is not None]
-        values: dict[str, ir.Value] = {name: one for name, one in inputs.items() if name}
+        inputs = {value.name: value for value in node.inputs if value is not None}
+        outputs = {value.name: value for value in node.outputs if value.name}
+        before = [value for value in node.inputs if value is not None]
+        values: dict[str, ir.Value] = {name: value for name, value in inputs.items() if name}
         nodes = []
         base = f"{node.name or node.outputs[0].name}/opset_{self._target}"
-        for tensor in made.initializer:
+        for tensor in converted.initializer:
             if tensor.name not in values:
                 constant_ = ir.node("Constant", [], {"value": ir.from_proto(tensor)})
                 nodes.append(constant_)
                 values[tensor.name] = constant_.outputs[0]
-                self._known.tell(constant_.outputs[0], tensor.data_type, tuple(tensor.dims))
-        for proto in made.node:
-            attributes = [ir.from_proto(one) for one in proto.attribute]
+                self._known.record(constant_.outputs[0], tensor.data_type, tuple(tensor.dims))
+        for proto in converted.node:
+            attributes = [ir.from_proto(attribute) for attribute in proto.attribute]
             given = [values[name] if name else None for name in proto.input]
             if proto.op_type == node.op_type:
-                meant = meant_before(node, current, self._target)
-                attributes += [ir.AttrString(name, value) for name, value in meant.items()]
+                old_meaning = attributes_of_old_meaning(node, current, self._target)
+                attributes += [ir.AttrString(name, value) for name, value in old_meaning.items()]
             new = ir.Node(proto.domain, proto.op_type, given, attributes, num_outputs=len(proto.output))
             values |= dict(zip(proto.output, new.outputs, strict=True))
             nodes.append(new)
-        main = next(one for one in nodes if any(values.get(name) in one.outputs for name in outputs))
-        for index, one in enumerate(nodes):
-            one.name = node.name if one is main else f"{base}/{index}"
-            for position, value in enumerate(one.outputs):
+        main = next(node for node in nodes if any(values.get(name) in node.outputs for name in outputs))
+        for index, new in enumerate(nodes):
+            new.name = node.name if new is main else f"{base}/{index}"
+            for position, value in enumerate(new.outputs):
                 value.name = self._names.fresh(f"{base}/{index}/output_{position}")
         for name, value in outputs.items():
             self._known.replace(value, values[name or ""])
@@ -171,7 +171,7 @@ def check_types(model: ir.Model, target: int, known: Known) -> None:
 
 
 def _refused(node: ir.Node, target: int, reason: str) -> RoiAlignError:
-    where = node.name or next((one.name for one in node.outputs if one.name), None) or ""
+    where = node.name or next((value.name for value in node.outputs if value.name), None) or ""
     return RoiAlignError("model", "unsupported", f"must be convertible to opset {target}, got {reason}").in_node(where)
 
 
@@ -182,7 +182,7 @@ def _check(node: onnx.NodeProto, opset: int) -> None:
     context.opset_imports = {"": opset}
     try:
         onnx.checker.check_node(node, context)
-    except Exception as error:  # the checker's own, and protobuf's
+    except Exception as error:  # the checker and protobuf raise exceptions without a common base
         raise _ConverterError(one_line(error)) from error
 
 

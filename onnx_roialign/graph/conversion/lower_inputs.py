@@ -1,4 +1,4 @@
-"""Turns inputs into the attributes that they are in an older opset."""
+"""Converts inputs to attributes, as an older opset needs."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def lower_inputs(node: ir.Node, current: int, target: int) -> None:
     1. Axes and split sizes that are a constant input, and an attribute in the older opset, become that attribute.
     2. An attribute that the older opset does not have is removed if it has its default value.
 
-    onnx's converter does the first from opset 13 to 12 only, and has no way further down for the same operators.
+    onnx's converter does the first only from opset 13 to 12, and cannot convert the same operators further down.
 
     Args:
-        node: of ONNX's own operators.
-        current: the opset that it is in.
+        node: a node of one of ONNX's own operators.
+        current: its opset.
         target: the older opset.
     """
     try:
@@ -46,13 +46,13 @@ def _input_to_attribute(node: ir.Node, new: onnx.defs.OpSchema, old: onnx.defs.O
     name = dict(_INPUTS).get(node.op_type)
     if name is None or name in new.attributes or name not in old.attributes or len(node.inputs) < 2:
         return
-    given = node.inputs[1]
-    numbers = constant(given)
-    if numbers is None or given is None or numbers.ndim != 1 or numbers.size == 0:
+    axes_or_sizes = node.inputs[1]
+    numbers = constant(axes_or_sizes)
+    if numbers is None or axes_or_sizes is None or numbers.ndim != 1 or numbers.size == 0:
         return
     node.resize_inputs(1)
     node.attributes.add(ir.AttrInt64s(name, [int(number) for number in numbers]))
-    remove_unread(given)
+    remove_unread(axes_or_sizes)
 
 
 def _drop_defaults(node: ir.Node, new: onnx.defs.OpSchema, old: onnx.defs.OpSchema) -> None:

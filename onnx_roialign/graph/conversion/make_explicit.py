@@ -46,7 +46,7 @@ class MakeExplicit(ir.passes.InPlacePass):
         self._allow = allow
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Applies the rules; modified tells whether any node changed."""
+        """Applies the rules; `modified` of the result is whether any node changed."""
         self._may_be_bfloat16 = _mentions_bfloat16(model, self._known)
         roi_aligns = [site for site in sites(model) if is_roi_align(site.node)]
         modified = [self._write(site) for site in roi_aligns]
@@ -95,14 +95,15 @@ class MakeExplicit(ir.passes.InPlacePass):
         return None
 
     def _is_bfloat16(self, site: Site) -> bool:
-        """Whether a node is of bfloat16, or may be: of a function's values the types show where it is called."""
+        """Whether a node has or may have the type bfloat16: types of values in functions depend on the call."""
         kinds = {self._known.type(value) for value in (*site.node.inputs[:2], *site.node.outputs)}
         return onnx.TensorProto.BFLOAT16 in kinds or (self._may_be_bfloat16 and site.in_function)
 
 
 def _mentions_bfloat16(model: ir.Model, known: Known) -> bool:
-    """Whether a value of the graph is of bfloat16, or something in a function makes one."""
-    if onnx.TensorProto.BFLOAT16 in known.kinds:
+    """Whether a value of the graph is bfloat16, or a node in a function can create such a value."""
+    bfloat16 = ir.DataType.BFLOAT16
+    if bfloat16 in known.kinds:
         return True
     attributes = (
         attribute
@@ -112,9 +113,9 @@ def _mentions_bfloat16(model: ir.Model, known: Known) -> bool:
         if not attribute.is_ref()
     )
     return any(
-        (one.type == ir.AttributeType.INT and one.name in ("to", "dtype") and one.value == ir.DataType.BFLOAT16)
-        or (one.type == ir.AttributeType.TENSOR and one.value.dtype == ir.DataType.BFLOAT16)
-        for one in attributes
+        (attribute.type == ir.AttributeType.INT and attribute.name in ("to", "dtype") and attribute.value == bfloat16)
+        or (attribute.type == ir.AttributeType.TENSOR and attribute.value.dtype == bfloat16)
+        for attribute in attributes
     )
 
 

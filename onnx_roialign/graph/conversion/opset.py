@@ -37,18 +37,18 @@ def convert_opset(model: Model, target: int, *, private_op: bool = False) -> onn
 
     Args:
         model: path, bytes or ModelProto; it is not changed. External data is neither read nor moved.
-        target: version of ONNX's own operators, from 10 to the newest that the installed onnx knows.
+        target: version of ONNX's own operators, from 10 to the newest that the installed onnx has.
         private_op: whether a RoiAlign that the target cannot express becomes ``onnx_roialign::AnyRoiAlign``.
 
     Raises:
-        RoiAlignError: the model cannot be read; the target is no such opset, or cannot express a RoiAlign (the message
-            says how much its results would change); or another operator cannot be converted.
+        RoiAlignError: the model cannot be read; the target is not such an opset or cannot express a RoiAlign (the
+            message has the change of its results); or another operator cannot be converted.
     """
     return converted(model, target, private=flag("private_op", private_op))
 
 
 def converted(model: Model, target: int, *, private: bool, allow: str = "private_op=True") -> onnx.ModelProto:
-    """`convert_opset`; `allow` is the option that allows the private operator, for messages."""
+    """Implements `convert_opset`; `allow` is the option that allows the private operator, for messages."""
     target, newest = integer("target", target), onnx.defs.onnx_opset_version()
     if not FIRST_OPSET <= target <= newest:
         raise RoiAlignError("target", "range", f"must be an opset from {FIRST_OPSET} to {newest}, got {shown(target)}")
@@ -75,7 +75,7 @@ def make_explicit(model: Model) -> onnx.ModelProto:
     The meaning of a RoiAlign without coordinate_transformation_mode depends on the opset, which a kernel cannot see.
     `onnx_roialign.session` and `register` set the opset as a session config entry. Where no entry can be set (Triton,
     conversion to ORT format, some languages), the model returned here needs only
-    ``RegisterCustomOpsLibrary(library_path())``, and computes the same bits.
+    ``RegisterCustomOpsLibrary(library_path())`` and returns the same results bit for bit.
 
     From opset 16 on, the attribute is written. Lower opsets do not have it: the opset is raised to 16 as by
     `convert_opset`, or, if the rest of the model cannot be converted, the RoiAligns become
@@ -88,18 +88,19 @@ def make_explicit(model: Model) -> onnx.ModelProto:
         RoiAlignError: the model cannot be read, or a RoiAlign has invalid attributes.
     """
     proto = sound(model)
-    default_opset(proto.opset_import)  # refuses several
+    default_opset(proto.opset_import)  # refuses several versions
     undecided = [
         scope.opset for scope in scopes(proto) for node in scope.nodes if is_roi_align(node) and not is_explicit(node)
     ]
     if not undecided:
         return deepcopy(proto)
-    opsets = [opset for one in (proto, *proto.functions) if (opset := default_opset(one.opset_import)) is not None]
+    imports = [default_opset(owner.opset_import) for owner in (proto, *proto.functions)]
+    opsets = [opset for opset in imports if opset is not None]
     if any(opset is not None and opset < HALF_PIXEL_OPSET for opset in undecided):
         try:
             return converted(proto, max(HALF_PIXEL_OPSET, *opsets), private=False)
         except RoiAlignError:
-            pass  # what a RoiAlign of it cannot be, the pass refuses too
+            pass  # the pass below also raises an error if a RoiAlign is the cause
     with last_guard("made explicit"):
         ready = resolved(proto)
         graph = read(ready)
@@ -121,14 +122,14 @@ def convert_graph(graph: ir.Model, target: int, known: Known, *, private: bool, 
     """Converts a model to another opset in place.
 
     Args:
-        graph: it is changed; after an error it is partly converted.
+        graph: the model, which is changed; after an error it is partly converted.
         target: version of ONNX's own operators.
         known: types and shapes of its values; those of new values are added.
         private: whether a RoiAlign that the target cannot express becomes the private operator.
         allow: the option that allows it, for the message.
 
     Raises:
-        RoiAlignError: a node that cannot be converted.
+        RoiAlignError: a node cannot be converted.
     """
     MakeExplicit(target, known, private=private, allow=allow)(graph)
     ConvertNodes(target, known)(graph)
@@ -138,6 +139,6 @@ def convert_graph(graph: ir.Model, target: int, known: Known, *, private: bool, 
     ]
     graph.ir_version = max(graph.ir_version, onnx.helper.find_min_ir_version_for(imports, True))
     if graph.functions:
-        called = inlined(ir.to_proto(graph))
-        written_out = read(called)
-        check_types(written_out, target, infer_known(called, written_out))
+        proto = inlined(ir.to_proto(graph))
+        without_functions = read(proto)
+        check_types(without_functions, target, infer_known(proto, without_functions))

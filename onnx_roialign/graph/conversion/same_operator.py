@@ -13,8 +13,8 @@ from onnx_roialign.onnx_model.operators import schema_of, tensor_of, type_name
 
 __all__ = ["has_bodies", "is_same", "lacking_type"]
 
-# Between opset 10 and 25 these only gained element types, optional inputs and optional attributes, and, at opset 11,
-# negative axes and indices. onnx 1.23's converter has no way down for most of them, not even for Gather from 13 to 12.
+# Between opset 10 and 25 these operators only gained element types, optional inputs and optional attributes, and, at
+# opset 11, negative axes and indices. onnx 1.23 cannot convert most of them down, not even Gather from 13 to 12.
 _ONLY_GREW = frozenset(
     (
         *("Abs", "Add", "And", "AveragePool", "Cast", "Ceil", "Clip", "Concat", "Constant", "ConstantOfShape"),
@@ -29,25 +29,25 @@ _ONLY_GREW = frozenset(
         *("Unsqueeze", "Where"),
     )
 )
-# Values of attributes that came later: (operator, attribute, value, opset).
+# Values of attributes that a later opset added: (operator, attribute, value, opset).
 _LATER_VALUES = (("Pad", "mode", "wrap", 19), ("Resize", "coordinate_transformation_mode", "half_pixel_symmetric", 19))
-# Inputs that may be left out only from an opset on: (operator, position, opset).
+# Inputs that may be omitted from an opset on: (operator, position, opset).
 _ONCE_REQUIRED = (("Resize", 1, 13), ("Resize", 2, 13))
-# Of these a later opset asks what an earlier one had a default for, bounds, or the number of outputs, or means another.
+# Operators for which a later opset requires something that had a default, or changes the meaning.
 _CHANGES_UP = frozenset(("Clip", "Resize", "Split"))
-_NEGATIVE_OPSET = 11  # from which on the branches of an If may have results of other shapes, too
+_NEGATIVE_OPSET = 11  # the first with negative axes and with different result shapes in the branches of an If
 
 
 def is_same(node: ir.Node, current: int, target: int, known: Known) -> bool:
-    """Returns whether a node of ONNX's own domain has the same meaning in another opset, if that has its types.
+    """Returns whether a node of ONNX's own domain has the same meaning in another opset, if its types exist there.
 
-    What lies in its bodies is not looked at, and of types only the shapes of branches: see `lacking_type`.
+    Its bodies are not compared; types are compared by `lacking_type`.
 
     Args:
-        node: of ONNX's own domain, as it stands.
-        current: the opset it is in.
+        node: a node of one of ONNX's own operators.
+        current: its opset.
         target: the other opset.
-        known: shapes, where known.
+        known: the known shapes.
     """
     here, there = schema_of(node.op_type, current), schema_of(node.op_type, target)
     if here is None or there is None or not there.min_input <= len(node.inputs) <= there.max_input:
@@ -70,18 +70,18 @@ def has_bodies(node: ir.Node) -> bool:
 def lacking_type(node: ir.Node, opset: int, known: Known) -> str | None:
     """Returns a type of a node that its operator does not have in an opset: "Cast to bfloat16", "Relu of int32".
 
-    In functions no types are known but those that a node's own attribute gives its output.
+    In functions only the types are known that an attribute of a node gives its output.
 
     Args:
-        node: of ONNX's own domain.
+        node: a node of one of ONNX's own operators.
         opset: the opset.
-        known: types, where known.
+        known: the known types.
     """
     schema = schema_of(node.op_type, opset)
     if schema is None:
         return None
     stated = _stated_type(node)
-    stated_types = {tensor_of(stated), f"seq({tensor_of(stated)})"}  # SequenceEmpty's is that of what it holds
+    stated_types = {tensor_of(stated), f"seq({tensor_of(stated)})"}  # SequenceEmpty states the type of its elements
     if stated and schema.outputs and stated_types.isdisjoint(schema.outputs[0].types):
         return f"{node.op_type} to {type_name(stated)}"
     for values, parameters in ((node.inputs, schema.inputs), (node.outputs, schema.outputs)):
@@ -95,7 +95,7 @@ def lacking_type(node: ir.Node, opset: int, known: Known) -> str | None:
 def _parameter(
     parameters: Sequence[onnx.defs.OpSchema.FormalParameter], position: int
 ) -> onnx.defs.OpSchema.FormalParameter | None:
-    """The input or output at a position, of which the last may stand for many; None for one that came later."""
+    """The schema's input or output at a position; the last one may be variadic. None if the schema has none there."""
     if position < len(parameters):
         return parameters[position]
     if parameters and parameters[-1].option == onnx.defs.OpSchema.FormalParameterOption.Variadic:
@@ -104,7 +104,7 @@ def _parameter(
 
 
 def _stated_type(node: ir.Node) -> int:
-    """Cast's `to`, the `dtype` of what draws or fills, the tensor of Constant and ConstantOfShape; 0 where none is."""
+    """The element type in a node's attributes: `to`, `dtype`, or the type of the tensor `value`; 0 if there is none."""
     for name in ("to", "dtype"):
         attribute = node.attributes.get(name)
         if attribute is not None and not attribute.is_ref() and attribute.type == ir.AttributeType.INT:
@@ -128,7 +128,7 @@ def _later(node: ir.Node, target: int) -> bool:
 
 
 def _fits(node: ir.Node, new: onnx.defs.OpSchema, old: onnx.defs.OpSchema) -> bool:
-    """Whether the older schema has the node's attributes, and the same defaults for the others."""
+    """Whether the older schema has all attributes of the node and the same defaults for the others."""
     if any(name not in old.attributes for name in node.attributes):
         return False
     shared = set(new.attributes) & set(old.attributes) - set(node.attributes)
@@ -139,7 +139,7 @@ def _fits(node: ir.Node, new: onnx.defs.OpSchema, old: onnx.defs.OpSchema) -> bo
 
 
 def _negative(node: ir.Node) -> bool:
-    """Whether an axis or an index is negative, or may be."""
+    """Whether an axis or an index is or may be negative."""
     for name in ("axis", "axes"):
         if name in node.attributes:
             numbers = integers(node, name)
@@ -147,24 +147,24 @@ def _negative(node: ir.Node) -> bool:
                 return True
     if node.op_type not in ("Gather", "Slice"):
         return False
-    # Gather: the indices. Slice: its axes and steps; starts and ends could be negative in opset 10 too.
-    for one in node.inputs[1:2] if node.op_type == "Gather" else node.inputs[3:]:
-        given = constant(one)
-        if one is not None and (given is None or bool((given < 0).any())):
+    # The indices of Gather; the axes and steps of Slice, whose starts and ends may be negative at opset 10, too.
+    for value in node.inputs[1:2] if node.op_type == "Gather" else node.inputs[3:]:
+        given = constant(value)
+        if value is not None and (given is None or bool((given < 0).any())):
             return True
     return False
 
 
 def _branches_differ(node: ir.Node, known: Known) -> bool:
-    """Whether the branches of an If are known to have results of different shapes."""
+    """Whether the branches of an If have results of different known shapes."""
     if node.op_type != "If":
         return False
     branches = [[known.shape(value) for value in graph.outputs] for graph in graphs(node)]
-    return any(_differ(one, other) for one, other in zip(*branches, strict=True)) if len(branches) == 2 else True
+    return any(_differ(a, b) for a, b in zip(*branches, strict=True)) if len(branches) == 2 else True
 
 
-def _differ(one: Shape | None, other: Shape | None) -> bool:
-    if one is None or other is None:
+def _differ(a: Shape | None, b: Shape | None) -> bool:
+    if a is None or b is None:
         return False
-    pairs = list(zip(one, other, strict=False))
-    return len(one) != len(other) or any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in pairs)
+    pairs = list(zip(a, b, strict=False))
+    return len(a) != len(b) or any(isinstance(m, int) and isinstance(n, int) and m != n for m, n in pairs)

@@ -41,7 +41,7 @@ class _Explanation:
 def explain(
     model: onnx.ModelProto, feeds: Mapping[str, Array], expected: Mapping[str, Array]
 ) -> tuple[Finding, Semantics | None]:
-    """Returns a finding about what explains the expected outputs, and the meaning; None if no meaning explains them.
+    """Returns a finding about the source of the expected outputs and its meaning; None if no known source matches.
 
     Args:
         model: a model with its external data and without functions.

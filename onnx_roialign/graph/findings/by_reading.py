@@ -1,4 +1,4 @@
-"""Finds what is wrong with the RoiAligns of a model by reading it."""
+"""Finds errors of the RoiAligns of a model by reading it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _FIELD_CODES = {
 }
 
 
-# What a RoiAlign does with a value of a field; None: with any other value.
+# The effect of each value of a field; None stands for any other value.
 _FIELD_TEXTS: Mapping[tuple[str, object], str] = {
     ("start_shift", None): "adds {:g} pixels to x1 and y1",
     ("end_shift", None): "adds {:g} pixels to x2 and y2",
@@ -80,7 +80,8 @@ def read_findings(
 
     Args:
         model: a model without defects.
-        source: the source as the caller names it, for messages; None: report only what is wrong for every source.
+        source: the source as the caller names it, for messages; None: only errors that do not depend on the source are
+            reported.
         wanted: the semantics of the source.
         folder: of the model's file; None: it is not known, and its external data is not looked for.
     """
@@ -91,7 +92,7 @@ def read_findings(
 
 
 def _types(model: onnx.ModelProto) -> list[Finding]:
-    """Returns what ONNX's inference refuses. It runs last: our own findings about a RoiAlign are more precise."""
+    """Returns the error of ONNX's inference. It runs last, because the findings about a RoiAlign are more precise."""
     reason = misfit_of_types(model)
     if reason is None:
         return []
@@ -107,7 +108,7 @@ def _read(
         yield make_finding("broken-model", "", f"model must pass ONNX's checker, got: {refused}", repairable=False)
     newest, opset = onnx.defs.onnx_opset_version(), default_opset(proto.opset_import)
     if opset is not None and opset > newest:
-        message = f"opset must be at most {newest}, the newest that the installed onnx knows, got {opset}"
+        message = f"opset must be at most {newest}, the newest of the installed onnx, got {opset}"
         yield make_finding("opset-too-new", "", message, repairable=False)
     missing = weightless(proto, folder)
     if missing:
@@ -226,13 +227,13 @@ def _differences(site: Site, wanted: Semantics, source: str | Semantics | None) 
         yield _coordinates(site, wanted, source)
     for field, code in _FIELD_CODES.items():
         if field in differing:
-            here, there = (_field_text(field, getattr(one, field)) for one in (has.semantics, wanted))
+            here, there = (_field_text(field, getattr(meaning, field)) for meaning in (has.semantics, wanted))
             message = f"the node {here}, but {_name(source)} {there}"
             yield make_finding(code, site.name, message, repairable=True)
 
 
 def _field_text(field: str, value: object) -> str:
-    """Returns what a RoiAlign with this value of a field does, as the end of a sentence."""
+    """Returns the effect of a value of a field, as the end of a sentence."""
     if field == "max_start":
         start = "the first sample" if value is None else f"{value:g}"
         return f"starts the maximum from {start}"
@@ -269,7 +270,7 @@ def _coordinates_text(meaning: Semantics) -> str:
 
 
 def _node_text(site: Site) -> str:
-    """Returns what the node and the shift before it mean, in the words of its attributes."""
+    """Returns the meaning of the node and of the shift before it, in the words of its attributes."""
     meaning = site.attributes.semantics
     mode = nearest_mode(meaning)
     if site.private:
@@ -292,7 +293,7 @@ def _name(source: str | Semantics | None) -> str:
 
 
 def _runtimes(site: Site) -> Iterator[Finding]:
-    """Yields what is correct ONNX, but differs between runtimes."""
+    """Yields attributes that are correct ONNX but differ between runtimes."""
     if site.private:
         return
     if site.attributes.mode == "max":

@@ -1,4 +1,4 @@
-"""Finds what is wrong by running a model: outputs that are not as expected, and the first node that is wrong."""
+"""Finds errors by running a model: outputs that are not as expected, and the first node that is wrong."""
 
 from __future__ import annotations
 

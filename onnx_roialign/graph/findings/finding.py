@@ -1,4 +1,4 @@
-"""Finding: one thing that is wrong with a model's RoiAlign; and the table of all kinds of findings."""
+"""Finding: an error in a model's RoiAlign; and the table of all kinds of findings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Severity = Literal["error", "warning", "info"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong with a RoiAlign of a model.
+    """An error in, or a remark on, a RoiAlign of a model.
 
     Attributes:
         code: the kind, one of `CODES`; stable across versions.
@@ -54,7 +54,7 @@ CODES: Mapping[str, tuple[Severity, str]] = MappingProxyType(
         "inconsistent-types": ("error", "Runtimes refuse the model, or compute other shapes than it declares."),
         "opset-too-new": (
             "warning",
-            "Runtimes refuse the model, unless they know newer opsets than the installed onnx.",
+            "Runtimes refuse the model, unless they support newer opsets than the installed onnx.",
         ),
         "missing-weights": ("error", "Runtimes refuse the model until the data is there."),
         "conflicting-opsets": (

@@ -20,7 +20,7 @@ _HIDDEN = "onnx_roialign.unchecked"
 def refusal(model: onnx.ModelProto) -> str | None:
     """Returns the error of ONNX's checker for a model without defects; None if it passes.
 
-    The checker reads a copy without weights, in which every RoiAlign is an operator that the checker does not know.
+    The checker reads a copy without weights, in which every RoiAlign belongs to a domain that the checker ignores.
     """
     copy = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
     copy.functions.extend(model.functions)
@@ -43,7 +43,9 @@ def refusal(model: onnx.ModelProto) -> str | None:
                 node.domain = _HIDDEN
             for body in bodies(node):
                 for tensor in body.initializer:
-                    if tensor.data_location == onnx.TensorProto.EXTERNAL:  # the checker does not know the folder
+                    if (
+                        tensor.data_location == onnx.TensorProto.EXTERNAL
+                    ):  # the checker would look in the current folder
                         tensor.CopyFrom(onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=[0]))
                 pending.append(body.node)
     try:
@@ -54,7 +56,7 @@ def refusal(model: onnx.ModelProto) -> str | None:
 
 
 def misfit_of_types(model: onnx.ModelProto) -> str | None:
-    """Returns the error of ONNX's strict shape inference; None if it passes, or the types are not known."""
+    """Returns the error of ONNX's strict shape inference; None if it passes or the types are unknown."""
     try:
         with known_to_onnx(private_types(model)):
             onnx.shape_inference.infer_shapes(inferable(model), check_type=True, strict_mode=True)

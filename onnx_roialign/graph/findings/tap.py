@@ -81,9 +81,8 @@ def _recorded(model: onnx.ModelProto, inputs: Mapping[str, Array]) -> list[Tap]:
     options = silent_options(optimize=False)
     try:
         running = session(model, options, engine="reference")
-        from onnx_roialign.sessions.python_op import (
-            recording,
-        )  # needs onnxruntime-extensions, which the session has loaded
+        # This import needs onnxruntime-extensions, which the session has loaded.
+        from onnx_roialign.sessions.python_op import recording
 
         with recording(running) as calls:
             run_session(running, inputs)

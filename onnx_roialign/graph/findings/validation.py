@@ -1,4 +1,4 @@
-"""validate: finds what is wrong with the RoiAligns of a model by reading it and, if inputs are given, by running it."""
+"""validate: finds errors of the RoiAligns of a model by reading it and, if inputs are given, by running it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def validate(
     inputs: Mapping[str, Array] | None = None,
     expected: Mapping[str, Array] | Sequence[Array] | None = None,
 ) -> list[Finding]:
-    """Returns what is wrong with the RoiAligns of a model, in the order of its nodes; an empty list if nothing is.
+    """Returns the findings about the RoiAligns of a model, in the order of its nodes; an empty list if there are none.
 
     Reads the model's graph, the bodies of If, Loop and Scan, and the model's functions. With ``inputs`` the model also
     runs: the first RoiAlign whose output differs from its source's is a finding, and with ``expected`` the source that
@@ -37,7 +37,7 @@ def validate(
         model: path, bytes or ModelProto. It is not changed; external data is read only if the model runs.
         source: the framework call that the model was exported from, as `onnx_roialign.sources.parse` reads it
             ("torchvision", "paddle:aligned=True", "mindspore:roi_end_mode=1", "onnx:16", a preset, a Semantics).
-            Without it, only what is wrong for every source is found.
+            Without it, only errors that do not depend on the source are found.
         inputs: array by name of the graph's inputs.
         expected: the expected outputs for these inputs: array by output name, or all outputs in order.
 

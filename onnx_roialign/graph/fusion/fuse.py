@@ -1,4 +1,4 @@
-"""`fuse`: poolers and mask pasting, as exporters write them, as one op each, where that is proved to change nothing."""
+"""`fuse`: writes an exporter's poolers and mask pasting as one operator each, where a test shows equal results."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ __all__ = ["Fused", "FusedPart", "fuse"]
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """What `fuse` returns.
+    """The result of `fuse`.
 
     Attributes:
-        model: the model with every part fused for which that was proved; an equal copy where there is none (with a
-            source: of the repaired model).
-        report: the parts.
+        model: a copy of the model (with a source: of the repaired model) in which every part is fused whose fused form
+            returned the same results.
+        report: the parts that are poolers or mask pasting, or resemble them, fused or not.
     """
 
     model: onnx.ModelProto
@@ -52,20 +52,20 @@ class Fused:
 def fuse(model: Model, source: str | Semantics | None = None) -> Fused:
     """Writes an exporter's poolers as MultiScaleRoiAlign and its mask pasting as PasteMasks.
 
-    Parts are found by how values flow, not by names. A rewrite is kept only where the old part and the new one return
-    the same on inputs that tell them apart: boxes of all sizes, on the boundaries between levels and one unit in the
-    last place to both sides, empty and turned-round boxes, no box and one, several images.
+    Parts are found by the flow of values, not by names. A part is replaced only if it and the new operator return the
+    same results on test inputs: boxes of all sizes, on the boundaries between levels and at the neighbouring
+    floating-point numbers, empty and mirrored boxes, no box, one box, several images.
 
-    Poolers return what the model's return, also where an exporter wrote something else than was meant, such as a RoI
-    minus 0.5 / scale in the place of a half-pixel offset. With a source, the model is repaired first.
+    A fused pooler returns the model's own results, even where the exporter approximated the framework, for example
+    with a RoI minus 0.5 / scale instead of a half-pixel offset. With a source, the model is repaired first.
 
     Args:
         model: path, bytes or ModelProto; it is not changed. External data stays where it is.
-        source: the framework call that the model was exported from, as `repair` takes it; None: the model's own
-            results are right.
+        source: the framework call that the model was exported from, as in `repair`; None: the model's own results
+            are correct.
 
     Raises:
-        RoiAlignError: no model, or `repair` raises it.
+        RoiAlignError: `model` is not a model, or `repair` raises it.
     """
     original = sound(model)
     with last_guard("fused"), Apart() as apart:
@@ -90,7 +90,7 @@ def fuse(model: Model, source: str | Semantics | None = None) -> Fused:
 
 
 def _wrong(model: onnx.ModelProto, source: str | Semantics) -> frozenset[str]:
-    """The outputs of the RoiAligns that `repair` gives another meaning."""
+    """The names of the outputs of the RoiAligns whose semantics `repair` changes."""
     wanted = parse_source(source)
     return frozenset(
         site.node.outputs[0].name or ""
@@ -105,14 +105,14 @@ def _graphs(model: ir.Model) -> list[ir.Graph]:
 
 
 def _prune(graph: ir.Graph) -> None:
-    """Removes nodes that nothing reads: one that reads a value of an old part would keep that."""
+    """Removes nodes whose outputs nothing reads: such a reader would keep nodes of a replaced part."""
     for node in reversed(graph):
         if node.outputs:
             remove_unread(node.outputs[0])
 
 
 def _fused(writing: Rewriting) -> Iterator[FusedPart]:
-    """The parts of one graph."""
+    """Fuses the parts of one graph and returns the report on each."""
     for found in list(poolers(writing.graph, writing.opset, writing.known)):
         yield (
             write_pooler(found, writing) if isinstance(found, Pooler) else refused(multiscale_roi_align.OP_TYPE, *found)

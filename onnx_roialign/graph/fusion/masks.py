@@ -1,4 +1,4 @@
-"""Mask pasting as torchvision exports it: a Loop over masks that resizes each to its box and lays it into an image."""
+"""Finds mask pasting as torchvision exports it: a Loop that resizes each mask to its box and pastes it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Pasting:
     """A Loop that pastes masks.
 
     Attributes:
-        masks: before they are padded, (N, 1, M, M).
-        boxes: (N, 4).
-        height: of the images, a scalar or its number.
-        width: likewise.
-        end: the images, (N, height, width), or (N, 1, height, width).
-        has_channel: whether it is the latter.
+        masks: the masks before padding, (N, 1, M, M).
+        boxes: the boxes, (N, 4).
+        height: the height of the images, a scalar value or a number.
+        width: the width of the images, a scalar value or a number.
+        end: the pasted images, (N, height, width) or (N, 1, height, width).
+        has_channel: whether `end` has the channel axis.
     """
 
     masks: ir.Value
@@ -37,12 +37,12 @@ class Pasting:
 
 
 def pastings(graph: ir.Graph) -> Iterator[Pasting | tuple[ir.Value, str]]:
-    """Every Loop of a graph that resizes and gathers images; the output and the reason of one that is none."""
+    """Every Loop of a graph that resizes and concatenates; if it is no mask pasting, its output and the reason."""
     for node in graph:
         if node.op_type != "Loop" or node.domain != "" or len(node.outputs) != 1 or len(node.inputs) != 3:
             continue
         (body,) = graphs(node)
-        operators = {one.op_type for one in body}
+        operators = {inner.op_type for inner in body}
         if not {"Resize", "Concat"} <= operators:
             continue
         found = _pasting(node, body)
@@ -52,15 +52,15 @@ def pastings(graph: ir.Graph) -> Iterator[Pasting | tuple[ir.Value, str]]:
 def _pasting(node: ir.Node, body: ir.Graph) -> Pasting | str:
     sizes = _sizes(node.inputs[2])
     if sizes is None:
-        return "its images do not start with none, of sizes that show"
+        return "the Loop does not start with an empty tensor of images of known height and width"
     read = [value for value in free_values(body) if constant(value) is None]
-    padded = [value for value in read if (made := value.producer()) is not None and made.op_type == "Pad"]
+    padded = [value for value in read if (source := value.producer()) is not None and source.op_type == "Pad"]
     if len(padded) != 1:
-        return "its masks are not padded in one place"
+        return "the Loop does not read the output of exactly one Pad"
     masks = _data(padded[0])
     boxes = None if masks is None else _boxes(read, padded[0], moved_from(masks))
     if masks is None or boxes is None:
-        return "its boxes are not columns of one tensor"
+        return "the coordinates of its boxes are not columns of one tensor"
     end, has_channel = node.outputs[0], False
     users = list(end.uses())
     if len(users) == 1 and not end.is_graph_output():
@@ -71,7 +71,7 @@ def _pasting(node: ir.Node, body: ir.Graph) -> Pasting | str:
 
 
 def _sizes(start: ir.Value | None) -> tuple[ir.Value | int, ir.Value | int] | None:
-    """Height and width of the images that a Loop starts with, of which there are none."""
+    """Height and width of the empty tensor of images, (0, height, width), that a Loop starts with."""
     numbers = constant(start)
     if numbers is not None:
         return (numbers.shape[1], numbers.shape[2]) if numbers.ndim == 3 and numbers.shape[0] == 0 else None
@@ -91,7 +91,7 @@ def _sizes(start: ir.Value | None) -> tuple[ir.Value | int, ir.Value | int] | No
 def _scalar(value: ir.Value | None) -> ir.Value | int | None:
     if value is None:
         return None
-    number = through(value, lambda one: one.op_type in ("Unsqueeze", "Reshape"))
+    number = through(value, lambda node: node.op_type in ("Unsqueeze", "Reshape"))
     numbers = constant(number)
     return number if numbers is None else int(numbers.reshape(-1)[0]) if numbers.size == 1 else None
 
@@ -102,28 +102,28 @@ def _data(value: ir.Value) -> ir.Value | None:
 
 
 def _boxes(read: list[ir.Value], padded: ir.Value, masks: Set[ir.Value]) -> ir.Value | None:
-    """The tensor of which the columns are taken, that the Loop's other integers come from.
+    """The tensor whose columns the other integers that the Loop reads are computed from.
 
-    They come from the size of the masks too, which says nothing of boxes.
+    These integers also depend on the size of the masks, which is not a box.
     """
     tables: dict[ir.Value, None] = {}
     for value in read:
-        made = value.producer()
-        if value is not padded and made is not None and made.op_type == "Cast":
-            hit, _ = nearest(value, _Tables(masks))
-            tables |= dict.fromkeys(one for one in hit if one not in masks)
+        node = value.producer()
+        if value is not padded and node is not None and node.op_type == "Cast":
+            found, _ = nearest(value, _Tables(masks))
+            tables |= dict.fromkeys(table for table in found if table not in masks)
     return next(iter(tables)) if len(tables) == 1 else None
 
 
 class _Tables:
-    """The set of values of which a node takes a column, and some others."""
+    """The set of values from which a node takes columns, and the values of `more`."""
 
-    def __init__(self, others: Set[ir.Value]) -> None:
-        self._others = others
+    def __init__(self, more: Set[ir.Value]) -> None:
+        self._more = more
 
     def __contains__(self, value: object) -> bool:
         return isinstance(value, ir.Value) and (
-            value in self._others
+            value in self._more
             or any(
                 node.op_type in ("Gather", "Split", "Slice") and place == 0 and _takes_columns(node)
                 for node, place in value.uses()

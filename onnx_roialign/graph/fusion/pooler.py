@@ -1,4 +1,4 @@
-"""Poolers of a feature pyramid as exporters write them: RoiAligns of one box tensor, merged by their levels."""
+"""Finds poolers of a feature pyramid as exporters write them: RoiAligns of one box tensor, merged by level."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.fusion.merges import Merge, Part, merges
 from onnx_roialign.graph.fusion.region import boxes_from, moved_from, nearest
-from onnx_roialign.graph.fusion.rows import Taken, compared, taken
+from onnx_roialign.graph.fusion.rows import Selection, compared, selection
 from onnx_roialign.graph.reading.value_types import Known
 from onnx_roialign.graph.reading.values import Values
 from onnx_roialign.ops.nodes import read_attributes
 
-__all__ = ["Level", "Pooler", "further", "poolers"]
+__all__ = ["Level", "Pooler", "can_start_from", "poolers"]
 
-_CLOSE = 1e-4  # of shifts of boxes in pixels of the map
+_CLOSE = 1e-4  # pixels of the feature map: shifts of boxes that differ by less are equal
 _OFFSETS = (0.0, 0.5, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One level's RoiAlign.
+    """The RoiAlign of one level.
 
     Attributes:
         node: the RoiAlign.
-        attributes: what it means, the shift of its boxes included.
-        rois: how its boxes are taken.
-        batch_indices: how its indices are.
-        mask: which RoIs it takes, a value.
-        levels: what the mask compares; None where it is no comparison for equality with a number.
-        number: that it compares with.
+        attributes: its attributes, with the shift of its boxes as a part of `offset`.
+        rois: how its boxes are selected.
+        batch_indices: how its batch indices are selected.
+        mask: the value that selects its RoIs.
+        levels: the value that the mask compares with `number`; None where the mask is not such an Equal.
+        number: the number of the level.
     """
 
     node: ir.Node
     attributes: Attributes
-    rois: Taken
-    batch_indices: Taken
+    rois: Selection
+    batch_indices: Selection
     mask: ir.Value
     levels: ir.Value | None
     number: int
 
     @property
     def features(self) -> ir.Value:
-        """The level's map."""
+        """The feature map of the level."""
         value = self.node.inputs[0]
         assert value is not None
         return value
@@ -54,31 +54,31 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Pooler:
-    """A pooler.
+    """A pooler of a feature pyramid.
 
     Attributes:
-        levels: in the order of their numbers.
+        levels: the levels in the order of their numbers.
         end: the merged output.
-        boxes: what levels and RoIs are both taken from: one tensor per image, or one of all.
-        width: how many columns these have; the last four are the corners.
-        given: what the model is given in the place of levels that are computed; None where they are computed.
-        rows: the node that cuts rows off at the end; None where there is none.
+        boxes: the tensors from which both levels and RoIs are computed: one per image, or one for all images.
+        width: the number of their columns; the last four are the corners.
+        level_input: the model input that holds the levels; None where the model computes them.
+        rows: the Slice of rows at the end; None where there is none.
         multiplied: whether the rows of other levels are multiplied by 0.
-        in_order: whether rows are joined level by level and then put in order, so that those of no level are lost.
+        in_order: whether the rows are concatenated level by level and then reordered, which loses rows of no level.
     """
 
     levels: tuple[Level, ...]
     end: ir.Value
     boxes: tuple[ir.Value, ...]
     width: int
-    given: ir.Value | None
+    level_input: ir.Value | None
     rows: ir.Node | None
     multiplied: bool
     in_order: bool
 
 
 def poolers(graph: ir.Graph, opset: int, known: Known) -> Iterator[Pooler | tuple[ir.Value, str]]:
-    """Every pooler of a graph; of what looks like one and is none, its output and the reason."""
+    """Every pooler of a graph; for a part that resembles a pooler and is none, its output and the reason."""
     pending = merges(graph)[::-1]
     seen = set()
     while pending:
@@ -90,13 +90,13 @@ def poolers(graph: ir.Graph, opset: int, known: Known) -> Iterator[Pooler | tupl
         if isinstance(found, Pooler):
             yield found
         elif merge.inner:
-            pending += merge.inner[::-1]  # two poolers that are added up
+            pending += merge.inner[::-1]  # the sum of two poolers
         else:
             yield merge.end, found
 
 
-def further(pooler: Pooler, values: Sequence[ir.Value], known: Known) -> bool:
-    """Whether the pooler's boxes are the rows of these values, and its levels told by them alone."""
+def can_start_from(pooler: Pooler, values: Sequence[ir.Value], known: Known) -> bool:
+    """Whether the pooler's boxes are rows of these values, and its levels depend on nothing else."""
     first = pooler.levels[0].rois
     within = boxes_from(first.value, first.steps, known)
     return all(value in within for value in values) and not any(
@@ -122,26 +122,26 @@ def _pooler(merge: Merge, opset: int, known: Known) -> Pooler | str:
         levels.sort(key=lambda level: level.number)
     within = boxes_from(first.rois.value, first.rois.steps, known)
     boxes: dict[ir.Value, None] = {}
-    given = _given(levels, within)
-    for level in levels if given is None else ():
-        hit, missed = nearest(level.mask, within)
-        if missed or not hit:
-            return "its levels are those of other boxes than are pooled"
-        boxes |= dict.fromkeys(hit)
-    if given is not None:
-        boxes = {one: None for one in first.rois.tables if one in within}
+    level_input = _level_input(levels, within)
+    for level in levels if level_input is None else ():
+        found, more_inputs = nearest(level.mask, within)
+        if more_inputs or not found:
+            return "its levels are those of other boxes than it pools"
+        boxes |= dict.fromkeys(found)
+    if level_input is not None:
+        boxes = {table: None for table in first.rois.tables if table in within}
     width = _width(next(iter(boxes)), within, known) if boxes else 4
     multiplied = any(part.multiplied for part in merge.parts)
-    return Pooler(tuple(levels), merge.end, tuple(boxes), width, given, merge.rows, multiplied, merge.in_order)
+    return Pooler(tuple(levels), merge.end, tuple(boxes), width, level_input, merge.rows, multiplied, merge.in_order)
 
 
-def _given(levels: Sequence[Level], within: Mapping[ir.Value, object]) -> ir.Value | None:
-    """The input of the model that all masks compare with a number."""
+def _level_input(levels: Sequence[Level], within: Mapping[ir.Value, object]) -> ir.Value | None:
+    """The model input that every mask compares with a number."""
     value = levels[0].levels
     if value is None or any(level.levels is not value for level in levels):
         return None
-    hit, missed = nearest(value, within)
-    return missed[0] if not hit and len(missed) == 1 and missed[0] in moved_from(value) else None
+    found, inputs = nearest(value, within)
+    return inputs[0] if not found and len(inputs) == 1 and inputs[0] in moved_from(value) else None
 
 
 def _width(boxes: ir.Value, within: Mapping[ir.Value, int | None], known: Known) -> int:
@@ -154,31 +154,31 @@ def _width(boxes: ir.Value, within: Mapping[ir.Value, int | None], known: Known)
 def _level(part: Part, opset: int, values: Values) -> Level | str:
     node = part.node
     if len(node.inputs) != 3:
-        return "a RoiAlign has not three inputs"
+        return "one of its RoiAligns does not have three inputs"
     _, boxes, images = node.inputs
     if node.inputs[0] is None or boxes is None or images is None:
-        return "a RoiAlign has not three inputs"
+        return "one of its RoiAligns does not have three inputs"
     try:
         attributes = read_attributes(ir.to_proto(node), opset)
     except RoiAlignError as error:
         return str(error)
     offset = _offset(boxes, attributes, values)
-    rois, batch_indices = (taken(one, shifted=offset is not None) for one in (boxes, images))
+    rois, batch_indices = (selection(value, shifted=offset is not None) for value in (boxes, images))
     masks = (*rois.masks, *batch_indices.masks, *part.masks)
     if not masks:
-        return "a level pools every box, and no mask tells which are its own"
+        return "a level pools every box, and no mask selects the boxes of the level"
     if len({compared(mask) or mask for mask in masks}) > 1:
-        return "the rows of a level are not those that one mask tells"
+        return "the rows of a level are not selected by one mask alone"
     if offset is not None:
         attributes = replace(attributes, semantics=replace(attributes.semantics, offset=offset))
     return Level(node, attributes, rois, batch_indices, masks[0], *(compared(masks[0]) or (None, 0)))
 
 
 def _offset(boxes: ir.Value, attributes: Attributes, values: Values) -> float | None:
-    """The offset that a RoiAlign and a shift of its boxes mean together; None where they are not shifted."""
+    """The offset of a RoiAlign and of the shift of its boxes together; None where the boxes are not shifted."""
     columns = [values.column(boxes, index) for index in range(4)]
     shift = columns[0].shift
-    if shift == 0 or any(abs(one.shift - shift) > _CLOSE * abs(shift) for one in columns):
+    if shift == 0 or any(abs(column.shift - shift) > _CLOSE * abs(shift) for column in columns):
         return None
     offset = attributes.semantics.offset - shift * attributes.spatial_scale
     return next((exact for exact in _OFFSETS if abs(offset - exact) < _CLOSE), None)

@@ -1,4 +1,4 @@
-"""The proof of a rewrite: the old part of the graph and the new one side by side, on inputs that tell them apart."""
+"""The test of a rewrite: runs the old and the new part of the graph on the same inputs and compares the outputs."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ __all__ = ["Proof", "proved"]
 
 Feed = Mapping[str, Array]
 
-# Of the largest feature: RoIs that are pooled together in another order differ in the last bits.
+# Relative to the largest feature: the order in which RoIs are pooled changes the last bits.
 _TOLERANCE = 2e-6
 _TOLERANCE_16_BIT = 2e-3
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What running both parts has shown.
+    """The result of running both parts.
 
     Attributes:
-        wrong: what tells them apart; None where they agree.
-        mended: whether the new part runs on boxes on which the old one does not.
+        wrong: how they differ; None where they agree.
+        runs_on_more: whether the new part runs on boxes on which the old part fails.
     """
 
     wrong: str | None
-    mended: bool = False
+    runs_on_more: bool = False
 
 
 def proved(
@@ -44,52 +44,53 @@ def proved(
 ) -> Proof:
     """Runs both parts on all feeds and compares them.
 
-    An exporter may fix a number that its example had: then the old part runs only where that number comes in. Where it
-    does not run on some feeds, it must on all of the least ones, if there are any; where it does not run on a feed
-    without boxes, nothing is asked of it. The new part must run on every feed.
+    An exporter may write a number of boxes of its example input into the model; the old part then runs only on feeds
+    with that number. It may fail on some of `feeds` if it runs on all of `least` and there are any, and it may always
+    fail on a feed without boxes. The new part must run on every feed.
 
     Args:
-        old: the part as it was.
-        new: as it would be, of the same inputs.
-        feeds: array by name.
-        least: those that the old part must run on.
-        ends: the output of each.
-        apart: runs them.
+        old: the part before the rewrite.
+        new: the part after it, with the same inputs.
+        feeds: arrays by input name.
+        least: the feeds on which the old part must run.
+        ends: the names of the output of the old part and of the new part.
+        apart: runs them in another process.
     """
-    given = [*feeds, *least]
+    all_feeds = [*feeds, *least]
     try:
-        before, after = apart.run([old, new], given, [[end] for end in ends])
+        old_outcomes, new_outcomes = apart.run([old, new], all_feeds, [[end] for end in ends])
     except RoiAlignError as error:
         return Proof(str(error))
-    mended = False
-    for place, (feed, one, other) in enumerate(zip(given, before, after, strict=True)):
-        if isinstance(other, str):
-            return Proof(f"the new node {other}" if not isinstance(one, str) else f"the part that would be fused {one}")
-        if isinstance(one, str):
+    runs_on_more = False
+    for place, (feed, before, after) in enumerate(zip(all_feeds, old_outcomes, new_outcomes, strict=True)):
+        if isinstance(after, str):
+            return Proof(f"the part itself {before}" if isinstance(before, str) else f"the fused operator {after}")
+        if isinstance(before, str):
             empty = not all(array.size for array in feed.values())
             if not empty and (place >= len(feeds) or not least):
-                return Proof(f"the part that would be fused {one}", mended=True)
-            mended = mended or not empty
+                return Proof(f"the part itself {before}", runs_on_more=True)
+            runs_on_more = runs_on_more or not empty
             continue
-        text = _differ(one, other, feed)
-        if text is not None:
-            return Proof(text)
-    return Proof(None, mended)
+        difference = _difference(before, after, feed)
+        if difference is not None:
+            return Proof(difference)
+    return Proof(None, runs_on_more)
 
 
-def _differ(one: list[Array], other: list[Array], feed: Feed) -> str | None:
-    if one[0].dtype != other[0].dtype:
-        return f"outputs of {one[0].dtype} and {other[0].dtype}"
-    if one[0].shape != other[0].shape:
-        return f"outputs of shapes {one[0].shape} and {other[0].shape}"
-    if not one[0].size:
+def _difference(before: list[Array], after: list[Array], feed: Feed) -> str | None:
+    (old,), (new,) = before, after
+    if old.dtype != new.dtype:
+        return f"the outputs have types {old.dtype} and {new.dtype}"
+    if old.shape != new.shape:
+        return f"the outputs have shapes {old.shape} and {new.shape}"
+    if not old.size:
         return None
     floats = [array for array in feed.values() if array.ndim == 4 and array.size]
-    bar = _TOLERANCE_16_BIT if one[0].dtype.itemsize == 2 else _TOLERANCE
-    most = bar * max((float(np.abs(array.astype(np.float64)).max()) for array in floats), default=1.0)
-    a, b = (outcome[0].astype(np.float64) for outcome in (one, other))
-    wrong = ~((np.abs(a - b) <= most) | (np.isnan(a) & np.isnan(b)))
+    relative = _TOLERANCE_16_BIT if old.dtype.itemsize == 2 else _TOLERANCE
+    tolerance = relative * max((float(np.abs(array.astype(np.float64)).max()) for array in floats), default=1.0)
+    a, b = (output.astype(np.float64) for output in (old, new))
+    wrong = ~((np.abs(a - b) <= tolerance) | (np.isnan(a) & np.isnan(b)))
     if not wrong.any():
         return None
     row = int(np.argwhere(wrong)[0][0])
-    return f"outputs that differ by {np.nanmax(np.abs(a - b)):.3g} (row {row} of {len(a)})"
+    return f"the outputs differ by {np.nanmax(np.abs(a - b)):.3g} (row {row} of {len(a)})"

@@ -1,4 +1,4 @@
-"""A part of a graph by its ends: the nodes between some values and one that is computed from them, as a model."""
+"""A region of a graph: the nodes that compute some values from others, also as a model; walks back along inputs."""
 
 from __future__ import annotations
 
@@ -28,33 +28,36 @@ __all__ = [
 
 Key = TypeVar("Key", bound=Hashable)
 
-# Operators whose output has no elements but those of the inputs that are looked at: all of Concat's, else the first.
+# Operators that only move or retype the elements of their first input (Concat: of all its inputs).
 MOVES = frozenset(
     (
         *("Cast", "Concat", "Expand", "Flatten", "Gather", "GatherND", "Identity", "Reshape", "Slice", "Split"),
         *("Squeeze", "Transpose", "Unsqueeze"),
     )
 )
-_IR_VERSION = 8  # of what is run here; every onnxruntime that we support reads it
+_IR_VERSION = 8  # of the models that are run; every supported onnxruntime reads it
 
 
 class Region:
-    """The nodes between the values that it starts from and the one that it ends in.
+    """The nodes that compute some values, its ends, from others, its starts.
 
     Attributes:
-        starts: what is handed in.
-        end: what is computed.
-        nodes: those between, in the order of the graph.
-        others: what else it reads that is no constant.
+        starts: the inputs of the region.
+        ends: its outputs.
+        nodes: its nodes in the order of the graph.
+        constants: the initializers that it reads.
+        more_inputs: the graph inputs that it reads besides the starts.
+        whole: whether all its nodes lie in one graph.
     """
 
     def __init__(self, starts: Sequence[ir.Value], ends: Sequence[ir.Value]) -> None:
         self.starts, self.ends = list(starts), list(ends)
-        begin = set(starts)
-        values = [one for one in reached(ends, lambda one: [] if one in begin else before(one)) if one not in begin]
+        given = set(starts)
+        computed = reached(ends, lambda value: [] if value in given else before(value))
+        values = [value for value in computed if value not in given]
         roots = [value for value in values if value.producer() is None]
         self.constants = [value for value in roots if value.is_initializer()]
-        self.others = [value for value in roots if not value.is_initializer()]
+        self.more_inputs = [value for value in roots if not value.is_initializer()]
         found = dict.fromkeys(node for value in values if (node := value.producer()) is not None)
         graph = next((node.graph for node in found), None)
         places = {node: i for i, node in enumerate(graph)} if graph is not None else {}
@@ -62,12 +65,12 @@ class Region:
         self.whole = len(self.nodes) == len(found)
 
     def model(self, known: Known, opset: int, weights: Mapping[str, onnx.TensorProto]) -> onnx.ModelProto:
-        """The region as a model of its own: the starts are its inputs, without shapes.
+        """The region as a model: the starts are its inputs, without shapes.
 
         Args:
-            known: types.
-            opset: of ONNX's own operators.
-            weights: the initializers, which the values of the graph may hold without their data.
+            known: the types of the values.
+            opset: the opset of ONNX's own domain.
+            weights: the initializers with their data, which the graph may lack.
         """
         graph = onnx.GraphProto(name="region", node=[ir.to_proto(node) for node in self.nodes])
         for value in self.constants:
@@ -85,14 +88,14 @@ class Region:
 
 
 def read_by(node: ir.Node) -> Iterator[ir.Value]:
-    """What a node reads, its bodies too, of the graph that it is in."""
-    yield from (one for one in node.inputs if one is not None)
+    """The values that a node and its bodies read from the graph that the node is in."""
+    yield from (value for value in node.inputs if value is not None)
     for body in graphs(node):
         yield from free_values(body)
 
 
 def free_values(body: ir.Graph) -> list[ir.Value]:
-    """What a body reads of the graphs around it, in the order in which it does."""
+    """The values that a body reads from the graphs around it, in the order of reading."""
     here: set[ir.Value] = {*body.inputs, *body.initializers.values()}
     here.update(value for node in body for value in node.outputs)
     read = [value for node in body for value in read_by(node)] + list(body.outputs)
@@ -100,16 +103,16 @@ def free_values(body: ir.Graph) -> list[ir.Value]:
 
 
 def region_of(starts: Sequence[ir.Value], end: ir.Value) -> Region | str:
-    """The region between; a text that says why there is none, where it reads what is not handed in."""
+    """The region that computes `end` from `starts`; a text with the reason where it needs more inputs or graphs."""
     region = Region(starts, [end])
-    if region.others:
-        names = ", ".join(sorted(repr(one.name) for one in region.others))
+    if region.more_inputs:
+        names = ", ".join(sorted(repr(value.name) for value in region.more_inputs))
         return f"it also depends on {names}"
     return region if region.whole else "its nodes lie in several graphs"
 
 
 def reached(starts: Iterable[Key], before: Callable[[Key], Iterable[Key]]) -> list[Key]:
-    """The keys that are reached from some by steps back, these first, each once."""
+    """The starts and all keys reached from them through `before`, each once, the starts first."""
     found: dict[Key, None] = {}
     pending = list(starts)
     while pending:
@@ -121,34 +124,34 @@ def reached(starts: Iterable[Key], before: Callable[[Key], Iterable[Key]]) -> li
 
 
 def before(value: ir.Value) -> list[ir.Value]:
-    """What the node reads that makes a value."""
+    """The values that the producer of a value reads."""
     node = value.producer()
     return [] if node is None else list(read_by(node))
 
 
 def moved_from(value: ir.Value) -> set[ir.Value]:
-    """The value, and all from which its elements are taken by operators that only move or retype them."""
+    """The value and all values whose elements it holds, moved or retyped by the operators of `MOVES`."""
     return set(reached([value], moved))
 
 
 def moved(value: ir.Value) -> list[ir.Value]:
-    """What the elements of a value are taken from, by one operator that only moves or retypes them."""
+    """The values whose elements a value holds by one operator of `MOVES`."""
     node = value.producer()
     if node is None or node.domain != "" or node.op_type not in MOVES:
         return []
     inputs: Iterable[ir.Value | None] = node.inputs if node.op_type == "Concat" else node.inputs[:1]
-    return [one for one in inputs if one is not None and constant(one) is None]
+    return [source for source in inputs if source is not None and constant(source) is None]
 
 
 def boxes_from(rois: ir.Value, steps: Mapping[ir.Value, ir.Value], known: Known) -> dict[ir.Value, int | None]:
-    """The values from which the four columns of boxes are taken, with the column of x1; None where it does not show.
+    """The values that hold the four columns of the boxes, each with its column of x1; None where that is unknown.
 
-    A row of RoIs may have the index of its image before its box: where that comes from says nothing of the box.
+    A row of RoIs may hold a batch index before the box; the source of the batch index is not followed.
 
     Args:
         rois: the boxes.
-        steps: of some values, what each of their rows is a row of.
-        known: shapes.
+        steps: for some values, the value whose rows they hold.
+        known: the shapes of the values.
     """
 
     def earlier(key: tuple[ir.Value, int | None]) -> list[tuple[ir.Value, int | None]]:
@@ -158,43 +161,43 @@ def boxes_from(rois: ir.Value, steps: Mapping[ir.Value, ir.Value], known: Known)
         node = value.producer()
         sources = moved(value)
         if node is None or first is None or not sources:
-            return [(one, first) for one in sources]
+            return [(source, first) for source in sources]
         if node.op_type == "Concat" and integer(node, "axis") in (1, -1):
             return _joined(node, first, known)
         if node.op_type in ("Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"):
-            return [(one, None) for one in sources]
+            return [(source, None) for source in sources]
         column = cut(node, value, first)
-        return [(one, first if column is None else column) for one in sources]
+        return [(source, first if column is None else column) for source in sources]
 
     start: tuple[ir.Value, int | None] = (rois, 0)
     return dict(reached([start], earlier))
 
 
 def _joined(node: ir.Node, first: int, known: Known) -> list[tuple[ir.Value, int | None]]:
-    """Which input of a Concat of columns has this one."""
-    inputs = [one for one in node.inputs if one is not None]
-    shapes = [known.shape(one) for one in inputs]
+    """The input of a Concat of columns that holds this column, with the column's number there."""
+    inputs = [value for value in node.inputs if value is not None]
+    shapes = [known.shape(value) for value in inputs]
     widths = [shape[1] if shape is not None and len(shape) == 2 else None for shape in shapes]
     start = 0
     for value, width in zip(inputs, widths, strict=True):
         if value is inputs[-1] or (isinstance(width, int) and first < start + width):
-            return [(value, first - start)]  # the last has all columns that are left
+            return [(value, first - start)]  # the last input holds the remaining columns
         if not isinstance(width, int):
             break
         start += width
-    return [(one, None) for one in inputs if constant(one) is None]
+    return [(value, None) for value in inputs if constant(value) is None]
 
 
 def nearest(value: ir.Value, within: Container[ir.Value]) -> tuple[list[ir.Value], list[ir.Value]]:
-    """The values of a set that a value is computed from, the nearest only; and the inputs that it reaches besides."""
-    values = reached([value], lambda one: [] if one in within else before(one))
-    hit = [one for one in values if one in within]
-    missed = [one for one in values if one not in within and one.producer() is None and not one.is_initializer()]
-    return hit, missed
+    """The nearest values of a set that a value is computed from, and the graph inputs that it reads besides them."""
+    values = reached([value], lambda key: [] if key in within else before(key))
+    found = [key for key in values if key in within]
+    inputs = [key for key in values if key not in within and key.producer() is None and not key.is_initializer()]
+    return found, inputs
 
 
 def through(value: ir.Value, passes: Callable[[ir.Node], bool]) -> ir.Value:
-    """What a value is before nodes of which the first input goes on."""
+    """Follows a value back through nodes that pass their first input on."""
     node = value.producer()
     while node is not None and node.domain == "" and passes(node) and node.inputs and node.inputs[0] is not None:
         value = node.inputs[0]

@@ -1,4 +1,4 @@
-"""The rule by which a pooler's graph tells a RoI's level, fitted to the graph's own results."""
+"""Finds the rule by which a pooler's graph assigns levels to RoIs, from the levels that the graph computes."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from onnx_roialign.definition.pyramid import LevelRule
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.fusion.pooler import Pooler
 from onnx_roialign.graph.fusion.region import Region
-from onnx_roialign.graph.fusion.rows import cut_of
+from onnx_roialign.graph.fusion.rows import slice_of
 from onnx_roialign.graph.reading.value_types import Known
 from onnx_roialign.graph.reading.values import constant
 from onnx_roialign.sessions.run_apart import Apart
 
 __all__ = ["Levels", "fit_rule"]
 
-_PER_OCTAVE = 256  # areas tried in each octave: levels are an octave of sides apart, two of areas
+_PER_OCTAVE = 256  # areas tried in each octave; from level to level the area grows by two octaves
 _SEED = 20261127
-_BOXES = 4096  # tried where boundaries cannot be found
-_AT_ONCE = 1 << 15  # areas tried between two neighbours of those: all float32 that there are
-_USUAL = (224.0, 4, 1e-6)  # numbers of the formula in a graph that compares areas instead
-_NO_LEVEL = LevelRule(1, 0)  # of a pooler that clamps to a coarsest level under its finest
-_SAME = 64  # units in the last place between a formula's boundaries and those of the graph, which takes logarithms
+_BOXES = 4096  # boxes tried where boundaries cannot be found
+_AT_ONCE = 1 << 15  # areas tried between two neighbours of those: every float32 between them
+_USUAL = (224.0, 4, 1e-6)  # scale, level and epsilon to try where the graph compares areas and contains no formula
+_NO_LEVEL = LevelRule(1, 0)  # a pooler whose largest level is below its smallest: no box has a level
+_SAME = 64  # units in the last place by which a formula's boundaries may differ from those of the graph's logarithm
 
 
 class Levels:
-    """Asks a pooler's graph which level it takes boxes to, in a process of its own."""
+    """Runs the part of a pooler's graph that assigns levels to boxes, in another process."""
 
     def __init__(
         self, pooler: Pooler, known: Known, opset: int, weights: Mapping[str, onnx.TensorProto], apart: Apart
@@ -41,18 +41,22 @@ class Levels:
         self._apart = apart
         self._masks = [level.mask.name or "" for level in pooler.levels]
         region = Region(pooler.boxes, list(dict.fromkeys(level.mask for level in pooler.levels)))
-        self._model = None if region.others else region.model(known, opset, weights)
+        self._model = None if region.more_inputs else region.model(known, opset, weights)
         self._boxes, self._width = pooler.boxes, pooler.width
-        self._cut = None if pooler.rows is None else cut_of(pooler.rows)
+        self._rows = None if pooler.rows is None else slice_of(pooler.rows)
 
     def of_areas(self, areas: Array) -> Array | None:
-        """Of boxes of these areas, one pixel high; as `of_boxes`."""
+        """The levels of boxes of these areas, one pixel high; see `of_boxes`."""
         boxes = np.zeros((len(areas), 4), areas.dtype)
         boxes[:, 2], boxes[:, 3] = areas, 1
         return self.of_boxes(boxes)
 
     def of_boxes(self, corners: Array) -> Array | None:
-        """A level past the last where no mask takes a box; None where one takes it twice, or rows do not match."""
+        """The levels of boxes; the number of levels for a box that no mask selects.
+
+        Returns None where two masks select a box, where a mask does not have one element per box, or where the graph
+        fails.
+        """
         boxes = np.zeros((len(corners), self._width), corners.dtype)
         boxes[:, -4:] = corners
         feed = {value.name or "": boxes[:0] for value in self._boxes} | {self._boxes[0].name or "": boxes}
@@ -60,27 +64,27 @@ class Levels:
             return None
         try:
             ((masks,),) = self._apart.run([self._model], [feed], [self._masks])
-        except RoiAlignError:  # it takes the process down
+        except RoiAlignError:  # the graph crashed the process
             return None
         if isinstance(masks, str):
             return None
-        own = [mask if self._cut is None else mask[self._cut] for mask in masks]
-        if any(mask.shape != (len(boxes),) for mask in own):
+        masks = [mask if self._rows is None else mask[self._rows] for mask in masks]
+        if any(mask.shape != (len(boxes),) for mask in masks):
             return None
-        held = np.array(own, np.int64)
-        if (held.sum(axis=0) > 1).any():
+        selected = np.array(masks, np.int64)
+        if (selected.sum(axis=0) > 1).any():
             return None
-        return np.where(held.any(axis=0), held.argmax(axis=0), len(own))
+        return np.where(selected.any(axis=0), selected.argmax(axis=0), len(masks))
 
 
 def fit_rule(pooler: Pooler, levels: Levels, kind: int) -> tuple[Pooler, LevelRule | None]:
-    """The pooler with its levels in the order of the areas that they take, and the rule.
+    """The pooler with its levels sorted by the areas that they pool, and its rule.
 
-    The rule is None where no thresholds of areas tell the levels.
+    The rule is None where the level does not follow from thresholds of the area.
 
     Args:
-        pooler: whose masks are asked.
-        levels: asks them.
+        pooler: the pooler.
+        levels: runs its masks.
         kind: the element type of the boxes.
     """
     real: Any = np.float64 if kind == ir.DataType.DOUBLE.value else np.float32
@@ -97,15 +101,17 @@ def fit_rule(pooler: Pooler, levels: Levels, kind: int) -> tuple[Pooler, LevelRu
     order += [level for level in range(len(pooler.levels)) if level not in order]
     if order != sorted(order):
         pooler = replace(pooler, levels=tuple(pooler.levels[level] for level in order))
-    place = np.append(np.argsort(order), len(order))  # of each mask
-    rule = _fitted(
-        pooler, lambda some: None if (one := levels.of_areas(some)) is None else place[one], areas, place[found]
-    )
-    return pooler, rule
+    place = np.append(np.argsort(order), len(order))  # the new number of each mask
+
+    def sorted_levels(areas: Array) -> Array | None:
+        unsorted = levels.of_areas(areas)
+        return None if unsorted is None else place[unsorted]
+
+    return pooler, _fitted(pooler, sorted_levels, areas, place[found])
 
 
 def _fitted(pooler: Pooler, levels_of: Callable[[Array], Array | None], areas: Array, found: Array) -> LevelRule | None:
-    """Searches the exact areas at which levels change between some areas, and the formula that has them."""
+    """Finds the exact areas at which the level changes, between these areas, and the formula with these boundaries."""
     if (np.diff(found) < 0).any():
         return None
     bits: Any = np.int32 if areas.dtype == np.float32 else np.int64
@@ -114,10 +120,10 @@ def _fitted(pooler: Pooler, levels_of: Callable[[Array], Array | None], areas: A
     while low.size and (high - low > 1).any():
         gap = (high - low).astype(np.int64)[:, None]
         steps = (low[:, None] + gap * np.arange(_AT_ONCE + 1) // _AT_ONCE).astype(bits)
-        told = levels_of(steps.reshape(-1).view(areas.dtype))
-        if told is None:
+        measured = levels_of(steps.reshape(-1).view(areas.dtype))
+        if measured is None:
             return None
-        over = np.argmax(told.reshape(steps.shape) > before[:, None], axis=1)
+        over = np.argmax(measured.reshape(steps.shape) > before[:, None], axis=1)
         rows = np.arange(len(low))
         low, high = steps[rows, np.maximum(over - 1, 0)], steps[rows, over]
     first: list[float] = [0.0]
@@ -125,12 +131,12 @@ def _fitted(pooler: Pooler, levels_of: Callable[[Array], Array | None], areas: A
         first += [float(area)] * (int(level) - len(first) + 1)
     rule = _formula(pooler, np.array(first, areas.dtype), areas.dtype.type)
     if areas.dtype == np.float64:
-        return rule  # an attribute has no room for the boundaries of float64
+        return rule  # an attribute is float32 and cannot hold boundaries of float64
     return replace(rule or LevelRule(0, max(len(first) - 1, 0)), level_areas=tuple(first))
 
 
 def _formula(pooler: Pooler, areas: Array, real: Any) -> LevelRule | None:
-    """The formula with numbers of the graph that comes nearest to these boundaries, where that is near enough."""
+    """The formula, from numbers in the graph, whose boundaries are nearest to these, if they are near enough."""
     for rules in _formulas(pooler, len(areas)):
         best, least = None, _SAME
         for rule in rules:
@@ -145,7 +151,7 @@ def _formula(pooler: Pooler, areas: Array, real: Any) -> LevelRule | None:
 
 
 def _formula_of_16_bits(pooler: Pooler, levels: Levels, dtype: np.dtype[Any]) -> LevelRule | None:
-    """The formula that tells the levels of boxes of all sizes: their areas are too coarse to find boundaries by."""
+    """The formula that gives random boxes their levels; areas in 16 bits are too coarse to find boundaries."""
     rng = np.random.default_rng(_SEED)
     corner = rng.uniform(0, 64, (_BOXES, 2))
     boxes = np.hstack([corner, corner + 2 ** rng.uniform(0, 10, (_BOXES, 2))]).astype(dtype)
@@ -158,10 +164,11 @@ def _formula_of_16_bits(pooler: Pooler, levels: Levels, dtype: np.dtype[Any]) ->
 
 
 def _formulas(pooler: Pooler, count: int) -> Iterator[Iterator[LevelRule]]:
-    """Formulas with numbers of the graph: with the level that it adds, with any, and with the usual numbers."""
+    """Formulas from the numbers in the graph: with the level that it adds, with any level, with the usual numbers."""
     region = Region(pooler.boxes, [pooler.levels[-1].mask])
-    found = _numbers(region.constants) | _numbers(one for node in region.nodes for one in node.outputs)
-    added = _numbers(one for node in region.nodes if node.op_type == "Add" for one in node.inputs if one is not None)
+    found = _numbers(region.constants) | _numbers(value for node in region.nodes for value in node.outputs)
+    adds = [node for node in region.nodes if node.op_type == "Add"]
+    added = _numbers(value for node in adds for value in node.inputs if value is not None)
     whole = sorted({0, *(int(number) for number in found if number.is_integer() and 0 < number < 16)}, reverse=True)
     canonical = sorted({int(number) for number in added if number.is_integer() and 0 < number < 16}) or [0]
     scales = sorted(number for number in found if number >= 8)
@@ -188,6 +195,6 @@ def _with(
 
 
 def _numbers(values: Iterable[ir.Value]) -> set[float]:
-    """The finite numbers of constants, the first few of each."""
+    """The finite numbers of the constants, at most four of each."""
     arrays = [array for value in values if (array := constant(value)) is not None and array.dtype.kind in "fi"]
     return {float(number) for array in arrays for number in array.reshape(-1)[:4] if np.isfinite(number)}

@@ -1,4 +1,4 @@
-"""`unfuse`: MultiScaleRoiAlign and PasteMasks in ONNX's own operators again, for a runtime that has no other."""
+"""`unfuse`: writes MultiScaleRoiAlign and PasteMasks in ONNX's own operators, for runtimes without the private ones."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["unfuse"]
 
 
 def unfuse(model: Model) -> onnx.ModelProto:
-    """The model with every MultiScaleRoiAlign and PasteMasks written in ONNX's own operators.
+    """Writes every MultiScaleRoiAlign and PasteMasks of a model in ONNX's own operators.
 
-    A RoiAlign that ONNX cannot express at the model's opset becomes onnx_roialign::AnyRoiAlign; all else is ONNX's.
-    The new nodes return the same up to the rounding of a sum.
+    A RoiAlign that ONNX cannot express at the model's opset becomes onnx_roialign::AnyRoiAlign. The new nodes return
+    the same results up to the rounding of a sum.
 
     Args:
         model: path, bytes or ModelProto; it is not changed. External data stays where it is.
 
     Raises:
-        RoiAlignError: no model, or one below opset 11.
+        RoiAlignError: `model` is not a model, or its opset is below 11.
     """
     proto = sound(model)
     with last_guard("unfused"):

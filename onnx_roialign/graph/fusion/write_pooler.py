@@ -1,4 +1,4 @@
-"""A pooler written as MultiScaleRoiAlign, where that is proved to return the same."""
+"""Writes a pooler as MultiScaleRoiAlign, if both return the same results."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from onnx_roialign.arrays import Array
 from onnx_roialign.definition.pyramid import LevelRule, Pyramid
 from onnx_roialign.graph.fusion.boxes import (
     Boxes,
-    boxes_that_tell,
+    boxes_in_fixed_numbers,
+    boxes_per_image,
     features,
     one_of_each_level,
     pool_of_boxes,
-    split_rows,
 )
-from onnx_roialign.graph.fusion.pooler import Pooler, further
+from onnx_roialign.graph.fusion.pooler import Pooler, can_start_from
 from onnx_roialign.graph.fusion.region import Region, moved_from, region_of
 from onnx_roialign.graph.fusion.rewriting import FusedPart, Rewriting, refused
-from onnx_roialign.graph.fusion.rows import Taken, whole
+from onnx_roialign.graph.fusion.rows import Selection, whole
 from onnx_roialign.graph.fusion.rule import Levels, fit_rule
 from onnx_roialign.ops import multiscale_roi_align
 from onnx_roialign.sessions.options import takes_omitted_inputs
@@ -32,32 +32,32 @@ __all__ = ["write_pooler"]
 
 _SEED = 20261127
 _OP = multiscale_roi_align.OP_TYPE
-_CORRECTED = "it returns what the source means, which is not what the model returned"
-_MENDED = "it runs with any boxes, the old part only with as many on a level as the exporter's example had"
-_FINITE = "features are assumed to be finite: where one is not, the old part returned NaN in rows of other levels too"
-_NO_ROW = "a box of negative area gets a row of zeros, where the old part left its row out and moved up all that follow"
+_CORRECTED = "it returns the source's results, which differ from the model's"
+_RUNS_ON_MORE = "it runs with any boxes; the old part ran only with as many per level as the exporter's example had"
+_FINITE = "features are assumed to be finite: one that is not made the old part return NaN in rows of other levels"
+_NO_ROW = "a box of negative area gets a row of zeros; the old part left the row out, which shifted all later rows"
 
 
 def write_pooler(pooler: Pooler, writing: Rewriting) -> FusedPart:
-    """Fuses one pooler, or says why not."""
+    """Fuses one pooler, or returns the reason why not."""
     maps = tuple(dict.fromkeys(level.features for level in pooler.levels))
-    given = () if pooler.given is None else (pooler.given,)
-    others = tuple(Region((*maps, *pooler.boxes, *given), [pooler.end]).others)
+    level_input = () if pooler.level_input is None else (pooler.level_input,)
+    more = tuple(Region((*maps, *pooler.boxes, *level_input), [pooler.end]).more_inputs)
     images: tuple[ir.Value, ...] = ()
-    if others and not given and further(pooler, others, writing.known):  # the boxes are joined, and their number read
-        pooler = replace(pooler, boxes=others)
-    elif set(others) <= _moved_from(pooler.levels[0].batch_indices):
-        images = others
-    region = region_of((*maps, *pooler.boxes, *given, *images), pooler.end)
+    if more and not level_input and can_start_from(pooler, more, writing.known):
+        pooler = replace(pooler, boxes=more)  # the model concatenates them and also reads their number
+    elif set(more) <= _moved_from(pooler.levels[0].batch_indices):
+        images = more
+    region = region_of((*maps, *pooler.boxes, *level_input, *images), pooler.end)
     if isinstance(region, str):
         return refused(_OP, pooler.end, region)
     corrected = any((level.node.outputs[0].name or "") in writing.corrected for level in pooler.levels)
     levels = Levels(pooler, writing.known, writing.opset, writing.weights, writing.apart)
     rule = None
-    if not given:
+    if not level_input:
         pooler, rule = fit_rule(pooler, levels, writing.known.type(pooler.boxes[0]))
     reasons: list[str] = []
-    rows = _baked_rows(pooler, writing)
+    rows = _fixed_rows(pooler, writing)
     attempts = (rule, None) if takes_omitted_inputs() else (None, rule)
     for attempt in dict.fromkeys(attempts):
         nodes = _nodes(pooler, attempt, writing)
@@ -65,26 +65,26 @@ def write_pooler(pooler: Pooler, writing: Rewriting) -> FusedPart:
             continue
         feeds = _Feeds(pooler, images, writing, attempt, rows, levels)
         proof = writing.prove(region, nodes, [*feeds.ordinary()])
-        if proof.wrong is not None and proof.mended:
+        if proof.wrong is not None and proof.runs_on_more:
             proof = writing.prove(region, nodes, [*feeds.ordinary()], [*feeds.least()])
         if proof.wrong is None:
-            text = "; ".join(_texts(pooler, attempt, rows, proof.mended))
+            text = "; ".join(_texts(pooler, attempt, rows, proof.runs_on_more))
             part = writing.replace(_OP, pooler.end, nodes, text)
             return replace(part, text=f"{text}; {_CORRECTED}", corrected=True) if corrected else part
         reasons.append(proof.wrong)
     return refused(_OP, pooler.end, reasons[0] if reasons else "its levels have no rule")
 
 
-def _moved_from(taken: Taken) -> set[ir.Value]:
-    return {value for table in taken.tables for value in moved_from(table)}
+def _moved_from(selection: Selection) -> set[ir.Value]:
+    return {value for table in selection.tables for value in moved_from(table)}
 
 
-def _texts(pooler: Pooler, rule: LevelRule | None, rows: int | None, mended: bool) -> Iterator[str]:
+def _texts(pooler: Pooler, rule: LevelRule | None, rows: int | None, runs_on_more: bool) -> Iterator[str]:
     yield "levels are an input" if rule is None else _rule_text(rule)
     if rows is not None:
-        yield f"it returned {rows} rows whatever boxes came in, and returns one for each box now"
-    if mended:
-        yield _MENDED
+        yield f"it returns a row for each box; the old part returned {rows} rows for any number of boxes"
+    if runs_on_more:
+        yield _RUNS_ON_MORE
     if pooler.in_order:
         yield _NO_ROW
     if pooler.multiplied:
@@ -93,7 +93,7 @@ def _texts(pooler: Pooler, rule: LevelRule | None, rows: int | None, mended: boo
 
 def _rule_text(rule: LevelRule) -> str:
     if rule.max_level < rule.min_level:
-        return "no box has a level: the model takes its maps from coarse to fine"
+        return "no box has a level: the model's feature maps go from coarse to fine"
     formula = replace(rule, level_areas=()).smallest_areas(np.float32)
     if rule.level_areas and not np.allclose(formula, rule.level_areas, rtol=1e-4):
         return f"levels begin at areas of {', '.join(f'{area:.9g}' for area in rule.level_areas)}"
@@ -105,7 +105,7 @@ def _rule_text(rule: LevelRule) -> str:
     )
 
 
-# The new nodes
+# The new nodes.
 
 
 def _nodes(pooler: Pooler, rule: LevelRule | None, writing: Rewriting) -> list[ir.Node] | None:
@@ -118,10 +118,10 @@ def _nodes(pooler: Pooler, rule: LevelRule | None, writing: Rewriting) -> list[i
             return None
         levels = _counted_from(pooler.levels[0].levels, numbers[0], nodes, writing)
     first = pooler.levels[0]
-    inputs = [whole(taken, nodes, writing.named) for taken in (first.rois, first.batch_indices)]
-    inputs = [_cut(value, pooler, nodes, writing) for value in inputs]
+    inputs = [whole(selection, nodes, writing.named) for selection in (first.rois, first.batch_indices)]
+    inputs = [_sliced(value, pooler, nodes, writing) for value in inputs]
     if levels is not None:
-        levels = _cut(levels, pooler, nodes, writing)
+        levels = _sliced(levels, pooler, nodes, writing)
     scales = tuple(level.attributes.spatial_scale for level in pooler.levels)
     pyramid = Pyramid(scales, rule or LevelRule(), replace(first.attributes, spatial_scale=1.0))
     proto = multiscale_roi_align.make_node(
@@ -132,8 +132,8 @@ def _nodes(pooler: Pooler, rule: LevelRule | None, writing: Rewriting) -> list[i
     return nodes
 
 
-def _cut(value: ir.Value, pooler: Pooler, nodes: list[ir.Node], writing: Rewriting) -> ir.Value:
-    """The rows that are left at the end."""
+def _sliced(value: ir.Value, pooler: Pooler, nodes: list[ir.Node], writing: Rewriting) -> ir.Value:
+    """The rows that the pooler's last Slice keeps."""
     if pooler.rows is None:
         return value
     cut = ir.Node("", "Slice", [value, *pooler.rows.inputs[1:]], num_outputs=1)
@@ -153,11 +153,11 @@ def _counted_from(levels: ir.Value, first: int, nodes: list[ir.Node], writing: R
     return less.outputs[0]
 
 
-# What both are run on
+# The inputs on which both are run.
 
 
-def _baked_rows(pooler: Pooler, writing: Rewriting) -> int | None:
-    """How many rows the part returns whatever boxes come in: an exporter may write those of its example."""
+def _fixed_rows(pooler: Pooler, writing: Rewriting) -> int | None:
+    """The number of rows that the part returns for any number of boxes; some exporters take it from their example."""
     shape = writing.known.shape(pooler.end)
     if shape is None or not isinstance(shape[0], int):
         return None
@@ -165,12 +165,12 @@ def _baked_rows(pooler: Pooler, writing: Rewriting) -> int | None:
 
 
 def _counts(pooler: Pooler, writing: Rewriting) -> list[int | None]:
-    shapes = [writing.known.shape(one) for one in pooler.boxes]
+    shapes = [writing.known.shape(boxes) for boxes in pooler.boxes]
     return [shape[0] if shape is not None and isinstance(shape[0], int) else None for shape in shapes]
 
 
 class _Feeds:
-    """Inputs of both parts, by name."""
+    """Draws the inputs of both parts as arrays by name."""
 
     def __init__(
         self,
@@ -195,18 +195,18 @@ class _Feeds:
         self._maps = self._features()
 
     def ordinary(self) -> Iterator[Mapping[str, Array]]:
-        """Boxes of every kind; no RoI and one."""
+        """Feeds with boxes of every kind, without a box and with one box."""
         images = len(self._counts)
         drawn = (
-            split_rows(self._pool, self._counts, self._rows)
+            boxes_in_fixed_numbers(self._pool, self._counts, self._rows)
             if self._fixed
-            else boxes_that_tell(self._draw, self._pool, images)
+            else boxes_per_image(self._draw, self._pool, images)
         )
         return map(self._feed, drawn)
 
     def least(self) -> Iterator[Mapping[str, Array]]:
-        """One RoI on each level: all that a part runs on of which the exporter's example had one on a level."""
-        found = None if self._fixed or self._pooler.given is not None else self._levels.of_boxes(self._pool)
+        """Feeds with one box on each level: the only ones on which a part runs whose example had one box per level."""
+        found = None if self._fixed or self._pooler.level_input is not None else self._levels.of_boxes(self._pool)
         if found is None:
             return
         none = [self._pool[:0]] * (len(self._counts) - 1)
@@ -218,23 +218,23 @@ class _Feeds:
         count = 2 if self._has_index else len(self._counts)
         maps = [level.features for level in self._pooler.levels]
         kind = known.type(maps[0]) or onnx.TensorProto.FLOAT
-        return {one.name or "": features(known.shape(one), i, count, kind, _SEED) for i, one in enumerate(maps)}
+        return {value.name or "": features(known.shape(value), i, count, kind, _SEED) for i, value in enumerate(maps)}
 
     def _feed(self, boxes: Sequence[Array]) -> Mapping[str, Array]:
         pooler = self._pooler
         count = sum(len(rows) for rows in boxes)
         real_images = len(next(iter(self._maps.values())))
-        given = [
+        tables = [
             np.hstack([self._rng.integers(0, real_images, (len(rows), pooler.width - 4)).astype(rows.dtype), rows])
             for rows in boxes
         ]
         feed: dict[str, Any] = self._maps | {
-            value.name or "": rows for value, rows in zip(pooler.boxes, given, strict=True)
+            value.name or "": table for value, table in zip(pooler.boxes, tables, strict=True)
         }
         numbers = [level.number for level in pooler.levels]
         for value, least, most in (
-            *((one, 0, real_images - 1) for one in self._images),
-            *(() if pooler.given is None else ((pooler.given, min(numbers) - 1, max(numbers) + 1),)),
+            *((indices, 0, real_images - 1) for indices in self._images),
+            *(() if pooler.level_input is None else ((pooler.level_input, min(numbers) - 1, max(numbers) + 1),)),
         ):
             feed[value.name or ""] = self._rng.integers(least, most + 1, count).astype(self._writing.dtype(value))
         return feed

@@ -26,10 +26,10 @@ def images_of(site: Site, known: Known) -> int | str:
 
 
 def counts_for(model: ir.Model, sites: Iterable[Site]) -> ir.Value | None:
-    """Returns the graph input with the number of RoIs per image, if no node reads it; None if it is not known.
+    """Returns the graph input with the number of RoIs per image, if no node reads it; None if it is unknown.
 
     It is known if exactly one integer vector among the inputs is not read by any node, and the RoIAligns whose batch
-    indices are always zero have the same boxes: otherwise it is not known which counts belong to which boxes.
+    indices are always zero have the same boxes: otherwise the counts could belong to other boxes.
     """
     unread = [
         value for value in model.graph.inputs if _is_vector(value) and not value.uses() and not value.is_graph_output()

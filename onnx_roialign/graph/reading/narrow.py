@@ -57,7 +57,7 @@ class Narrow:
     def coarse(self, site: Site) -> tuple[ir.DataType, ...]:
         """Returns the 16-bit types on the way of the boxes that cannot represent them to FINE pixels of the image.
 
-        If the size of the image is not known, it returns all 16-bit types on the way.
+        If the size of the image is unknown, it returns all 16-bit types on the way.
         """
         types, longest = self.boxes(site).types, extent(site, self._known)
         return tuple(kind for kind in NARROW if kind in types and (longest is None or longest > exact_up_to(kind)))
@@ -67,7 +67,7 @@ class Narrow:
         return self._way((value, None))
 
     def type(self, value: ir.Value | None) -> ir.DataType:
-        """Returns the element type of a value; UNDEFINED if it is not known, as in functions."""
+        """Returns the element type of a value; UNDEFINED if it is unknown, as in functions."""
         return ir.DataType(self._known.type(value))
 
     def moved(self, node: ir.Node) -> list[ir.Value] | None:
@@ -79,20 +79,20 @@ class Narrow:
         if node.op_type not in _MOVES:
             return None
         data = node.inputs if node.op_type == "Concat" else node.inputs[:1]
-        return [one for one in data if one is not None]
+        return [value for value in data if value is not None]
 
     def _way(self, key: _Key) -> Way:
         return settle(self._ways, key, self._before, self._decide)
 
     def _decide(self, key: _Key) -> Way:
         value, node = key[0], key[0].producer()
-        before = _joined([self._ways[one] for one in self._before(key) if one in self._ways])
-        own = self.type(value)
+        before = _joined([self._ways[source] for source in self._before(key) if source in self._ways])
+        kind = self.type(value)
         if node is not None and node.op_type == "Cast" and self._before(key):
-            own = cast_type(node)
-            if own in NARROW and self.type(node.inputs[0]) not in NARROW:
-                return Way(before.types | {own}, True)
-        return Way(before.types | {own}, before.rounded) if own in NARROW else before
+            kind = cast_type(node)
+            if kind in NARROW and self.type(node.inputs[0]) not in NARROW:
+                return Way(before.types | {kind}, True)
+        return Way(before.types | {kind}, before.rounded) if kind in NARROW else before
 
     def _before(self, key: _Key) -> list[_Key]:
         """Returns the values and columns from which a node takes these elements."""
@@ -102,7 +102,7 @@ class Narrow:
         if node is None or not data:
             return []
         if column is None or node.op_type in ("Cast", "Identity"):
-            return [(one, column) for one in data]
+            return [(value, column) for value in data]
         if node.op_type == "Concat":
             return self._joined_columns(node, data, column)
         before = cut(node, value, column)
@@ -111,21 +111,21 @@ class Narrow:
         return [(data[0], column if _takes_rows(node) else None)]
 
     def _joined_columns(self, node: ir.Node, data: Sequence[ir.Value], column: int) -> list[_Key]:
-        """Returns the input of a Concat that has a column; all inputs if that is not known."""
+        """Returns the input of a Concat that has a column; all inputs if that is unknown."""
         axis = integer(node, "axis")
-        shapes = [self._known.shape(one) for one in data]
+        shapes = [self._known.shape(value) for value in data]
         ranks = {len(shape) for shape in shapes if shape is not None} or {2}
         if axis == 0 and ranks != {1}:
-            return [(one, column) for one in data]
+            return [(value, column) for value in data]
         if axis in (-1, max(ranks) - 1):
-            for one, shape in zip(data, shapes, strict=True):
+            for value, shape in zip(data, shapes, strict=True):
                 width = shape[-1] if shape else None
                 if not isinstance(width, int):
                     break
                 if column < width:
-                    return [(one, column)]
+                    return [(value, column)]
                 column -= width
-        return [(one, None) for one in data]
+        return [(value, None) for value in data]
 
 
 def exact_up_to(kind: ir.DataType) -> float:
@@ -143,7 +143,7 @@ def cast_type(node: ir.Node) -> ir.DataType:
 
 
 def _joined(ways: Sequence[Way]) -> Way:
-    return Way(frozenset().union(*(one.types for one in ways)), any(one.rounded for one in ways))
+    return Way(frozenset().union(*(way.types for way in ways)), any(way.rounded for way in ways))
 
 
 def _takes_rows(node: ir.Node) -> bool:

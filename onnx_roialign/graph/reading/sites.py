@@ -41,7 +41,7 @@ _CLOSE = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A rule that a node breaks, whatever its source is.
+    """A rule that a node breaks independently of its source.
 
     Attributes:
         code: the code of the finding, one of `finding.CODES`.
@@ -98,7 +98,7 @@ class Site:
     @property
     def name(self) -> str:
         """The node's name; the name of its output if it has none."""
-        return self.node.name or next((one.name for one in self.node.outputs if one.name), "")
+        return self.node.name or next((value.name for value in self.node.outputs if value.name), "")
 
     @property
     def private(self) -> bool:
@@ -148,7 +148,7 @@ def opset_of(imports: Mapping[str, int]) -> int | None:
 
 
 def resolved(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Returns the model; with functions inlined if an attribute of a RoiAlign in one refers to the function's."""
+    """Returns the model, with functions inlined if an attribute of a RoiAlign refers to one of its function."""
     nodes = [node for scope in function_scopes(model) for node in scope.nodes if is_ours(node)]
     if any(attribute.ref_attr_name for node in nodes for attribute in node.attribute):
         return inlined(model)
@@ -221,10 +221,10 @@ def _read_standard(node: ir.Node, opset: int | None) -> tuple[Attributes, list[P
 
 
 def _readable(node: onnx.NodeProto, opset: int) -> tuple[list[onnx.AttributeProto], list[Problem]]:
-    """Returns the valid attributes of a node, each checked by itself, and the rules that the others break."""
+    """Returns the valid attributes of a node, each checked separately, and the rules that the others break."""
     problems = [_problem(node, attribute, opset) for attribute in node.attribute]
-    readable = [one for one, problem in zip(node.attribute, problems, strict=True) if problem is None]
-    return readable, [one for one in problems if one is not None]
+    readable = [attribute for attribute, problem in zip(node.attribute, problems, strict=True) if problem is None]
+    return readable, [problem for problem in problems if problem is not None]
 
 
 def _problem(node: onnx.NodeProto, attribute: onnx.AttributeProto, opset: int) -> Problem | None:
@@ -243,15 +243,15 @@ def _problem(node: onnx.NodeProto, attribute: onnx.AttributeProto, opset: int) -
 
 
 def _mendable(name: str, attribute: onnx.AttributeProto) -> bool:
-    """Returns whether `repair` knows the right value: the source's mode, or 0 for a negative sampling_ratio."""
+    """Returns whether `repair` can write the right value: the source's mode, or 0 for a negative sampling_ratio."""
     if name == MODE:
         return True
     return name == "sampling_ratio" and attribute.type == onnx.AttributeProto.INT and attribute.i < 0
 
 
 def _wrong_inputs(node: ir.Node) -> list[Problem]:
-    inputs = ["" if one is None else one.name or "_" for one in node.inputs]
-    outputs = [one.name or "" for one in node.outputs]
+    inputs = ["" if value is None else value.name or "_" for value in node.inputs]
+    outputs = [value.name or "" for value in node.outputs]
     errors = {"invalid-input": wrong_inputs(node, inputs), "invalid-output": wrong_outputs(node.op_type, outputs)}
     return [Problem(code, error, False) for code, error in errors.items() if error is not None]
 
@@ -262,10 +262,10 @@ def _shift(rois: ir.Value | None, attributes: Attributes, values: Values) -> Shi
     columns = [values.column(rois, index) for index in range(4)]
     first = columns[0]
     here = Shift(0.0, 0.0, rois)
-    if any(one.root is not first.root or one.index != first.index + i for i, one in enumerate(columns)):
+    if any(column.root is not first.root or column.index != first.index + i for i, column in enumerate(columns)):
         return here
-    start, _, end, _ = (one.shift for one in columns)
-    if any(abs(one.shift - same) > _CLOSE for one, same in zip(columns, (start, start, end, end), strict=True)):
+    start, _, end, _ = (column.shift for column in columns)
+    if any(abs(column.shift - same) > _CLOSE for column, same in zip(columns, (start, start, end, end), strict=True)):
         return here
     offset = attributes.semantics.offset - start * attributes.spatial_scale
     end_shift = attributes.semantics.end_shift + end - start

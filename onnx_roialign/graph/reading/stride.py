@@ -76,10 +76,10 @@ class Strides:
         if node is None:
             size = _size(value, self._known)
             return _Origin(inputs=() if size is None or not value.is_graph_input() else (size,))
-        before = [self._origins.get(one, _Origin()) for one in _inputs(value)]
-        convolved = any(one.convolved for one in before)
-        read = _few(size for one in before for size in one.read)
-        inputs = _few(size for one in before for size in one.inputs)
+        before = [self._origins.get(source, _Origin()) for source in _inputs(value)]
+        convolved = any(value.convolved for value in before)
+        read = _few(size for value in before for size in value.read)
+        inputs = _few(size for value in before for size in value.inputs)
         if node.op_type != "Conv" or node.domain != "":
             return _Origin(read, inputs, convolved)
         data = node.inputs[0] if node.inputs else None
@@ -95,11 +95,11 @@ def _few(sizes: Iterable[Any]) -> tuple[Any, ...]:
 
 def _inputs(value: ir.Value) -> list[ir.Value]:
     node = value.producer()
-    return [] if node is None else [one for one in node.inputs if one is not None]
+    return [] if node is None else [value for value in node.inputs if value is not None]
 
 
 def extent(site: Site, known: Known) -> float | None:
-    """Returns the larger side of the image in pixels, from the map's size and spatial_scale; None if not known."""
+    """Returns the larger side of the image in pixels, from the map's size and spatial_scale; None if unknown."""
     feature = _size(site.input("X"), known)
     return None if feature is None else max(feature) / site.attributes.spatial_scale
 

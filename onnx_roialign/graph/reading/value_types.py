@@ -18,12 +18,12 @@ Shape = tuple[int | str, ...]
 
 _COMPOUND = ("sequence_type", "optional_type")
 
-# Shape inference takes time for each element of a shape tensor, so longer dimensions are given to it as unknown.
+# Shape inference takes time for each element of a shape tensor, so longer dimensions are passed to it as unknown.
 _LONGEST = 65536
 
 
 class Known:
-    """Element types (TensorProto.DataType) and shapes; of a function's values, nothing is known.
+    """Element types (TensorProto.DataType) and shapes of values; those of values in functions are unknown.
 
     A dimension without a number has its name, which may be empty. Passes record the types of the values that they
     create, so that types are inferred once for any number of passes.
@@ -40,15 +40,15 @@ class Known:
         return frozenset(self._types.values())
 
     def type(self, value: ir.Value | None) -> int:
-        """Returns the element type of a value; 0 if it is not known."""
+        """Returns the element type of a value; 0 if it is unknown."""
         return 0 if value is None else self._types.get(value, 0)
 
     def shape(self, value: ir.Value | None) -> Shape | None:
-        """Returns the shape of a value; None if not even the rank is known."""
+        """Returns the shape of a value; None if its rank is unknown."""
         return None if value is None else self._shapes.get(value)
 
-    def tell(self, value: ir.Value, kind: int, shape: Shape | None) -> None:
-        """Records the element type, and the shape if it is known, of a value that a pass creates."""
+    def record(self, value: ir.Value, kind: int, shape: Shape | None) -> None:
+        """Records the element type and the known shape of a value that a pass creates."""
         self._types[value] = kind
         if shape is not None:
             self._shapes[value] = shape
@@ -65,7 +65,7 @@ class Known:
         return None if value is None else self._compound.get(value)
 
     def text(self, value: ir.Value | None) -> str:
-        """Returns the type of a value as schemas write it, such as tensor(float); empty if it is not known."""
+        """Returns the type of a value as schemas write it, such as tensor(float); empty if it is unknown."""
         kind, compound = self.type(value), self.compound(value)
         return tensor_of(kind) if kind else type_text(compound) if compound is not None else ""
 
@@ -84,7 +84,7 @@ def infer_known(model: onnx.ModelProto, graph: ir.Model) -> Known:
         here_types, here_shapes = _declared(proto)
         compound = {value.name: value.type for value in _values(proto) if value.type.WhichOneof("value") in _COMPOUND}
         here_shapes |= {name: shape for name, shape in _declared(original)[1].items() if _is_long(shape)}
-        values = (*scope.inputs, *scope.initializers.values(), *(one for node in scope for one in node.outputs))
+        values = (*scope.inputs, *scope.initializers.values(), *(value for node in scope for value in node.outputs))
         for value in values:
             name = value.name or ""
             if name in here_types:

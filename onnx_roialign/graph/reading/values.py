@@ -1,4 +1,4 @@
-"""Finds from the nodes that compute a value whether it is constant, always zero, or columns of another value."""
+"""Finds out whether a value is constant, always zero, or columns of another value, from the nodes that compute it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MOVES = (
 )
 
 
-_FLOATS = tuple(ir.DataType(one.number) for one in FLOATS)
+_FLOATS = tuple(ir.DataType(element.number) for element in FLOATS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Column:
 def settle(
     known: dict[Key, Result], start: Key, needs: Callable[[Key], Sequence[Key]], decide: Callable[[Key], Result]
 ) -> Result:
-    """Returns the result for one key after those that it needs: each is computed once, without recursion.
+    """Returns the result for a key, after computing the results that it needs, each once and without recursion.
 
     Args:
         known: the results so far; new ones are added.
@@ -53,9 +53,9 @@ def settle(
     pending, begun = [start], set()
     while pending:
         key = pending[-1]
-        missing = [] if key in known or key in begun else [one for one in needs(key) if one not in known]
+        missing = [] if key in known or key in begun else [needed for needed in needs(key) if needed not in known]
         begun.add(key)
-        pending.extend(one for one in missing if one not in begun)
+        pending.extend(needed for needed in missing if needed not in begun)
         if pending[-1] is key:
             pending.pop()
             if key not in known:
@@ -102,7 +102,7 @@ class Values:
         return self._constants[value]
 
     def is_zero(self, value: ir.Value | None) -> bool:
-        """Returns whether every element is known to be zero for all inputs."""
+        """Returns whether every element is zero for all inputs of the model, as far as can be proved."""
         return value is not None and settle(self._zero, value, _parts, self._decide_zero)
 
     def _decide_zero(self, value: ir.Value) -> bool:
@@ -117,7 +117,7 @@ class Values:
             return fill is None or (
                 fill.type == ir.AttributeType.TENSOR and not fill.is_ref() and not np.any(fill.as_tensor().numpy())
             )
-        parts = [one is not None and self._zero.get(one, False) for one in node.inputs]
+        parts = [value is not None and self._zero.get(value, False) for value in node.inputs]
         if node.op_type == "Concat":
             return bool(parts) and all(parts)
         if node.op_type == "Mul":
@@ -155,8 +155,8 @@ class Values:
             return _from(node, 0, before)
         if node.op_type == "Concat" and integer(node, "axis") in (1, -1):
             start = 0
-            for position, one in enumerate(node.inputs):
-                width = None if one is None else self._width(one)
+            for position, part in enumerate(node.inputs):
+                width = None if part is None else self._width(part)
                 if position == len(node.inputs) - 1 or (width is not None and index < start + width):
                     return _from(node, position, index - start)  # the last input has all remaining columns
                 if width is None:
@@ -167,7 +167,7 @@ class Values:
     def _shifted(self, node: ir.Node, index: int) -> tuple[ir.Value, int, float] | None:
         if len(node.inputs) != 2:
             return None
-        numbers = [self._constant(one) for one in node.inputs]
+        numbers = [self._constant(value) for value in node.inputs]
         for position in (1, 0) if node.op_type == "Add" else (1,):
             added = numbers[position]
             if added is None or numbers[1 - position] is not None:
@@ -181,24 +181,24 @@ class Values:
         return None
 
     def _width(self, value: ir.Value) -> int | None:
-        """Returns the number of columns of a matrix; None if it is not known."""
+        """Returns the number of columns of a matrix; None if it is unknown."""
         return settle(self._widths, value, _summands, self._decide_width)
 
     def _decide_width(self, value: ir.Value) -> int | None:
-        own = _own_width(value)
-        widths = [width for one in _summands(value) if (width := self._widths.get(one)) is not None]
-        return own if own is not None else max(widths, default=None)
+        known = _known_width(value)
+        widths = [width for summand in _summands(value) if (width := self._widths.get(summand)) is not None]
+        return known if known is not None else max(widths, default=None)
 
     def unshifted(self, value: ir.Value) -> ir.Value:
         """Returns the value before the last additions and subtractions of constants."""
 
-        def needs(one: ir.Value) -> list[ir.Value]:
-            before = self._before_shift(one)
+        def needs(shifted: ir.Value) -> list[ir.Value]:
+            before = self._before_shift(shifted)
             return [] if before is None else [before]
 
-        def decide(one: ir.Value) -> ir.Value:
-            before = self._before_shift(one)
-            return one if before is None else self._unshifted.get(before, before)
+        def decide(shifted: ir.Value) -> ir.Value:
+            before = self._before_shift(shifted)
+            return shifted if before is None else self._unshifted.get(before, before)
 
         return settle(self._unshifted, value, needs, decide)
 
@@ -220,7 +220,7 @@ def _parts(value: ir.Value) -> list[ir.Value]:
     node = value.producer()
     if node is None or node.domain != "" or node.op_type not in ("Concat", "Mul", *_MOVES):
         return []
-    return [one for one in (node.inputs[:1] if node.op_type in _MOVES else node.inputs) if one is not None]
+    return [value for value in (node.inputs[:1] if node.op_type in _MOVES else node.inputs) if value is not None]
 
 
 def _from(node: ir.Node, position: int, index: int, shift: float = 0.0) -> tuple[ir.Value, int, float] | None:
@@ -253,23 +253,28 @@ def _split_sizes(node: ir.Node) -> tuple[int, ...] | None:
 
 def _slice_start(node: ir.Node) -> int | None:
     """Returns the first column of a Slice that only selects columns, in steps of one; else None."""
-    given = [constant(one) for one in node.inputs[1:]]
-    if len(given) not in (3, 4) or any(one is None or one.shape != (1,) or one.dtype.kind != "i" for one in given):
+    bounds = [constant(value) for value in node.inputs[1:]]
+    valid = [bound for bound in bounds if bound is not None and bound.shape == (1,) and bound.dtype.kind == "i"]
+    if len(bounds) not in (3, 4) or len(valid) != len(bounds):
         return None
-    start, _, axis, *step = (int(one[0]) for one in given if one is not None)
+    start, _, axis, *step = (int(bound[0]) for bound in valid)
     return start if axis in (1, -1) and start >= 0 and step in ([], [1]) else None
 
 
 def _summands(value: ir.Value) -> list[ir.Value]:
     """Returns the inputs of an addition, an Identity or a Cast, any of which can have the number of columns."""
     node = value.producer()
-    if _own_width(value) is not None or node is None or node.domain != "":
+    if _known_width(value) is not None or node is None or node.domain != "":
         return []
-    return [one for one in node.inputs if one is not None] if node.op_type in ("Add", "Sub", "Identity", "Cast") else []
+    return (
+        [value for value in node.inputs if value is not None]
+        if node.op_type in ("Add", "Sub", "Identity", "Cast")
+        else []
+    )
 
 
-def _own_width(value: ir.Value) -> int | None:
-    """Returns the number of columns by the declared shape, or by the node that selects them; None if not known."""
+def _known_width(value: ir.Value) -> int | None:
+    """Returns the number of columns from the declared shape or the node that selects them; None if unknown."""
     if value.shape is not None and len(value.shape) == 2 and isinstance(value.shape[1], int):
         return value.shape[1]
     node = value.producer()

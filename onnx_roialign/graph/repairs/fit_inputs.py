@@ -32,10 +32,10 @@ class FitInputs(ir.passes.InPlacePass):
         self._private = private
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Applies the rules; modified tells whether any node changed."""
+        """Applies the rules; `modified` of the result is whether any node changed."""
         fits = [(site, fit(site, self._known)) for site in sites(model)]
         wrong = [(site, change) for site, change in fits if change.casts or change.private]
-        made: dict[tuple[ir.Graph | None, ir.Value, str], ir.Value] = {}
+        casts: dict[tuple[ir.Graph | None, ir.Value, str], ir.Value] = {}
         names = Names(model) if wrong else None
         for site, change in wrong:
             if change.private:
@@ -45,10 +45,10 @@ class FitInputs(ir.passes.InPlacePass):
                 assert value is not None  # its type is known
                 assert names is not None
                 key = (site.node.graph, value, dtype)
-                if key not in made:
-                    made[key] = _cast(site.node, value, dtype, names.fresh(f"{value.name}/{dtype}"))
-                    self._known.tell(made[key], _kind(dtype), self._known.shape(value))
-                site.node.replace_input_with(site.position(name), made[key])
+                if key not in casts:
+                    casts[key] = _cast(site.node, value, dtype, names.fresh(f"{value.name}/{dtype}"))
+                    self._known.record(casts[key], _kind(dtype), self._known.shape(value))
+                site.node.replace_input_with(site.position(name), casts[key])
         if wrong:
             import_private(model)
         return ir.passes.PassResult(model, bool(wrong))

@@ -49,7 +49,7 @@ class KeepBoxesWide(ir.passes.InPlacePass):
         self._private = private
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Applies the rules; modified tells whether any node changed."""
+        """Applies the rules; `modified` of the result is whether any node changed."""
         wrong = [site for site in sites(model) if keeps_boxes_wide(site, self._narrow, private=self._private)]
         if not wrong:
             return ir.passes.PassResult(model, False)
@@ -72,7 +72,7 @@ def _wide(site: Site, narrow: Narrow, names: Names) -> tuple[list[ir.Node], ir.V
     """Returns new nodes that compute the boxes in float32, and the boxes."""
     rois = site.input("rois")
     assert rois is not None
-    made: list[ir.Node] = []
+    nodes: list[ir.Node] = []
     written: dict[ir.Node, ir.Node] = {}
     wide: dict[ir.Value, ir.Value] = {}
 
@@ -87,7 +87,7 @@ def _wide(site: Site, narrow: Narrow, names: Names) -> tuple[list[ir.Node], ir.V
         if node.op_type == "Cast":
             return wide[before[0]]
         if node not in written:
-            inputs = [wide[one] if one is not None and one in before else one for one in node.inputs]
+            inputs = [wide[value] if value is not None and value in before else value for value in node.inputs]
             written[node] = new(ir.Node("", node.op_type, inputs, node.attributes, num_outputs=len(node.outputs)))
         return written[node].outputs[node.outputs.index(value)]
 
@@ -95,10 +95,10 @@ def _wide(site: Site, narrow: Narrow, names: Names) -> tuple[list[ir.Node], ir.V
         return new(ir.node(op_type, inputs, attributes)).outputs[0]
 
     def new(node: ir.Node) -> ir.Node:
-        node.name = f"{site.name}/wide_rois/{len(made)}"
+        node.name = f"{site.name}/wide_rois/{len(nodes)}"
         for output in node.outputs:
             output.name = names.fresh(node.name)
-        made.append(node)
+        nodes.append(node)
         return node
 
-    return made, settle(wide, rois, sources, write)
+    return nodes, settle(wide, rois, sources, write)

@@ -51,7 +51,7 @@ def repair(
         model: path, bytes or ModelProto; it is not changed. External data is neither read nor moved.
         source: the framework call that the model was exported from, as `onnx_roialign.sources.parse` reads it.
         counts: name of the value in the model's graph with the number of RoIs per image, for batch indices that are
-            constant zeros; None: the one graph input of integers that no node reads, if there is one.
+            constant zeros; None: the only integer graph input that no node reads, if there is exactly one.
         raise_opset: whether the opset may be raised to 16 for half_pixel; if not, the private operator is used.
         private_op: whether the private operator may be used.
         exact: whether the NaN of bins without samples (Paddle, MindSpore: RoIs without area) must be kept, which needs
@@ -67,9 +67,9 @@ def repair(
     original = sound(model)
     with last_guard("repaired"):
         proto = resolved(original)
-        graph, known, modified = _begun(proto, counts)
+        graph, known, modified = _start(proto, counts)
         if raise_opset and _needs_half_pixel(graph, wanted, exact=exact):
-            graph, known, raised = _raised(graph, known, proto, counts)
+            graph, known, raised = _raise_opset(graph, known, proto, counts)
             modified |= raised
         for step in (
             StateMeaning(wanted, known, exact=exact, private=private_op),
@@ -106,28 +106,30 @@ def _needs_newer_opset(site: Site, wanted: Semantics, exact: bool) -> bool:
     )
 
 
-def _begun(model: onnx.ModelProto, counts: str | None) -> tuple[ir.Model, Known, bool]:
-    """Returns the model in onnx-ir after the steps that do not depend on the source; and whether a node changed."""
+def _start(model: onnx.ModelProto, counts: str | None) -> tuple[ir.Model, Known, bool]:
+    """Reads the model and applies the passes that do not depend on the source; also returns whether a node changed."""
     graph = read(model)
-    known = infer_known(model, graph)  # before an attribute, and a body with it, is removed from only one of the two
+    known = infer_known(model, graph)  # before a pass removes an attribute with a body from `graph` alone
     modified = TidyAttributes()(graph).modified
     modified |= WireBatchIndices(counts, known)(graph).modified
     return graph, known, modified
 
 
-def _raised(graph: ir.Model, known: Known, model: onnx.ModelProto, counts: str | None) -> tuple[ir.Model, Known, bool]:
-    """Returns the model at opset 16, or unchanged if the rest of it cannot be converted; and whether it was raised."""
-    if _converts(graph, known):
+def _raise_opset(
+    graph: ir.Model, known: Known, model: onnx.ModelProto, counts: str | None
+) -> tuple[ir.Model, Known, bool]:
+    """Converts the model to opset 16 if all of it can be converted; also returns whether it was converted."""
+    if _convert(graph, known):
         return graph, known, True
     opsets = {default_opset(owner.opset_import) for owner in (model, *model.functions)} - {None}
     if model.functions and len(opsets) == 1:
-        graph, known, _ = _begun(inlined(model), counts)
-        if _converts(graph, known):
+        graph, known, _ = _start(inlined(model), counts)
+        if _convert(graph, known):
             return graph, known, True
-    return *_begun(model, counts)[:2], False
+    return *_start(model, counts)[:2], False
 
 
-def _converts(graph: ir.Model, known: Known) -> bool:
+def _convert(graph: ir.Model, known: Known) -> bool:
     """Converts the model to opset 16 in place; returns whether that succeeded, else it is partly converted."""
     try:
         with last_guard("converted"):

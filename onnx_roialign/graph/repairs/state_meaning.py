@@ -70,10 +70,10 @@ class StateMeaning(ir.passes.InPlacePass):
         self._always_private = always_private
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Applies the rules; modified tells whether any node changed."""
+        """Applies the rules; `modified` of the result is whether any node changed."""
         modified = False
         names = Names(model)
-        for site in [without_the_sources_shift(one, self._wanted) for one in sites(model)]:
+        for site in [without_the_sources_shift(site, self._wanted) for site in sites(model)]:
             if not site.readable or is_right(site, self._wanted, exact=self._exact and not site.quantized):
                 continue
             modified = True
@@ -116,7 +116,7 @@ def _extra(site: Site, form: OnnxForm) -> tuple[float, float]:
 
 
 def _type(site: Site, known: Known) -> ir.DataType | None:
-    """Returns the type of the boxes; if it is not known, the type of X, which `FitInputs` makes it."""
+    """Returns the type of the boxes; if it is unknown, the type of X, to which `FitInputs` casts them."""
     kinds = [known.type(site.input(name)) for name in ("rois", "X")]
     return next((ir.DataType(kind) for kind in kinds if kind), None)
 
@@ -141,10 +141,10 @@ def _write_onnx_form(site: Site, form: OnnxForm, known: Known, names: Names) -> 
         tape = ir.tape.Tape()
         shift = tape.op("Constant", [], {"value": ir.tensor(np.array([start, start, end, end], kind.numpy()))})
         boxes = tape.op("Add", [boxes, shift])
-        for made, suffix in zip(tape.nodes, ("shift", "shifted_rois"), strict=True):
-            made.name = made.outputs[0].name = names.fresh(f"{site.name}/{suffix}")
-        known.tell(shift, kind, (4,))
-        known.tell(boxes, kind, known.shape(before))
+        for new, suffix in zip(tape.nodes, ("shift", "shifted_rois"), strict=True):
+            new.name = new.outputs[0].name = names.fresh(f"{site.name}/{suffix}")
+        known.record(shift, kind, (4,))
+        known.record(boxes, kind, known.shape(before))
         node.graph.insert_before(node, tape.nodes)
     if boxes is not before:
         node.replace_input_with(1, boxes)

@@ -14,7 +14,7 @@ __all__ = ["TidyAttributes"]
 class TidyAttributes(ir.passes.InPlacePass):
     """Corrects the attributes of every RoiAlign so that all runtimes load it and read it alike.
 
-    1. An attribute that RoiAlign does not have is removed; no runtime gives it a meaning.
+    1. An attribute that RoiAlign does not have is removed; no runtime reads it.
     2. coordinate_transformation_mode is removed if its value is invalid, and below opset 16, which does not have it.
        `StateMeaning` then writes the meaning of the source.
     3. A negative sampling_ratio becomes 0: frameworks write -1 for adaptive, ONNX writes 0.
@@ -24,7 +24,7 @@ class TidyAttributes(ir.passes.InPlacePass):
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Applies the rules; modified tells whether any node changed."""
+        """Applies the rules; `modified` of the result is whether any node changed."""
         modified = [_tidy(site) for site in sites(model) if not site.private]
         return ir.passes.PassResult(model, any(modified))
 

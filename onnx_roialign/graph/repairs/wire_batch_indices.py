@@ -37,21 +37,21 @@ class WireBatchIndices(ir.passes.InPlacePass):
         self._known = known
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Applies the rules; modified tells whether any node changed."""
+        """Applies the rules; `modified` of the result is whether any node changed."""
         every = list(sites(model))
         counts = counts_for(model, every) if self._counts is None else named_counts(model, self._counts)
         wrong = [site for site in every if not site.in_function and self._is_wrong(site)]
         if counts is None or not wrong:
             return ir.passes.PassResult(model, False)
-        made: dict[tuple[ir.Graph | None, ir.Value | None], ir.Value] = {}
+        computed: dict[tuple[ir.Graph | None, ir.Value | None], ir.Value] = {}
         names = Names(model)
         for site in wrong:
             key = (site.node.graph, site.input("rois"))
-            if key not in made:
-                made[key] = _indices(site, counts, names)
-                self._known.tell(made[key], ir.DataType.INT64, (self._known.shape(key[1]) or ("",))[:1])
+            if key not in computed:
+                computed[key] = _indices(site, counts, names)
+                self._known.record(computed[key], ir.DataType.INT64, (self._known.shape(key[1]) or ("",))[:1])
             before = site.input("batch_indices")
-            site.node.replace_input_with(site.position("batch_indices"), made[key])
+            site.node.replace_input_with(site.position("batch_indices"), computed[key])
             remove_unread(before)
         return ir.passes.PassResult(model, True)
 

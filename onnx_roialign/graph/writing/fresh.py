@@ -1,4 +1,4 @@
-"""Names for new values: values must have unique names, nodes need not."""
+"""Creates unique names for new values; nodes need no unique names."""
 
 from __future__ import annotations
 

@@ -17,12 +17,12 @@ __all__ = ["as_private", "import_private", "write_node", "write_private"]
 
 
 def as_private(site: Site) -> None:
-    """Turns ONNX's RoiAlign into the private operator with the same inputs and the same results, to the bit."""
+    """Replaces ONNX's RoiAlign by the private operator with the same inputs and, bit for bit, the same results."""
     write_node(site.node, (private_op.DOMAIN, private_op.OP_TYPE), private_op.attributes_of(site.attributes))
 
 
 def write_private(site: Site, wanted: Semantics) -> None:
-    """Turns a node into the private operator with the semantics ``wanted`` on the boxes before their shift."""
+    """Replaces a node by the private operator with the semantics ``wanted`` on the boxes before their shift."""
     node, root = site.node, site.shift.root
     meaning = wanted if root is not None else site.wanted_here(wanted)
     if site.quantized:  # quantized types have no NaN

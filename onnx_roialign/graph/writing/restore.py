@@ -13,7 +13,7 @@ from google.protobuf.message import Message  # type: ignore[import-untyped]
 
 from onnx_roialign.graph.reading.values import LARGEST
 from onnx_roialign.onnx_model.scopes import scopes
-from onnx_roialign.ops.nodes import ONNX_DOMAINS
+from onnx_roialign.ops.nodes import plain_domain
 
 __all__ = ["read", "restored"]
 
@@ -48,8 +48,8 @@ def read(model: onnx.ModelProto, *, weights: bool = False) -> ir.Model:
     graph = ir.from_proto(copy)
     owners: list[ir.Graph | ir.Function] = [graph.graph, *graph.functions.values()]
     for owner in owners:
-        for domain in [one for one in owner.opset_imports if one != _plain(one)]:
-            owner.opset_imports[_plain(domain)] = owner.opset_imports.pop(domain)
+        for domain in [entry for entry in owner.opset_imports if entry != plain_domain(entry)]:
+            owner.opset_imports[plain_domain(domain)] = owner.opset_imports.pop(domain)
     return graph
 
 
@@ -104,16 +104,12 @@ def _function_key(function: onnx.FunctionProto) -> tuple[str, str, str]:
 
 def _imports(entries: Any, changed: Iterable[onnx.OperatorSetIdProto]) -> None:
     """Sets the versions and adds new domains; the spelling of ONNX's own domain ("" or "ai.onnx") is kept."""
-    versions = {_plain(entry.domain): entry for entry in changed}
+    versions = {plain_domain(entry.domain): entry for entry in changed}
     for entry in entries:
-        if _plain(entry.domain) in versions:
-            entry.version = versions[_plain(entry.domain)].version
-    known = {_plain(entry.domain) for entry in entries}
+        if plain_domain(entry.domain) in versions:
+            entry.version = versions[plain_domain(entry.domain)].version
+    known = {plain_domain(entry.domain) for entry in entries}
     entries.extend(entry for domain, entry in versions.items() if domain not in known)
-
-
-def _plain(domain: str) -> str:
-    return "" if domain in ONNX_DOMAINS else domain
 
 
 def _graph(graph: onnx.GraphProto, changed: onnx.GraphProto) -> None:
@@ -174,13 +170,13 @@ def _node(before: onnx.NodeProto | None, after: onnx.NodeProto) -> onnx.NodeProt
         return deepcopy(after)
     node = deepcopy(before)
     node.op_type = after.op_type
-    if _plain(before.domain) != _plain(after.domain):
+    if plain_domain(before.domain) != plain_domain(after.domain):
         node.domain = after.domain
     for names, new in ((node.input, after.input), (node.output, after.output)):
         if names != new:
             del names[:]
             names.extend(new)
-    attributes = _attributes(before.attribute, {one.name: one for one in after.attribute})
+    attributes = _attributes(before.attribute, {attribute.name: attribute for attribute in after.attribute})
     del node.attribute[:]
     node.attribute.extend(attributes)
     return node
@@ -189,8 +185,8 @@ def _node(before: onnx.NodeProto | None, after: onnx.NodeProto) -> onnx.NodeProt
 def _attributes(
     before: Iterable[onnx.AttributeProto], after: Mapping[str, onnx.AttributeProto]
 ) -> list[onnx.AttributeProto]:
-    kept = {one.name: _attribute(one, after[one.name]) for one in before if one.name in after}
-    return [*kept.values(), *(one for name, one in after.items() if name not in kept)]
+    kept = {value.name: _attribute(value, after[value.name]) for value in before if value.name in after}
+    return [*kept.values(), *(attribute for name, attribute in after.items() if name not in kept)]
 
 
 def _attribute(before: onnx.AttributeProto, after: onnx.AttributeProto) -> onnx.AttributeProto:

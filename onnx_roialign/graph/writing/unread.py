@@ -15,15 +15,15 @@ def remove_unread(value: ir.Value | None) -> None:
     """Removes the nodes and initializers that compute a value which no node reads; graph inputs are kept."""
     pending = [value]
     while pending:
-        one = pending.pop()
-        if one is None or one.uses() or one.is_graph_output() or one.is_graph_input():
+        unread = pending.pop()
+        if unread is None or unread.uses() or unread.is_graph_output() or unread.is_graph_input():
             continue
-        node = one.producer()
+        node = unread.producer()
         if node is None:
-            if one.is_initializer() and one.graph is not None and one.name is not None:
-                one.graph.initializers.pop(one.name)
+            if unread.is_initializer() and unread.graph is not None and unread.name is not None:
+                unread.graph.initializers.pop(unread.name)
             continue
-        if node.graph is None or any(other.uses() or other.is_graph_output() for other in node.outputs):
+        if node.graph is None or any(output.uses() or output.is_graph_output() for output in node.outputs):
             continue
         pending.extend(node.inputs)
         node.graph.remove(node, safe=True)
@@ -31,7 +31,7 @@ def remove_unread(value: ir.Value | None) -> None:
 
 
 def _released(node: ir.Node) -> Iterator[ir.Value | None]:
-    """What the bodies of a removed node read; they read it no more."""
+    """Releases the values that the bodies of a removed node read, and yields them."""
     for body in graphs(node):
         for inner in ir.traversal.RecursiveGraphIterator(body):
             for place, value in enumerate(inner.inputs):
