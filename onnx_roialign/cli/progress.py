@@ -9,6 +9,7 @@ __all__ = ["progress_bars"]
 
 
 def progress_bars() -> Progress:
-    """Returns a display on stderr, gone at the end; none where that is no terminal: it would leave an empty line."""
+    """Returns a display on stderr that disappears at the end; outside a terminal, one that writes nothing."""
     console = Console(stderr=True)
+    console.quiet = not console.is_terminal  # rich 13 prints an empty line at the end, even if it is disabled
     return Progress(console=console, transient=True, disable=not console.is_terminal)

@@ -23,6 +23,7 @@ __all__ = [
     "MAX_THREADS",
     "PLAIN",
     "Attributes",
+    "as_index",
     "check_threads",
     "flag",
     "integer",
@@ -106,6 +107,17 @@ class Attributes:
 PLAIN = tuple(attribute.name for attribute in fields(Attributes) if attribute.name != "semantics")
 
 
+def as_index(value: object) -> int:
+    """Returns an integer as an int, as operator.index does.
+
+    Raises:
+        TypeError: the value is not an integer. NumPy's booleans are none, which NumPy before 2 only warns of.
+    """
+    if isinstance(value, np.bool_):
+        raise TypeError("a boolean of NumPy")
+    return int(operator.index(value))  # type: ignore[arg-type]
+
+
 def integer(name: str, value: object) -> int:
     """Returns value as an int.
 
@@ -113,7 +125,7 @@ def integer(name: str, value: object) -> int:
         RoiAlignError: the value is not an integer.
     """
     try:
-        return int(operator.index(value))  # type: ignore[arg-type]
+        return as_index(value)
     except TypeError:
         raise RoiAlignError(name, "type", f"must be an integer, got {_kind(value)}") from None
 

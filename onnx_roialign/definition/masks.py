@@ -14,12 +14,12 @@ operations, because one unit in the last place can move a corner by a pixel.
 
 from __future__ import annotations
 
-import operator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from onnx_roialign.arrays import Array
+from onnx_roialign.definition.attributes import as_index
 from onnx_roialign.definition.checks import Given, check_counts, check_scalar, choice, enough_memory, place
 from onnx_roialign.definition.element_types import TYPES, coordinate_type
 from onnx_roialign.errors import RoiAlignError, shown
@@ -136,7 +136,7 @@ def _are_masks(shape: tuple[int | str | None, ...]) -> bool:
 
 def _size(name: str, value: object) -> int:
     try:
-        size = int(operator.index(value))  # type: ignore[arg-type]
+        size = as_index(value)
     except TypeError:
         raise RoiAlignError(name, "type", f"must be an integer, got {shown(value)}") from None
     if not 0 <= size <= MAX_IMAGE_SIZE:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, ParamSpec
 
@@ -14,7 +13,7 @@ import numpy.typing as npt
 import onnx
 
 from onnx_roialign.arrays import Array
-from onnx_roialign.definition.attributes import Attributes, integer, positive
+from onnx_roialign.definition.attributes import Attributes, as_index, integer, positive
 from onnx_roialign.definition.checks import choice
 from onnx_roialign.definition.pyramid import MAX_LEVELS, Pyramid
 from onnx_roialign.engines.by_name import Engine, engine_named, multiscale_engine_named
@@ -132,7 +131,7 @@ def pair(output_size: int | Iterable[int]) -> tuple[int, int]:
         RoiAlignError: output_size is neither an integer nor a pair.
     """
     with contextlib.suppress(TypeError):
-        size = operator.index(output_size)  # type: ignore[arg-type]
+        size = as_index(output_size)
         return size, size
     try:
         height, width = output_size  # type: ignore[misc]

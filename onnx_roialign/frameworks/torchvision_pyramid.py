@@ -16,7 +16,6 @@ torchvision's behaviour (version 0.29), which this module keeps:
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,7 +24,7 @@ import numpy.typing as npt
 import onnx
 
 from onnx_roialign.arrays import Array
-from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.definition.attributes import Attributes, as_index
 from onnx_roialign.definition.pyramid import LevelRule, Pyramid, nearest_scale
 from onnx_roialign.definition.semantics import PRESETS
 from onnx_roialign.engines.by_name import check_engine
@@ -206,7 +205,7 @@ def _images(image_shapes: Sequence[tuple[int, int]]) -> list[Any]:
 def _size(name: str, shape: Sequence[int]) -> tuple[int, int]:
     """Returns (height, width), the last two of a shape."""
     try:
-        height, width = (operator.index(length) for length in tuple(shape)[-2:])
+        height, width = (as_index(length) for length in tuple(shape)[-2:])
         if 1 <= height <= _HIGHEST:
             return height, width
     except (TypeError, ValueError):
