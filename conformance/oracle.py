@@ -280,7 +280,8 @@ def _weights(axis: _Axis, rules: Rules) -> tuple[Array, Array]:
 
 def _integers(values: Array) -> tuple[Array, int]:
     """Returns the values as integers over a common denominator, and the denominator; 0 for infinities and NaN."""
-    finite = np.where(np.isfinite(values.astype(np.float64)), values, 0).astype(np.float64)
+    wide = values.astype(np.float64)
+    finite = np.where(np.isfinite(wide), wide, 0.0)
     ratios = [value.as_integer_ratio() for value in finite.ravel().tolist()]
     unit = max((denominator for _, denominator in ratios), default=1)  # they are powers of two
     integers = np.empty(len(ratios), object)

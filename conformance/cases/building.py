@@ -136,7 +136,8 @@ class Call:
         """Returns the largest change of a value per pixel that a sample moves along both axes."""
         if self.attributes.get("mode") == "max":
             return 2 * largest_finite(self.X)
-        finite = np.where(np.isfinite(self.X.astype(np.float64)), self.X, 0).astype(np.float64)
+        wide = self.X.astype(np.float64)
+        finite = np.where(np.isfinite(wide), wide, 0.0)
         return sum(float(np.max(np.abs(np.diff(finite, axis=axis)), initial=0.0)) for axis in (2, 3))
 
 
