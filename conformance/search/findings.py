@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -154,14 +153,17 @@ def _in_processes(search: Search, deadline: float) -> Iterator[list[Failure]]:
 
 
 def _end_on_request() -> None:
-    """Ends a process of the pool by an exception, so that the worker that it started is ended too."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    """Ends a process of the pool by an exception, so that the worker that it started is ended too.
+
+    hypothesis takes a SystemExit for a failure of the example, and shrinks it; it lets KeyboardInterrupt through.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _round(*arguments: Any) -> list[Failure]:
     try:
         return search_round(*arguments)
-    except SystemExit:  # the pool would go on with another round
+    except KeyboardInterrupt:  # the pool would go on with another round
         os._exit(1)
 
 

@@ -105,7 +105,11 @@ READY = (
 def test_ctrl_c_ends_a_command_with_one_line(arguments, seconds, tmp_path):
     words = [str(word).replace("{}", str(tmp_path)) for word in arguments]
     process = subprocess.Popen(
-        [sys.executable, "-c", READY, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        [sys.executable, "-c", READY, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     assert process.stdout.readline() == b"ready\n"
     time.sleep(seconds)
