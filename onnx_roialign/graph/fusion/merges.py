@@ -66,7 +66,7 @@ def merges(graph: ir.Graph) -> list[Merge]:
         before = list(dict.fromkeys(joins[value] for value in node.inputs if value is not None and value in joins))
         for merge in before:
             last.pop(merge.end, None)
-        if len(parts) > max(len(found.get(value, ())) for value in node.inputs if value is not None) > 0:
+        if len(parts) > max((len(found.get(value, ())) for value in node.inputs if value is not None), default=0) > 0:
             inner = tuple(merge for merge in before if len(before) > 1)
             joins[output] = Merge(output, parts, inner)
         elif before:
