@@ -41,7 +41,10 @@ def pastings(graph: ir.Graph) -> Iterator[Pasting | tuple[ir.Value, str]]:
     for node in graph:
         if node.op_type != "Loop" or node.domain != "" or len(node.outputs) != 1 or len(node.inputs) != 3:
             continue
-        (body,) = graphs(node)
+        bodies = graphs(node)
+        if len(bodies) != 1:
+            continue
+        (body,) = bodies
         operators = {inner.op_type for inner in body}
         if not {"Resize", "Concat"} <= operators:
             continue

@@ -59,6 +59,8 @@ def merges(graph: ir.Graph) -> list[Merge]:
     joins: dict[ir.Value, Merge] = {}  # the last merge that a value depends on
     last: dict[ir.Value, Merge] = {}
     for node in graph:
+        if not node.inputs or not node.outputs:
+            continue
         parts, output = _parts(node, found), node.outputs[0]
         if not parts:
             continue
