@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import pickle
-import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from typing import IO
 
 import onnx
 
 from onnx_roialign.arrays import Array
 from onnx_roialign.errors import RoiAlignError, one_line
+from onnx_roialign.sessions.child import Child, ChildEndedError, Parent
 from onnx_roialign.sessions.feeding import run_session
 from onnx_roialign.sessions.session import session
 from onnx_roialign.sessions.silent import silent_options
@@ -30,9 +26,7 @@ class Apart:
     """A process that runs models. It starts with the first run, starts again after a crash, and ends with `close`."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._errors: IO[bytes] | None = None  # what it writes to stderr
-        self._files = contextlib.ExitStack()
+        self._child: Child | None = None
 
     def __enter__(self) -> Apart:
         return self
@@ -56,62 +50,40 @@ class Apart:
         Raises:
             RoiAlignError: the process crashed or took too long, or this is a frozen app, which has no Python to start.
         """
-        process = self._started()
-        assert process.stdin is not None
-        assert process.stdout is not None
+        if getattr(sys, "frozen", False):
+            raise RoiAlignError("model", "unsupported", "must be fused before an app is frozen, got a frozen app")
+        if self._child is None:
+            self._child = Child((sys.executable, "-m", __name__))
+        child = self._child
         task = ([model.SerializeToString() for model in models], list(feeds), [list(names) for names in outputs])
         late = threading.Event()
 
         def end() -> None:
             late.set()
-            process.kill()
+            child.kill()
 
         timer = threading.Timer(_SECONDS, end)
         timer.start()
         try:
-            pickle.dump(task, process.stdin)
-            process.stdin.flush()
-            result: list[list[Outcome]] = pickle.load(process.stdout)
-        except (EOFError, OSError, pickle.UnpicklingError):
-            raise self._failure(late=late.is_set()) from None
-        except BaseException:  # a part of a task may have been written
+            child.send(task)
+            result: list[list[Outcome]] = child.receive()
+        except BaseException as error:  # a part of a task or of its result may have been read
             self.close()
-            raise
+            if not isinstance(error, ChildEndedError):
+                raise
+            rule = f"must run, got a process that ended with {error.code}: {error.last_line}"
+            if late.is_set():
+                rule = f"must run in {_SECONDS} s, got one that has not ended"
+            raise RoiAlignError("model", "failed", rule) from None
         finally:
             timer.cancel()
         return result
 
     def close(self) -> None:
         """Ends the process, if there is one."""
-        if self._process is None:
-            return
-        self._process.kill()
-        self._process.communicate()
-        self._process = None
-        self._files.close()
-
-    def _started(self) -> subprocess.Popen[bytes]:
-        if getattr(sys, "frozen", False):
-            raise RoiAlignError("model", "unsupported", "must be fused before an app is frozen, got a frozen app")
-        if self._process is None:
-            self._errors = self._files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 -- the stack closes it
-            command = [sys.executable, "-m", __name__]
-            pipe = subprocess.PIPE
-            self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self._errors)
-        return self._process
-
-    def _failure(self, *, late: bool) -> RoiAlignError:
-        assert self._process is not None
-        assert self._errors is not None
-        code = self._process.wait(_SECONDS)
-        self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        self.close()
-        if late:
-            return RoiAlignError("model", "failed", f"must run in {_SECONDS} s, got one that has not ended")
-        return RoiAlignError(
-            "model", "failed", f"must run, got a process that ended with {code}: {' '.join(lines[-1:])}"
-        )
+        if self._child is not None:
+            self._child.end()
+            self._child = None
 
 
 def _run(model: bytes, feeds: Sequence[Mapping[str, Array]], outputs: list[str]) -> list[Outcome]:
@@ -130,15 +102,14 @@ def _run(model: bytes, feeds: Sequence[Mapping[str, Array]], outputs: list[str])
 
 
 def _serve() -> None:
-    """Runs tasks from stdin until it ends."""
+    """Runs tasks until the parent process wants nothing more."""
+    parent = Parent()
     while True:
         try:
-            models, feeds, outputs = pickle.load(sys.stdin.buffer)
+            models, feeds, outputs = parent.receive()
         except EOFError:
             return
-        results = [_run(model, feeds, names) for model, names in zip(models, outputs, strict=True)]
-        pickle.dump(results, sys.stdout.buffer)
-        sys.stdout.flush()
+        parent.send([_run(model, feeds, names) for model, names in zip(models, outputs, strict=True)])
 
 
 if __name__ == "__main__":

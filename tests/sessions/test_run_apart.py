@@ -18,7 +18,7 @@ from onnx_roialign.sessions.run_apart import Apart
 
 
 def pid(apart):
-    return apart._process.pid
+    return apart._child._process.pid
 
 
 def outputs(apart):
