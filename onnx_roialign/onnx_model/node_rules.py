@@ -36,26 +36,31 @@ def check_nodes(model: ModelFacts) -> None:
         raise error
 
 
-def broken_nodes(model: ModelFacts) -> Iterator[tuple[onnx.NodeProto, RoiAlignError]]:
-    """Yields every RoiAlign that breaks a rule, with the first rule that it breaks.
+def broken_nodes(
+    model: ModelFacts, wanted: Callable[[onnx.NodeProto], bool] = is_ours
+) -> Iterator[tuple[onnx.NodeProto, RoiAlignError]]:
+    """Yields the nodes that break a rule, each with the first rule that it breaks; first those of a wrong form.
+
+    Args:
+        model: the model.
+        wanted: selects which RoiAligns, ONNX's and the private ones, are checked.
 
     Raises:
         ModelError: as `check_nodes`.
     """
-    broken = set()
-    for scope, node in model.roi_aligns:
+    checked = [(scope, node) for scope, node in model.roi_aligns if wanted(node)]
+    for scope, node in checked:
         error = _error_of(check_form, node, scope.opset)
         if error is not None:
-            broken.add(tuple(node.output))
             yield node, error
-    if model.roi_aligns:
-        require_none(call_defects(model.proto))  # neither onnx nor onnxruntime limits the size of inlined functions
-        known: dict[int, ChainMap[str, Given]] = {}
-        for scope in tuple(scopes(infer(without_weights(model.proto)))):
-            nodes = [node for node in scope.nodes if is_ours(node) and tuple(node.output) not in broken]
-            values = _values(scope, known) if nodes else {}
-            for node in nodes:
-                error = _error_of(_check_signature, node, values)
+    if not checked:
+        return
+    require_none(call_defects(model.proto))  # neither onnx nor onnxruntime limits the size of inlined functions
+    known: dict[int, ChainMap[str, Given]] = {}
+    for scope in tuple(scopes(infer(without_weights(model.proto)))):
+        for node in scope.nodes:
+            if is_ours(node) and wanted(node) and _error_of(check_form, node, scope.opset) is None:
+                error = _error_of(_check_signature, node, _values(scope, known))
                 if error is not None:
                     yield node, error
 

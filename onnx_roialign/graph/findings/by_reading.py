@@ -144,9 +144,8 @@ def _read(
 
 def _broken_private_ops(model: ModelFacts) -> Iterator[Finding]:
     """Yields the first rule that each MultiScaleRoiAlign and PasteMasks breaks; a `Site` has the other operators."""
-    for node, error in broken_nodes(model):
-        if not is_single(node):
-            yield make_finding(_code(node, error), node_name(node), error.rule, repairable=False)
+    for node, error in broken_nodes(model, lambda node: not is_single(node)):
+        yield make_finding(_code(node, error), node_name(node), error.rule, repairable=False)
 
 
 def _code(node: onnx.NodeProto, error: RoiAlignError) -> str:
