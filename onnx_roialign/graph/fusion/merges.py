@@ -59,16 +59,17 @@ def merges(graph: ir.Graph) -> list[Merge]:
     joins: dict[ir.Value, Merge] = {}  # the last merge that a value depends on
     last: dict[ir.Value, Merge] = {}
     for node in graph:
-        if not node.inputs or not node.outputs:
+        inputs = [value for value in node.inputs if value is not None]
+        if not inputs or not node.outputs:
             continue
         parts, output = _parts(node, found), node.outputs[0]
         if not parts:
             continue
         found[output] = parts
-        before = list(dict.fromkeys(joins[value] for value in node.inputs if value is not None and value in joins))
+        before = list(dict.fromkeys(joins[value] for value in inputs if value in joins))
         for merge in before:
             last.pop(merge.end, None)
-        if len(parts) > max((len(found.get(value, ())) for value in node.inputs if value is not None), default=0) > 0:
+        if len(parts) > max(len(found.get(value, ())) for value in inputs) > 0:
             inner = tuple(merge for merge in before if len(before) > 1)
             joins[output] = Merge(output, parts, inner)
         elif before:
