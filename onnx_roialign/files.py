@@ -12,7 +12,7 @@ from pathlib import Path
 
 from onnx_roialign.errors import RoiAlignError
 
-__all__ = ["check_output", "read_file", "write_file"]
+__all__ = ["check_output", "check_outputs", "read_file", "write_file"]
 
 
 def read_file(path: Path) -> bytes:
@@ -50,6 +50,19 @@ def check_output(option: str, path: Path | None, others: Mapping[str, Path | Non
         if not os.path.lexists(path) or os.path.isfile(path):
             with _beside(Path(os.path.realpath(path))):
                 pass
+
+
+def check_outputs(outputs: Mapping[str, Path | None], inputs: Mapping[str, Path | None]) -> None:
+    """Refuses files as `check_output`, and outputs that are the same file.
+
+    Args:
+        outputs: the files to write by their options, None where not given.
+        inputs: the files to read, likewise.
+    """
+    others = dict(inputs)
+    for option, path in outputs.items():
+        check_output(option, path, others)
+        others[option] = path
 
 
 def write_file(option: str, path: Path, data: bytes) -> None:

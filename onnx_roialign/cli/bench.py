@@ -26,7 +26,7 @@ from onnx_roialign.cli.progress import progress_bars
 from onnx_roialign.engines.native import available_isas
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
-from onnx_roialign.files import check_output
+from onnx_roialign.files import check_outputs
 from onnx_roialign.onnx_model.inputs import check_repeat, generated_inputs, given_inputs, read_model
 from onnx_roialign.onnx_model.soundness import sound
 from onnx_roialign.sessions.silent import NOTHING, log_only
@@ -115,9 +115,7 @@ def bench(
     _check_together(
         sweep=sweep, pooler=pooler, model=model, inputs=inputs, plot=plot, against=against, workload=workload
     )
-    given = {"--model": model, "--inputs": inputs}
-    check_output("--json", json, given)
-    check_output("--plot", plot, {**given, "--json": json})
+    check_outputs({"--json": json, "--plot": plot}, {"--model": model, "--inputs": inputs})
     if plot is not None:
         with imported_for("--plot"):
             importlib.import_module("matplotlib")  # fails now, not after minutes of measuring

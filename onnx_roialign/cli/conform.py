@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from onnx_roialign.cli.conform_reports import compare, report, write_reports
+from onnx_roialign.cli.conform_reports import HTML, JUNIT, MARKDOWN, compare, report, write_reports
 from onnx_roialign.cli.graph import JSON, write_json
 from onnx_roialign.cli.progress import progress_bars
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
-from onnx_roialign.files import check_output
+from onnx_roialign.files import check_outputs
 from onnx_roialign.sessions.options import usable_cores
 
 if TYPE_CHECKING:
@@ -75,9 +75,6 @@ _Export = Annotated[
 _Import = Annotated[
     Path | None, typer.Option("--import", help="Score the outputs that a runtime wrote into an exported folder.")
 ]
-_JUnit = Annotated[Path | None, typer.Option(help="Write JUnit's XML, for a CI service.")]
-_Markdown = Annotated[Path | None, typer.Option(help="Write a table and the deviations as Markdown.")]
-_Html = Annotated[Path | None, typer.Option(help="Write an HTML page with the matrix and every deviation.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -96,9 +93,9 @@ def conform(
     export: _Export = None,
     import_: _Import = None,
     as_json: Annotated[bool, JSON] = False,
-    junit: _JUnit = None,
-    markdown: _Markdown = None,
-    html: _Html = None,
+    junit: JUNIT = None,
+    markdown: MARKDOWN = None,
+    html: HTML = None,
 ) -> int:
     """Run RoiAlign's conformance suite on any runtime, and report its deviations."""
     if context.invoked_subcommand is not None:
@@ -108,10 +105,7 @@ def conform(
         from onnx_roialign.conformance.verdict import passes
     if export is not None and import_ is not None:
         raise RoiAlignError("--export and --import", "conflict", "must not be given together, got both")
-    others: dict[str, Path | None] = {"--known": known}
-    for option, path in (("--junit", junit), ("--markdown", markdown), ("--html", html)):
-        check_output(option, path, others)
-        others[option] = path
+    check_outputs({"--junit": junit, "--markdown": markdown, "--html": html}, {"--known": known})
     limits = Limits(_within("--timeout", timeout, 0.1, 86400), int(_within("--memory", memory, 16, 1 << 24)))
     jobs = int(_within("--jobs", usable_cores() if jobs is None else jobs, 1, MOST_JOBS))
     runs_here = export is None and import_ is None

@@ -14,14 +14,18 @@ from rich.table import Table
 
 from onnx_roialign.cli.graph import JSON, write_json
 from onnx_roialign.extras import imported_for
-from onnx_roialign.files import check_output, write_file
+from onnx_roialign.files import check_output, check_outputs, write_file
 
 if TYPE_CHECKING:
     from onnx_roialign.conformance.case import Case
     from onnx_roialign.conformance.reports.compare import Change
     from onnx_roialign.conformance.reports.document import Document
 
-__all__ = ["compare", "report", "write_reports"]
+__all__ = ["HTML", "JUNIT", "MARKDOWN", "compare", "report", "write_reports"]
+
+JUNIT = Annotated[Path | None, typer.Option(help="Write JUnit's XML, for a CI service.")]
+MARKDOWN = Annotated[Path | None, typer.Option(help="Write a table and the deviations as Markdown.")]
+HTML = Annotated[Path | None, typer.Option(help="Write an HTML page with the matrix and every deviation.")]
 
 
 def write_reports(
@@ -71,15 +75,17 @@ def compare(
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN.json...", help="What conform --json printed.")],
     as_json: Annotated[bool, JSON] = False,
-    junit: Annotated[Path | None, typer.Option(help="Write JUnit's XML.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Write a table and the deviations as Markdown.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a page of the matrix and every deviation.")] = None,
+    junit: JUNIT = None,
+    markdown: MARKDOWN = None,
+    html: HTML = None,
 ) -> int:
     """Join the reports of several runs; without an option print them as Markdown."""
     with imported_for("the conformance suite"):
         from onnx_roialign.conformance.cases import all_cases
         from onnx_roialign.conformance.reports.document import joined, read
         from onnx_roialign.conformance.reports.markdown import markdown as as_markdown
+    inputs: dict[str, Path | None] = {f"report {number}": path for number, path in enumerate(runs, start=1)}
+    check_outputs({"--junit": junit, "--markdown": markdown, "--html": html}, inputs)
     made = joined([read(path) for path in runs])
     write_reports(made, all_cases() if html is not None else (), junit, markdown, html)
     if as_json:

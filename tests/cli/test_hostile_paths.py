@@ -42,6 +42,7 @@ COMMANDS = {
     "conform export": "conform --cases {}/cases/ --export {}/out/",
     "conform import": "conform --cases {}/cases/ --import {}/imported/",
     "conform compare": "conform compare {}/a.json {}/b.json --html {}/new.html",
+    "conform report": "conform report {}/a.json {}/b.json --junit {}/new.xml --markdown {}/new.md --html {}/new.html",
     "fuzz": "fuzz --backend native --seconds 1 -o {}/out/",
 }
 # What these write is written after minutes.
