@@ -56,3 +56,10 @@ def raised(call, arguments):
         except Exception as error:
             return error
     return None
+
+
+def attempts(call, right):
+    """Yields every argument with every value, the others being right: its name, the value and the error or None."""
+    for argument in right:
+        for value in anything():
+            yield argument, value, raised(call, {**right, argument: value})
