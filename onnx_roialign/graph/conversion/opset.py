@@ -52,7 +52,10 @@ def converted(model: Model, target: int, *, private: bool, allow: str = "private
     target, newest = integer("target", target), onnx.defs.onnx_opset_version()
     if not FIRST_OPSET <= target <= newest:
         raise RoiAlignError("target", "range", f"must be an opset from {FIRST_OPSET} to {newest}, got {shown(target)}")
-    proto = sound(model)
+    return _sound_converted(sound(model), target, private=private, allow=allow)
+
+
+def _sound_converted(proto: onnx.ModelProto, target: int, *, private: bool, allow: str = "") -> onnx.ModelProto:
     opsets = [default_opset(owner.opset_import) for owner in (proto, *proto.functions)]
     if opsets[0] is None:
         raise RoiAlignError("model", "missing", "must import ONNX's own operators, got a model without them")
@@ -98,7 +101,7 @@ def make_explicit(model: Model) -> onnx.ModelProto:
     opsets = [opset for opset in imports if opset is not None]
     if any(opset is not None and opset < HALF_PIXEL_OPSET for opset in undecided):
         try:
-            return converted(proto, max(HALF_PIXEL_OPSET, *opsets), private=False)
+            return _sound_converted(proto, max(HALF_PIXEL_OPSET, *opsets), private=False)
         except RoiAlignError:
             pass  # the pass below also raises an error if a RoiAlign is the cause
     with last_guard("made explicit"):
