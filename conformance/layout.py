@@ -157,7 +157,7 @@ def read_cases(folder: Path) -> tuple[Case, ...]:
 
 def _read_case(folder: Path) -> Case:
     try:
-        told = json.loads(read_file(folder / "case.json"))
+        data = json.loads(read_file(folder / "case.json"))
         model = onnx.load_model_from_string(read_file(folder / "model.onnx"))
         outcomes = tuple(
             Outcome(
@@ -165,12 +165,12 @@ def _read_case(folder: Path) -> Case:
                 entry["name"],
                 tuple(entry["mentions"]),
             )
-            for entry in told["outcomes"]
+            for entry in data["outcomes"]
         )
-        tolerance = Tolerance(told["tolerance"]["ulps"], told["tolerance"]["reason"])
+        tolerance = Tolerance(data["tolerance"]["ulps"], data["tolerance"]["reason"])
         inputs = dict(_read_tensors(folder / _DATA, "input"))
-        texts = told["id"], told["clause"], Tier(told["tier"]), told["source"]
-        return Case(*texts, model, inputs, outcomes, tolerance, tuple(told["requires"]))
+        texts = data["id"], data["clause"], Tier(data["tier"]), data["source"]
+        return Case(*texts, model, inputs, outcomes, tolerance, tuple(data["requires"]))
     except Exception as error:  # a damaged file raises anything
         reason = f"{type(error).__name__}: {one_line(error)}"
         raise RoiAlignError("--cases", "form", f"must hold cases, got {str(folder)!r} ({reason})") from error
@@ -201,8 +201,8 @@ def read_identity(folder: Path) -> Identity:
     if not path.exists():
         return Identity(folder.resolve().name, "", {})
     try:
-        told = json.loads(read_file(path))
-        return Identity(str(told["name"]), str(told.get("version", "")), {})
+        data = json.loads(read_file(path))
+        return Identity(str(data["name"]), str(data.get("version", "")), {})
     except Exception as error:
         reason = f"{type(error).__name__}: {one_line(error)}"
         raise RoiAlignError(

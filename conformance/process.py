@@ -251,8 +251,8 @@ class Worker:
             end = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         else:
             end = f"exit code {code} without a reply"
-        said = " ".join(self._remarks[-1].split())[:_LONGEST_REMARK] if self._remarks else ""
-        return LostError(Status.CRASHED, f"{end}: {said}" if said else end)
+        remark = " ".join(self._remarks[-1].split())[:_LONGEST_REMARK] if self._remarks else ""
+        return LostError(Status.CRASHED, f"{end}: {remark}" if remark else end)
 
     def _not_started(self, reason: str) -> RoiAlignError:
         return RoiAlignError(

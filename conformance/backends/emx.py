@@ -70,11 +70,11 @@ def _empty(output: onnx.ValueInfoProto) -> Any:
 def _compiled(model: onnx.ModelProto, folder: str) -> Any:
     source, generated, library = (os.path.join(folder, name) for name in ("model.onnx", "model.c", "model.so"))
     onnx.save(model, source)
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         code = main(["compile", source, generated])
     if code or not os.path.exists(generated):
-        lines = [line for line in said.getvalue().splitlines() if line.strip()]
+        lines = [line for line in printed.getvalue().splitlines() if line.strip()]
         text = lines[-1] if lines else "no text"
         if "unsupported op" in text.lower():
             raise NotImplementedError(text)

@@ -64,7 +64,7 @@ def _explains(explanation: _Explanation, outputs: Sequence[_Output]) -> bool:
 
 
 def _fields_and_errors() -> list[tuple[str, _Explanation]]:
-    fields = [(_told(one), partial(_with_fields, one)) for one in (*_single_fields(), *_maxima())]
+    fields = [(_assignments(one), partial(_with_fields, one)) for one in (*_single_fields(), *_maxima())]
     # The mutants of the group semantics/ are the fields once more.
     errors = [mutant for mutant in mutants() if not mutant.name.startswith("semantics/")]
     return [*fields, *((f"the error {mutant.name}", partial(_with_error, mutant.make)) for mutant in errors)]
@@ -72,7 +72,7 @@ def _fields_and_errors() -> list[tuple[str, _Explanation]]:
 
 def _pairs_of_fields() -> list[tuple[str, _Explanation]]:
     pairs = [one | other for one, other in itertools.combinations(_single_fields(), 2) if one.keys() != other.keys()]
-    return [(_told(pair), partial(_with_fields, pair)) for pair in pairs]
+    return [(_assignments(pair), partial(_with_fields, pair)) for pair in pairs]
 
 
 def _single_fields() -> list[dict[str, Any]]:
@@ -83,7 +83,7 @@ def _maxima() -> list[dict[str, Any]]:
     return [{"max_rule": rule, "max_start": start} for rule in FIELDS["max_rule"] for start in FIELDS["max_start"]]
 
 
-def _told(fields: Mapping[str, Any]) -> str:
+def _assignments(fields: Mapping[str, Any]) -> str:
     return ", ".join(f"{field}={shown(value)}" for field, value in fields.items())
 
 
