@@ -54,9 +54,9 @@ def wrong(tmp_path):
     return made
 
 
-def searched(backend, against=None, **given):
+def searched(backend, against=None, examples=40, **given):
     launches = [None if name is None else find_backend(name)[0] for name in (backend, against)]
-    search = Search(launches[0], Limits(), launches[1], examples=40, **given)
+    search = Search(launches[0], Limits(), launches[1], examples=examples, **given)
     found, rounds = run_search(search)
     assert rounds == search.rounds
     return found
@@ -103,15 +103,15 @@ def test_a_refusal_of_right_calls_is_found_with_its_text(wrong):
 def test_the_same_is_found_for_a_seed_however_many_workers(wrong):
     name = wrong("semantics = replace(semantics, adaptive='floor' if attributes.mode == 'avg' else 'ceil', offset=0.0)")
 
-    def told(found):
+    def described(found):
         return [
             (finding.cause, finding.count, finding.case.model.SerializeToString(deterministic=True))
             for finding in found
         ]
 
-    alone = told(searched(name, seed=5, seconds=24, jobs=1))
+    alone, beside = (searched(name, examples=20, seed=5, seconds=24, jobs=jobs) for jobs in (1, 2))
     assert alone
-    assert alone == told(searched(name, seed=5, seconds=24, jobs=2))
+    assert described(alone) == described(beside)
 
 
 @pytest.mark.long

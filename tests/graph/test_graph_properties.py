@@ -21,7 +21,7 @@ from onnx_roialign.ops import roi_align as private_op
 from onnx_roialign.ops.nodes import is_private, is_roi_align, read_attributes
 
 BATCH = 20
-BATCHES = 5  # in every run; 20 with those marked long
+BATCHES = 3  # in every run; 12 with those marked long
 SOURCES = ("torchvision", "torchvision:aligned=True", "mindspore:roi_end_mode=1", "mindspore:roi_end_mode=0", "onnx:10")
 OPSETS = (10, 22)
 # Operators that an older opset has not, or has with another meaning: these models may contain no others.
@@ -107,7 +107,7 @@ def test_a_repaired_model_means_its_source_and_a_right_model_is_unchanged(batch)
         assert repair(repaired, source, exact=True) == repaired, what
         wrong = [finding for finding in validate(repaired, source) if finding.repairable]
         assert wrong == [], what
-        answers = run_all(repaired, FEEDS)
-        for got, want in zip(answers, run_all(stated(given, parse(source)), FEEDS), strict=True):
+        results = run_all(repaired, FEEDS)
+        for got, want in zip(results, run_all(stated(given, parse(source)), FEEDS), strict=True):
             np.testing.assert_allclose(got, want, rtol=0, atol=2e-5, err_msg=what)
-        assert_same_bits(answers, make_explicit(repaired), what)
+        assert_same_bits(results, make_explicit(repaired), what)
