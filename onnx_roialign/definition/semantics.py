@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -90,9 +90,31 @@ _LEGACY_MMCV, _ALIGNED_MMCV = _legacy_and_aligned(max_rule="samples", max_start=
 _LEGACY_OPENVINO, _ALIGNED_OPENVINO = _legacy_and_aligned(empty="nan", max_rule="samples", max_start=0.0)
 _LEGACY_TVM = Semantics(offset=0.0, min_size=1.0, max_rule="samples")
 
+class _Presets(Mapping[str, Semantics]):
+    """Semantics by name, read-only. Pickle restores the module's own object, which it cannot do for a mappingproxy."""
+
+    def __init__(self, presets: Mapping[str, Semantics]) -> None:
+        self._presets = dict(presets)
+
+    def __getitem__(self, name: str) -> Semantics:
+        return self._presets[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._presets)
+
+    def __len__(self) -> int:
+        return len(self._presets)
+
+    def __repr__(self) -> str:
+        return repr(self._presets)
+
+    def __reduce__(self) -> str:
+        return "PRESETS"
+
+
 # Tested against recorded outputs of the frameworks (tests/data/golden); detectron2, mmcv_* and mindspore_half_pixel
 # against vectors that those projects publish (tests/definition/test_published.py).
-PRESETS: Mapping[str, Semantics] = MappingProxyType(
+PRESETS: Mapping[str, Semantics] = _Presets(
     {
         "onnx_output_half_pixel": _LEGACY,
         "onnx_half_pixel": _ALIGNED,

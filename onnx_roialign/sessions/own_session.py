@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import onnxruntime
 
@@ -45,6 +45,14 @@ class RemadeSession(onnxruntime.InferenceSession):  # type: ignore[misc]
         source = prepare(used, checked)
         with looking_in(source.folder, used, shared=options is not None):
             super().__init__(source.model, used, checked, provider_options, **arguments)
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise RoiAlignError(
+            "session",
+            "unsupported",
+            "must stay in its process, got one to be pickled or copied; pass onnx_roialign.serving.SessionSpec(model) "
+            "instead, whose session() builds it in the process that uses it",
+        )
 
     def set_providers(self, providers: object = None, provider_options: Any = None) -> None:
         """As InferenceSession's; after an error the session is unchanged."""
