@@ -44,7 +44,13 @@ _MODULES = MappingProxyType(
     }
 )
 
-_SUBMODULES = ("frameworks", "graph", "native", "sources")  # documented submodules, also imported at first use
+_SUBMODULES = (
+    "frameworks",
+    "graph",
+    "native",
+    "serving",
+    "sources",
+)  # documented submodules, also imported at first use
 
 
 def __getattr__(name: str) -> Any:

@@ -30,6 +30,7 @@ from onnx_roialign.cli import graph as cli_graph
 from onnx_roialign.cli import identify as cli_identify
 from onnx_roialign.cli.bench import bench
 from onnx_roialign.cli.conform import app as conform
+from onnx_roialign.cli.deploy import deploy
 from onnx_roialign.cli.fuzz import fuzz
 from onnx_roialign.cli.progress import progress_bars
 from onnx_roialign.engines.by_name import SESSION_ENGINES, check_engine
@@ -231,6 +232,7 @@ app.command("convert-opset")(cli_graph.convert_opset)
 app.command("make-explicit")(cli_graph.make_explicit)
 app.command()(cli_graph.optimize)
 app.command()(cli_graph.unfuse)
+app.command()(deploy)
 app.command()(cli_identify.identify)
 app.command()(cli_identify.explain)
 app.add_typer(conform, name="conform")

@@ -90,6 +90,7 @@ _LEGACY_MMCV, _ALIGNED_MMCV = _legacy_and_aligned(max_rule="samples", max_start=
 _LEGACY_OPENVINO, _ALIGNED_OPENVINO = _legacy_and_aligned(empty="nan", max_rule="samples", max_start=0.0)
 _LEGACY_TVM = Semantics(offset=0.0, min_size=1.0, max_rule="samples")
 
+
 class _Presets(Mapping[str, Semantics]):
     """Semantics by name, read-only. Pickle restores the module's own object, which it cannot do for a mappingproxy."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -44,13 +45,12 @@ def batch_is_kept_apart(loaded: LoadedApart, model: onnx.ModelProto) -> str | No
         return f"no inputs can be generated: {error}"
     joined = {name: np.concatenate([request[name] for request in requests]) for name in requests[0]}
     outcomes = loaded.run([*requests, joined])
-    for outcome in outcomes:
-        if isinstance(outcome, str):
-            return f"the model does not run on generated inputs: {outcome}"
+    failure = next((outcome for outcome in outcomes if isinstance(outcome, str)), None)
+    if failure is not None:
+        return f"the model does not run on generated inputs: {failure}"
     *apart, together = outcomes
     for place, output in enumerate(loaded.outputs):
-        parts = [outcome[place] for outcome in apart]
-        if not _is_joined(together[place], parts):
+        if not _is_joined(together[place], [outcome[place] for outcome in apart]):
             raise MixedBatchError(f"{output.name} of two requests in one batch differs from theirs apart")
     return None
 
@@ -63,7 +63,7 @@ def _request(model: onnx.ModelProto, size: int, seed: int) -> dict[str, Array]:
     return generated_inputs(light, seed)
 
 
-def _is_joined(together: Array, parts: Sequence[Array]) -> bool:
+def _is_joined(together: Any, parts: Sequence[Any]) -> bool:
     if any(np.shape(part)[1:] != np.shape(together)[1:] for part in parts):
         return False
     wanted = np.concatenate(parts)

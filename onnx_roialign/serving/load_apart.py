@@ -59,9 +59,7 @@ class LoadedApart:
         if isinstance(loaded, str):
             self._child.end()
             raise RoiAlignError("model", "failed", f"must load with the library alone, got {loaded}")
-        self.inputs: tuple[Tensor, ...]
-        self.outputs: tuple[Tensor, ...]
-        self.inputs, self.outputs = loaded
+        self.inputs, self.outputs = (tuple(Tensor(*value) for value in values) for values in loaded)
 
     def __enter__(self) -> LoadedApart:
         return self
@@ -106,11 +104,8 @@ def _serve() -> None:
     except Exception as error:
         parent.send(one_line(error))
         return
-    described = (
-        tuple(Tensor(value.name, value.type, tuple(value.shape)) for value in values)
-        for values in (session.get_inputs(), session.get_outputs())
-    )
-    parent.send(tuple(described))
+    found = session.get_inputs(), session.get_outputs()  # as tuples: a class of this program's has another name there
+    parent.send([[(value.name, value.type, tuple(value.shape)) for value in values] for values in found])
     while True:
         try:
             feeds = parent.receive()

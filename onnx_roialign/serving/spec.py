@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import onnx
@@ -79,6 +79,10 @@ class SessionSpec:
             raise RoiAlignError(
                 "make_options", "type", f"must be a function without arguments, got {shown(self.make_options)}"
             )
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{one.name}={shown(getattr(self, one.name))}" for one in fields(self))
+        return f"SessionSpec({values})"
 
     def session(self) -> onnxruntime.InferenceSession:
         """Returns this process's session; the first call builds it.

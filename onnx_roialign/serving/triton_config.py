@@ -61,12 +61,11 @@ def why_no_batch(tensors: Sequence[Tensor]) -> str | None:
     first = tensors[0]
     for tensor in tensors:
         size = tensor.shape[0] if tensor.shape else None
-        if not tensor.shape:
-            return f"{tensor.name} is a scalar"
         if not isinstance(size, str):
-            return f"the first dimension of {tensor.name} is {size}" if size else f"that of {tensor.name} has no name"
+            state = "is a scalar" if not tensor.shape else f"begins with {size or 'a dimension without a name'}"
+            return f"{tensor.name} {state}"
         if size != first.shape[0]:
-            return f"the first dimensions of {first.name} and {tensor.name} are {first.shape[0]!r} and {size!r}"
+            return f"{first.name} begins with {first.shape[0]!r} and {tensor.name} with {size!r}"
     return None
 
 

@@ -1,0 +1,79 @@
+"""The command deploy: writes a model for a server that knows a library only by its path.
+
+``--json`` writes one object; later versions add keys, but do not rename or remove any: model, source (null), folder,
+version, library, max_batch_size, batching, ok.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from onnx_roialign.cli.graph import JSON, MODEL, write_json
+from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.onnx_model.inputs import read_model
+
+__all__ = ["deploy"]
+
+# Arguments of `deploy_triton` that have another name here.
+_OPTIONS = {"repository": "--triton", "version": "--model-version"}
+_SAME = ("name", "served_at", "source", "max_batch_size")
+
+
+def deploy(
+    model: Annotated[Path, MODEL],
+    triton: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of a Triton model repository, which may have other models.")
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="Of the model for Triton. Default: MODEL's name without its ending.")
+    ] = None,
+    model_version: Annotated[int, typer.Option(help="The version to write, which must not exist yet.")] = 1,
+    served_at: Annotated[
+        str | None, typer.Option(help="Path of DIR on the server, such as /models in a container. Default: DIR's here.")
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="The framework call that the model was exported from; it is repaired first, as by repair."),
+    ] = None,
+    max_batch_size: Annotated[
+        int | None,
+        typer.Option(help="The most requests in one run; 0: 1. Default: 8 if runs show that a batch keeps them apart."),
+    ] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> int:
+    """Write a model repository for the Triton server: the model made explicit, its config, the library beside it."""
+    from onnx_roialign.serving.triton import deploy_triton
+
+    read_model(model)
+    options = {"name": name, "served_at": served_at, "source": source, "max_batch_size": max_batch_size}
+    try:
+        written = deploy_triton(model, triton, version=model_version, **options)  # type: ignore[arg-type]
+    except RoiAlignError as error:
+        option = _OPTIONS.get(error.subject, f"--{error.subject.replace('_', '-')}")
+        raise error.about(option) if error.subject in (*_OPTIONS, *_SAME) else error from None
+    if as_json:
+        write_json(
+            {
+                "model": str(model),
+                "source": source,
+                "folder": written.folder,
+                "version": written.version,
+                "library": written.library,
+                "max_batch_size": written.max_batch_size,
+                "batching": written.batching,
+                "ok": True,
+            }
+        )
+        return 0
+    console = Console()
+    for line in (
+        f"Written: {written.folder}, version {written.version}",
+        f"The server loads the library from {written.library}",
+        f"max_batch_size {written.max_batch_size}: {written.batching}",
+    ):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return 0
