@@ -31,7 +31,8 @@ class SessionSpec:
 
     A session holds threads and memory of its process and cannot be pickled. A spec can be, at the size of the model's
     path, by pickle, cloudpickle, multiprocessing, joblib, concurrent.futures, Dask and Ray. Each process builds the
-    session at its first use, once for all equal specs and all threads.
+    session at its first use, once for all equal specs and all threads. A process that was forked after that builds
+    its own, and must end by os._exit, as multiprocessing's do: ONNX Runtime waits for the parent's threads at exit.
 
     Args:
         model: path, bytes or ModelProto. A path becomes absolute, and must be right where the session is used; bytes
