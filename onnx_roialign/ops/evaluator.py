@@ -61,6 +61,9 @@ class _Evaluator(ReferenceEvaluator):
         kwargs["new_ops"] = [RoiAlign, *PRIVATE_OPS]
         super().__init__(proto, **kwargs)
 
+    def __reduce__(self) -> tuple[type, tuple[Any]]:
+        return type(self), (self.proto_,)  # what onnx derives from it does not pickle
+
 
 def reference_evaluator(model: str | os.PathLike[str] | bytes | onnx.ModelProto) -> ReferenceEvaluator:
     """Returns an onnx ReferenceEvaluator that computes every RoiAlign of the model by this package's definition.

@@ -23,6 +23,7 @@ PUBLIC = {
     "onnx_roialign.graph": (
         "Finding Fused FusedPart convert_opset fuse known_to_onnx make_explicit register_schemas repair unfuse validate"
     ),
+    "onnx_roialign.serving": "SessionSpec SessionStage TritonModel deploy_triton",
     "onnx_roialign.frameworks": "detectron2 mindspore mmdet paddle torchvision",
     "onnx_roialign.frameworks.detectron2": "ROIPooler",
     "onnx_roialign.frameworks.mmdet": "SingleRoIExtractor",
@@ -76,7 +77,7 @@ def test_every_call_of_a_framework_pickles(module):
         assert pickle.loads(pickle.dumps(one)) is one
 
 
-@pytest.mark.parametrize("name", ["frameworks", "graph", "native", "sources"])
+@pytest.mark.parametrize("name", ["frameworks", "graph", "native", "serving", "sources"])
 def test_a_documented_submodule_needs_no_separate_import(name):
     code = f"import onnx_roialign; print(onnx_roialign.{name}.__name__, {name!r} in dir(onnx_roialign))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
