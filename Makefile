@@ -7,6 +7,9 @@ BIN = $(VENV)/bin
 # By file: the fixtures of a file's tests are built once. (xdist 3.8 ignores groups on pytest 9.2.)
 PYTEST = $(BIN)/pytest --numprocesses=auto --dist=loadfile --max-worker-restart=0
 
+# For its model_config_pb2.py alone: its requirements would replace packages by older ones (ml_dtypes 0.5.4).
+TRITON = $(BIN)/pip install --quiet --no-deps tritonclient
+
 .PHONY: demo test test-all lint clean
 demo: $(VENV)
 	$(BIN)/pip install --quiet '.[all]'
@@ -14,10 +17,12 @@ demo: $(VENV)
 
 test: $(VENV)
 	$(BIN)/pip install --quiet '.[all,test]'
+	$(TRITON)
 	$(PYTEST) -m "not long"
 
 test-all: $(VENV)
 	$(BIN)/pip install --quiet '.[all,test]'
+	$(TRITON)
 	$(PYTEST)
 
 lint: $(VENV)

@@ -28,7 +28,7 @@ from onnx_roialign.serving.triton_config import check_tensors, config_text, why_
 __all__ = ["TritonModel", "deploy_triton"]
 
 _MODEL, _CONFIG = "model.onnx", "config.pbtxt"  # the names that Triton looks for
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # no escapes in the URLs of requests
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")  # no escapes in the URLs of requests
 _BATCH = 8  # max_batch_size of a model that is proved to keep requests apart
 _MOST = 2**31 - 1  # int32
 
@@ -100,13 +100,13 @@ def deploy_triton(
     most = None if max_batch_size is None else _number("max_batch_size", max_batch_size, 0)
     base = os.path.dirname(os.path.abspath(target)) if served_at is None else _absolute(served_at)
     data = _external_data(given, None if isinstance(model, (bytes, onnx.ModelProto)) else Path(model).parent)
-    if os.path.lexists(target / str(version)):
-        raise RoiAlignError(
-            "version", "conflict", f"must not exist yet, got {version}, which {str(target)!r} has; pass another one"
-        )
+    with _refused(target):
+        if os.path.lexists(target / str(version)):
+            rule = f"must not exist yet, got {version}, which {str(target)!r} has; pass another one"
+            raise RoiAlignError("version", "conflict", rule)
     explicit = make_explicit(given if source is None else repair(given, source))
     served = f"{base.rstrip('/')}/{target.name}/{os.path.basename(library)}"
-    with _new_version(target, version) as (staged, publish):
+    with _refused(target), _new_version(target, version) as (staged, publish):
         for file, path in data.items():
             (staged / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, staged / file)
@@ -146,7 +146,7 @@ def _checked_name(name: object, model: Model) -> str:
             raise RoiAlignError("name", "missing", "must be given for a model without a path, got None")
         name = Path(model).stem
     if not (isinstance(name, str) and _NAME.fullmatch(name)):
-        rule = "must consist of letters, digits, '_', '.' and '-' and not begin with '.' or '-'"
+        rule = "must be at most 200 letters, digits, '_', '.' and '-' and not begin with '.' or '-'"
         raise RoiAlignError("name", "form", f"{rule}, got {shown(name)}")
     return name
 
@@ -195,17 +195,21 @@ def _new_version(target: Path, version: int) -> Iterator[tuple[Path, Callable[[]
     try:
         staged.mkdir(parents=True)
         yield staged, lambda: staged.rename(target / str(version))
-    except BaseException as error:
+    except BaseException:
         shutil.rmtree(target if target in made else staged, ignore_errors=True)
         for folder in made:  # the innermost first
             with contextlib.suppress(OSError):  # gone, or somebody else's files are in it
                 folder.rmdir()
-        if isinstance(error, OSError):
-            reason = error.strerror or str(error)
-            raise RoiAlignError(
-                "repository", "file", f"must be a folder to write to, got {str(target.parent)!r} ({reason})"
-            ) from error
         raise
+
+
+@contextlib.contextmanager
+def _refused(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        rule = f"must be a folder to write to, got {str(target.parent)!r} ({error.strerror or error})"
+        raise RoiAlignError("repository", "file", rule) from error
 
 
 def _check_interface(loaded: LoadedApart, known: onnx.GraphProto) -> None:

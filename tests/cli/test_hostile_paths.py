@@ -35,6 +35,7 @@ COMMANDS = {
     "make-explicit": "make-explicit {}/model.onnx -o {}/new.onnx",
     "optimize": "optimize {}/model.onnx -o {}/new.onnx",
     "unfuse": "unfuse {}/model.onnx -o {}/new.onnx",
+    "deploy": "deploy {}/model.onnx --triton {}/out/",
     "identify": "identify {}/model.onnx --engine native",
     "explain": "explain --roi 0,0,9,9 --feature 9x9 --scale 1 -o {}/new.png",
     "conform": f"conform --backend {PLANTED}:Right --known {{}}/known.json --cases {{}}/cases/ --junit {{}}/new.xml "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+
 import exports
 import numpy as np
 import onnx
@@ -10,7 +12,7 @@ import pytest
 from anything import BOXES, MAP, anything, attempts, raised
 
 import onnx_roialign
-from onnx_roialign import NativeLibraryError, RoiAlignError, Semantics, graph
+from onnx_roialign import NativeLibraryError, RoiAlignError, Semantics, graph, serving
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.identification.recorded import RecordedCall, identify_recorded
 from onnx_roialign.native import roi_align as native_roi_align
@@ -20,12 +22,18 @@ EXPORT = exports.load("torchvision_roi_align/torchscript_opset11_aligned_s2.onnx
 OUTPUT = onnx.load_model_from_string(EXPORT.model).graph.output[0].name
 INDICES = np.zeros(1, np.int64)
 PLAIN = {"output_height": 2, "output_width": 2, "sampling_ratio": 2, "spatial_scale": 1.0, "mode": "avg"}
+SPEC = serving.SessionSpec(EXPORT.model)
 RECORDED = RecordedCall(MAP, BOXES, INDICES, Attributes(), np.zeros((1, 2, 1, 1), np.float32))
 
 
 def known(names):
     with graph.known_to_onnx(names):
         pass
+
+
+def deployed(**given):
+    with tempfile.TemporaryDirectory() as folder:
+        serving.deploy_triton(**{"repository": folder, **given})
 
 
 CALLS = {
@@ -88,8 +96,38 @@ CALLS = {
     "fuse": (graph.fuse, {"model": EXPORT.model, "source": None}),
     "unfuse": (graph.unfuse, {"model": EXPORT.model}),
     "known_to_onnx": (known, {"names": ["AnyRoiAlign"]}),
+    "SessionSpec": (
+        serving.SessionSpec,
+        {
+            "model": EXPORT.model,
+            "engine": "native",
+            "threads": 1,
+            "optimize": False,
+            "providers": None,
+            "make_options": None,
+        },
+    ),
+    "SessionStage": (serving.SessionStage, {"spec": SPEC, "columns": None, "outputs": None, "whole": False}),
+    "SessionStage's call": (
+        lambda batch: serving.SessionStage(SPEC)(batch),
+        {"batch": {name: array[np.newaxis] for name, array in EXPORT.feeds().items()}},
+    ),
+    "deploy_triton": (
+        deployed,
+        {
+            "model": EXPORT.model,
+            "name": "m",
+            "version": 1,
+            "served_at": None,
+            "source": None,
+            "max_batch_size": None,
+        },
+    ),
 }
-NAMES_OF_OTHERS = ("library_path", "PRESETS", "RoiAlign", "Finding", "Fused", "FusedPart", "register_schemas")
+NAMES_OF_OTHERS = (
+    *("library_path", "PRESETS", "RoiAlign", "Finding", "Fused", "FusedPart", "register_schemas"),
+    *("TritonModel",),
+)
 
 
 def check(error, argument, value):
@@ -97,7 +135,10 @@ def check(error, argument, value):
     assert "\n" not in str(error), (argument, value)
 
 
-@pytest.mark.parametrize("name", CALLS)
+SLOW = ("deploy_triton",)  # a process for each value that is right
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.long if name in SLOW else ()) for name in CALLS])
 @pytest.mark.filterwarnings("ignore")
 def test_only_one_line_comes_out_of_any_argument(name):
     call, right = CALLS[name]
@@ -119,7 +160,7 @@ def test_only_one_line_comes_out_of_any_expected_output():
 
 def test_every_public_function_is_attacked():
     attacked = {name.partition(" ")[0].rpartition(".")[2] for name in CALLS} | {"NativeLibraryError", "RoiAlignError"}
-    public = {*onnx_roialign.__all__, *graph.__all__} - set(NAMES_OF_OTHERS)
+    public = {*onnx_roialign.__all__, *graph.__all__, *serving.__all__} - set(NAMES_OF_OTHERS)
     assert public <= attacked
 
 
