@@ -9,7 +9,6 @@ from onnx_roialign.extras import imported_for
 
 __all__ = ["main"]
 
-_MISSING = 4  # the exit code where the installation lacks what a command needs
 _INTERRUPTED = 130  # the exit code after Ctrl-C, as shells have it
 
 
@@ -20,8 +19,9 @@ def main() -> None:
             from onnx_roialign.cli import main as cli
         cli.main()
     except MissingPackageError as error:
-        sys.stderr.write(f"onnx-roialign: {error}\n")
-        sys.exit(_MISSING)
+        from onnx_roialign.cli.refusal import refuse  # needs only what is always installed
+
+        refuse(sys.argv[1:], None, error)
     except KeyboardInterrupt:  # also while it imports, which takes a second
         sys.stderr.write("onnx-roialign: interrupted\n")
         sys.exit(_INTERRUPTED)

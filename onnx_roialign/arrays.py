@@ -19,6 +19,7 @@ __all__ = [
     "RECORDED",
     "UNIT_IN_THE_LAST_PLACE",
     "Array",
+    "allowed_difference",
     "close",
     "differences",
     "largest_difference",
@@ -86,6 +87,18 @@ def largest_difference(got: Array, want: Array) -> float:
     if got.dtype.kind in "OSU" or want.dtype.kind in "OSU":
         return 0.0 if np.array_equal(got, want) else float("inf")
     return float(np.max(differences(got, want), initial=0.0))
+
+
+def allowed_difference(want: Array, tolerance: float | None = None) -> float:
+    """Returns the largest difference from a model's expected output that counts as rounding.
+
+    Args:
+        want: the expected output, of numbers.
+        tolerance: in units of the output's largest finite number (at least 1); None: that of the output's type.
+    """
+    if tolerance is None:
+        tolerance = FRAMEWORKS_16_BIT if want.dtype.itemsize == 2 else FRAMEWORKS
+    return max(largest_finite(want), 1.0) * tolerance
 
 
 def differences(a: Array, b: Array) -> Array:

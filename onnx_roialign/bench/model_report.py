@@ -93,7 +93,7 @@ def _timed(measured: Measured) -> list[Share]:
 def session_table(measured: Measured) -> Table:
     """Returns the table of each session's time, end to end, and memory."""
     table = Table(box=SIMPLE, title="Milliseconds of one run, in turns", title_justify="left")
-    table.add_column("session", overflow="fold")
+    table.add_column("session", overflow="fold", min_width=16)
     for header in ("median", "quartiles", "x builtin", "x native", "peak memory", "off native by"):
         table.add_column(header, justify="right", no_wrap=True)
     for share in measured.shares:

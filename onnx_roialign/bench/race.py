@@ -18,8 +18,9 @@ from onnx_roialign.bench.peers import OURS, Contestant, Prepared
 from onnx_roialign.bench.workloads import Workload
 from onnx_roialign.definition import reference
 from onnx_roialign.errors import one_line
+from onnx_roialign.sessions.settled import settle
 
-__all__ = ["Race", "Result", "Times", "race", "settle", "times_in_turns"]
+__all__ = ["Race", "Result", "Times", "quartiles", "race", "times_in_turns"]
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -228,21 +229,7 @@ def times_in_turns(
     finally:
         if collected:
             gc.enable()
-    return {i: _times(values) for i, values in samples.items()}
-
-
-def settle() -> None:
-    """Waits until the other threads of this process sleep, at most 0.5 s.
-
-    ONNX Runtime's idle threads spin for about 50 ms before they sleep, on the cores of the next contestant. Linux
-    updates a running thread's time every 4 ms; with a shorter interval the wait ended too early, and fpn_mask_14x14_s2
-    on 2 threads took 4 or 8 ms at random.
-    """
-    for _ in range(40):
-        before = time.process_time()
-        time.sleep(12e-3)
-        if time.process_time() - before < 1e-3:
-            return
+    return {i: quartiles([1e3 * value for value in values]) for i, values in samples.items()}
 
 
 def _sample(run: Callable[[], object], count: int) -> float:
@@ -258,6 +245,7 @@ def _runs_per_sample(run: Callable[[], object]) -> int:
     return max(1, math.ceil(_SAMPLE_SECONDS / max(_sample(run, 1), 1e-7)))
 
 
-def _times(seconds: Sequence[float]) -> Times:
-    q1, median, q3 = (1e3 * float(q) for q in np.percentile(seconds, (25, 50, 75)))
-    return Times(median, q1, q3, len(seconds))
+def quartiles(milliseconds: Sequence[float]) -> Times:
+    """Returns median and quartiles of samples."""
+    q1, median, q3 = (float(q) for q in np.percentile(milliseconds, (25, 50, 75)))
+    return Times(median, q1, q3, len(milliseconds))

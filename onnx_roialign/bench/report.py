@@ -1,6 +1,6 @@
-"""The output of the benchmark: tables for the terminal, and a JSON file.
+"""The output of the benchmark: tables for the terminal, and the records of its JSON document.
 
-The JSON file is one object. Times are in milliseconds, sizes in bytes; a field without a value is null.
+The document is one object. Times are in milliseconds, sizes in bytes; a field without a value is null.
 
     schema            version of this format; changes only if a field changes its meaning or is removed
     kind              "bench", "pooler", "sweep" or "model"
@@ -46,10 +46,8 @@ The JSON file is one object. Times are in milliseconds, sizes in bytes; a field 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE, SIMPLE_HEAD
@@ -58,7 +56,6 @@ from rich.table import Table
 
 from onnx_roialign.bench.peers import OURS, PEERS
 from onnx_roialign.bench.race import Race, Result
-from onnx_roialign.files import write_file
 
 __all__ = [
     "SCHEMA",
@@ -71,7 +68,6 @@ __all__ = [
     "refusals",
     "sweep_table",
     "times_faster",
-    "write_json",
 ]
 
 SCHEMA = 2
@@ -108,16 +104,6 @@ def _result_record(race: Race, result: Result) -> dict[str, Any]:
         "faster_than": {peer: ratio for peer in _timed_peers(race) if (ratio := race.faster(result, peer)) is not None},
         "scratch_bytes": result.scratch_bytes,
     }
-
-
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Writes the document.
-
-    Raises:
-        RoiAlignError: the file cannot be written.
-    """
-    text = json.dumps({"schema": SCHEMA, **document}, indent=1, allow_nan=False) + "\n"
-    write_file("--json", path, text.encode())
 
 
 def machine_line(machine: Mapping[str, Any]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from rich.console import Console
 from onnx_roialign.bench import report
 from onnx_roialign.bench.floor import copy_bandwidth
 from onnx_roialign.bench.machine import describe_machine
+from onnx_roialign.bench.narrow import fitted
 from onnx_roialign.bench.peers import OURS, PEERS, Contestant, find_contestants
 from onnx_roialign.bench.pooler import POOLERS, pooler_contestants
 from onnx_roialign.bench.race import Race, race
@@ -22,11 +25,13 @@ from onnx_roialign.bench.scratch import scratch_bytes
 from onnx_roialign.bench.sweep import all_cases, run_sweep
 from onnx_roialign.bench.workloads import DTYPES, WORKLOADS, converted
 from onnx_roialign.cli.bench_model import bench_model
+from onnx_roialign.cli.options import AGAINST, INPUTS, JSON, MODE, REPEAT, output
+from onnx_roialign.cli.output import document, size_of, to_json
 from onnx_roialign.cli.progress import progress_bars
 from onnx_roialign.engines.native import available_isas
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.errors import RoiAlignError, shown
 from onnx_roialign.extras import imported_for
-from onnx_roialign.files import check_outputs
+from onnx_roialign.files import check_outputs, write_file
 from onnx_roialign.onnx_model.inputs import check_repeat, generated_inputs, given_inputs, read_model
 from onnx_roialign.onnx_model.soundness import sound
 from onnx_roialign.sessions.silent import NOTHING, log_only
@@ -62,17 +67,36 @@ class _Options:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-_Against = Annotated[str | None, typer.Option(help=f"Peers to compare with: some of {','.join(PEERS)}. Default: all.")]
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """Where the results go: tables and lines to the console, the document to stdout, to a file, or nowhere."""
+
+    console: Console
+    as_json: bool
+    file: Path | None
+
+    def write(self, kind: str, ok: bool, settings: dict[str, Any], content: dict[str, Any]) -> int:
+        """Writes the document; returns the exit code."""
+        head = {"schema": report.SCHEMA, "kind": kind, "settings": settings}
+        text = to_json(document("bench", {**head, **content, "ok": ok})) + "\n"
+        if self.file is not None:
+            write_file("--output", self.file, text.encode())
+        if self.as_json:
+            typer.echo(text, nl=False)
+        return 0 if ok else 1
+
+
+_Against = Annotated[str | None, typer.Option(help=f"{AGAINST} some of {','.join(PEERS)}. Default: all.")]
 _Threads = Annotated[str, typer.Option(help="Numbers of threads, such as 1,2.")]
 _Dtype = Annotated[str, typer.Option(help=f"Types: some of {','.join(DTYPES)}.")]
 _Isa = Annotated[
     str | None, typer.Option(help="Instruction sets of this package's kernel. Default: all that this CPU has.")
 ]
 _Workload = Annotated[str | None, typer.Option(help=f"Workloads: some of {','.join(WORKLOADS)}. Default: all.")]
-_Mode = Annotated[str, typer.Option(help="avg or max.")]
+_Mode = Annotated[str, MODE]
 _Repeat = Annotated[
     int | None,
-    typer.Option(help=f"Samples per engine. Default: {_REPEAT}; sweep {_REPEAT_SWEEP}, model {_REPEAT_MODEL}."),
+    typer.Option(help=f"{REPEAT} Default: {_REPEAT}; sweep {_REPEAT_SWEEP}, model {_REPEAT_MODEL}."),
 ]
 _Sweep = Annotated[
     bool,
@@ -91,8 +115,8 @@ _ModelPath = Annotated[
         "optimize."
     ),
 ]
-_Inputs = Annotated[Path | None, typer.Option(help="With --model: a .npz with an array per input.")]
-_Json = Annotated[Path | None, typer.Option(help="Write all measurements to this file.")]
+_Inputs = Annotated[Path | None, typer.Option(help=f"{INPUTS} Together with --model. Default: random arrays, seeded.")]
+_File = Annotated[Path | None, output("all measurements, as --json prints them.")]
 _Plot = Annotated[Path | None, typer.Option(help="Draw the results to this .png file.")]
 
 
@@ -108,14 +132,15 @@ def bench(
     pooler: _Pooler = False,
     model: _ModelPath = None,
     inputs: _Inputs = None,
-    json: _Json = None,
+    output: _File = None,
+    as_json: Annotated[bool, JSON] = False,
     plot: _Plot = None,
 ) -> int:
     """Compare this kernel's time with that of every installed RoiAlign, over many shapes, or within a model."""
     _check_together(
         sweep=sweep, pooler=pooler, model=model, inputs=inputs, plot=plot, against=against, workload=workload
     )
-    check_outputs({"--json": json, "--plot": plot}, {"--model": model, "--inputs": inputs})
+    check_outputs({"--output": output, "--plot": plot}, {"--model": model, "--inputs": inputs})
     if plot is not None:
         with imported_for("--plot"):
             importlib.import_module("matplotlib")  # fails now, not after minutes of measuring
@@ -134,14 +159,15 @@ def bench(
     if pooler and options.dtypes != ("float32",):  # rounding to another type would change the levels of boxes
         raise RoiAlignError("--dtype", "conflict", f"must be float32 together with --pooler, got {dtype!r}")
     log_only(NOTHING)  # ONNX Runtime's kernel logs a warning about mode max in every session
-    console = Console()
-    if not console.is_terminal:  # the width of a file is arbitrary
+    console = Console(quiet=as_json)
+    if not console.is_terminal and "COLUMNS" not in os.environ:  # the width of a file is arbitrary
         console.width = max(console.width, _FILE_WIDTH)
+    out = _Output(console, as_json, output)
     if model is not None:
-        return _model(model, inputs, options, console, json)
+        return _model(model, inputs, options, out)
     if sweep:
-        return _sweep(options, console, json)
-    return _race(options, console, json, plot, pooler=pooler)
+        return _sweep(options, out)
+    return _race(options, out, plot, pooler=pooler)
 
 
 def _check_together(**options: Any) -> None:
@@ -173,13 +199,16 @@ def _chosen(option: str, text: str | None, choices: Sequence[str]) -> tuple[str,
 def _thread_counts(text: str) -> tuple[int, ...]:
     counts = []
     for word in text.split(","):
-        if not (word.strip().isdecimal() and 1 <= int(word) <= _MOST_THREADS):
-            raise RoiAlignError("--threads", "range", f"must be whole numbers of at least 1, got {word.strip()!r}")
+        if not (re.fullmatch(r" *[0-9]{1,9} *", word) and 1 <= int(word) <= _MOST_THREADS):
+            raise RoiAlignError(
+                "--threads", "range", f"must be whole numbers in [1, {_MOST_THREADS}], got {shown(word.strip())}"
+            )
         counts.append(int(word))
     return tuple(dict.fromkeys(counts))
 
 
-def _race(options: _Options, console: Console, json: Path | None, plot: Path | None, *, pooler: bool) -> int:
+def _race(options: _Options, out: _Output, plot: Path | None, *, pooler: bool) -> int:
+    console = out.console
     contestants, missing = find_contestants(options.against, options.isas, options.mode)
     if pooler:
         contestants, missing = pooler_contestants(options.isas[0]), {}
@@ -203,25 +232,24 @@ def _race(options: _Options, console: Console, json: Path | None, plot: Path | N
                 )
                 group.append(finished if pooler else finished.with_scratch(scratch_bytes))
                 progress.advance(bar)
-            console.print(report.race_table(group))
+            for part in fitted(console, report.race_table(group)):
+                console.print(part)
             races += group
     _print_lines(console, report.refusals(races))
     _print_remarks(console, races)
     if pooler:
         _print_lines(console, _POOLER_REMARKS)
-    if json is not None:
-        _write(
-            json, "pooler" if pooler else "bench", machine, options, missing, races=list(map(report.race_record, races))
-        )
     if plot is not None:
         from onnx_roialign.pictures.bench import draw_races  # matplotlib is slow to import
 
         draw_races(plot, races, machine)
         console.print(f"Picture: {plot}", markup=False, highlight=False, soft_wrap=True)
-    return 1 if _ours_failed(races) else 0
+    content = {"machine": machine, "missing": missing, "races": list(map(report.race_record, races))}
+    return out.write("pooler" if pooler else "bench", not _ours_failed(races), options.record(), content)
 
 
-def _sweep(options: _Options, console: Console, json: Path | None) -> int:
+def _sweep(options: _Options, out: _Output) -> int:
+    console = out.console
     contestants, missing = find_contestants(options.against, options.isas, "avg")
     again = replace(contestants[-1], name=f"{_RIVAL} again")  # shows the random difference of two equal contestants
     contestants = tuple(replace(contestant, own_threads=False) for contestant in (*contestants, again))
@@ -269,24 +297,22 @@ def _sweep(options: _Options, console: Console, json: Path | None) -> int:
                 f"{itself[-1][0]:.2f}, {sum(faster < 1 for faster, _, _ in itself)} of {len(itself)} below 1."
             )
         _print_lines(console, lines)
-    if json is not None:
-        records = list(map(report.race_record, races))
-        _write(json, "sweep", machine, options, missing, races=records, worst=worst)
-    return 1 if not found or found[0][0] < 1 or _ours_failed(races) else 0
+    content = {"machine": machine, "missing": missing, "races": list(map(report.race_record, races)), "worst": worst}
+    ok = bool(found) and found[0][0] >= 1 and not _ours_failed(races)
+    return out.write("sweep", ok, options.record(), content)
 
 
-def _model(model: Path, inputs: Path | None, options: _Options, console: Console, json: Path | None) -> int:
+def _model(model: Path, inputs: Path | None, options: _Options, out: _Output) -> int:
     proto = sound(read_model(model))
     feeds = generated_inputs(proto) if inputs is None else given_inputs(proto, inputs)[0]
     machine = describe_machine()
+    console = out.console
     _print_header(console, machine, {})
     records, any_runs = bench_model(
         proto, model, feeds, threads=options.threads, repeat=options.repeat, bandwidth=copy_bandwidth, console=console
     )
-    if json is not None:
-        document = {"kind": "model", "machine": machine, "settings": {**options.record(), "model": str(model)}}
-        report.write_json(json, {**document, "missing": {}, **records})
-    return 0 if any_runs else 1
+    settings = {**options.record(), "model": str(model)}
+    return out.write("model", any_runs, settings, {**size_of(proto), "machine": machine, "missing": {}, **records})
 
 
 def _print_header(console: Console, machine: dict[str, Any], missing: dict[str, str]) -> None:
@@ -322,20 +348,3 @@ def _ours_failed(races: Iterable[Race]) -> bool:
 
 def _is_ours(contestant: Contestant) -> bool:
     return contestant.name == OURS or contestant.isa is not None
-
-
-def _write(
-    path: Path,
-    kind: str,
-    machine: dict[str, Any],
-    options: _Options,
-    missing: dict[str, str],
-    **rest: Any,
-) -> None:
-    document = {
-        "kind": kind,
-        "machine": machine,
-        "settings": options.record(),
-        "missing": missing,
-    }
-    report.write_json(path, {**document, **rest})

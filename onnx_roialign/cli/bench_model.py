@@ -12,6 +12,7 @@ from rich.console import Console
 
 from onnx_roialign.arrays import Array
 from onnx_roialign.bench import model_report
+from onnx_roialign.bench.narrow import fitted
 from onnx_roialign.bench.regions import split
 from onnx_roialign.bench.share import SESSIONS, measure_shares
 from onnx_roialign.cli.progress import progress_bars
@@ -56,10 +57,11 @@ def bench_model(
             )
         timed = any(share.times is not None for share in measured.shares)
         console.print(f"{path.name}, {count} thread(s)", markup=False, highlight=False)
-        console.print(model_report.session_table(measured))
+        tables = [model_report.session_table(measured)]
         if timed:
-            console.print(model_report.region_table(measured))
-            console.print(model_report.operator_table(measured))
+            tables += [model_report.region_table(measured), model_report.operator_table(measured)]
+        for part in (part for table in tables for part in fitted(console, table)):
+            console.print(part)
         _print_lines(console, model_report.remarks(measured, bandwidth(count) if timed else None))
         shares += model_report.share_records(measured)
         gains.append(model_report.gain_record(measured))

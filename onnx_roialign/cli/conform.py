@@ -18,7 +18,8 @@ import typer
 from rich.console import Console
 
 from onnx_roialign.cli.conform_reports import HTML, JUNIT, MARKDOWN, compare, report, write_reports
-from onnx_roialign.cli.graph import JSON, write_json
+from onnx_roialign.cli.options import BACKEND, JOBS, JSON, PYTHON
+from onnx_roialign.cli.output import write_json
 from onnx_roialign.cli.progress import progress_bars
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
@@ -45,17 +46,14 @@ _Backends = Annotated[
     list[str] | None,
     typer.Option(
         "--backend",
-        help="A built-in backend, or an onnx.backend.base.Backend as module:Class or path/file.py:Class; can be "
-        "repeated. Default: this package's own, ONNX Runtime's and onnx.reference.",
+        help=f"{BACKEND} Can be repeated. Default: this package's own, ONNX Runtime's and onnx.reference.",
     ),
 ]
 _Workers = Annotated[
     list[str] | None,
     typer.Option("--worker", help="The command line of a program with the worker protocol; can be repeated."),
 ]
-_Python = Annotated[
-    str | None, typer.Option(help="A Python that has the backends' runtime, numpy and onnx. Default: this one.")
-]
+_Python = Annotated[str | None, PYTHON]
 _Known = Annotated[Path | None, typer.Option(help="File of known deviations of the backend.")]
 _Tiers = Annotated[
     list[str] | None,
@@ -66,7 +64,7 @@ _Patterns = Annotated[
     typer.Option("--case", help="Only cases whose id matches this pattern (*, ?); can be repeated."),
 ]
 _Cases = Annotated[Path | None, typer.Option(help="Folder of cases to run instead of the suite's own.")]
-_Jobs = Annotated[int | None, typer.Option(help="Number of parallel workers. Default: one per core.")]
+_Jobs = Annotated[int | None, JOBS]
 _Timeout = Annotated[float, typer.Option(help="Time limit of a case, in seconds.")]
 _Memory = Annotated[int, typer.Option(help="Memory limit of a worker, in megabytes.")]
 _Export = Annotated[
@@ -122,16 +120,17 @@ def conform(
     else:
         runs = _run_all(started, chosen, ids, limits, jobs)
     by_id = {case.id: case for case in chosen}
+    ok = all(passes(run, by_id) for run in runs)
     if as_json or junit or markdown or html:
         from onnx_roialign.conformance.reports.document import document
 
         report = document(chosen, runs)
         write_reports(report, chosen, junit, markdown, html)
         if as_json:
-            write_json(report)
+            write_json("conform", {**report, "ok": ok})
     if not as_json:
         _print(runs, by_id)
-    return 0 if all(passes(run, by_id) for run in runs) else 1
+    return 0 if ok else 1
 
 
 def _read_cases(folder: Path | None) -> Sequence[Case]:

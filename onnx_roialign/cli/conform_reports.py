@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from onnx_roialign.cli.graph import JSON, write_json
+from onnx_roialign.cli.options import JSON
+from onnx_roialign.cli.output import write_json
 from onnx_roialign.extras import imported_for
 from onnx_roialign.files import check_output, check_outputs, write_file
 
@@ -53,7 +54,7 @@ def compare(
     before: Annotated[Path, typer.Argument(metavar="A.json", help="The output of conform --json.")],
     after: Annotated[Path, typer.Argument(metavar="B.json", help="Its output for another version or runtime.")],
     as_json: Annotated[bool, JSON] = False,
-    html: Annotated[Path | None, typer.Option(help="Write a page with the runs of both side by side.")] = None,
+    html: HTML = None,
 ) -> int:
     """Compare two reports, result by result; exit code 1 if a result is worse in B."""
     with imported_for("the conformance suite"):
@@ -63,13 +64,14 @@ def compare(
     check_output("--html", html, {"A.json": before, "B.json": after})
     documents = [read(before), read(after)]
     found = list(changes(*documents))
+    worse = any(change.worse for change in found)
     if html is not None:
         write_reports(joined(documents), all_cases(), None, None, html)
     if as_json:
-        write_json({"changes": [_entry(change) for change in found]})
+        write_json("conform compare", {"changes": [_entry(change) for change in found], "ok": not worse})
     else:
         _print(found)
-    return 1 if any(change.worse for change in found) else 0
+    return 1 if worse else 0
 
 
 def report(
@@ -89,7 +91,7 @@ def report(
     made = joined([read(path) for path in runs])
     write_reports(made, all_cases() if html is not None else (), junit, markdown, html)
     if as_json:
-        write_json(made)
+        write_json("conform report", {**made, "ok": True})
     elif not (junit or markdown or html):
         typer.echo(as_markdown(made), nl=False)
     return 0

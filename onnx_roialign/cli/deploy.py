@@ -1,8 +1,4 @@
-"""The command deploy: writes a model for a server that knows a library only by its path.
-
-``--json`` writes one object; later versions add keys, but do not rename or remove any: model, source (null), folder,
-version, library, max_batch_size, batching, ok.
-"""
+"""The command deploy: writes a model for a server that knows a library only by its path."""
 
 from __future__ import annotations
 
@@ -12,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from onnx_roialign.cli.graph import JSON, MODEL, write_json
+from onnx_roialign.cli.options import JSON, MODEL, SOURCE
+from onnx_roialign.cli.output import print_lines, size_of, write_json
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.onnx_model.inputs import read_model
 
@@ -37,7 +34,7 @@ def deploy(
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option(help="The framework call that the model was exported from; it is repaired first, as by repair."),
+        typer.Option(help=f"{SOURCE} RoiAligns are repaired first. Default: the model's results are correct."),
     ] = None,
     max_batch_size: Annotated[
         int | None,
@@ -48,7 +45,7 @@ def deploy(
     """Write a model repository for the Triton server: the model made explicit, its config, the library beside it."""
     from onnx_roialign.serving.triton import deploy_triton
 
-    read_model(model)
+    proto = read_model(model)
     options = {"name": name, "served_at": served_at, "source": source, "max_batch_size": max_batch_size}
     try:
         written = deploy_triton(model, triton, version=model_version, **options)  # type: ignore[arg-type]
@@ -57,8 +54,10 @@ def deploy(
         raise error.about(option) if error.subject in (*_OPTIONS, *_SAME) else error from None
     if as_json:
         write_json(
+            "deploy",
             {
                 "model": str(model),
+                **size_of(proto),
                 "source": source,
                 "folder": written.folder,
                 "version": written.version,
@@ -66,14 +65,13 @@ def deploy(
                 "max_batch_size": written.max_batch_size,
                 "batching": written.batching,
                 "ok": True,
-            }
+            },
         )
         return 0
-    console = Console()
-    for line in (
+    lines = (
         f"Written: {written.folder}, version {written.version}",
         f"The server loads the library from {written.library}",
         f"max_batch_size {written.max_batch_size}: {written.batching}",
-    ):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    )
+    print_lines(Console(), lines)
     return 0

@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 
 from onnx_roialign.cli.conform import MOST_JOBS
-from onnx_roialign.cli.graph import JSON, write_json
+from onnx_roialign.cli.options import AGAINST, BACKEND, JOBS, JSON, PYTHON, output
+from onnx_roialign.cli.output import write_json
 from onnx_roialign.cli.progress import progress_bars
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.extras import imported_for
@@ -26,22 +27,16 @@ _MOST_SEED = 2**31 - 1
 
 
 def fuzz(
-    backend: Annotated[
-        str, typer.Option(help="As for conform: a built-in backend, module:Class or path/file.py:Class.")
-    ],
-    against: Annotated[
-        str | None, typer.Option(help="A backend to compare with. Default: compare with the exact results.")
-    ] = None,
+    backend: Annotated[str, typer.Option(help=BACKEND)],
+    against: Annotated[str | None, typer.Option(help=f"{AGAINST} a backend. Default: the exact results.")] = None,
     seconds: Annotated[float, typer.Option(help="Duration of the search, in seconds of one worker.")] = 60.0,
     seed: Annotated[int, typer.Option(help="Seed of the random cases; equal seeds find the same.")] = 0,
-    jobs: Annotated[int | None, typer.Option(help="Number of parallel workers. Default: one per core.")] = None,
+    jobs: Annotated[int | None, JOBS] = None,
     ray: Annotated[
         str | None, typer.Option(help="Address of a Ray cluster that runs the search; 'local': one on this machine.")
     ] = None,
-    python: Annotated[str | None, typer.Option(help="The Python that has the backend's runtime.")] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder to save each finding in as a case.")
-    ] = None,
+    python: Annotated[str | None, PYTHON] = None,
+    output: Annotated[Path | None, output("the folder to save each finding in as a case.")] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Search for calls with wrong results on a runtime; exit code 1 if there are any."""
@@ -77,7 +72,8 @@ def fuzz(
     if output is not None and found:
         export_cases("--output", output, [finding.case for finding in found])
     if as_json:
-        write_json({"rounds": rounds, "of": search.rounds, "findings": [_entry(finding) for finding in found]})
+        entries = [_entry(finding) for finding in found]
+        write_json("fuzz", {"rounds": rounds, "of": search.rounds, "findings": entries, "ok": not found})
     else:
         _print(found, rounds, search.rounds, output)
     return 1 if found else 0

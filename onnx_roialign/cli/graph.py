@@ -1,136 +1,84 @@
-"""The commands that read or change a model: validate, repair, convert-opset, make-explicit, optimize, unfuse.
-
-``--json`` writes one object; later versions add keys, but do not rename or remove any:
-
-    validate       model, source (null), findings, ok
-    repair         model, source, output, mended (repaired findings), findings (remaining findings), ok
-    convert-opset  model, target, output, ok
-    make-explicit  model, output, changed (whether the model was changed), ok
-    optimize       model, source (null), output, parts (each op, output, fused, nodes, text, corrected), ok
-    unfuse         model, output, changed, ok
-
-A finding has code, severity ("error", "warning", "info"), node, message, effect, repairable. ok is true if no finding
-is an error or a warning; then the exit code is 0, else 1.
-"""
+"""The commands that change a model: repair, convert-opset, make-explicit, optimize, unfuse."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import onnx
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.cli.formats.text import findings_table, is_wide, lines
+from onnx_roialign.cli.options import JSON, MODEL, OUTPUT_MODEL, PRIVATE_OP, SOURCE
+from onnx_roialign.cli.output import print_lines, size_of, write_json
+from onnx_roialign.errors import ModelError, RoiAlignError
 from onnx_roialign.files import check_output, write_file
 from onnx_roialign.onnx_model.file import format_of, to_bytes
-from onnx_roialign.onnx_model.inputs import given_inputs, read_model
+from onnx_roialign.onnx_model.inputs import read_model
 from onnx_roialign.onnx_model.scopes import external_files, scopes
 
 if TYPE_CHECKING:  # each command imports what it needs, because importing onnx-ir and its passes is slow
     from onnx_roialign.graph import Finding
 
-__all__ = ["convert_opset", "make_explicit", "optimize", "repair", "unfuse", "validate", "write_json"]
-
-MODEL = typer.Argument(metavar="MODEL", help="An ONNX model file.")
-OUTPUT = typer.Option("--output", "-o", help="The file to write the new model to.")
-JSON = typer.Option("--json", help="Write one JSON object with stable keys.")
-_SOURCE = (
-    "The framework call that the model was exported from: torchvision, torchvision:aligned=True, paddle, "
-    "mindspore:roi_end_mode=0, onnx:16, or a preset."
-)
-_STYLES = (("error", "bold red"), ("warning", "yellow"), ("info", "dim"))
-
-
-def validate(
-    model: Annotated[Path, MODEL],
-    source: Annotated[
-        str | None, typer.Option(help=f"{_SOURCE} Default: report only errors that do not depend on it.")
-    ] = None,
-    inputs: Annotated[
-        Path | None,
-        typer.Option(
-            help="A .npz with an array per model input, on which the model also runs. Arrays named like outputs are "
-            "the expected outputs."
-        ),
-    ] = None,
-    as_json: Annotated[bool, JSON] = False,
-) -> int:
-    """Report errors of the RoiAligns of a model, and their effect on its results."""
-    from onnx_roialign import graph
-
-    proto = read_model(model)
-    arrays: dict[str, Any] = {}
-    if inputs is not None:
-        arrays["inputs"], expected = given_inputs(proto, inputs)
-        arrays["expected"] = expected or None
-    findings = graph.validate(model, source, **arrays)
-    if as_json:
-        write_json(
-            {"model": str(model), "source": source, "findings": _as_dicts(findings), "ok": not _is_wrong(findings)}
-        )
-    else:
-        _print(findings, "nothing is wrong" + ("" if source else " that can be found without --source"))
-    return int(_is_wrong(findings))
+__all__ = ["convert_opset", "make_explicit", "optimize", "repair", "unfuse"]
 
 
 def repair(
     model: Annotated[Path, MODEL],
-    source: Annotated[str, typer.Option(help=_SOURCE)],
-    output: Annotated[Path, OUTPUT],
+    source: Annotated[str, typer.Option(help=SOURCE)],
+    output: Annotated[Path, OUTPUT_MODEL],
     counts: Annotated[
         str | None,
         typer.Option(help="The value in the graph with the number of RoIs per image, if the batch indices are lost."),
     ] = None,
     raise_opset: Annotated[bool, typer.Option(help="Whether the opset may be raised to 16.")] = True,
-    private_op: Annotated[bool, typer.Option(help="Whether onnx_roialign::AnyRoiAlign may be used.")] = True,
+    private_op: Annotated[bool, PRIVATE_OP] = True,
     exact: Annotated[bool, typer.Option("--exact", help="Also keep the source's NaN in bins without samples.")] = False,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Write a model that computes the same as the framework call from which it was exported."""
     from onnx_roialign import graph
 
-    _check_output(read_model(model), model, output)
+    proto = read_model(model)
+    _check_output(proto, model, output)
     before = graph.validate(model, source)
-    result = graph.repair(model, source, counts=counts, raise_opset=raise_opset, private_op=private_op, exact=exact)
+    with _of_the_model("source", "counts"):
+        result = graph.repair(model, source, counts=counts, raise_opset=raise_opset, private_op=private_op, exact=exact)
     _save(result, output)
     left = graph.validate(result, source)
     repaired = [finding for finding in before if finding not in left]
     if as_json:
         write_json(
+            "repair",
             {
                 "model": str(model),
+                **size_of(proto),
                 "source": source,
                 "output": str(output),
+                "written": size_of(result),
                 "mended": _as_dicts(repaired),
                 "findings": _as_dicts(left),
                 "ok": not _is_wrong(left),
-            }
+            },
         )
     else:
-        _print(repaired, "nothing to repair", "Repaired")
-        _print(left, "nothing", "Remaining")
-        _console().print(f"Written: {output}", markup=False, highlight=False, soft_wrap=True)
+        console = Console()
+        _print(console, repaired, "Repaired", "nothing to repair")
+        _print(console, left, "Remaining", "nothing")
+        print_lines(console, [f"Written: {output}"])
     return int(_is_wrong(left))
 
 
 def convert_opset(
     model: Annotated[Path, MODEL],
     target: Annotated[int, typer.Option(help="The opset to convert to, from 10 on, up or down.")],
-    output: Annotated[Path, OUTPUT],
-    private_op: Annotated[
-        bool,
-        typer.Option(
-            "--private-op", help="Use onnx_roialign::AnyRoiAlign where the target opset cannot express a RoiAlign."
-        ),
-    ] = False,
+    output: Annotated[Path, OUTPUT_MODEL],
+    private_op: Annotated[bool, PRIVATE_OP] = False,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Write the model at another opset with the same results; fails if a RoiAlign's results would change."""
@@ -138,31 +86,34 @@ def convert_opset(
 
     proto = read_model(model)
     _check_output(proto, model, output)
-    _save(converted(proto, target, private=private_op, allow="--private-op"), output)
+    with _of_the_model("target"):
+        result = converted(proto, target, private=private_op, allow="--private-op")
+    _save(result, output)
     if as_json:
-        write_json({"model": str(model), "target": target, "output": str(output), "ok": True})
+        sizes = {**size_of(proto), "target": target, "output": str(output), "written": size_of(result)}
+        write_json("convert-opset", {"model": str(model), **sizes, "ok": True})
     else:
-        _console().print(f"Written at opset {target}: {output}", markup=False, highlight=False, soft_wrap=True)
+        print_lines(Console(), [f"Written at opset {target}: {output}"])
     return 0
 
 
 def make_explicit(
     model: Annotated[Path, MODEL],
-    output: Annotated[Path, OUTPUT],
+    output: Annotated[Path, OUTPUT_MODEL],
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Write every RoiAlign's meaning into its node, for runtimes where no session config entry can be set."""
     from onnx_roialign import graph
 
-    return _rewrite(model, output, as_json, graph.make_explicit, "Every RoiAlign was already explicit")
+    return _rewrite("make-explicit", model, output, as_json, graph.make_explicit, "Every RoiAlign was already explicit")
 
 
 def optimize(
     model: Annotated[Path, MODEL],
-    output: Annotated[Path, OUTPUT],
+    output: Annotated[Path, OUTPUT_MODEL],
     source: Annotated[
         str | None,
-        typer.Option(help=f"{_SOURCE} RoiAligns are repaired first. Default: the model's results are correct."),
+        typer.Option(help=f"{SOURCE} RoiAligns are repaired first. Default: the model's results are correct."),
     ] = None,
     no_proof: Annotated[bool, typer.Option("--no-proof", hidden=True)] = False,
     as_json: Annotated[bool, JSON] = False,
@@ -180,55 +131,62 @@ def optimize(
     _save(fused.model, output)
     parts = [dataclasses.asdict(part) for part in fused.report]
     if as_json:
-        write_json({"model": str(model), "source": source, "output": str(output), "parts": parts, "ok": True})
+        sizes = {**size_of(proto), "source": source, "output": str(output), "written": size_of(fused.model)}
+        write_json("optimize", {"model": str(model), **sizes, "parts": parts, "ok": True})
         return 0
-    console = _console()
-    if not parts:
+    said = list(map(str, fused.report))
+    if not said:
         rest = "the model is unchanged" if fused.model == proto else f"its RoiAligns are repaired for {source}"
-        console.print(
-            f"Nothing to fuse: no pooler and no mask pasting was found; {rest}.", markup=False, highlight=False
-        )
-    for part in fused.report:
-        console.print(str(part), markup=False, highlight=False, soft_wrap=True)
-    console.print(f"Written: {output}", markup=False, highlight=False, soft_wrap=True)
+        said = [f"Nothing to fuse: no pooler and no mask pasting was found; {rest}."]
+    print_lines(Console(), [*said, f"Written: {output}"])
     return 0
 
 
 def unfuse(
     model: Annotated[Path, MODEL],
-    output: Annotated[Path, OUTPUT],
+    output: Annotated[Path, OUTPUT_MODEL],
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Write MultiScaleRoiAlign and PasteMasks in ONNX's own operators, for a runtime without this library."""
     from onnx_roialign import graph
 
-    return _rewrite(model, output, as_json, graph.unfuse, "There was nothing to expand")
+    return _rewrite("unfuse", model, output, as_json, graph.unfuse, "There was nothing to expand")
 
 
 def _rewrite(
-    path: Path, output: Path, as_json: bool, change: Callable[[onnx.ModelProto], onnx.ModelProto], unchanged: str
+    command: str,
+    path: Path,
+    output: Path,
+    as_json: bool,
+    change: Callable[[onnx.ModelProto], onnx.ModelProto],
+    unchanged: str,
 ) -> int:
     """Applies a change to a model, writes the result, and prints whether the model was changed."""
     proto = read_model(path)
     _check_output(proto, path, output)
-    result = change(proto)
+    with _of_the_model():
+        result = change(proto)
     changed = result != proto
     _save(result, output)
     if as_json:
-        write_json({"model": str(path), "output": str(output), "changed": changed, "ok": True})
+        sizes = {**size_of(proto), "output": str(output), "written": size_of(result)}
+        write_json(command, {"model": str(path), **sizes, "changed": changed, "ok": True})
     else:
         text = "Written" if changed else f"{unchanged}; the model is unchanged. Written"
-        _console().print(f"{text}: {output}", markup=False, highlight=False, soft_wrap=True)
+        print_lines(Console(), [f"{text}: {output}"])
     return 0
 
 
-def write_json(document: Mapping[str, Any]) -> None:
-    """Writes one object to stdout; NaN and infinity, which JSON does not have, must already be strings."""
-    typer.echo(json.dumps(document, indent=2, allow_nan=False))
-
-
-def _console() -> Console:
-    return Console()
+@contextlib.contextmanager
+def _of_the_model(*arguments: str) -> Iterator[None]:
+    """An error that names none of these arguments is the model's: the exit code is 1, not 2."""
+    try:
+        yield
+    except RoiAlignError as error:
+        if isinstance(error, ModelError) or error.subject in arguments:
+            raise
+        subject, code, rule = error.args
+        raise ModelError(subject, code, rule, node=error.node) from error
 
 
 def _as_dicts(findings: Sequence[Finding]) -> list[dict[str, Any]]:
@@ -239,22 +197,13 @@ def _is_wrong(findings: Sequence[Finding]) -> bool:
     return any(finding.severity != "info" for finding in findings)
 
 
-def _print(findings: Sequence[Finding], none: str, heading: str | None = None) -> None:
-    console = _console()
+def _print(console: Console, findings: Sequence[Finding], heading: str, none: str) -> None:
     if not findings:
-        console.print(f"{heading}: {none}" if heading else none.capitalize(), markup=False, highlight=False)
-        return
-    table = Table(title=heading, title_justify="left", show_lines=True)
-    for header in ("severity", "code", "node"):
-        table.add_column(header, overflow="fold")
-    table.add_column("finding and effect", ratio=1)
-    table.add_column("repair")
-    for finding in findings:
-        style = dict(_STYLES)[finding.severity]
-        text = f"{escape(finding.message)}\n[dim]{escape(finding.effect)}[/]"
-        fixes = "yes" if finding.repairable else "no"
-        table.add_row(f"[{style}]{finding.severity}[/]", finding.code, escape(finding.node), text, fixes)
-    console.print(table)
+        print_lines(console, [f"{heading}: {none}"])
+    elif is_wide(console):
+        console.print(findings_table(findings, heading))
+    else:
+        print_lines(console, (f"{heading}: {line}" for line in lines(findings)))
 
 
 def _check_output(model: onnx.ModelProto, path: Path, output: Path) -> None:

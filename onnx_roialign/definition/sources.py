@@ -81,9 +81,8 @@ def parse(source: str | Semantics) -> Semantics:
     if call is None:
         if name in PRESETS and not colon:
             return resolve(name)
-        raise RoiAlignError(
-            "source", "choice", f"must be one of {', '.join((*_CALLS, 'onnx', *PRESETS))}, got {shown(source)}"
-        )
+        names = dict.fromkeys((*_CALLS, "onnx", *PRESETS))  # a preset may have a framework's name
+        raise RoiAlignError("source", "choice", f"must be one of {', '.join(names)}, got {shown(source)}")
     value = call.default if not colon else _argument(source, arguments, call)
     return PRESETS[call.presets[value]]
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from onnx_roialign.arrays import Array
+from onnx_roialign.bench.narrow import fitted
 from onnx_roialign.bench.report import milliseconds
 from onnx_roialign.demo.runs import BASELINE, Run, difference, run_all, times_faster
 from onnx_roialign.demo.scene import CLASSES, MASK_STEP, demo_scene, summary
@@ -60,8 +61,11 @@ def _model_file(name: str) -> Traversable:
     return file
 
 
-def run_demo(output: Path, console: Console) -> None:
+def run_demo(output: Path, console: Console) -> dict[str, Any]:
     """Runs the whole demo: prints its table to `console` and writes PICTURE into the folder `output`.
+
+    Returns:
+        The picture's path and the numbers in the table, as JSON types.
 
     Raises:
         RoiAlignError: the folder cannot be written, or the models are not installed with the package.
@@ -82,13 +86,15 @@ def run_demo(output: Path, console: Console) -> None:
         models = {opset: mask_rcnn(opset) for opset in OPSETS}
         fused = {opset: fuse(model) for opset, model in models.items()}
         runs = run_all(models, fused, {"image": scene.image})
-    console.print(_table(runs, expected))
+    for part in fitted(console, _table(runs, expected), keys=2):
+        console.print(part)
     for line in (*_refusals(runs), *_optimized(runs, fused), *_NOTES):
         console.print(line, markup=False, highlight=False)
     shown = next(run for run in reversed(runs) if run.way == "optimized")  # opset 16, which every ONNX Runtime loads
     console.print(summary(scene, shown.trial.outputs), markup=False, highlight=False)
     draw_demo(output / PICTURE, scene, fused[shown.opset].model, runs)
     console.print(f"Picture: {output / PICTURE}", markup=False, highlight=False, soft_wrap=True)
+    return {"picture": str(output / PICTURE), "runs": [_record(run, expected) for run in runs], "ok": True}
 
 
 def _make_writable(output: Path) -> None:
@@ -113,12 +119,33 @@ def _table(runs: Sequence[Run], expected: Mapping[str, Array]) -> Table:
         if run.trial.refusal is not None:
             table.add_row(str(run.opset), run.way, "[red]no[/]", *["-"] * (len(expected) + 3))
             continue
-        got = _as_recorded(run.trial.outputs)
-        differences = (f"{difference(got[name], want):.2g}" for name, want in expected.items())
+        differences = (f"{value:.2g}" for value in _differences(run, expected).values())
         times = (run.trial.roi_align_milliseconds, None if run.times is None else run.times.median)
         cells = ("-" if time is None else milliseconds(time) for time in times)
         table.add_row(str(run.opset), run.way, "[green]yes[/]", *differences, *cells, times_faster(run.faster))
     return table
+
+
+def _differences(run: Run, expected: Mapping[str, Array]) -> dict[str, float]:
+    got = _as_recorded(run.trial.outputs)
+    return {name: difference(got[name], want) for name, want in expected.items()}
+
+
+def _record(run: Run, expected: Mapping[str, Array]) -> dict[str, Any]:
+    times = run.times
+    return {
+        "opset": run.opset,
+        "engine": run.way,
+        "nodes": run.nodes,
+        "refusal": run.trial.refusal,
+        "differences": None if run.trial.refusal is not None else _differences(run, expected),
+        "roi_align_ms": run.trial.roi_align_milliseconds,
+        "median_ms": times and times.median,
+        "q1_ms": times and times.q1,
+        "q3_ms": times and times.q3,
+        "samples": times and times.samples,
+        "faster": run.faster,
+    }
 
 
 def _as_recorded(outputs: Mapping[str, Array]) -> dict[str, Array]:

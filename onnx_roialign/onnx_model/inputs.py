@@ -23,6 +23,7 @@ from onnx_roialign.ops.nodes import is_private, is_roi_align, node_name
 
 __all__ = [
     "Declared",
+    "array_names",
     "check_inputs",
     "check_repeat",
     "declared_inputs",
@@ -66,17 +67,16 @@ def check_repeat(repeat: int) -> None:
         raise RoiAlignError("--repeat", "range", f"must be in [1, {_MOST_RUNS}], got {repeat}")
 
 
-def read_model(path: Path) -> onnx.ModelProto:
-    """Reads the model at `path` without its external data.
+def read_model(given: Path | bytes) -> onnx.ModelProto:
+    """Reads a model, given as a path or as bytes, without its external data.
 
     Raises:
         UnreadableModelError: the file does not exist, or has no ONNX graph with outputs.
     """
-    model = parse(path)
+    model = parse(given)
     if not model.graph.output:
-        raise UnreadableModelError(
-            "model", "form", f"must be an ONNX model with outputs, got {str(path)!r} without any"
-        )
+        shown = f"{len(given)} bytes" if isinstance(given, bytes) else repr(str(given))
+        raise UnreadableModelError("model", "form", f"must be an ONNX model with outputs, got {shown} without any")
     return model
 
 
@@ -156,6 +156,12 @@ def given_inputs(model: onnx.ModelProto, path: Path) -> tuple[dict[str, Array], 
                 arrays[value.name] = got.view(dtype)
     outputs = {output.name: arrays[output.name] for output in model.graph.output if output.name in arrays}
     return check_inputs(declared_inputs(model), arrays), outputs
+
+
+def array_names(path: Path) -> tuple[str, ...]:
+    """Returns the names of the arrays in a .npz file that `given_inputs` has read."""
+    with np.load(path) as arrays:
+        return tuple(arrays.files)
 
 
 def _fits(shape: tuple[int, ...], dims: tuple[int | str, ...]) -> bool:

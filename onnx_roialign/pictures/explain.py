@@ -26,6 +26,8 @@ _GRID_LINES = 48  # feature pixels are outlined if at most this many are in view
 _PALE = 0.45
 _ONE_HUNDREDTH = 0.01  # if all differences are below, they are written in a smaller unit
 _LEGEND_WIDTH, _HEADER_WIDTH = 42, 31  # characters of a name that fit in a line
+_SUBTITLE_WIDTH = 80  # characters that fit above the large panel
+_OPTIONAL = "coordinate_transformation_mode="  # of the source onnx:16,coordinate_transformation_mode=half_pixel
 _MEANING_WIDTH = 38  # characters that fit in a column of the numbers
 _NUMBERED_BINS = 8  # each bin gets its number if there are at most this many per side
 
@@ -38,6 +40,8 @@ def draw_explanation(path: Path, shown: Explanation, names: tuple[str, str]) -> 
         shown: the explanation.
         names: names of the first and the second meaning.
     """
+    first, second = ("".join(name.split()).replace(_OPTIONAL, "") for name in names)
+    names = first, second
     figure = Figure(figsize=(12.5, 9.6), dpi=150, facecolor="white")
     left = figure.add_axes((0.06, 0.34, 0.55, 0.57))
     right = figure.add_axes((0.70, 0.56, 0.235, 0.35))
@@ -74,7 +78,8 @@ def _draw_map(axes: Axes, shown: Explanation, names: tuple[str, str]) -> list[Li
     rows, columns = shown.first.result.shape
     box = ", ".join(f"{value:g}" for value in shown.box)
     bins = f"{rows} x {columns} bins, map {height} x {width}, scale {shown.attributes.spatial_scale:g}"
-    title(axes, "Where the RoI is sampled", f"RoI {box} of the image: {bins}")
+    below = f"RoI {box} of the image: {bins}"
+    title(axes, "Where the RoI is sampled", below if len(below) <= _SUBTITLE_WIDTH else below.replace(": ", ":\n", 1))
     axes.set_anchor("NW")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))

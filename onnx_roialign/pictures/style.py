@@ -28,6 +28,8 @@ __all__ = [
     "title",
 ]
 
+_LINE = 14  # points from one grey line to the next
+
 INK = "#1f2430"
 QUIET = "#6b7280"
 CHOSEN = "#d81b60"
@@ -44,8 +46,9 @@ INSTRUCTION_SETS: Mapping[str, str] = MappingProxyType(
 
 
 def title(axes: Axes, heading: str, below: str) -> None:
-    """Gives a panel a heading, a grey line below it, and grey ticks without a frame."""
-    axes.set_title(heading, loc="left", fontsize=14, weight="bold", color=INK, pad=24)
+    """Gives a panel a heading, one or more grey lines below it, and grey ticks without a frame."""
+    pad = 24 + _LINE * below.count("\n")
+    axes.set_title(heading, loc="left", fontsize=14, weight="bold", color=INK, pad=pad)
     axes.annotate(
         below, (0, 1), xycoords="axes fraction", xytext=(0, 7), textcoords="offset points", fontsize=10, color=QUIET
     )

@@ -29,7 +29,7 @@ class Trial:
         engine: one of `by_name.SESSION_ENGINES`.
         refusal: the reason why it has no outputs, in one line; None if it has outputs.
         outputs: arrays by output name; empty if it did not run.
-        milliseconds: median wall time of one run; the first run is not counted.
+        milliseconds: wall time of each run after the first one.
         roi_align_milliseconds: median over the runs of the time in RoiAlign nodes, from ONNX Runtime's profiler; None
             without the profiler.
     """
@@ -37,7 +37,7 @@ class Trial:
     engine: str
     refusal: str | None
     outputs: Mapping[str, Array]
-    milliseconds: float
+    milliseconds: tuple[float, ...]
     roi_align_milliseconds: float | None
 
 
@@ -67,7 +67,7 @@ def try_engine(
         try:
             running = session(model, options, engine=engine)
         except Exception as error:  # any error is the trial's result
-            return Trial(engine, f"does not load: {one_line(error)}", {}, 0.0, None)
+            return Trial(engine, f"does not load: {one_line(error)}", {}, (), None)
         names = [output.name for output in running.get_outputs()]
         milliseconds = []
         try:
@@ -77,10 +77,10 @@ def try_engine(
                 milliseconds.append(1e3 * (time.perf_counter() - start))
                 after_run()
         except Exception as error:
-            return Trial(engine, f"loads, but does not run: {one_line(error)}", {}, 0.0, None)
+            return Trial(engine, f"loads, but does not run: {one_line(error)}", {}, (), None)
         in_nodes = _roi_align_milliseconds(Path(running.end_profiling()), 1 + repeat) if profile else None
     outputs = dict(zip(names, arrays, strict=True))
-    return Trial(engine, None, outputs, statistics.median(milliseconds[1:]), in_nodes)
+    return Trial(engine, None, outputs, tuple(milliseconds[1:]), in_nodes)
 
 
 def _roi_align_milliseconds(profile: Path, runs: int) -> float:

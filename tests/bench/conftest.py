@@ -12,3 +12,8 @@ from onnx_roialign.cli import bench as bench_command
 def quick_copy(monkeypatch):
     """Makes the floor's copies small: 512 MB take half a second, and no test reads the numbers."""
     monkeypatch.setattr(bench_command, "copy_bandwidth", lambda threads: floor.copy_bandwidth(threads, size=1 << 20))
+
+
+@pytest.fixture(autouse=True)
+def wide_output(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")  # of a wide terminal, so that no line wraps

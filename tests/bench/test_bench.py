@@ -17,6 +17,7 @@ from onnx_roialign.cli import bench as bench_command
 from onnx_roialign.definition import reference
 from onnx_roialign.pictures import style
 
+HEAD_KEYS = {"schema_version", "tool_version", "command"}
 RACE_KEYS = {"workload", "dtype", "mode", "threads", "moved_bytes", "copy_bandwidth", "floor_ms", "results"}
 RESULT_KEYS = {
     *("engine", "isa", "refusal", "difference", "median_ms", "q1_ms", "q3_ms", "samples"),
@@ -33,7 +34,7 @@ def ran(tmp_path_factory):
         result = invoke(
             "bench",
             *("--workload", "one_value,small_call", "--against", "onnxruntime,torchvision", "--isa", ISA),
-            *("--repeat", 2, "--json", folder / "bench.json", "--plot", folder / "bench.png"),
+            *("--repeat", 2, "-o", folder / "bench.json", "--plot", folder / "bench.png"),
         )
     return result, folder
 
@@ -49,7 +50,7 @@ def test_bench_prints_a_row_per_engine_and_names_the_missing_peer(ran):
 
 def test_the_json_has_the_documented_keys_and_no_others(ran):
     document = json.loads((ran[1] / "bench.json").read_text())
-    assert document.keys() == {"schema", "kind", "machine", "settings", "missing", "races"}
+    assert document.keys() == HEAD_KEYS | {"schema", "kind", "machine", "settings", "missing", "races", "ok"}
     assert (document["schema"], document["kind"]) == (2, "bench")
     assert document["machine"].keys() == {"cpu", "cores", "system", "python", "versions"}
     assert document["missing"].keys() == {"torchvision"}
@@ -69,7 +70,7 @@ def test_the_json_has_the_documented_keys_and_no_others(ran):
 
 def test_more_threads_have_an_additional_column(tmp_path):
     arguments = ("--workload", "one_value", "--against", "onnxruntime", "--isa", ISA, "--threads", 2, "--repeat", 2)
-    result = invoke("bench", *arguments, "--json", tmp_path / "bench.json")
+    result = invoke("bench", *arguments, "-o", tmp_path / "bench.json")
     assert result.exit_code == 0, result.output
     assert "x 1 thread" in result.stdout
     for entry in json.loads((tmp_path / "bench.json").read_text())["races"][0]["results"]:
@@ -101,8 +102,9 @@ def test_bench_exits_1_if_ours_is_wrong_and_0_if_only_a_peer_is(monkeypatch):
     [
         (["--against", "onnxruntime,caffe"], "--against must be of onnxruntime, torchvision, openvino, mindspore, "),
         (["--against", ""], "got ''"),
-        (["--threads", "1,0"], "--threads must be whole numbers of at least 1, got '0'"),
-        (["--threads", "two"], "--threads must be whole numbers of at least 1, got 'two'"),
+        (["--threads", "1,0"], "--threads must be whole numbers in [1, 1024], got '0'"),
+        (["--threads", "1000000"], "--threads must be whole numbers in [1, 1024], got '1000000'"),
+        (["--threads", "two"], "--threads must be whole numbers in [1, 1024], got 'two'"),
         (["--dtype", "int8"], "--dtype must be of float32, float16, bfloat16, float64, got 'int8'"),
         (["--isa", "mmx"], "got 'mmx'"),
         (["--workload", "fpn"], "--workload must be of fpn_box_7x7_s2, "),
@@ -116,7 +118,7 @@ def test_bench_exits_1_if_ours_is_wrong_and_0_if_only_a_peer_is(monkeypatch):
         (["--pooler", "--dtype", "float16"], "--dtype must be float32 together with --pooler, got 'float16'"),
         (["--pooler", "--workload", "one_value"], "--workload must be of fpn_box_7x7_s2, fpn_box_7x7_adaptive, fpn_m"),
         (["--inputs", "io.npz"], "--inputs must be given together with --model"),
-        (["--json", "/none/there.json"], "--json must be a file to write, got '/none/there.json'"),
+        (["-o", "/none/there.json"], "--output must be a file to write, got '/none/there.json'"),
         (["--plot", "/none/there.png"], "--plot must be a file to write, got '/none/there.png'"),
     ],
 )

@@ -26,7 +26,7 @@ SHARE_KEYS = {
 
 
 def bench(model, folder, *more):
-    result = invoke("bench", "--model", model, "--repeat", 1, "--json", folder / "model.json", *more)
+    result = invoke("bench", "--model", model, "--repeat", 1, "-o", folder / "model.json", *more)
     return result, json.loads((folder / "model.json").read_text())
 
 
@@ -44,7 +44,8 @@ def test_the_json_has_the_documented_keys_and_no_others(ran):
     result, document = ran
     assert result.exit_code == 0, result.output
     assert document.keys() == {
-        *("schema", "kind", "machine", "settings", "missing", "shares", "gains", "fused"),
+        *("schema_version", "tool_version", "command", "schema", "kind", "opset", "nodes", "roi_aligns"),
+        *("machine", "settings", "missing", "shares", "gains", "fused", "ok"),
     }
     assert (document["schema"], document["kind"]) == (2, "model")
     assert [share["session"] for share in document["shares"]] == SESSIONS

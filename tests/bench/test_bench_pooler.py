@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import json_documents
 import pytest
 from command_line import invoke
 from races import ISA, fake_times, race
@@ -17,10 +18,11 @@ NAMES = ["ours", "single levels", "unfused, onnxruntime", "unfused, our RoiAlign
 
 def test_pooler_prints_and_writes_each_contestant(tmp_path):
     arguments = ("--pooler", "--workload", "fpn_mask_14x14_s2", "--isa", ISA, "--repeat", 1)
-    result = invoke("bench", *arguments, "--json", tmp_path / "pooler.json")
+    result = invoke("bench", *arguments, "-o", tmp_path / "pooler.json")
     assert result.exit_code == 0, result.output
     assert "ours: one MultiScaleRoiAlign of all RoIs" in result.stdout
     document = json.loads((tmp_path / "pooler.json").read_text())
+    json_documents.check("bench", document)
     assert (document["schema"], document["kind"], document["missing"]) == (2, "pooler", {})
     (measured,) = document["races"]
     assert [entry["engine"] for entry in measured["results"]] == NAMES

@@ -47,7 +47,7 @@ def test_the_sweep_exits_1_if_ours_is_slower_again_with_more_samples(ours, rival
     fake_times(monkeypatch, ours, rival, 1.25 * rival)
     monkeypatch.setattr(bench_command, "find_contestants", lambda *_: (contestants, {}))
     monkeypatch.setattr(bench_command, "all_cases", lambda: sweep.corner_cases()[:2])
-    result = invoke("bench", "--sweep", "--repeat", 2, "--json", tmp_path / "sweep.json")
+    result = invoke("bench", "--sweep", "--repeat", 2, "-o", tmp_path / "sweep.json")
     document = json.loads((tmp_path / "sweep.json").read_text())
     assert result.exit_code == exit_code, result.output
     assert f"Worst ratio to onnxruntime: {rival / ours:.2f} over 2 measurements" in result.stdout

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 
+import command_line
 import exports
 import numpy as np
 import onnx
@@ -19,7 +20,6 @@ from onnx_roialign.arrays import largest_difference
 from onnx_roialign.engines import native
 from onnx_roialign.engines.native import active_isa, available_isas
 from onnx_roialign.onnx_model.inputs import check_inputs, declared_inputs, generated_inputs
-from onnx_roialign.sessions.installed import has_builtin_kernel, loads_opset
 
 MODEL = exports.MODELS / "torchvision_roi_align" / "torchscript_opset16_aligned_s2.onnx"
 MODEL_22 = exports.MODELS / "torchvision_roi_align" / "torchscript_opset22_aligned_s2.onnx"
@@ -29,66 +29,6 @@ INPUTS = exports.MODELS / "torchvision_roi_align" / "io.npz"
 def roi_align_model(opset=16, x_dims=("N", 3, "H", "W"), rois_dims=("K", 4)):
     node = roi_align_node(spatial_scale=0.25, output_height=2, sampling_ratio=0)
     return make_model([node], opset, shapes=(x_dims, rois_dims, ["K"]))
-
-
-def test_run_prints_a_row_per_engine_with_time_and_difference():
-    result = invoke("run", MODEL, "--inputs", INPUTS, "--repeat", 2)
-    assert result.exit_code == 0, result.stderr
-    for engine in ("native", "builtin", "reference"):
-        assert re.search(rf"{engine} +│ yes +│ +\d+\.\d\d │ 9 \S+", result.stdout), result.stdout
-    assert "largest difference from native" in result.stdout
-    assert "rois float32 (4, 5)" in result.stdout
-
-
-def test_run_generates_inputs_and_prints_it():
-    result = invoke("run", MODEL, "--repeat", 1)
-    assert result.exit_code == 0, result.stderr
-    assert "random, seeded: x float32 (2, 4, 16, 20), rois float32 (8, 5)" in result.stdout
-
-
-def test_run_prints_in_one_line_why_an_engine_does_not_load():
-    result = invoke("run", MODEL_22, "--repeat", 1)
-    assert result.exit_code == (0 if loads_opset(22) else 1)
-    assert ("does not load: [ONNXRuntimeError]" in result.stdout) != has_builtin_kernel(22)
-
-
-@pytest.mark.skipif(has_builtin_kernel(22), reason="this onnxruntime has a kernel for RoiAlign(22)")
-def test_run_exits_1_where_no_engine_can_run():
-    assert invoke("run", MODEL_22, "--engine", "builtin", "--repeat", 1).exit_code == 1
-
-
-def test_run_accepts_one_engine_or_several():
-    result = invoke("run", MODEL, "--engine", "reference", "--engine", "native", "--repeat", 1)
-    assert "reference │ yes" in result.stdout
-    assert "native    │ yes" in result.stdout
-    assert "builtin" not in result.stdout
-    assert "largest difference from reference" in result.stdout
-
-
-def test_run_compares_with_the_files_outputs_if_there_are_any(tmp_path):
-    export = exports.load("torchvision_roi_align/torchscript_opset16_aligned_s2.onnx")
-    np.savez(tmp_path / "io.npz", **export.feeds(), **{"9": export.expected[0] + np.float32(0.25)})
-    result = invoke("run", MODEL, "--inputs", tmp_path / "io.npz", "--engine", "native", "--repeat", 1)
-    assert "largest difference from the file's outputs" in result.stdout
-    difference = float(re.search(r"│ 9 (\S+)", result.stdout)[1])
-    assert difference == pytest.approx(0.25, abs=1e-3)
-
-
-def test_run_prints_both_shapes_where_they_differ(tmp_path):
-    export = exports.load("torchvision_roi_align/torchscript_opset16_aligned_s2.onnx")
-    np.savez(tmp_path / "io.npz", **export.feeds(), **{"9": export.expected[0][:1]})
-    result = invoke("run", MODEL, "--inputs", tmp_path / "io.npz", "--engine", "native", "--repeat", 1)
-    assert "9 has shape (4, 4, 3, 4), not (1, 4, 3, 4)" in result.stdout
-
-
-def test_run_prints_the_engines_message_if_the_run_fails(tmp_path):
-    onnx.save(roi_align_model(), tmp_path / "m.onnx")
-    feeds = generated_inputs(roi_align_model())
-    feeds["batch_indices"] = feeds["batch_indices"] + 7
-    np.savez(tmp_path / "io.npz", **feeds)
-    result = invoke("run", tmp_path / "m.onnx", "--inputs", tmp_path / "io.npz", "--engine", "native", "--repeat", 1)
-    assert result.exit_code == 1
-    assert "batch_indices must be in [0, 2), got 7 at row 0" in re.sub(r"[\s│]+", " ", result.stdout)
 
 
 def test_info_names_the_library_and_the_instruction_set_that_runs():
@@ -105,7 +45,7 @@ def test_info_prints_what_to_do_without_a_library(monkeypatch):
     def missing():
         raise onnx_roialign.NativeLibraryError("the compiled library is missing: reinstall")
 
-    monkeypatch.setattr("onnx_roialign.cli.main.library_path", missing)
+    monkeypatch.setattr("onnx_roialign.cli.info.library_path", missing)
     result = invoke("info")
     assert result.exit_code == 1
     assert result.stderr == "onnx-roialign: the compiled library is missing: reinstall\n"
@@ -183,10 +123,27 @@ def write_wrong_files(folder):
     np.savez(folder / "type.npz", x=x.astype(np.float64), rois=rois)
 
 
-def test_no_arguments_print_help_or_the_missing_command():
-    result = invoke("--help")
-    assert result.exit_code == 0
-    assert all(command in result.stdout for command in ("run", "info", "demo"))
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_every_command_has_both_flags_of_help(flag):
+    for command in command_line.commands():
+        result = invoke(*command.split(), flag)
+        assert (result.exit_code, result.stderr) == (0, ""), command
+        assert "Usage:" in result.stdout
+    assert all(f"{command.split()[0]} " in invoke(flag).stdout for command in command_line.commands() if command)
+
+
+def test_without_arguments_it_prints_the_help_and_the_exit_code_of_a_wrong_argument():
+    result = invoke()
+    assert (result.exit_code, result.stderr) == (2, "")
+    assert result.stdout.strip() == invoke("--help").stdout.strip()
+    assert "Exit codes: 0 success, 1 " in " ".join(result.stdout.replace("│", " ").split())
+
+
+def test_it_prints_its_version():
+    result = invoke("--version")
+    assert (result.exit_code, result.stdout) == (0, f"onnx-roialign {onnx_roialign.__version__}\n")
+    command = [sys.executable, "-m", "onnx_roialign", "--version"]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=60).stdout == result.stdout
 
 
 def test_the_installed_command_prints_a_wrong_argument_without_a_traceback():

@@ -27,8 +27,8 @@ MODELS = exports.MODELS / "torchvision_roi_align"
 COMMANDS = {
     "run": "run {}/model.onnx --inputs {}/io.npz --engine native --repeat 1",
     "demo": "demo --output {}/out/",
-    "bench": "bench --json {}/new.json --plot {}/new.png",
-    "bench model": "bench --model {}/model.onnx --inputs {}/io.npz --json {}/new.json --repeat 1",
+    "bench": "bench -o {}/new.json --plot {}/new.png",
+    "bench model": "bench --model {}/model.onnx --inputs {}/io.npz -o {}/new.json --repeat 1",
     "validate": "validate {}/model.onnx --inputs {}/io.npz",
     "repair": "repair {}/model.onnx --source torchvision:aligned=True -o {}/new.onnx",
     "convert-opset": "convert-opset {}/model.onnx --target 22 -o {}/new.onnx",
@@ -177,7 +177,7 @@ def test_the_attacks_are_on_every_path_of_every_command():
             kind, *told = get_args(hint) if get_origin(hint) is Annotated else (hint,)
             if Path in (kind, *get_args(kind)):
                 given = (told[0].default, *(told[0].param_decls or ()))  # typer takes the first for a default
-                options = [one for one in given if isinstance(one, str)] or [f"--{name}"]
+                options = [one for one in given if isinstance(one, str)] or [f"--{name.replace('_', '-')}"]
                 is_argument = isinstance(told[0], typer.models.ArgumentInfo)
                 words = [f"{command} {{}}"] if is_argument else [f" {option} {{}}" for option in options]
                 if not any(word in text for word in words):

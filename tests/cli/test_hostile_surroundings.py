@@ -97,8 +97,8 @@ READY = (
         (("fuzz", "--backend", "builtin", "--seconds", "600"), 3),
         (("conform", "--backend", "builtin", "--jobs", "2", "--junit", "{}/new.xml"), 3),
         pytest.param(("demo", "--output", "{}"), 3, marks=pytest.mark.long),
-        pytest.param(("bench", "--workload", "fpn_box_7x7_s2", "--json", "{}/new.json"), 3, marks=pytest.mark.long),
-        pytest.param(("bench", "--model", MODEL, "--repeat", "10000", "--json", "{}/j"), 3, marks=pytest.mark.long),
+        pytest.param(("bench", "--workload", "fpn_box_7x7_s2", "-o", "{}/new.json"), 3, marks=pytest.mark.long),
+        pytest.param(("bench", "--model", MODEL, "--repeat", "10000", "-o", "{}/j"), 3, marks=pytest.mark.long),
     ],
     ids=lambda given: given[0] if isinstance(given, tuple) else None,
 )

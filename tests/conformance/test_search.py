@@ -6,6 +6,7 @@ import json
 import re
 import textwrap
 
+import json_documents
 import pytest
 from command_line import invoke
 
@@ -129,7 +130,9 @@ def test_findings_are_saved_as_cases_that_conform_replays(wrong, tmp_path):
         "fuzz", "--backend", name, "--seconds", 12, "--seed", 7, "--jobs", 1, "-o", tmp_path / "found", "--json"
     )
     assert result.exit_code == 1
-    findings = json.loads(result.stdout)["findings"]
+    document = json.loads(result.stdout)
+    json_documents.check("fuzz", document)
+    findings = document["findings"]
     cases = read_cases(tmp_path / "found")
     assert [case.id for case in cases] == [finding["case"] for finding in findings]
     assert [finding["cause"] for finding in findings] == ["adaptive='floor'"]

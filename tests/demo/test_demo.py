@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 
 import exports
+import json_documents
 import numpy as np
 import onnx
 import pytest
 import tolerances
 from matplotlib.image import imread
 from rich.console import Console
+from rich.table import Table
 from typer.testing import CliRunner
 
+from onnx_roialign.bench.narrow import fitted
 from onnx_roialign.cli.main import app
+from onnx_roialign.cli.output import document
 from onnx_roialign.demo import drawing, runs
 from onnx_roialign.demo import mask_rcnn as demo
 from onnx_roialign.demo.scene import GOOD, MASK_STEP, demo_scene, found
@@ -31,9 +36,13 @@ COLUMNS = ("loads", "boxes", "labels", "scores", "masks", "RoiAlign", "end to en
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "made" / "by the demo"
-    result = CliRunner(env={"COLUMNS": "120"}).invoke(app, ["demo", "--output", str(folder)])
+    records = []
+    run_demo = demo.run_demo
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "run_demo", lambda *given: records.append(run_demo(*given)) or records[0])
+        result = CliRunner(env={"COLUMNS": "120"}).invoke(app, ["demo", "--output", str(folder)])
     assert result.exit_code == 0, result.stderr
-    return result.stdout, folder
+    return result.stdout, folder, records[0]
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +75,36 @@ def test_the_scene_is_the_recorded_one_bit_for_bit():
 
 def test_it_prints_a_row_per_opset_and_engine(ran):
     assert set(rows(ran[0])) == {(opset, way) for opset in demo.OPSETS for way in WAYS}
+
+
+def test_the_record_for_json_has_the_tables_numbers(ran):
+    json_documents.check("demo", document("demo", ran[2]))
+    assert [(run["opset"], run["engine"]) for run in ran[2]["runs"]] == [(o, way) for o in demo.OPSETS for way in WAYS]
+    for run in ran[2]["runs"]:
+        row = rows(ran[0])[run["opset"], run["engine"]]
+        assert (row["loads"] == "yes") == (run["refusal"] is None)
+        if run["median_ms"] is not None:
+            assert float(row["end to end"]) == pytest.approx(run["median_ms"], rel=0.01)
+            assert run["q1_ms"] <= run["median_ms"] <= run["q3_ms"]
+
+
+def test_on_a_narrow_terminal_the_table_is_in_parts(ran):
+    console = Console(width=60, record=True, file=io.StringIO())
+    table = Table(title="title")
+    for name in ("opset", "engine", *COLUMNS):
+        table.add_column(name, no_wrap=True)
+    for (opset, way), row in rows(ran[0]).items():
+        table.add_row(str(opset), way, *row.values())
+    parts = list(fitted(console, table, keys=2))
+    assert len(parts) > 1
+    for part in parts:
+        console.print(part)
+    said = console.export_text()
+    assert "…" not in said
+    assert max(map(len, said.splitlines())) <= 60
+    assert [column.header for part in parts for column in part.columns[2:]] == list(COLUMNS)
+    assert all([column.header for column in part.columns[:2]] == ["opset", "engine"] for part in parts)
+    assert said.count(" optimized ") == len(parts) * len(demo.OPSETS)
 
 
 @pytest.mark.parametrize("opset", LOADED)
@@ -184,7 +223,7 @@ def test_a_pooler_whose_levels_are_an_input_is_drawn_from_them(fused, pooler):
 
 
 def test_the_picture_has_all_panels_with_their_colours(ran):
-    text, folder = ran
+    text, folder, _ = ran
     path = folder / demo.PICTURE
     assert str(path) in text.replace("\n", "")
     pixels = imread(path)[:, :, :3]

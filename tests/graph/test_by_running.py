@@ -51,7 +51,7 @@ def test_the_codes_that_need_data_are_codes():
     assert set(CODES) >= RUN_CODES
 
 
-def test_a_model_without_a_roi_align_of_one_level_runs_and_nothing_is_found():
+def test_a_model_without_a_roi_align_of_one_level_runs_and_nothing_wrong_is_found():
     boxes = np.float32([[0, 0, 9, 9]])
     pooler = detectron2.ROIPooler(2, [0.5, 0.25], 2, "ROIAlign").to_onnx()
     maps = {"x_0": np.ones((1, 1, 16, 16), np.float32), "x_1": np.ones((1, 1, 8, 8), np.float32)}
@@ -59,8 +59,9 @@ def test_a_model_without_a_roi_align_of_one_level_runs_and_nothing_is_found():
     plain = onnx.parser.parse_model(
         '<ir_version: 8, opset_import: ["":16]> g (float[2] x) => (float[2] y) {y = Neg(x)}'
     )
-    assert validate(plain, "torchvision", inputs={"x": np.float32([1, 2])}) == []
-    assert validate(plain, inputs={"x": np.float32([1, 2])}, expected=[np.float32([-1, -2])]) == []
+    feeds = {"x": np.float32([1, 2])}
+    assert codes(validate(plain, "torchvision", inputs=feeds)) == ["no-roi-align"]
+    assert codes(validate(plain, inputs=feeds, expected=[np.float32([-1, -2])])) == ["no-roi-align"]
 
 
 # Whole ones at opset 22 equal those at 16, and are slow on an onnxruntime without a kernel for it.
@@ -124,7 +125,7 @@ def test_a_model_without_a_roi_align_explains_nothing():
     given = make_model([helper.make_node("Identity", ["X"], ["Y"])], 16)
     findings = validate(given, inputs=FEEDS, expected=[X + 1])
     assert run_codes(findings) == ["wrong-output", "unexplained"]
-    assert validate(given, inputs=FEEDS, expected=[X]) == []
+    assert codes(validate(given, inputs=FEEDS, expected=[X])) == ["no-roi-align"]
 
 
 def two_poolers():

@@ -26,7 +26,7 @@ from onnx_roialign.definition.semantics import PRESETS
 from onnx_roialign.graph import validate
 from onnx_roialign.onnx_model.inputs import generated_inputs, given_inputs
 from onnx_roialign.sessions import apart
-from onnx_roialign.sessions.apart import try_engine_apart
+from onnx_roialign.sessions.apart import try_engines_apart
 from onnx_roialign.sessions.feeding import run_session
 
 
@@ -120,7 +120,7 @@ def test_a_crash_of_onnxruntimes_own_kernel_is_in_the_table(tmp_path):
 def test_the_end_of_the_process_is_the_trials_result(tmp_path, monkeypatch, code, refusal):
     monkeypatch.setattr(apart, "_COMMAND", (sys.executable, "-c", code))
     path, _ = saved(tmp_path, model(16))
-    trial = try_engine_apart(path, FEEDS, "native")
+    (trial,) = try_engines_apart(path, FEEDS, ["native"])
     assert re.match(refusal, trial.refusal)
     assert trial.outputs == {}
 
@@ -128,8 +128,9 @@ def test_the_end_of_the_process_is_the_trials_result(tmp_path, monkeypatch, code
 def test_a_trial_apart_returns_what_one_in_this_process_does(tmp_path):
     path, _ = saved(tmp_path, model(16))
     seen = []
-    trial = try_engine_apart(path, FEEDS, "native", repeat=3, after_run=lambda: seen.append(1))
-    assert (len(seen), trial.refusal) == (4, None)
+    (trial,) = try_engines_apart(path, FEEDS, ["native"], repeat=3, after_run=lambda: seen.append(1))
+    assert (len(seen), trial.refusal, len(trial.milliseconds)) == (4, None, 3)
+    assert min(trial.milliseconds) > 0
     np.testing.assert_array_equal(
         trial.outputs["Y"], onnx_roialign.session(model(16), quiet_options()).run(None, FEEDS)[0]
     )

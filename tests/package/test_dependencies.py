@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import re
 import subprocess
 import sys
@@ -159,6 +160,14 @@ def test_a_command_reports_in_one_line_what_it_needs(package, arguments, message
     done = run_without([package], code)
     assert (done.returncode, done.stdout) == (4, "")
     assert done.stderr == f"onnx-roialign: {message}, which is not installed: {extras._INSTALLED_BY[package]}\n"
+
+
+def test_with_json_what_is_missing_is_a_document_too():
+    words = "sys.argv = ['onnx-roialign', 'info', '--json']"
+    done = run_without(["typer"], f"import runpy; {words}; runpy.run_module('onnx_roialign', run_name='__main__')")
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["error"]["exit_code"]) == (4, 4)
+    assert done.stderr == f"onnx-roialign: {document['error']['message']}\n"
 
 
 def test_the_conformance_suite_reports_in_one_line_what_it_needs():

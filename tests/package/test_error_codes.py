@@ -17,8 +17,8 @@ from onnx_roialign.onnx_model.facts import OpsetConflictError
 CLASSES = {kind.__name__ for kind in (RoiAlignError, ModelError, UnreadableModelError, OpsetConflictError)}
 PACKAGE = Path(onnx_roialign.__file__).parent
 
-# Calls that pass on the code of another error; `inputs` and `native` read it from there.
-PASSED_ON = {"onnx_model/inputs.py": 1, "engines/native.py": 1}
+# Calls that pass on the code of another error.
+PASSED_ON = {"cli/graph.py": 1, "engines/native.py": 1, "onnx_model/inputs.py": 1}
 
 
 def created():

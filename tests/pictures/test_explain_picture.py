@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from explained import BOXES, NAMES, explained
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
@@ -101,9 +102,9 @@ def test_a_long_name_is_broken_and_its_note_stands_below(tmp_path, monkeypatch):
         "legend",
         lambda self, **more: labels.extend(handle.get_label() for handle in more["handles"]) or legend(self, **more),
     )
-    names = "openvino:aligned_mode=half_pixel_for_nn and more", NAMES[1]
+    names = "openvino:aligned_mode=half_pixel_for_nn_and_more", NAMES[1]
     draw_explanation(tmp_path / "a.png", explained(BOXES["inside"], bins=(60, 60), ratio=2), names)
-    assert labels[0].startswith("openvino:\naligned_mode=half_pixel_for_nn and more\n1 in ")
+    assert labels[0].startswith("openvino:\naligned_mode=half_pixel_for_nn_and_more\n1 in ")
     assert labels[1].startswith(f"{NAMES[1]}\n1 in ")
 
 
@@ -136,3 +137,32 @@ def test_the_picture_of_two_names_of_one_meaning_lists_no_field(tmp_path, monkey
     draw_explanation(tmp_path / "a.png", explained(BOXES["inside"], names=names), names)
     assert "samples" in written
     assert "meaning, where it differs" not in written
+
+
+LONGEST = "onnx:16,coordinate_transformation_mode=output_half_pixel", "openvino  :  aligned_mode  =  half_pixel_for_nn"
+
+
+def test_the_longest_names_and_numbers_leave_each_other_room(tmp_path, monkeypatch):
+    """At 60 x 60 bins each legend's entry has a note; the RoI's numbers have the most digits."""
+    drawn = []
+    monkeypatch.setattr("onnx_roialign.pictures.explain.save", lambda figure, path: drawn.append(figure))
+    box = (-1234567.0, -1234567.0, 1234567.0, 1234567.0)
+    feature = (20, 30)
+    draw_explanation(tmp_path / "a.png", explained(box, bins=(60, 60), scale=1.23457e-05, feature=feature), LONGEST)
+    (figure,) = drawn
+    FigureCanvasAgg(figure).draw()
+    left, right, below = (axes for axes in figure.axes if axes.get_title(loc="left") or not axes.axison)
+    (legend,) = figure.legends
+    header = [text for text in below.texts if text.get_position()[1] == 0.1]
+    assert [text.get_text() for text in header] == [
+        *("onnx:16,output_half_pixel", "openvino:\naligned_mode=half_pixel_for_nn", "second - first"),
+    ]
+    (subtitle,) = left.texts
+    assert subtitle.get_text().count("\n") == 1
+    places = [element.get_window_extent() for element in (legend, subtitle, *header)]
+    for place in places:
+        assert figure.bbox.x0 <= place.x0 < place.x1 <= figure.bbox.x1
+        assert not any(place.overlaps(other) for other in places if other is not place)
+        assert not place.overlaps(right.get_tightbbox())
+    assert left._left_title.get_window_extent().y0 > subtitle.get_window_extent().y1
+    assert left._left_title.get_window_extent().y1 < figure.bbox.y1

@@ -21,6 +21,6 @@ BOXES = {
 }
 
 
-def explained(box, *, feature=(20, 30), bins=(3, 4), ratio=0, mode="avg", names=NAMES):
-    attributes = Attributes(*bins, ratio, 0.25, mode, PRESETS[names[0]])
+def explained(box, *, feature=(20, 30), bins=(3, 4), ratio=0, scale=0.25, mode="avg", names=NAMES):
+    attributes = Attributes(*bins, ratio, scale, mode, PRESETS[names[0]])
     return explain(box, feature, attributes, PRESETS[names[1]])

@@ -26,6 +26,7 @@ from graph_models import (
     shifted,
     two_inputs,
     without,
+    without_roi_align,
 )
 from onnx import TensorProto, helper
 
@@ -122,6 +123,7 @@ class Case(NamedTuple):
 
 
 _ROWS: tuple[tuple[str, str, Make, Make, str | Semantics | None], ...] = (
+    ("no-roi-align", "one Identity", without_roi_align, model, None),
     ("invalid-attribute", "mode", lambda: model(mode="median"), model, None),
     ("invalid-attribute", "ratio -1", lambda: model(sampling_ratio=-1), lambda: model(sampling_ratio=0), None),
     ("invalid-attribute", "huge ratio", lambda: model(sampling_ratio=16385), model, None),

@@ -190,6 +190,11 @@ def outputs(*names: str) -> onnx.ModelProto:
     return made
 
 
+def without_roi_align() -> onnx.ModelProto:
+    """A model of one Identity."""
+    return make_model([helper.make_node("Identity", ["X"], ["Y"])], 16)
+
+
 def qlinear(rois: int = FLOAT, **attributes: Any) -> onnx.ModelProto:
     """The private op of quantized features, between the graph's inputs and its output."""
     uint8 = TensorProto.UINT8

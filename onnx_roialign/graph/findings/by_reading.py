@@ -115,6 +115,8 @@ def _read(
         message = f"initializers must have data, got {len(missing)} without data, the first is {missing[0]!r}"
         yield make_finding("missing-weights", "", message, repairable=False)
     facts = read_facts(proto)
+    if not facts.roi_aligns:
+        yield make_finding("no-roi-align", "", "model must have a RoiAlign, got none", repairable=False)
     try:
         facts.session_opset()
     except RoiAlignError as error:

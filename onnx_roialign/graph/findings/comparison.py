@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnx_roialign.arrays import FRAMEWORKS, FRAMEWORKS_16_BIT, Array, differences, largest_difference, largest_finite
+from onnx_roialign.arrays import Array, allowed_difference, differences, largest_difference
 
 __all__ = ["difference_text", "is_same"]
 
 
 def is_same(got: Array, want: Array) -> bool:
     """Returns whether two arrays are equal up to rounding."""
-    return largest_difference(got, want) <= _allowed(want)
-
-
-def _allowed(want: Array) -> float:
-    return max(largest_finite(want), 1.0) * (FRAMEWORKS_16_BIT if want.dtype.itemsize == 2 else FRAMEWORKS)
+    return largest_difference(got, want) <= allowed_difference(want)
 
 
 def difference_text(got: Array, want: Array) -> str:

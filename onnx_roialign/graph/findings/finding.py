@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = ["CODES", "Finding", "make_finding"]
+__all__ = ["CODES", "Finding", "Severity", "make_finding"]
 
 Severity = Literal["error", "warning", "info"]
 
@@ -34,10 +34,15 @@ class Finding:
     effect: str
     repairable: bool
 
+    @property
+    def text(self) -> str:
+        """The message, the effect and the way out, in sentences."""
+        way_out = " `onnx-roialign repair` fixes it." if self.repairable else ""
+        return f"{self.message}. {self.effect}{way_out}"
+
     def __str__(self) -> str:
         where = f" (node {self.node!r})" if self.node else ""
-        way_out = " `onnx-roialign repair` fixes it." if self.repairable else ""
-        return f"{self.severity} {self.code}{where}: {self.message}. {self.effect}{way_out}"
+        return f"{self.severity} {self.code}{where}: {self.text}"
 
 
 _REFUSED = "Runtimes refuse the model."
@@ -72,6 +77,10 @@ CODES: Mapping[str, tuple[Severity, str]] = MappingProxyType(
         "invalid-input": ("error", _REFUSED),
         "invalid-output": ("error", _REFUSED),
         "opset-too-old": ("error", _REFUSED),
+        "no-roi-align": (
+            "warning",
+            "No RoiAlign was checked. The exporter may have written it in other operators, or this is another model.",
+        ),
         # Wrong for every source.
         "zero-batch-indices": ("error", "Every RoI is pooled from the first image: RoIs of other images are wrong."),
         "unread-images": (
