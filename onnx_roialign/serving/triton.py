@@ -18,9 +18,11 @@ from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.engines.native import library_path
 from onnx_roialign.errors import RoiAlignError, shown
 from onnx_roialign.files import write_file
+from onnx_roialign.onnx_model.expanded import with_levels_given
 from onnx_roialign.onnx_model.file import Model, parse, to_bytes
 from onnx_roialign.onnx_model.scopes import external_files, infer, scopes
 from onnx_roialign.onnx_model.tensor_data import weightless, without_weights
+from onnx_roialign.ops.table import op_of
 from onnx_roialign.serving.batching import MixedBatchError, batch_is_kept_apart
 from onnx_roialign.serving.load_apart import LoadedApart
 from onnx_roialign.serving.triton_config import check_tensors, config_text, why_no_batch
@@ -104,7 +106,7 @@ def deploy_triton(
         if os.path.lexists(target / str(version)):
             rule = f"must not exist yet, got {version}, which {str(target)!r} has; pass another one"
             raise RoiAlignError("version", "conflict", rule)
-    explicit = make_explicit(given if source is None else repair(given, source))
+    explicit = _without_omitted_inputs(make_explicit(given if source is None else repair(given, source)))
     served = f"{base.rstrip('/')}/{target.name}/{os.path.basename(library)}"
     with _refused(target), _new_version(target, version) as (staged, publish):
         for file, path in data.items():
@@ -123,6 +125,17 @@ def deploy_triton(
         write_file("repository", target / _CONFIG, config.encode())
         publish()
     return TritonModel(str(target), version, served, size, why, config)
+
+
+def _without_omitted_inputs(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Returns the model with the levels of every MultiScaleRoiAlign as an input.
+
+    A server's onnxruntime may be older than this one, and before 1.24 it crashes on a custom op without an optional
+    input.
+    """
+    if any("" in node.input and op_of(node) for scope in scopes(model) for node in scope.nodes):
+        return with_levels_given(model)
+    return model
 
 
 def _path(argument: str, path: object) -> str:

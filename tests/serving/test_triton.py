@@ -25,6 +25,7 @@ from tolerances import EXPORTS
 from models import make_model, model_of, qlinear_node, roi_align_node, value
 from onnx_roialign import RoiAlignError, library_path
 from onnx_roialign.arrays import largest_difference
+from onnx_roialign.frameworks import torchvision
 from onnx_roialign.graph import repair
 from onnx_roialign.serving import deploy_triton
 
@@ -247,6 +248,23 @@ def test_functions_at_another_opset_and_quantized_ops_deploy(opset, tmp_path):
         )
     _, session = triton_repository.loaded(deploy_triton(given, tmp_path, name="m").folder)
     np.testing.assert_array_equal(session.run(None, FEEDS)[0], run_all(given, FEEDS)[0], strict=True)
+
+
+def test_a_pooler_deploys_with_its_levels_as_an_input(tmp_path):
+    """A server's onnxruntime may be older than 1.24, which crashes on a custom op without an optional input."""
+    rng = np.random.default_rng(0)
+    maps = {str(level): rng.random((1, 2, 64 >> level, 64 >> level), dtype=np.float32) for level in range(2)}
+    given = torchvision.MultiScaleRoIAlign(["0", "1"], 2, 2).to_onnx(
+        feature_shapes={name: array.shape for name, array in maps.items()}, image_shapes=[(256, 256)]
+    )
+    (pooler,) = (node for node in given.graph.node if node.op_type == "MultiScaleRoiAlign")
+    assert "" in pooler.input
+    written = deploy_triton(given, tmp_path, name="m")
+    model = onnx.load(Path(written.folder) / "1/model.onnx")
+    assert all(all(node.input) for node in model.graph.node)
+    _, session = triton_repository.loaded(written.folder)
+    feeds = {**maps, "boxes_0": rng.uniform(0, 256, (9, 4)).astype(np.float32)}
+    np.testing.assert_array_equal(session.run(None, feeds)[0], run_all(given, feeds)[0], strict=True)
 
 
 def test_external_data_is_copied_to_the_version(tmp_path):
