@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import onnxruntime
 
 from onnx_roialign.arrays import Array
-from onnx_roialign.errors import RoiAlignError, one_line
+from onnx_roialign.errors import ModelError, RoiAlignError, one_line
 from onnx_roialign.sessions.child import Child, ChildEndedError, Parent
 from onnx_roialign.sessions.feeding import run_session
 from onnx_roialign.sessions.silent import silent_options
@@ -58,7 +58,7 @@ class LoadedApart:
         loaded = self._ask((model, library))
         if isinstance(loaded, str):
             self._child.end()
-            raise RoiAlignError("model", "failed", f"must load with the library alone, got {loaded}")
+            raise ModelError("model", "failed", f"must load with the library alone, got {loaded}")
         self.inputs, self.outputs = (tuple(Tensor(*value) for value in values) for values in loaded)
 
     def __enter__(self) -> LoadedApart:

@@ -108,9 +108,12 @@ class SessionSpec:
         _SESSIONS.drop(self)
 
     def _build(self) -> onnxruntime.InferenceSession:
-        options = onnxruntime.SessionOptions() if self.make_options is None else self.make_options()
-        check_options(options)
+        options = None
+        if self.make_options is not None:
+            options = self.make_options()
+            check_options(options)
         if self.threads is not None:
+            options = onnxruntime.SessionOptions() if options is None else options
             options.intra_op_num_threads = self.threads
         return session(self.model, options, engine=self.engine, optimize=self.optimize, providers=self.providers)
 

@@ -16,7 +16,7 @@ import onnx
 from onnx_roialign.definition.attributes import integer
 from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.engines.native import library_path
-from onnx_roialign.errors import RoiAlignError, shown
+from onnx_roialign.errors import ModelError, RoiAlignError, shown
 from onnx_roialign.files import write_file
 from onnx_roialign.onnx_model.expanded import with_levels_given
 from onnx_roialign.onnx_model.file import Model, parse, to_bytes
@@ -175,25 +175,24 @@ def _external_data(model: onnx.ModelProto, folder: Path | None) -> dict[str, Pat
     """Returns the files of the model's external data, by their path relative to the model.
 
     Raises:
-        RoiAlignError: a file is missing or too short, has the model's own name, or lies outside the model's folder.
+        ModelError: a file is missing or too short, has the model's own name, or lies outside the model's folder.
     """
     names = {name for scope in scopes(model) for name in external_files(scope)}
     if names and folder is None:
-        rule = "must be a path where its external data lies beside it, got it without a path"
-        raise RoiAlignError("model", "missing", rule)
+        raise RoiAlignError("model", "missing", "must be a path where its external data lies beside it, got none")
     found: dict[str, Path] = {}
     for name in sorted(names):
         inside = os.path.normpath(name)
         if os.path.isabs(name) or inside.split(os.sep)[0] == ".." or "\0" in name or inside in (_MODEL, "."):
             rule = f"must have its external data below its folder and not in {_MODEL}, got {name!r}"
-            raise RoiAlignError("model", "file", rule)
+            raise ModelError("model", "file", rule)
         assert folder is not None
         if not os.path.isfile(folder / inside):
-            raise RoiAlignError("model", "file", f"must have its external data beside it, got no file {name!r}")
+            raise ModelError("model", "file", f"must have its external data beside it, got no file {name!r}")
         found[inside] = folder / inside
     missing = weightless(model, None if folder is None else str(folder))
     if missing:
-        raise RoiAlignError("model", "missing", f"must have the data of its weights, got none for {missing[0]!r}")
+        raise ModelError("model", "missing", f"must have the data of its weights, got none for {missing[0]!r}")
     return found
 
 
@@ -232,7 +231,7 @@ def _check_interface(loaded: LoadedApart, known: onnx.GraphProto) -> None:
         if value.type.tensor_type.HasField("shape") and not value.type.tensor_type.shape.dim
     ]
     if not loaded.inputs:
-        raise RoiAlignError("model", "missing", "must have an input for Triton, got a model without any")
+        raise ModelError("model", "missing", "must have an input for Triton, got a model without any")
     check_tensors((*loaded.inputs, *loaded.outputs), scalars)
 
 

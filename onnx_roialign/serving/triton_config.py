@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from google.protobuf.text_encoding import CEscape  # type: ignore[import-untyped]
 
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.errors import ModelError
 from onnx_roialign.serving.load_apart import Tensor
 
 __all__ = ["check_tensors", "config_text", "why_no_batch"]
@@ -37,19 +37,19 @@ def check_tensors(tensors: Sequence[Tensor], scalars: Sequence[str]) -> None:
         scalars: names of those without dimensions whose model says so; for Triton, an unknown shape is a scalar too.
 
     Raises:
-        RoiAlignError: an input or output is no tensor, or has another type, no known shape or a dimension of size 0.
+        ModelError: an input or output is no tensor, or has another type, no known shape or a dimension of size 0.
     """
     for name, kind, shape in tensors:
         if not kind.startswith("tensor("):
-            raise RoiAlignError(name, "unsupported", f"must be a tensor for Triton, got {kind}")
+            raise ModelError(name, "unsupported", f"must be a tensor for Triton, got {kind}")
         if kind not in _TYPES:
             rule = f"must be of a type that Triton's ONNX Runtime backend has, got {kind}; cast it in the model"
-            raise RoiAlignError(name, "unsupported", rule)
+            raise ModelError(name, "unsupported", rule)
         if not shape and name not in scalars:
             rule = "must have a known number of dimensions for Triton, got none; declare its shape in the model"
-            raise RoiAlignError(name, "missing", rule)
+            raise ModelError(name, "missing", rule)
         if 0 in shape:
-            raise RoiAlignError(name, "shape", f"must have no dimension of size 0 for Triton, got shape {shape}")
+            raise ModelError(name, "shape", f"must have no dimension of size 0 for Triton, got shape {shape}")
 
 
 def why_no_batch(tensors: Sequence[Tensor]) -> str | None:

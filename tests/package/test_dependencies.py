@@ -98,12 +98,13 @@ for engine in ("native", "reference"):
     print(onnx_roialign.roi_align(X, rois, np.zeros(1, np.int64), engine=engine).shape)
 model = torchvision.RoIAlign(2, 1.0, 2).to_onnx(opset=16)
 onnx_roialign.register(__import__("onnxruntime").SessionOptions(), model)
+print(len(onnx_roialign.serving.SessionSpec(model).session().get_outputs()))
 print(len(onnx_roialign.session(model).get_outputs()))
 print([name for name in {OPTIONAL} if sys.modules.get(name) is not None])
 """
     done = run_without((name for name in OPTIONAL if "." not in name), code)
     assert done.stderr == ""
-    assert done.stdout == "(1, 1, 1, 1)\n(1, 1, 1, 1)\n1\n[]\n"
+    assert done.stdout == "(1, 1, 1, 1)\n(1, 1, 1, 1)\n1\n1\n[]\n"
 
 
 ARRAYS = "np.zeros((1, 1, 4, 4), np.uint8), 1.0, 0, [np.zeros((1, 4), np.float32)], 2"
@@ -127,6 +128,13 @@ ARRAYS = "np.zeros((1, 1, 4, 4), np.uint8), 1.0, 0, [np.zeros((1, 4), np.float32
             "engine 'reference' needs onnxruntime_extensions",
         ),
         ("onnx_ir", "from onnx_roialign.graph import validate", "onnx_roialign.graph needs onnx_ir"),
+        ("onnxruntime", "from onnx_roialign.serving import SessionSpec", "onnx_roialign.serving needs onnxruntime"),
+        (
+            "onnx_ir",
+            "from onnx_roialign.frameworks import torchvision as t; from onnx_roialign.serving import deploy_triton\n"
+            "deploy_triton(t.RoIAlign(2, 1.0, 2).to_onnx(opset=16), '/nowhere', name='m')",
+            "onnx_roialign.graph needs onnx_ir",
+        ),
     ],
 )
 def test_a_function_that_needs_a_package_reports_how_to_install_it(package, code, message):
