@@ -22,7 +22,8 @@ from onnx_roialign.onnx_model.expanded import with_levels_given
 from onnx_roialign.onnx_model.file import Model, parse, to_bytes
 from onnx_roialign.onnx_model.scopes import external_files, infer, scopes
 from onnx_roialign.onnx_model.tensor_data import weightless, without_weights
-from onnx_roialign.ops.table import op_of
+from onnx_roialign.ops.nodes import is_ours
+from onnx_roialign.ops.table import ANY_ROI_ALIGN, op_of
 from onnx_roialign.serving.batching import MixedBatchError, batch_is_kept_apart
 from onnx_roialign.serving.load_apart import LoadedApart
 from onnx_roialign.serving.triton_config import check_tensors, config_text, why_no_batch
@@ -241,7 +242,7 @@ def _batch(loaded: LoadedApart, model: onnx.ModelProto, most: int | None) -> tup
         return 0, "requests are not joined, as was asked"
     untested = None
     try:
-        why_not = why_no_batch((*loaded.inputs, *loaded.outputs))
+        why_not = why_no_batch(loaded.inputs, loaded.outputs, _per_roi(model))
         if why_not is None:
             untested = batch_is_kept_apart(loaded, model)
     except MixedBatchError as error:
@@ -255,6 +256,17 @@ def _batch(loaded: LoadedApart, model: onnx.ModelProto, most: int | None) -> tup
     batch = loaded.inputs[0].shape[0]
     tested = "two requests have the same results in one batch" if untested is None else f"not tested: {untested}"
     return most or _BATCH, f"requests are joined along {batch!r}, with which all inputs and outputs begin; {tested}"
+
+
+def _per_roi(model: onnx.ModelProto) -> set[str]:
+    """Returns the values that RoiAligns read as rois or batch_indices."""
+    nodes = [node for scope in scopes(model) for node in scope.nodes if is_ours(node)]
+    return {
+        value
+        for node in nodes
+        for name, value in zip((op_of(node) or ANY_ROI_ALIGN).input_names, node.input, strict=False)
+        if name in ("rois", "batch_indices")
+    }
 
 
 def _declare_shapes(model: onnx.ModelProto, loaded: LoadedApart) -> bool:

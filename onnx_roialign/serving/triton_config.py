@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import MappingProxyType
 
 from google.protobuf.text_encoding import CEscape  # type: ignore[import-untyped]
@@ -52,20 +52,27 @@ def check_tensors(tensors: Sequence[Tensor], scalars: Sequence[str]) -> None:
             raise ModelError(name, "shape", f"must have no dimension of size 0 for Triton, got shape {shape}")
 
 
-def why_no_batch(tensors: Sequence[Tensor]) -> str | None:
+def why_no_batch(inputs: Sequence[Tensor], outputs: Sequence[Tensor], per_roi: Collection[str]) -> str | None:
     """Returns why the first dimensions of inputs and outputs are not one batch; None if they are.
 
-    They are if all have the same name, or are one unknown dimension for onnxruntime, which names these. The name of a
-    number of RoIs is another than that of a number of images.
+    They are if all have the same name, or are one unknown dimension for onnxruntime, which names these, and if that is
+    not a number of RoIs, which a limit on the requests of a batch would limit.
+
+    Args:
+        inputs: of the model.
+        outputs: of the model.
+        per_roi: names of the values that RoiAligns read as rois or batch_indices.
     """
-    first = tensors[0]
-    for tensor in tensors:
+    first = inputs[0]
+    for tensor in (*inputs, *outputs):
         size = tensor.shape[0] if tensor.shape else None
         if not isinstance(size, str):
             state = "is a scalar" if not tensor.shape else f"begins with {size or 'a dimension without a name'}"
             return f"{tensor.name} {state}"
         if size != first.shape[0]:
             return f"{first.name} begins with {first.shape[0]!r} and {tensor.name} with {size!r}"
+    if all(tensor.name in per_roi for tensor in inputs):
+        return f"{first.name} begins with {first.shape[0]!r}, the number of RoIs"
     return None
 
 

@@ -195,6 +195,16 @@ def test_requests_that_one_batch_would_mix_are_not_joined(kind, tmp_path):
         deploy_triton(MIXED[kind](), tmp_path, name="n", max_batch_size=4)
 
 
+def test_a_number_of_rois_is_no_batch(tmp_path):
+    """A limit on the requests in a batch would limit the RoIs of one request."""
+    given = shaped()
+    given.graph.initializer.append(onnx.numpy_helper.from_array(FEEDS["X"], "X"))
+    del given.graph.input[0]
+    written = deploy_triton(given, tmp_path, name="m")
+    assert written.max_batch_size == 0
+    assert written.batching == "requests are not joined: rois begins with 'K', the number of RoIs"
+
+
 def test_what_was_not_tested_is_joined_only_when_asked(tmp_path):
     given = model_of(
         [helper.make_node("Identity", ["X"], ["Y"])],
