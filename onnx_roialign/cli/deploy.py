@@ -10,14 +10,20 @@ from rich.console import Console
 
 from onnx_roialign.cli.options import JSON, MODEL, SOURCE
 from onnx_roialign.cli.output import print_lines, size_of, write_json
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.errors import ModelError, RoiAlignError
 from onnx_roialign.onnx_model.inputs import read_model
 
 __all__ = ["deploy"]
 
-# Arguments of `deploy_triton` that have another name here.
-_OPTIONS = {"repository": "--triton", "version": "--model-version"}
-_SAME = ("name", "served_at", "source", "max_batch_size")
+# The arguments of `deploy_triton` by their options.
+_OPTIONS = {
+    "repository": "--triton",
+    "name": "--name",
+    "version": "--model-version",
+    "served_at": "--served-at",
+    "source": "--source",
+    "max_batch_size": "--max-batch-size",
+}
 
 
 def deploy(
@@ -49,9 +55,12 @@ def deploy(
     options = {"name": name, "served_at": served_at, "source": source, "max_batch_size": max_batch_size}
     try:
         written = deploy_triton(model, triton, version=model_version, **options)  # type: ignore[arg-type]
+    except ModelError:  # an input of a model may have any name, also that of an argument
+        raise
     except RoiAlignError as error:
-        option = _OPTIONS.get(error.subject, f"--{error.subject.replace('_', '-')}")
-        raise error.about(option) if error.subject in (*_OPTIONS, *_SAME) else error from None
+        if error.subject in _OPTIONS:
+            raise error.about(_OPTIONS[error.subject]) from None
+        raise ModelError(*error.args, node=error.node) from error
     if as_json:
         write_json(
             "deploy",

@@ -455,6 +455,17 @@ def test_the_command_names_its_options(options, code, message, tmp_path):
     assert not (tmp_path / "to").exists()
 
 
+def test_an_error_of_the_model_is_not_one_of_the_options(tmp_path):
+    given = typed_model(TensorProto.BFLOAT16)
+    given.graph.input[0].name = given.graph.node[0].input[0] = "source"
+    wrong = shaped(mode="median")
+    for model, message in ((given, "source must be of a type that Triton's"), (wrong, "mode must be 'avg' or 'max'")):
+        onnx.save(model, tmp_path / "m.onnx")
+        result = invoke("deploy", tmp_path / "m.onnx", "--triton", tmp_path / "to")
+        assert result.exit_code == 1
+        assert result.stderr.startswith(f"onnx-roialign: {message}")
+
+
 def test_a_model_without_roi_aligns_and_a_quantized_one_deploy(tmp_path):
     triton_repository.loaded(deploy_triton(typed_model(TensorProto.FLOAT), tmp_path, name="none").folder)
     kinds = {"X": TensorProto.UINT8, "x_scale": 1, "x_zero_point": TensorProto.UINT8, "rois": 1, "batch_indices": 7}
