@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from onnx_roialign.definition.semantics import PRESETS, Semantics
 from onnx_roialign.engines.call import roi_align
-from onnx_roialign.engines.native import library_path
+from onnx_roialign.engines.native import ep_name, ep_names, library_path
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError
 from onnx_roialign.extras import imported_for
 from onnx_roialign.identification.live import identify
@@ -16,6 +16,7 @@ from onnx_roialign.identification.live import identify
 if TYPE_CHECKING:
     from onnx_roialign._session import session
     from onnx_roialign.ops.evaluator import RoiAlign, reference_evaluator
+    from onnx_roialign.sessions.by_provider import fused
     from onnx_roialign.sessions.session import register
 
 __all__ = [
@@ -24,6 +25,9 @@ __all__ = [
     "RoiAlign",
     "RoiAlignError",
     "Semantics",
+    "ep_name",
+    "ep_names",
+    "fused",
     "identify",
     "library_path",
     "reference_evaluator",
@@ -38,6 +42,7 @@ __version__ = "0.1.0"
 _MODULES = MappingProxyType(
     {
         "RoiAlign": "ops.evaluator",
+        "fused": "sessions.by_provider",
         "reference_evaluator": "ops.evaluator",
         "register": "sessions.session",
         "session": "_session",

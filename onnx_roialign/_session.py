@@ -23,6 +23,7 @@ def session(
     sess_options: onnxruntime.SessionOptions | None = None,
     *,
     engine: str = "native",
+    door: sessions.Door = "auto",
     optimize: bool = False,
     providers: Providers | None = (CPU,),
     provider_options: Sequence[Mapping[Any, Any]] | None = None,
@@ -41,6 +42,13 @@ def session(
         engine: "native", the compiled library instead of onnxruntime's own kernel; "reference", NumPy inside the
             session (slow; concurrent runs of one session wait for each other); "builtin", onnxruntime's own kernel,
             which does not have the private operators.
+        door: how the compiled library comes into the session. "provider": as an execution provider (needs onnxruntime
+            1.24.1), which gets the model as it is and stands first where `providers` does not name it
+            (`onnx_roialign.ep_name()`); what providers before it take is theirs, of which a warning tells. "custom_op":
+            as a custom op. "auto": the provider where `providers` names it, or names the CPU's alone. In the second
+            case the custom op runs what would not mean the same with the provider (a function of another opset, an
+            attribute or a type before the opset that has it, a RoiAlign of constants), and before onnxruntime 1.25.1
+            every session with options, which would keep the provider. Both compute the same bits.
         optimize: whether `onnx_roialign.graph.fuse` runs first. It replaces poolers of feature pyramids and mask
             pasting by one operator each, after a test that results do not change. This takes seconds at every start;
             the command ``onnx-roialign optimize`` writes the model once.
@@ -53,7 +61,8 @@ def session(
 
     Raises:
         RoiAlignError: the engine is unknown; the model cannot be read, has an invalid RoiAlign, or has external data
-            with `optimize`; providers is not a list, or a provider took a RoiAlign; or the options cannot be used.
+            with `optimize`; providers is not a list, or a provider took a RoiAlign; the options cannot be used; or the
+            model would not mean the same with door "provider".
         NativeLibraryError: the compiled library is missing, or onnxruntime is too old for it.
     """
     if flag("optimize", optimize):
@@ -69,5 +78,5 @@ def session(
             )
         model = fuse(proto).model
     return sessions.session(
-        model, sess_options, engine=engine, providers=providers, provider_options=provider_options, **kwargs
+        model, sess_options, engine=engine, door=door, providers=providers, provider_options=provider_options, **kwargs
     )

@@ -1,4 +1,5 @@
-// Declares the part of ONNX Runtime's C ABI that the custom ops use, since its wheel ships no headers.
+// Declares the part of ONNX Runtime's C ABI that the library uses, since its wheel ships no headers. ort/ep/abi.h has
+// what only the execution provider needs.
 //
 // OrtApi is a table of function pointers that grows only at its end, so a slot's number is part of the ABI. The gaps
 // between the slots used here are padding. The static_asserts below check the number of every slot, and
@@ -17,10 +18,17 @@
 
 namespace ort_abi {
 
+#if defined(_WIN32)
+using OrtPathChar = wchar_t;
+#else
+using OrtPathChar = char;
+#endif
+
 // KernelContext_ParallelFor and InferOutputShapeFn came with 1.17. OrtCustomOp::version carries the same number.
 constexpr uint32_t kApiVersion = 17;
-// From this version on the API shows a tensor's shape where it lies; before, reading a shape allocates twice.
-constexpr uint32_t kShapeReferenceVersion = 24;
+// From this version on the API shows a tensor's shape where it lies (before, reading a shape allocates twice), and an
+// execution provider can register kernels.
+constexpr uint32_t kNewerApiVersion = 24;
 
 enum OrtErrorCode : int { ORT_FAIL = 1, ORT_INVALID_ARGUMENT = 2, ORT_NOT_IMPLEMENTED = 9 };
 
@@ -35,7 +43,9 @@ enum ONNXTensorElementDataType : int {
   ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16 = 16
 };
 
-enum OrtOpAttrType : int { ORT_OP_ATTR_INT = 1 };
+enum OrtOpAttrType : int { ORT_OP_ATTR_INT = 1, ORT_OP_ATTR_INTS = 2, ORT_OP_ATTR_FLOAT = 3, ORT_OP_ATTR_STRING = 5 };
+enum OrtLoggingLevel : int { ORT_LOGGING_LEVEL_INFO = 1 };
+enum OrtHardwareDeviceType : int { OrtHardwareDeviceType_CPU = 0 };
 enum OrtMemType : int { OrtMemTypeDefault = 0 };
 enum OrtCustomOpInputOutputCharacteristic : int {
   INPUT_OUTPUT_REQUIRED = 0,
@@ -53,6 +63,14 @@ struct OrtKernelContext;
 struct OrtShapeInferContext;
 struct OrtOpAttr;
 struct OrtCustomOp;
+struct OrtKeyValuePairs;
+struct OrtHardwareDevice;
+struct OrtGraph;
+struct OrtNode;
+struct OrtEpApi;
+struct OrtValueInfo;
+struct OrtTypeInfo;
+struct OrtLogger;
 
 // Every function that returns an OrtStatus* returns null for success; any other status must be released. The string
 // getters take a buffer and its size, and write the size needed, terminator included; with a null buffer they only
@@ -69,7 +87,10 @@ struct OrtApi {
   OrtStatus*(ROIALIGN_ORT_CALL* AddCustomOpDomain)(OrtSessionOptions* options, OrtCustomOpDomain* domain);  // 28
   Slot gap_29[22];
   OrtStatus*(ROIALIGN_ORT_CALL* GetTensorMutableData)(OrtValue* value, void** out);  // 51
-  Slot gap_52[5];
+  Slot gap_52[3];
+  OrtStatus*(ROIALIGN_ORT_CALL* CastTypeInfoToTensorInfo)(const OrtTypeInfo* type,
+                                                          const OrtTensorTypeAndShapeInfo** out);  // 55
+  Slot gap_56[1];
   OrtStatus*(ROIALIGN_ORT_CALL* CreateTensorTypeAndShapeInfo)(OrtTensorTypeAndShapeInfo** out);  // 57
   OrtStatus*(ROIALIGN_ORT_CALL* SetTensorElementType)(OrtTensorTypeAndShapeInfo* info,
                                                       ONNXTensorElementDataType type);  // 58
@@ -99,7 +120,9 @@ struct OrtApi {
                                                          size_t count, OrtValue** out);  // 91
   Slot gap_92[1];
   void(ROIALIGN_ORT_CALL* ReleaseStatus)(OrtStatus* status);  // 93
-  Slot gap_94[5];
+  Slot gap_94[2];
+  void(ROIALIGN_ORT_CALL* ReleaseValue)(OrtValue* value);  // 96
+  Slot gap_97[2];
   void(ROIALIGN_ORT_CALL* ReleaseTensorTypeAndShapeInfo)(OrtTensorTypeAndShapeInfo* info);  // 99
   Slot gap_100[1];
   void(ROIALIGN_ORT_CALL* ReleaseCustomOpDomain)(OrtCustomOpDomain* domain);  // 101
@@ -121,7 +144,10 @@ struct OrtApi {
                                                        size_t* size);  // 238
   Slot gap_239[5];
   OrtStatus*(ROIALIGN_ORT_CALL* KernelInfo_GetNodeName)(const OrtKernelInfo* info, char* out, size_t* size);  // 244
-  Slot gap_245[23];
+  Slot gap_245[2];
+  OrtStatus*(ROIALIGN_ORT_CALL* Logger_LogMessage)(const OrtLogger* logger, OrtLoggingLevel level, const char* message,
+                                                   const OrtPathChar* file, int line, const char* function);  // 247
+  Slot gap_248[20];
   OrtStatus*(ROIALIGN_ORT_CALL* ShapeInferContext_GetInputTypeShape)(const OrtShapeInferContext* context, size_t index,
                                                                      OrtTensorTypeAndShapeInfo** out);  // 268
   OrtStatus*(ROIALIGN_ORT_CALL* ShapeInferContext_GetAttribute)(const OrtShapeInferContext* context, const char* name,
@@ -136,8 +162,64 @@ struct OrtApi {
   OrtStatus*(ROIALIGN_ORT_CALL* KernelContext_ParallelFor)(const OrtKernelContext* context,
                                                            void (*task)(void* user, size_t i), size_t total,
                                                            size_t num_batch, void* user);  // 274
-  Slot gap_275[139];
-  // Exists in API version kShapeReferenceVersion and later.
+  // What follows is there in API version kNewerApiVersion and later.
+  Slot gap_275[14];
+  OrtStatus*(ROIALIGN_ORT_CALL* GetValueInfoName)(const OrtValueInfo* value, const char** out);             // 289
+  OrtStatus*(ROIALIGN_ORT_CALL* GetValueInfoTypeInfo)(const OrtValueInfo* value, const OrtTypeInfo** out);  // 290
+  Slot gap_291[4];
+  void(ROIALIGN_ORT_CALL* CreateKeyValuePairs)(OrtKeyValuePairs** out);                                   // 295
+  void(ROIALIGN_ORT_CALL* AddKeyValuePair)(OrtKeyValuePairs* pairs, const char* key, const char* value);  // 296
+  Slot gap_297[1];
+  void(ROIALIGN_ORT_CALL* GetKeyValuePairs)(const OrtKeyValuePairs* pairs, const char* const** keys,
+                                            const char* const** values, size_t* count);  // 298
+  Slot gap_299[1];
+  void(ROIALIGN_ORT_CALL* ReleaseKeyValuePairs)(OrtKeyValuePairs* pairs);  // 300
+  Slot gap_301[6];
+  OrtHardwareDeviceType(ROIALIGN_ORT_CALL* HardwareDevice_Type)(const OrtHardwareDevice* device);  // 307
+  Slot gap_308[9];
+  const OrtEpApi*(ROIALIGN_ORT_CALL* GetEpApi)();  // 317
+  Slot gap_318[5];
+  OrtStatus*(ROIALIGN_ORT_CALL* ValueInfo_GetValueProducer)(const OrtValueInfo* value, const OrtNode** out,
+                                                            size_t* output);                              // 323
+  OrtStatus*(ROIALIGN_ORT_CALL* ValueInfo_GetValueNumConsumers)(const OrtValueInfo* value, size_t* out);  // 324
+  OrtStatus*(ROIALIGN_ORT_CALL* ValueInfo_GetValueConsumers)(const OrtValueInfo* value, const OrtNode** nodes,
+                                                             int64_t* inputs, size_t count);                      // 325
+  OrtStatus*(ROIALIGN_ORT_CALL* ValueInfo_GetInitializerValue)(const OrtValueInfo* value, const OrtValue** out);  // 326
+  Slot gap_327[3];
+  OrtStatus*(ROIALIGN_ORT_CALL* ValueInfo_IsGraphOutput)(const OrtValueInfo* value, bool* out);          // 330
+  OrtStatus*(ROIALIGN_ORT_CALL* ValueInfo_IsConstantInitializer)(const OrtValueInfo* value, bool* out);  // 331
+  Slot gap_332[12];
+  OrtStatus*(ROIALIGN_ORT_CALL* Graph_GetNumNodes)(const OrtGraph* graph, size_t* out);                       // 344
+  OrtStatus*(ROIALIGN_ORT_CALL* Graph_GetNodes)(const OrtGraph* graph, const OrtNode** nodes, size_t count);  // 345
+  Slot gap_346[3];
+  OrtStatus*(ROIALIGN_ORT_CALL* Node_GetName)(const OrtNode* node, const char** out);                           // 349
+  OrtStatus*(ROIALIGN_ORT_CALL* Node_GetOperatorType)(const OrtNode* node, const char** out);                   // 350
+  OrtStatus*(ROIALIGN_ORT_CALL* Node_GetDomain)(const OrtNode* node, const char** out);                         // 351
+  OrtStatus*(ROIALIGN_ORT_CALL* Node_GetSinceVersion)(const OrtNode* node, int* out);                           // 352
+  OrtStatus*(ROIALIGN_ORT_CALL* Node_GetNumInputs)(const OrtNode* node, size_t* out);                           // 353
+  OrtStatus*(ROIALIGN_ORT_CALL* Node_GetInputs)(const OrtNode* node, const OrtValueInfo** out, size_t count);   // 354
+  OrtStatus*(ROIALIGN_ORT_CALL* Node_GetNumOutputs)(const OrtNode* node, size_t* out);                          // 355
+  OrtStatus*(ROIALIGN_ORT_CALL* Node_GetOutputs)(const OrtNode* node, const OrtValueInfo** out, size_t count);  // 356
+  Slot gap_357[4];
+  OrtStatus*(ROIALIGN_ORT_CALL* Node_GetAttributeByName)(const OrtNode* node, const char* name,
+                                                         const OrtOpAttr** out);  // 361
+  OrtStatus*(ROIALIGN_ORT_CALL* OpAttr_GetTensorAttributeAsOrtValue)(const OrtOpAttr* attribute,
+                                                                     OrtValue** out);             // 362
+  OrtStatus*(ROIALIGN_ORT_CALL* OpAttr_GetType)(const OrtOpAttr* attribute, OrtOpAttrType* out);  // 363
+  Slot gap_364[1];
+  OrtStatus*(ROIALIGN_ORT_CALL* Node_GetNumSubgraphs)(const OrtNode* node, size_t* out);  // 365
+  Slot gap_366[2];
+  OrtStatus*(ROIALIGN_ORT_CALL* Node_GetEpName)(const OrtNode* node, const char** out);  // 368
+  Slot gap_369[10];
+  OrtStatus*(ROIALIGN_ORT_CALL* GetSessionOptionsConfigEntries)(const OrtSessionOptions* options,
+                                                                OrtKeyValuePairs** out);  // 379
+  Slot gap_380[10];
+  bool(ROIALIGN_ORT_CALL* TensorTypeAndShape_HasShape)(const OrtTensorTypeAndShapeInfo* info);  // 390
+  OrtStatus*(ROIALIGN_ORT_CALL* KernelInfo_GetConfigEntries)(const OrtKernelInfo* info,
+                                                             OrtKeyValuePairs** out);  // 391
+  Slot gap_392[2];
+  OrtStatus*(ROIALIGN_ORT_CALL* KernelInfo_GetOperatorSinceVersion)(const OrtKernelInfo* info, int* out);  // 394
+  Slot gap_395[19];
   OrtStatus*(ROIALIGN_ORT_CALL* GetTensorElementTypeAndShapeDataReference)(const OrtValue* value,
                                                                            ONNXTensorElementDataType* type,
                                                                            const int64_t** dims, size_t* count);  // 414
@@ -190,6 +272,7 @@ ROIALIGN_ORT_SLOT(CreateCustomOpDomain, 26);
 ROIALIGN_ORT_SLOT(CustomOpDomain_Add, 27);
 ROIALIGN_ORT_SLOT(AddCustomOpDomain, 28);
 ROIALIGN_ORT_SLOT(GetTensorMutableData, 51);
+ROIALIGN_ORT_SLOT(CastTypeInfoToTensorInfo, 55);
 ROIALIGN_ORT_SLOT(CreateTensorTypeAndShapeInfo, 57);
 ROIALIGN_ORT_SLOT(SetTensorElementType, 58);
 ROIALIGN_ORT_SLOT(SetDimensions, 59);
@@ -205,6 +288,7 @@ ROIALIGN_ORT_SLOT(KernelContext_GetInputCount, 88);
 ROIALIGN_ORT_SLOT(KernelContext_GetInput, 90);
 ROIALIGN_ORT_SLOT(KernelContext_GetOutput, 91);
 ROIALIGN_ORT_SLOT(ReleaseStatus, 93);
+ROIALIGN_ORT_SLOT(ReleaseValue, 96);
 ROIALIGN_ORT_SLOT(ReleaseTensorTypeAndShapeInfo, 99);
 ROIALIGN_ORT_SLOT(ReleaseCustomOpDomain, 101);
 ROIALIGN_ORT_SLOT(AddSessionConfigEntry, 130);
@@ -214,12 +298,46 @@ ROIALIGN_ORT_SLOT(KernelInfo_GetOutputName, 233);
 ROIALIGN_ORT_SLOT(HasSessionConfigEntry, 237);
 ROIALIGN_ORT_SLOT(GetSessionConfigEntry, 238);
 ROIALIGN_ORT_SLOT(KernelInfo_GetNodeName, 244);
+ROIALIGN_ORT_SLOT(Logger_LogMessage, 247);
 ROIALIGN_ORT_SLOT(ShapeInferContext_GetInputTypeShape, 268);
 ROIALIGN_ORT_SLOT(ShapeInferContext_GetAttribute, 269);
 ROIALIGN_ORT_SLOT(ShapeInferContext_SetOutputTypeShape, 270);
 ROIALIGN_ORT_SLOT(SetSymbolicDimensions, 271);
 ROIALIGN_ORT_SLOT(ReadOpAttr, 272);
 ROIALIGN_ORT_SLOT(KernelContext_ParallelFor, 274);
+ROIALIGN_ORT_SLOT(GetValueInfoName, 289);
+ROIALIGN_ORT_SLOT(GetValueInfoTypeInfo, 290);
+ROIALIGN_ORT_SLOT(CreateKeyValuePairs, 295);
+ROIALIGN_ORT_SLOT(AddKeyValuePair, 296);
+ROIALIGN_ORT_SLOT(GetKeyValuePairs, 298);
+ROIALIGN_ORT_SLOT(ReleaseKeyValuePairs, 300);
+ROIALIGN_ORT_SLOT(HardwareDevice_Type, 307);
+ROIALIGN_ORT_SLOT(GetEpApi, 317);
+ROIALIGN_ORT_SLOT(ValueInfo_GetValueProducer, 323);
+ROIALIGN_ORT_SLOT(ValueInfo_GetValueNumConsumers, 324);
+ROIALIGN_ORT_SLOT(ValueInfo_GetValueConsumers, 325);
+ROIALIGN_ORT_SLOT(ValueInfo_GetInitializerValue, 326);
+ROIALIGN_ORT_SLOT(ValueInfo_IsGraphOutput, 330);
+ROIALIGN_ORT_SLOT(ValueInfo_IsConstantInitializer, 331);
+ROIALIGN_ORT_SLOT(Graph_GetNumNodes, 344);
+ROIALIGN_ORT_SLOT(Graph_GetNodes, 345);
+ROIALIGN_ORT_SLOT(Node_GetName, 349);
+ROIALIGN_ORT_SLOT(Node_GetOperatorType, 350);
+ROIALIGN_ORT_SLOT(Node_GetDomain, 351);
+ROIALIGN_ORT_SLOT(Node_GetSinceVersion, 352);
+ROIALIGN_ORT_SLOT(Node_GetNumInputs, 353);
+ROIALIGN_ORT_SLOT(Node_GetInputs, 354);
+ROIALIGN_ORT_SLOT(Node_GetNumOutputs, 355);
+ROIALIGN_ORT_SLOT(Node_GetOutputs, 356);
+ROIALIGN_ORT_SLOT(Node_GetAttributeByName, 361);
+ROIALIGN_ORT_SLOT(OpAttr_GetTensorAttributeAsOrtValue, 362);
+ROIALIGN_ORT_SLOT(OpAttr_GetType, 363);
+ROIALIGN_ORT_SLOT(Node_GetNumSubgraphs, 365);
+ROIALIGN_ORT_SLOT(Node_GetEpName, 368);
+ROIALIGN_ORT_SLOT(GetSessionOptionsConfigEntries, 379);
+ROIALIGN_ORT_SLOT(TensorTypeAndShape_HasShape, 390);
+ROIALIGN_ORT_SLOT(KernelInfo_GetConfigEntries, 391);
+ROIALIGN_ORT_SLOT(KernelInfo_GetOperatorSinceVersion, 394);
 ROIALIGN_ORT_SLOT(GetTensorElementTypeAndShapeDataReference, 414);
 #undef ROIALIGN_ORT_SLOT
 

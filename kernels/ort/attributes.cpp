@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <stdexcept>
+#include <utility>
 
 #include "ort/status.h"
 #include "shown.h"
@@ -27,56 +28,92 @@ std::string text(Read read) {
   return characters;
 }
 
-// The name that messages give a node: that of its first output if it has none.
-std::string node_suffix(const OrtApi& api, const OrtKernelInfo* info) {
-  std::string name = text([&](char* out, size_t* size) { return api.KernelInfo_GetNodeName(info, out, size); });
-  if (name.empty())
-    name = text([&](char* out, size_t* size) { return api.KernelInfo_GetOutputName(info, 0, out, size); });
-  return " (node " + repr(name) + ")";
-}
+// The attributes of a node whose kernel is being made.
+class KernelAttributes : public AttributeSource {
+ public:
+  KernelAttributes(const OrtApi& api, const OrtKernelInfo* info) : api_(api), info_(info) {}
+
+  std::string node_name() const override {
+    std::string name = text([&](char* out, size_t* size) { return api_.KernelInfo_GetNodeName(info_, out, size); });
+    if (!name.empty()) return name;
+    return text([&](char* out, size_t* size) { return api_.KernelInfo_GetOutputName(info_, 0, out, size); });
+  }
+
+  bool read(const char* name, int64_t& out) const override {
+    return succeeded(api_, api_.KernelInfoGetAttribute_int64(info_, name, &out));
+  }
+
+  bool read(const char* name, float& out) const override {
+    return succeeded(api_, api_.KernelInfoGetAttribute_float(info_, name, &out));
+  }
+
+  bool read(const char* name, std::string& out) const override {
+    size_t size = 0;
+    if (!succeeded(api_, api_.KernelInfoGetAttribute_string(info_, name, nullptr, &size))) return false;
+    out = text([&](char* to, size_t* room) { return api_.KernelInfoGetAttribute_string(info_, name, to, room); });
+    return true;
+  }
+
+  bool read(const char* name, std::vector<int64_t>& out) const override {
+    return read_list(api_.KernelInfoGetAttributeArray_int64, name, out);
+  }
+
+  bool read(const char* name, std::vector<float>& out) const override {
+    return read_list(api_.KernelInfoGetAttributeArray_float, name, out);
+  }
+
+ private:
+  template <class Get, class T>
+  bool read_list(Get get, const char* name, std::vector<T>& out) const {
+    size_t count = 0;
+    if (!succeeded(api_, get(info_, name, nullptr, &count))) return false;
+    out.resize(count);
+    if (count > 0) require_ok(get(info_, name, out.data(), &count));
+    return true;
+  }
+
+  const OrtApi& api_;
+  const OrtKernelInfo* info_;
+};
 
 }  // namespace
 
+AttributeReader::AttributeReader(std::unique_ptr<const AttributeSource> source)
+    : source_(std::move(source)), node_(" (node " + repr(source_->node_name()) + ")") {}
+
 AttributeReader::AttributeReader(const OrtApi& api, const OrtKernelInfo* info)
-    : api_(api), info_(info), node_(node_suffix(api, info)) {}
+    : AttributeReader(std::make_unique<KernelAttributes>(api, info)) {}
 
 int64_t AttributeReader::integer(const char* name, int64_t absent) const {
   int64_t value = 0;
-  if (succeeded(api_, api_.KernelInfoGetAttribute_int64(info_, name, &value))) return value;
+  if (source_->read(name, value)) return value;
   refuse_other_type(name, "an integer");
   return absent;
 }
 
 std::optional<float> AttributeReader::real(const char* name) const {
   float value = 0;
-  if (succeeded(api_, api_.KernelInfoGetAttribute_float(info_, name, &value))) return value;
+  if (source_->read(name, value)) return value;
   refuse_other_type(name, "a float");
   return std::nullopt;
 }
 
 std::vector<float> AttributeReader::reals(const char* name) const {
-  size_t count = 0;
-  if (!succeeded(api_, api_.KernelInfoGetAttributeArray_float(info_, name, nullptr, &count))) {
+  std::vector<float> values;
+  if (!source_->read(name, values)) {
     refuse_other_type(name, "a list of floats");
     return {};
   }
-  std::vector<float> values(count);
   // An attribute of another type reads as empty too; a list of texts cannot be told from an empty one.
-  if (count == 0) refuse_other_type(name, "a list of floats", nullptr);
-  if (count > 0) require_ok(api_.KernelInfoGetAttributeArray_float(info_, name, values.data(), &count));
+  if (values.empty()) refuse_other_type(name, "a list of floats", nullptr);
   return values;
 }
 
 std::optional<std::string> AttributeReader::text(const char* name) const {
-  size_t size = 0;
-  if (!succeeded(api_, api_.KernelInfoGetAttribute_string(info_, name, nullptr, &size))) {
-    refuse_other_type(name, "a string");
-    return std::nullopt;
-  }
-  std::string value(size, '\0');
-  require_ok(api_.KernelInfoGetAttribute_string(info_, name, value.data(), &size));
-  value.resize(size == 0 ? 0 : size - 1);
-  return value;
+  std::string value;
+  if (source_->read(name, value)) return value;
+  refuse_other_type(name, "a string");
+  return std::nullopt;
 }
 
 bool AttributeReader::choice(const char* name, const char* first, const char* second) const {
@@ -94,19 +131,20 @@ void AttributeReader::refuse(const std::string& problem, const char* way_out) co
 void AttributeReader::refuse_other_type(const char* name, const char* expected, const char* unknown) const {
   int64_t integer = 0;
   float real = 0;
-  size_t size = 0;
+  std::string text;
+  std::vector<int64_t> integers;
+  std::vector<float> reals;
   const char* got = nullptr;
-  if (succeeded(api_, api_.KernelInfoGetAttribute_int64(info_, name, &integer))) {
+  if (source_->read(name, integer)) {
     got = "an integer";
-  } else if (succeeded(api_, api_.KernelInfoGetAttribute_float(info_, name, &real))) {
+  } else if (source_->read(name, real)) {
     got = "a float";
-  } else if (succeeded(api_, api_.KernelInfoGetAttribute_string(info_, name, nullptr, &size))) {
+  } else if (source_->read(name, text)) {
     got = "a string";
-  } else if (succeeded(api_, api_.KernelInfoGetAttributeArray_int64(info_, name, nullptr, &size))) {
+  } else if (source_->read(name, integers)) {
     // A present attribute of any other type reads as empty.
-    const bool integers = size > 0;
-    const bool reals = succeeded(api_, api_.KernelInfoGetAttributeArray_float(info_, name, nullptr, &size)) && size > 0;
-    got = integers ? "a list of integers" : reals ? "a list of floats" : unknown;
+    const bool has_reals = source_->read(name, reals) && !reals.empty();
+    got = !integers.empty() ? "a list of integers" : has_reals ? "a list of floats" : unknown;
   }
   if (got != nullptr) refuse(std::string(name) + " must be " + expected + ", got " + got);
 }

@@ -2,6 +2,7 @@
 #ifndef ONNX_ROIALIGN_ORT_ATTRIBUTES_H_
 #define ONNX_ROIALIGN_ORT_ATTRIBUTES_H_
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,11 +12,26 @@
 
 namespace roialign {
 
+// The attributes of a node where it is met: in a kernel that is being made, or in a graph. Each returns whether there
+// is an attribute of that name and type. An attribute of a type that has no function here reads as an empty list.
+class AttributeSource {
+ public:
+  virtual ~AttributeSource() = default;
+  // The name that messages give the node: that of its first output if it has none.
+  virtual std::string node_name() const = 0;
+  virtual bool read(const char* name, int64_t& out) const = 0;
+  virtual bool read(const char* name, float& out) const = 0;
+  virtual bool read(const char* name, std::string& out) const = 0;
+  virtual bool read(const char* name, std::vector<int64_t>& out) const = 0;
+  virtual bool read(const char* name, std::vector<float>& out) const = 0;
+};
+
 // Reads a node's attributes one by one. ONNX Runtime returns the same error code for an absent attribute and for one of
 // the wrong type. To tell them apart, the attribute is read as every other type, since the error's text is no
 // interface.
 class AttributeReader {
  public:
+  explicit AttributeReader(std::unique_ptr<const AttributeSource> source);
   AttributeReader(const ort_abi::OrtApi& api, const ort_abi::OrtKernelInfo* info);
 
   const std::string& node() const { return node_; }
@@ -34,8 +50,7 @@ class AttributeReader {
  private:
   void refuse_other_type(const char* name, const char* expected, const char* unknown = "another type") const;
 
-  const ort_abi::OrtApi& api_;
-  const ort_abi::OrtKernelInfo* info_;
+  std::unique_ptr<const AttributeSource> source_;
   std::string node_;  // " (node 'NAME')"
 };
 

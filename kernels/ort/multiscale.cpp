@@ -2,7 +2,6 @@
 #include <string>
 #include <vector>
 
-#include "isa/dispatch.h"
 #include "ort/attributes.h"
 #include "ort/ops.h"
 #include "ort/status.h"
@@ -54,9 +53,9 @@ OrtStatus* ROIALIGN_ORT_CALL create_kernel(const OrtCustomOp* op, const OrtApi* 
     Pyramid pyramid = read_pyramid(reader);
     require_none(check_level_types(pyramid, type, rois_type), reader.node());
     std::vector<double> areas = smallest_areas(pyramid.rule, rois_type);
-    const Isa* const isa = self->settings.isa == nullptr ? &choose_isa(nullptr, "") : self->settings.isa;
-    *out = new Kernel{self->runtime,    type,          rois_type, std::move(pyramid),
-                      std::move(areas), reader.node(), isa,       self->settings.threads};
+    const Settings settings = settings_of(*self, info);
+    *out = new Kernel{self->runtime,    type,          rois_type,         std::move(pyramid),
+                      std::move(areas), reader.node(), &isa_of(settings), settings.threads};
   });
 }
 

@@ -27,17 +27,25 @@ struct Kernel {
   int threads;
 };
 
+// Returns an opset at which RoiAlign has the node's meaning, or 0 where it is unknown.
+int64_t opset_of(const Op& op, const OrtKernelInfo* info) {
+  if (op.opset != nullptr) return op.opset->load();
+  int since_version = 0;
+  require_ok(op.runtime.newer->KernelInfo_GetOperatorSinceVersion(info, &since_version));
+  return since_version;
+}
+
 OrtStatus* ROIALIGN_ORT_CALL create_kernel(const OrtCustomOp* op, const OrtApi* api, const OrtKernelInfo* info,
                                            void** out) {
   return guarded(*api, [&] {
     const auto* self = static_cast<const Op*>(op);
     const AttributeReader reader(*api, info);
     const Attributes attributes =
-        self->opset == nullptr ? read_private_attributes(reader) : read_onnx_attributes(reader, self->opset->load());
+        self->is_private ? read_private_attributes(reader) : read_onnx_attributes(reader, opset_of(*self, info));
     const auto type = static_cast<ElementType>(self->type), rois_type = static_cast<ElementType>(self->rois_type);
     require_none(check_types(attributes, type, rois_type), reader.node());
-    const Isa* const isa = self->settings.isa == nullptr ? &choose_isa(nullptr, "") : self->settings.isa;
-    *out = new Kernel{self->runtime, type, rois_type, attributes, reader.node(), isa, self->settings.threads};
+    const Settings settings = settings_of(*self, info);
+    *out = new Kernel{self->runtime, type, rois_type, attributes, reader.node(), &isa_of(settings), settings.threads};
   });
 }
 
@@ -63,11 +71,22 @@ OrtStatus* ROIALIGN_ORT_CALL compute(void* self, OrtKernelContext* context) {
 
 }  // namespace
 
+Settings settings_of(const Op& op, const OrtKernelInfo* info) {
+  if (op.settings) return *op.settings;
+  const AllEntries all = all_entries(*op.runtime.newer, info);
+  return read_settings(entries_of(all));
+}
+
+const Isa& isa_of(const Settings& settings) {
+  return settings.isa == nullptr ? choose_isa(nullptr, "") : *settings.isa;
+}
+
 Op make_op(const Runtime& runtime, const char* name, ONNXTensorElementDataType type, size_t rois) {
   Op op{};
   op.version = kApiVersion;
   op.runtime = runtime;
   op.name = name;
+  op.is_private = true;
   op.type = type;
   op.rois = rois;
   op.GetName = [](const OrtCustomOp* self) { return static_cast<const Op*>(self)->name; };
@@ -101,9 +120,10 @@ Op make_any_roi_align(const Runtime& runtime, const char* name, ElementType type
   return op;
 }
 
-Op make_roi_align(const Runtime& runtime, const std::atomic<int64_t>& opset, ElementType type) {
+Op make_roi_align(const Runtime& runtime, const std::atomic<int64_t>* opset, ElementType type) {
   Op op = make_any_roi_align(runtime, "RoiAlign", type, type);
-  op.opset = &opset;
+  op.is_private = false;
+  op.opset = opset;
   return op;
 }
 

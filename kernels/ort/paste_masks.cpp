@@ -30,7 +30,7 @@ OrtStatus* ROIALIGN_ORT_CALL create_kernel(const OrtCustomOp* op, const OrtApi* 
   return guarded(*api, [&] {
     const auto* self = static_cast<const Op*>(op);
     *out = new Kernel{self->runtime, static_cast<ElementType>(self->type), static_cast<ElementType>(self->rois_type),
-                      AttributeReader(*api, info).node(), self->settings.threads};
+                      AttributeReader(*api, info).node(), settings_of(*self, info).threads};
   });
 }
 

@@ -36,7 +36,7 @@ OrtStatus* ROIALIGN_ORT_CALL create_kernel(const OrtCustomOp* op, const OrtApi* 
     if (!problem.empty()) reader.refuse(problem);
     require_none(check_types(attributes, ElementType::kFloat32, ElementType::kFloat32), reader.node());
     const auto* self = static_cast<const Op*>(op);
-    *out = new Kernel{self->runtime, self->type, attributes, reader.node(), self->settings.threads};
+    *out = new Kernel{self->runtime, self->type, attributes, reader.node(), settings_of(*self, info).threads};
   });
 }
 

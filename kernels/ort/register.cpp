@@ -1,81 +1,27 @@
 // Registers the ops with ONNX Runtime, which looks up the symbol RegisterCustomOps.
-#include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "isa/cpu_features.h"
-#include "isa/dispatch.h"
+#include "ort/domain.h"
+#include "ort/export.h"
 #include "ort/ops.h"
+#include "ort/runtime.h"
+#include "ort/settings.h"
 #include "ort/status.h"
-#include "shown.h"
-
-#if defined(_WIN32)
-#define ROIALIGN_EXPORT __declspec(dllexport)
-#else
-#define ROIALIGN_EXPORT __attribute__((visibility("default")))
-#endif
 
 namespace roialign {
 namespace {
 
 using namespace ort_abi;  // NOLINT: this file is ONNX Runtime's side of the library
 
-constexpr char kOpsetEntry[] = "onnx_roialign.opset";
-constexpr char kIsaEntry[] = "onnx_roialign.isa";
-constexpr char kThreadsEntry[] = "onnx_roialign.threads";
 constexpr char kMarkerEntry[] = "onnx_roialign.registration";
-
-// A domain of ops. ONNX Runtime keeps pointers to both.
-class Domain {
- public:
-  Domain(const OrtApi& api, const char* name, const Settings& settings, std::vector<Op> ops)
-      : api_(api), settings_(settings), ops_(std::move(ops)) {
-    for (Op& op : ops_) op.settings = settings;
-    require_ok(api.CreateCustomOpDomain(name, &domain_));
-    for (const Op& op : ops_) {
-      if (OrtStatus* status = api.CustomOpDomain_Add(domain_, &op)) {
-        api.ReleaseCustomOpDomain(domain_);
-        throw OrtFailure(status);
-      }
-    }
-  }
-  ~Domain() { api_.ReleaseCustomOpDomain(domain_); }
-  Domain(const Domain&) = delete;
-  Domain& operator=(const Domain&) = delete;
-
-  const OrtApi& api() const { return api_; }
-  const Settings& settings() const { return settings_; }
-  void add_to(OrtSessionOptions* options) const { require_ok(api_.AddCustomOpDomain(options, domain_)); }
-
- private:
-  const OrtApi& api_;
-  const Settings settings_;
-  std::vector<Op> ops_;
-  OrtCustomOpDomain* domain_ = nullptr;
-};
-
-std::unique_ptr<Domain> make_private_domain(const Runtime& runtime, const Settings& settings) {
-  std::vector<Op> ops;
-  for (const ElementType type : kElementTypes) {
-    for (const ElementType rois_type : kElementTypes) {
-      for (const char* name : kPrivateNames) ops.push_back(make_any_roi_align(runtime, name, type, rois_type));
-      ops.push_back(make_multiscale_roi_align(runtime, type, rois_type));
-      ops.push_back(make_paste_masks(runtime, type, rois_type));
-    }
-  }
-  for (const auto type : kQuantizedTypes) ops.push_back(make_qlinear_roi_align(runtime, type));
-  return std::make_unique<Domain>(*runtime.api, "onnx_roialign", settings, std::move(ops));
-}
+constexpr char kPrivateMarkerEntry[] = "onnx_roialign.private_registration";
 
 // What is registered on one session options object: ONNX's RoiAlign at one opset.
 class Registration {
@@ -83,8 +29,9 @@ class Registration {
   Registration(const Runtime& runtime, const OrtSessionOptions* options, int64_t opset, const Settings& settings)
       : options_(options), opset_(opset), settings_(settings) {
     std::vector<Op> ops;
-    for (const ElementType type : kElementTypes) ops.push_back(make_roi_align(runtime, opset_, type));
-    domain_ = std::make_unique<Domain>(*runtime.api, "", settings, std::move(ops));
+    for (const ElementType type : kElementTypes) ops.push_back(make_roi_align(runtime, &opset_, type));
+    for (Op& op : ops) op.settings = settings;
+    domain_ = std::make_unique<Domain>(*runtime.api, "", std::move(ops));
   }
   Registration(const Registration&) = delete;
   Registration& operator=(const Registration&) = delete;
@@ -125,25 +72,38 @@ class Registration {
 // is registered.
 class Registrations {
  public:
-  void add(const Runtime& runtime, OrtSessionOptions* options, int64_t opset, const Settings& settings,
-           const std::string& marker) {
+  void add(const Runtime& runtime, OrtSessionOptions* options) {
     const std::lock_guard<std::mutex> lock(mutex_);
+    const Entries entries = entries_of(*runtime.api, options);
+    const int64_t opset = read_opset(entries);
+    const Settings settings = read_settings(entries);
+    const bool only_private = read_only_private(entries);
+    const std::string marker = entries(kMarkerEntry).value_or("");
     if (!marker.empty()) {
       find(marker).require_same(settings);
       find(marker).set_opset(options, opset);
       return;
     }
+    add_private_ops(runtime, options, entries, settings);
+    if (only_private) return;
     kept_.push_back(std::make_unique<Registration>(runtime, options, opset, settings));
     kept_.back()->add_to(options);
-    private_domain(runtime, settings).add_to(options);
     require_ok(runtime.api->AddSessionConfigEntry(options, kMarkerEntry, kept_.back()->marker().c_str()));
   }
 
  private:
+  // They may be there only once, and if the options have the provider, it has brought them.
+  void add_private_ops(const Runtime& runtime, OrtSessionOptions* options, const Entries& entries,
+                       const Settings& settings) {
+    if (entries(kPrivateMarkerEntry) || entries(std::string(kProviderEntries) + kProviderMarker)) return;
+    private_domain(runtime, settings).add_to(options);
+    require_ok(runtime.api->AddSessionConfigEntry(options, kPrivateMarkerEntry, "1"));
+  }
+
   // The private ops depend on no options object, so all options of one ONNX Runtime with equal settings share them.
   const Domain& private_domain(const Runtime& runtime, const Settings& settings) {
     for (const auto& domain : private_) {
-      if (&domain->api() == runtime.api && domain->settings() == settings) return *domain;
+      if (&domain->api() == runtime.api && domain->ops().front().settings == settings) return *domain;
     }
     private_.push_back(make_private_domain(runtime, settings));
     return *private_.back();
@@ -162,72 +122,6 @@ class Registrations {
   std::vector<std::unique_ptr<Domain>> private_;
 };
 
-// Returns nothing where the options have no such entry.
-std::optional<std::string> config_entry(const OrtApi& api, const OrtSessionOptions* options, const char* key) {
-  int present = 0;
-  require_ok(api.HasSessionConfigEntry(options, key, &present));
-  if (present == 0) return std::nullopt;
-  size_t size = 0;
-  require_ok(api.GetSessionConfigEntry(options, key, nullptr, &size));
-  std::string value(size, '\0');
-  require_ok(api.GetSessionConfigEntry(options, key, value.data(), &size));
-  value.resize(std::strlen(value.c_str()));
-  return value;
-}
-
-// Reads an integer; one beyond the range of int64 becomes the nearest that it has.
-int64_t integer_of(const char* key, const std::string& text) {
-  const size_t sign = text.rfind('-', 0) == 0 ? 1 : 0;
-  if (text.size() == sign || text.find_first_not_of("0123456789", sign) != std::string::npos) {
-    throw std::invalid_argument(std::string(key) + " must be an integer, got " + shown(text));
-  }
-  return std::strtoll(text.c_str(), nullptr, 10);
-}
-
-// Returns 0 where there is no such entry.
-int64_t read_opset(const OrtApi& api, const OrtSessionOptions* options) {
-  const std::optional<std::string> text = config_entry(api, options, kOpsetEntry);
-  if (!text) return 0;
-  const int64_t opset = integer_of(kOpsetEntry, *text);
-  if (opset >= 1) return opset;
-  throw std::invalid_argument(std::string(kOpsetEntry) + " must be at least 1, got " + std::to_string(opset));
-}
-
-// Where no entry says how many threads a session has, the work is cut for at most this many. More gain little, and
-// cutting for many more threads than there are makes a session of one thread take three times as long (64 channels).
-constexpr int kMostThreadsAssumed = 8;
-
-int read_threads(const OrtApi& api, const OrtSessionOptions* options) {
-  const std::optional<std::string> text = config_entry(api, options, kThreadsEntry);
-  if (!text) return std::min(usable_cores(), kMostThreadsAssumed);
-  const int64_t threads = integer_of(kThreadsEntry, *text);
-  const std::string problem = check_threads(threads);
-  if (!problem.empty()) throw std::invalid_argument("onnx_roialign." + problem);
-  return threads == 0 ? std::min(usable_cores(), static_cast<int>(kMaxThreads)) : static_cast<int>(threads);
-}
-
-Settings read_settings(const OrtApi& api, const OrtSessionOptions* options) {
-  const std::optional<std::string> isa = config_entry(api, options, kIsaEntry);
-  return {isa ? &choose_isa(isa->c_str(), kIsaEntry) : nullptr, read_threads(api, options)};
-}
-
-// Returns null where the runtime is too old. The version is read first, as GetApi writes a complaint to stderr where it
-// does not have the version it is asked for.
-const OrtApi* shape_api(const OrtApiBase& base) {
-  unsigned major = 0, minor = 0;
-  if (std::sscanf(base.GetVersionString(), "%u.%u", &major, &minor) != 2) return nullptr;
-  return major > 1 || minor >= kShapeReferenceVersion ? base.GetApi(kShapeReferenceVersion) : nullptr;
-}
-
-OrtStatus* too_old(const OrtApiBase& base) {
-  const OrtApi* api = base.GetApi(1);
-  if (api == nullptr) return nullptr;  // such a runtime never existed
-  char text[128];
-  std::snprintf(text, sizeof text, "onnx_roialign needs ONNX Runtime 1.%u or newer, got %s", kApiVersion,
-                base.GetVersionString());
-  return api->CreateStatus(ORT_NOT_IMPLEMENTED, text);
-}
-
 // Made by the first call, and deleted when the library is unloaded. A static object would not do: the C++ runtime keeps
 // the call that destroys it on a list, and where the linker wrote no DT_FINI_ARRAY (zig) the call stays there after the
 // library is gone.
@@ -241,11 +135,10 @@ __attribute__((destructor)) void delete_registrations() { delete registrations; 
 extern "C" ROIALIGN_EXPORT ort_abi::OrtStatus* ROIALIGN_ORT_CALL RegisterCustomOps(ort_abi::OrtSessionOptions* options,
                                                                                    const ort_abi::OrtApiBase* base) {
   using namespace roialign;  // NOLINT
-  const ort_abi::OrtApi* api = base->GetApi(ort_abi::kApiVersion);
-  if (api == nullptr) return too_old(*base);
-  return guarded(*api, [&] {
+  const Runtime runtime = runtime_of(*base);
+  if (runtime.api == nullptr) return too_old(*base, "onnx_roialign", ort_abi::kApiVersion);
+  return guarded(*runtime.api, [&] {
     static Registrations* const made = registrations = new Registrations;
-    made->add({api, shape_api(*base)}, options, read_opset(*api, options), read_settings(*api, options),
-              config_entry(*api, options, kMarkerEntry).value_or(""));
+    made->add(runtime, options);
   });
 }

@@ -9,12 +9,6 @@
 
 namespace roialign {
 
-// The API tables of the ONNX Runtime that loaded this library.
-struct Runtime {
-  const ort_abi::OrtApi* api;
-  const ort_abi::OrtApi* shapes;  // the table of kShapeReferenceVersion; null where the runtime is older
-};
-
 // An OrtStatus that is thrown to the boundary.
 class OrtFailure {
  public:

@@ -47,11 +47,11 @@ Tensor read_input(const Runtime& runtime, const OrtKernelContext* context, size_
   require_ok(api.KernelContext_GetInput(context, index, &value));
   void* data = nullptr;
   require_ok(api.GetTensorMutableData(const_cast<OrtValue*>(value), &data));  // the C API has no const version
-  if (runtime.shapes != nullptr) {
+  if (runtime.newer != nullptr) {
     ONNXTensorElementDataType type;
     const int64_t* sizes = nullptr;
     size_t rank = 0;
-    require_ok(runtime.shapes->GetTensorElementTypeAndShapeDataReference(value, &type, &sizes, &rank));
+    require_ok(runtime.newer->GetTensorElementTypeAndShapeDataReference(value, &type, &sizes, &rank));
     return {Dimensions(sizes, rank), data};
   }
   return {copied_shape(api, value), data};

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "ort/abi.h"
+#include "ort/runtime.h"
 #include "ort/status.h"
 #include "problem.h"
 

@@ -22,7 +22,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from onnx_roialign.arrays import largest_difference, largest_finite
-from onnx_roialign.bench.memory import session_bytes
+from onnx_roialign.bench.memory import door_of, session_bytes
 from onnx_roialign.bench.profiler import ProfiledRun, median_run
 from onnx_roialign.bench.race import Times, times_in_turns
 from onnx_roialign.bench.regions import PASTING, REGIONS, ROI_ALIGN, Regions, Versions
@@ -182,13 +182,13 @@ def _recorded(
     copy = deepcopy(model)
     there = {value.name for value in model.graph.output}
     copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in there)
-    return dict(zip(names, run_session(session(copy, options), feeds, list(names)), strict=True))
+    return dict(zip(names, run_session(session(copy, options, door=door_of(NATIVE)), feeds, list(names)), strict=True))
 
 
 def _ready(setup: _Setup, options: onnxruntime.SessionOptions) -> tuple[onnxruntime.InferenceSession, Feeds] | str:
     """Returns the session and its outputs, or the reason why there are none."""
     try:
-        running = session(setup.model, options, engine=setup.engine)
+        running = session(setup.model, options, engine=setup.engine, door=door_of(setup.engine))
     except Exception as error:  # any error is the session's result; the other sessions still run
         return f"does not load: {one_line(error)}"
     try:
@@ -200,7 +200,8 @@ def _ready(setup: _Setup, options: onnxruntime.SessionOptions) -> tuple[onnxrunt
 
 def _profiled(setup: _Setup, options: Callable[..., onnxruntime.SessionOptions]) -> ProfiledRun:
     with tempfile.TemporaryDirectory() as folder:
-        running = session(setup.model, options(Path(folder) / "profile"), engine=setup.engine)
+        profiled = options(Path(folder) / "profile")
+        running = session(setup.model, profiled, engine=setup.engine, door=door_of(setup.engine))
         for _ in range(1 + PROFILED_RUNS):
             run_session(running, setup.feeds)
         return median_run(Path(running.end_profiling()))

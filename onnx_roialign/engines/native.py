@@ -24,7 +24,7 @@ from onnx_roialign.definition.pyramid import Pyramid, check_call, check_call_val
 from onnx_roialign.definition.semantics import CHOICES, NUMBERS
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError, shown
 
-__all__ = ["active_isa", "available_isas", "library_path", "multiscale_roi_align", "roi_align"]
+__all__ = ["active_isa", "available_isas", "ep_name", "ep_names", "library_path", "multiscale_roi_align", "roi_align"]
 
 _OK, _INVALID_ARGUMENT = 0, 1
 _MESSAGE_SIZE = 512
@@ -74,7 +74,10 @@ class _Arguments(ctypes.Structure):
 
 
 def library_path() -> str:
-    """Returns the path of the compiled library, for ``register_custom_ops_library`` in any language.
+    """Returns the path of the compiled library, for onnxruntime in any language.
+
+    It is a library of custom ops (``register_custom_ops_library``) and, from onnxruntime 1.24.1 on, one of an execution
+    provider (``register_execution_provider_library``).
 
     Raises:
         NativeLibraryError: this installation has no library, because it was built without a compiler.
@@ -90,6 +93,16 @@ def library_path() -> str:
             "reinstall with a C++17 compiler and CMake present (pip install .)"
         )
     return path
+
+
+def ep_name() -> str:
+    """Returns the name of the execution provider in the library."""
+    return "RoiAlignExecutionProvider"
+
+
+def ep_names() -> list[str]:
+    """Returns the names of all execution providers in the library: `ep_name` alone."""
+    return [ep_name()]
 
 
 def _installed(name: str) -> str:

@@ -13,6 +13,7 @@ import onnx
 import onnxruntime
 from onnx.external_data_helper import load_external_data_for_model
 
+from onnx_roialign.definition.attributes import MAX_THREADS
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError, last_guard, shown
 from onnx_roialign.onnx_model.expanded import with_levels_given
 from onnx_roialign.onnx_model.facts import ModelFacts, read_facts
@@ -22,18 +23,25 @@ from onnx_roialign.ops.nodes import node_name
 
 __all__ = [
     "Source",
+    "carries_library",
     "check_omitted_inputs",
     "check_options",
     "check_version",
     "config_entry",
     "has_own_threads",
+    "has_providers",
     "looking_in",
     "packed",
     "takes_omitted_inputs",
+    "tell_threads",
     "usable_cores",
     "version",
     "without_omitted_inputs",
 ]
+
+# The keys of kernels/ort/: the session's number of threads, and a mark that the library sets.
+_THREADS_ENTRY = "onnx_roialign.threads"
+_LIBRARY_ENTRY = "onnx_roialign.registration"
 
 _OLDEST = (1, 20)
 # Older versions read a null pointer where a custom op's optional input is omitted (1.20 to 1.23 tried).
@@ -44,10 +52,10 @@ FOLDER_ENTRY = "session.model_external_initializers_file_folder_path"
 _FOLDER_ENTRY_SINCE = (1, 22)
 
 
-def version() -> tuple[int, int]:
-    """The major and minor version of onnxruntime."""
-    found = re.match(r"(\d+)\.(\d+)", onnxruntime.__version__)
-    return (int(found[1]), int(found[2])) if found else _OLDEST  # a build without a number counts as supported
+def version() -> tuple[int, ...]:
+    """The version of onnxruntime as numbers, as many as it has."""
+    found = re.match(r"\d+\.\d+(\.\d+)?", onnxruntime.__version__)
+    return tuple(map(int, found[0].split("."))) if found else _OLDEST  # a build without a number counts as supported
 
 
 def check_version() -> None:
@@ -123,6 +131,24 @@ def config_entry(options: onnxruntime.SessionOptions, key: str) -> str | None:
         return str(options.get_session_config_entry(key))
     except RuntimeError:
         return None
+
+
+def has_providers(options: onnxruntime.SessionOptions) -> bool:
+    """Whether providers were added to the options themselves, which onnxruntime 1.22 made possible."""
+    ask = getattr(options, "has_providers", None)
+    return ask is not None and bool(ask())
+
+
+def carries_library(options: onnxruntime.SessionOptions) -> bool:
+    """Whether the library was registered on the options as one of custom ops."""
+    return config_entry(options, _LIBRARY_ENTRY) is not None
+
+
+def tell_threads(options: onnxruntime.SessionOptions) -> None:
+    """Tells the library how many threads a session of the options has, if the session has threads of its own."""
+    if has_own_threads(options) and config_entry(options, _THREADS_ENTRY) is None:
+        threads = options.intra_op_num_threads or usable_cores()
+        options.add_session_config_entry(_THREADS_ENTRY, str(min(threads, MAX_THREADS)))
 
 
 def usable_cores() -> int:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NoReturn
 
 import onnxruntime
 
+from onnx_roialign.engines.native import ep_name
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError, one_line
 from onnx_roialign.ops.nodes import is_roi_align
 from onnx_roialign.ops.roi_align import DOMAIN
+from onnx_roialign.sessions import own_provider
 from onnx_roialign.sessions.options import Source, looking_in
-from onnx_roialign.sessions.providers import CPU, assignment, checked_providers
+from onnx_roialign.sessions.providers import CPU, Assignment, assignment, checked_providers
 
 __all__ = ["OwnSession", "Prepare", "RemadeSession"]
 
@@ -39,12 +42,14 @@ class RemadeSession(onnxruntime.InferenceSession):  # type: ignore[misc]
         providers: object,
         provider_options: Any,
     ) -> None:
-        self._arguments = (prepare, options, arguments)
+        # Creates the session again with other providers.
+        self.remake: Callable[[object, Any], RemadeSession] = partial(type(self), prepare, options, arguments)
         checked = checked_providers(providers)
         used = onnxruntime.SessionOptions() if options is None else options
         source = prepare(used, checked)
+        handed, handed_options = self._handed_over(used, checked, provider_options)
         with looking_in(source.folder, used, shared=options is not None):
-            super().__init__(source.model, used, checked, provider_options, **arguments)
+            super().__init__(source.model, used, handed, handed_options, **arguments)
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise RoiAlignError(
@@ -56,10 +61,22 @@ class RemadeSession(onnxruntime.InferenceSession):  # type: ignore[misc]
 
     def set_providers(self, providers: object = None, provider_options: Any = None) -> None:
         """As InferenceSession's; after an error the session is unchanged."""
-        self.__dict__.update(self._with_providers(providers, provider_options).__dict__)
+        made = self.remake(providers, provider_options)
+        self.__class__ = type(made)
+        self.__dict__.update(made.__dict__)
 
-    def _with_providers(self, providers: object, provider_options: Any) -> RemadeSession:
-        return type(self)(*self._arguments, providers, provider_options)
+    def _handed_over(
+        self, options: onnxruntime.SessionOptions, providers: list[Any] | None, provider_options: Any
+    ) -> tuple[list[Any] | None, Any]:
+        """Returns the providers and their options for InferenceSession."""
+        if own_provider.is_wanted(providers):
+            raise RoiAlignError(
+                "providers",
+                "conflict",
+                f"must name {ep_name()} only with engine 'native' and door 'provider' or 'auto', got it in another "
+                "session; leave it out",
+            )
+        return own_provider.without_own(providers, provider_options)
 
 
 class OwnSession(RemadeSession):
@@ -82,26 +99,54 @@ class OwnSession(RemadeSession):
         except (RoiAlignError, NativeLibraryError):
             raise
         except Exception as error:  # onnxruntime's exceptions have no common base
-            if providers != [CPU] and _loads(prepare, options, arguments):
-                reason = one_line(error)
-                raise RoiAlignError(
-                    "providers",
-                    "unsupported",
-                    "must leave RoiAlign to the CPU, got providers with which onnxruntime cannot load the model, "
-                    f"which loads on the CPU alone; leave them out, or use engine='builtin' ({reason})",
-                ) from error
+            self._blame_providers(error, prepare, options, arguments, providers)
             raise
-        found = assignment(self) or {}
-        not_cpu = {name: nodes for name, nodes in found.items() if name != CPU}
-        for name, nodes in not_cpu.items():
+        self._neighbours: list[str] = []
+        self._check_assignment(assignment(self) or {})
+
+    def _blame_providers(
+        self,
+        error: Exception,
+        prepare: Prepare,
+        options: onnxruntime.SessionOptions | None,
+        arguments: Mapping[str, Any],
+        providers: object,
+    ) -> None:
+        """Raises an error that says so where the providers are the cause of one."""
+        if providers != [CPU] and self._loads(prepare, options, arguments):
+            raise RoiAlignError(
+                "providers",
+                "unsupported",
+                "must leave RoiAlign to the CPU, got providers with which onnxruntime cannot load the model, "
+                f"which loads on the CPU alone; leave them out, or use engine='builtin' ({one_line(error)})",
+            ) from error
+
+    @classmethod
+    def _loads(cls, prepare: Any, options: onnxruntime.SessionOptions | None, arguments: Mapping[str, Any]) -> bool:
+        """Whether the model loads with the CPU's provider alone, or with this package's beside it."""
+        try:
+            RemadeSession(prepare, options, arguments, [CPU], None)
+        except Exception:  # the providers are not the cause
+            return False
+        return True
+
+    def _check_assignment(self, found: Assignment) -> None:
+        """Refuses the session where another than the engine runs a RoiAlign, and notes who runs other nodes."""
+        others = {name: nodes for name, nodes in found.items() if name != CPU}
+        for name, nodes in others.items():
             for node in filter(_is_ours, nodes):
-                raise RoiAlignError(
-                    "RoiAlign",
-                    "unsupported",
-                    f"must run on the requested engine, got a session in which {name} runs it; "
-                    f"leave {name} out of the providers, or use engine='builtin'",
-                ).in_node(node.name)
-        self._neighbours = sorted(not_cpu) if any(map(_is_ours, found.get(CPU, ()))) else []
+                raise self._taken_by(name, node.name)
+        self._neighbours = sorted(others) if any(map(_is_ours, found.get(CPU, ()))) else []
+
+    @staticmethod
+    def _taken_by(provider: str, node: str) -> RoiAlignError:
+        return RoiAlignError(
+            "RoiAlign",
+            "unsupported",
+            f"must run on the requested engine, got a session in which {provider} runs it; "
+            f"leave {provider} out of the providers, or use engine='builtin'",
+            node=node,
+        )
 
     def set_providers(self, providers: object = None, provider_options: Any = None) -> None:
         """As InferenceSession's; after an error the session is unchanged."""
@@ -116,14 +161,6 @@ class OwnSession(RemadeSession):
                 "tensors between them are copied; engine='builtin' leaves RoiAlign to onnxruntime",
                 stacklevel=stacklevel,
             )
-
-
-def _loads(prepare: Prepare, options: onnxruntime.SessionOptions | None, arguments: Mapping[str, Any]) -> bool:
-    try:
-        RemadeSession(prepare, options, arguments, [CPU], None)
-    except Exception:  # the providers are not the cause
-        return False
-    return True
 
 
 def _is_ours(node: Any) -> bool:

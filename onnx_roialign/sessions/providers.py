@@ -7,8 +7,9 @@ from typing import Any
 
 import onnxruntime
 
+from onnx_roialign.engines.native import ep_name
 from onnx_roialign.errors import RoiAlignError, shown
-from onnx_roialign.sessions.options import config_entry
+from onnx_roialign.sessions.options import config_entry, has_providers
 
 __all__ = [
     "CPU",
@@ -16,8 +17,8 @@ __all__ = [
     "Providers",
     "assignment",
     "checked_providers",
-    "has_providers",
     "may_run_more_than_cpu",
+    "name_of",
     "record",
 ]
 
@@ -54,17 +55,17 @@ def checked_providers(providers: object) -> list[Any] | None:
     return list(providers)
 
 
+def name_of(provider: Any) -> str:
+    """The name of one of `checked_providers`."""
+    name: str = provider if isinstance(provider, str) else provider[0]
+    return name
+
+
 def may_run_more_than_cpu(providers: list[Any] | None, options: onnxruntime.SessionOptions) -> bool:
     """Whether a session with these options may have a provider beside the CPU's; the session itself decides."""
     if providers:
-        return any((provider if isinstance(provider, str) else provider[0]) != CPU for provider in providers)
-    return has_providers(options) or onnxruntime.get_available_providers() != [CPU]
-
-
-def has_providers(options: onnxruntime.SessionOptions) -> bool:
-    """Whether providers were added to the options, which onnxruntime 1.22 and newer allows."""
-    method = getattr(options, "has_providers", None)
-    return method is not None and bool(method())
+        return any(name_of(provider) not in (CPU, ep_name()) for provider in providers)
+    return has_providers(options) or not {CPU, ep_name()}.issuperset(onnxruntime.get_available_providers())
 
 
 def record(options: onnxruntime.SessionOptions) -> None:

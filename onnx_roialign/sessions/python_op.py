@@ -76,9 +76,7 @@ class _ReferenceSession(OwnSession):
     def __init__(self, call: _Call, *args: Any) -> None:
         self._roi_align_call = call
         call(super().__init__, *args)  # onnxruntime runs nodes with constant inputs during creation
-
-    def _with_providers(self, *args: Any) -> _ReferenceSession:
-        return _ReferenceSession(self._roi_align_call, *self._arguments, *args)
+        self.remake = functools.partial(_ReferenceSession, call, *args[:-2])
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         return self._roi_align_call(super().run, *args, **kwargs)

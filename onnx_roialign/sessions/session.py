@@ -2,74 +2,77 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
 
-import onnx
 import onnxruntime
 
-from onnx_roialign.definition.attributes import MAX_THREADS
-from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET
 from onnx_roialign.engines.by_name import SESSION_ENGINES, check_engine
 from onnx_roialign.engines.native import library_path
-from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.errors import RoiAlignError, shown
 from onnx_roialign.extras import imported_for
-from onnx_roialign.onnx_model.facts import ModelFacts, OpsetConflictError, read_facts
-from onnx_roialign.onnx_model.file import Model, format_of, parse, to_bytes
+from onnx_roialign.onnx_model.facts import read_facts
+from onnx_roialign.onnx_model.file import Model, parse
 from onnx_roialign.onnx_model.node_rules import check_nodes
 from onnx_roialign.onnx_model.scopes import default_opset
+from onnx_roialign.sessions import by_custom_op, by_provider, own_provider
+from onnx_roialign.sessions.given import GivenModel
 from onnx_roialign.sessions.installed import opset_explained
 from onnx_roialign.sessions.options import (
     Source,
+    carries_library,
     check_omitted_inputs,
     check_options,
     check_version,
-    config_entry,
-    has_own_threads,
-    packed,
-    usable_cores,
-    without_omitted_inputs,
+    has_providers,
+    tell_threads,
 )
 from onnx_roialign.sessions.own_session import OwnSession, RemadeSession
-from onnx_roialign.sessions.providers import CPU, Providers, has_providers, may_run_more_than_cpu, record
-from onnx_roialign.sessions.rewrite import with_private_ops
+from onnx_roialign.sessions.providers import CPU, Providers, checked_providers, may_run_more_than_cpu
 
-__all__ = ["register", "session"]
+__all__ = ["DOORS", "Door", "register", "session"]
 
-# The keys that kernels/ort/register.cpp reads, for the model's opset and the session's number of threads, and the key
-# that it sets.
-_OPSET_ENTRY = "onnx_roialign.opset"
-_THREADS_ENTRY = "onnx_roialign.threads"
-_LIBRARY_ENTRY = "onnx_roialign.registration"
+# How the compiled library comes into a session.
+Door = Literal["auto", "provider", "custom_op"]
+DOORS: tuple[Door, ...] = get_args(Door)
 
 
-def register(sess_options: onnxruntime.SessionOptions, model: Model) -> None:
+def register(sess_options: onnxruntime.SessionOptions, model: Model, *, door: Door = "auto") -> None:
     """Prepares session options so that every RoiAlign of this model runs on the compiled library.
 
-    Registers the library and sets the model's opset as a config entry: a kernel cannot see the opset, and the meaning
-    of a RoiAlign without coordinate_transformation_mode depends on it. **Use the options only for sessions of this
+    The custom op needs the model's opset as a config entry, because its kernel cannot see the opset and the meaning of
+    a RoiAlign without coordinate_transformation_mode depends on it. **Use the options only for sessions of this
     model**, or of models with the attribute in every node. The options can be registered again for a model whose opset
     has the same default.
 
     Set intra_op_num_threads before this call: the library divides its work by the number of threads set now.
 
-    This function cannot see the providers of the session. A provider that takes RoiAlign (OpenVINO's takes the whole
-    graph) has precedence over the library, without a warning. Use `session()` with providers other than the CPU's.
+    This function cannot see the session. With the custom op, a provider that takes RoiAlign (OpenVINO's takes the whole
+    graph) has precedence over the library, without a warning. With the execution provider, an `InferenceSession` that
+    is given ``providers`` ignores those of its options, with a warning of onnxruntime's. Use `session()` with providers
+    other than the CPU's: it checks who runs RoiAlign.
 
     Args:
         sess_options: options for an `onnxruntime.InferenceSession`; no other thread may use them during the call.
         model: path, bytes or ModelProto of the session's model. External data is not read.
+        door: "custom_op"; "provider", the execution provider, which needs onnxruntime 1.24.1; or "auto", which is the
+            custom op here, because whatever a session's ``providers`` are, it stays.
 
     Raises:
         RoiAlignError: the model cannot be read or has an invalid RoiAlign; nodes without the attribute are at opsets
-            with different defaults; or the options were registered for another default or have providers.
+            with different defaults; the options were registered for another default or have providers; or the model
+            would not mean the same with the execution provider.
         NativeLibraryError: the compiled library is missing, or onnxruntime is too old for it.
     """
+    _check_door(door)
     check_version()
     library_path()
     check_options(sess_options)
-    if has_providers(sess_options):
+    if door == "provider":
+        own_provider.check_supported()
+        by_provider.check_options(sess_options)
+    elif has_providers(sess_options):
         raise RoiAlignError(
             "sess_options",
             "conflict",
@@ -79,7 +82,12 @@ def register(sess_options: onnxruntime.SessionOptions, model: Model) -> None:
     facts = read_facts(model)
     check_nodes(facts)
     check_omitted_inputs(facts)
-    _register(sess_options, facts)
+    if door == "provider":
+        by_provider.check_meaning(facts)
+        tell_threads(sess_options)
+        own_provider.add_to(sess_options, *own_provider.with_own([CPU], None))
+    else:
+        by_custom_op.register(sess_options, facts)
 
 
 def session(
@@ -87,17 +95,20 @@ def session(
     sess_options: onnxruntime.SessionOptions | None = None,
     *,
     engine: str = "native",
+    door: Door = "auto",
     providers: Providers | None = (CPU,),
     provider_options: Sequence[Mapping[Any, Any]] | None = None,
     **kwargs: Any,
 ) -> onnxruntime.InferenceSession:
     """`onnx_roialign.session` without `optimize`; see there for arguments, result and errors."""
     check_engine(engine, SESSION_ENGINES)
+    _check_door(door)
+    if engine != "native" and door != "auto":
+        raise RoiAlignError("door", "conflict", f"must be 'auto' with engine {engine!r}, got {door!r}")
     if sess_options is not None:
         check_options(sess_options)
-    arguments = (sess_options, kwargs, providers, provider_options)
     if engine == "builtin":
-        return RemadeSession(_Builtin(model), *arguments)
+        return RemadeSession(_ForBuiltin(model), sess_options, kwargs, providers, provider_options)
     check_version()
     created: OwnSession
     if engine == "reference":
@@ -107,38 +118,70 @@ def session(
         if engine == "reference":
             facts = read_facts(model)
             check_nodes(facts)
-            created = python_op.session(facts, *arguments)
+            created = python_op.session(facts, sess_options, kwargs, providers, provider_options)
         else:
-            created = OwnSession(_Native(model), *arguments)
+            created = _NativeSessions(model, door, sess_options, kwargs)(providers, provider_options)
     created.warn_of_neighbours(stacklevel=3)
     return created
 
 
-def _kept(model: Model) -> str | os.PathLike[str] | bytes:
-    """Returns the model in a form that the caller cannot change, from which the session can be created again."""
-    return to_bytes(model) if isinstance(model, onnx.ModelProto) else model
+def _check_door(door: object) -> None:
+    if not isinstance(door, str) or door not in DOORS:
+        raise RoiAlignError("door", "choice", f"must be one of {', '.join(DOORS)}, got {shown(door)}")
 
 
-def _source(model: str | os.PathLike[str] | bytes, read: Callable[[], ModelFacts]) -> Source:
-    """The unchanged model for onnxruntime, which cannot read ONNX's text formats."""
-    if isinstance(model, bytes):
-        return Source(model)
-    path = os.fspath(model)
-    if format_of(path) == "protobuf":
-        return Source(path)
-    facts = read()
-    return packed(facts.proto, facts)
+class _NativeSessions:
+    """Creates sessions of the compiled library; with door "auto" each by the door that suits its providers."""
+
+    def __init__(
+        self, model: Model, door: Door, options: onnxruntime.SessionOptions | None, arguments: Mapping[str, Any]
+    ) -> None:
+        given = GivenModel(model)
+        self._by_provider, self._by_custom_op = by_provider.ForProvider(given), by_custom_op.ForCustomOp(given)
+        self._door, self._options, self._arguments = door, options, arguments
+
+    def __call__(self, providers: Any, provider_options: Any) -> OwnSession:
+        made = self._session(providers, provider_options)
+        made.remake = self
+        return made
+
+    def _session(self, providers: Any, provider_options: Any) -> OwnSession:
+        given = (self._options, self._arguments)
+        checked = checked_providers(providers)
+        if self._door == "provider" or (self._door == "auto" and self._wants_provider(checked)):
+            return by_provider.ProviderSession(self._by_provider, *given, providers, provider_options)
+        if self._door == "auto" and self._suits_provider(checked):
+            others = own_provider.without_own(checked, provider_options)
+            # Where the model would not mean the same there, or onnxruntime's own rules for RoiAlign refuse it there,
+            # the custom op runs it. What is wrong at either door, that one says too.
+            with contextlib.suppress(Exception):
+                return by_provider.ProviderSession(self._by_provider, *given, *others)
+        return OwnSession(self._by_custom_op, *given, providers, provider_options)
+
+    def _wants_provider(self, providers: list[Any] | None) -> bool:
+        own_options = self._options is not None and own_provider.is_in(self._options) and providers is None
+        return own_options or own_provider.is_wanted(providers)
+
+    def _suits_provider(self, providers: list[Any] | None) -> bool:
+        """Whether no session loses anything by the execution provider.
+
+        Beside another provider the custom op is better: with a name that no provider knows it leaves them all other
+        nodes, while one that takes whole graphs (OpenVINO's) takes nothing of a graph with a node of ours. Options to
+        which providers are added, as older versions need it, would be of use for nothing else.
+        """
+        options = self._options or onnxruntime.SessionOptions()
+        only_cpu = not may_run_more_than_cpu(providers, options)
+        return only_cpu and (self._options is None or own_provider.takes_names())
 
 
-class _Builtin:
-    """Prepares options and model for engine "builtin"."""
+class _ForBuiltin:
+    """Prepares sessions of onnxruntime's own kernel."""
 
     def __init__(self, model: Model) -> None:
-        kept = _kept(model)
-        self._source = _source(kept, lambda: read_facts(kept))
+        self._source = GivenModel(model).source()
 
     def __call__(self, options: onnxruntime.SessionOptions, _: object) -> Source:
-        if config_entry(options, _LIBRARY_ENTRY) is not None:
+        if carries_library(options) or own_provider.is_in(options):
             raise RoiAlignError(
                 "sess_options",
                 "conflict",
@@ -146,51 +189,3 @@ class _Builtin:
                 "got options that it was registered on; pass new ones",
             )
         return self._source
-
-
-class _Native:
-    """Prepares options and model for engine "native"; the model is unchanged unless a RoiAlign needs a private op."""
-
-    def __init__(self, model: Model) -> None:
-        self._first = model  # read in the first call; the caller may change it afterwards
-        self._kept = _kept(model)
-
-    def __call__(self, options: onnxruntime.SessionOptions, providers: list[Any] | None) -> Source:
-        first, self._first = read_facts(self._first), self._kept
-        check_nodes(first)
-        facts = without_omitted_inputs(first)
-        record(options)
-        if facts is first and not (facts.roi_aligns and may_run_more_than_cpu(providers, options)):
-            try:
-                _register(options, facts)
-                return _source(self._kept, lambda: facts)
-            except OpsetConflictError:  # between nodes, or with a model for which the options were used before
-                pass
-        copy = with_private_ops(facts)
-        _register(options, read_facts(copy))
-        return packed(copy, facts)
-
-
-def _register(options: onnxruntime.SessionOptions, model: ModelFacts) -> None:
-    path = library_path()
-    opset = model.session_opset()
-    registered = config_entry(options, _OPSET_ENTRY)
-    if opset is not None and registered is None:
-        options.add_session_config_entry(_OPSET_ENTRY, str(opset))
-    elif (
-        opset is not None
-        and registered is not None
-        and registered.isdecimal()
-        and (int(registered) < HALF_PIXEL_OPSET) != (opset < HALF_PIXEL_OPSET)
-    ):
-        raise OpsetConflictError(
-            "sess_options",
-            "conflict",
-            "must be used for models whose opsets have the same default of coordinate_transformation_mode, "
-            f"got options registered for opset {registered} and a model of opset {opset}; "
-            "pass new ones",
-        )
-    if has_own_threads(options) and config_entry(options, _THREADS_ENTRY) is None:
-        threads = options.intra_op_num_threads or usable_cores()
-        options.add_session_config_entry(_THREADS_ENTRY, str(min(threads, MAX_THREADS)))
-    options.register_custom_ops_library(path)

@@ -9,14 +9,12 @@ import pytest
 from calls import BATCH_INDICES, FEEDS, ROIS, X, expected
 from closeness import assert_close
 from onnx import TensorProto, helper
-from quiet import bare_session, quiet_session, run
+from quiet import ENGINES, bare_session, quiet_session, run
 
 import onnx_roialign
 from models import model
 from onnx_roialign import RoiAlignError
 from onnx_roialign.definition.attributes import Attributes
-
-ENGINES = ("native", "reference")
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -50,6 +50,7 @@ def test_malformed_calls_stay_inside_their_buffers_and_python_says_the_same(sani
     for op in SESSIONS:
         for outcome in ("answered", "refused"):
             assert count[f"{op} {outcome}"] > MODELS / 10, f"{op} {outcome}"
+    assert count["poolers answered"] > 100
     answered, refused = count["threads answered"], count["threads refused"]
     assert answered + refused == 50 * 20 * PROCESSES
     assert min(answered, refused) > 100

@@ -7,7 +7,7 @@ import onnx
 import onnxruntime
 import pooler_exports
 import pytest
-from private_runs import RUNS
+from private_runs import RUNS, native
 from quiet import quiet_options
 
 from models import model_for
@@ -64,7 +64,7 @@ def test_every_type_of_masks_and_boxes(run, dtype, boxes_dtype):
     np.testing.assert_allclose(got, want, rtol=0, atol=BARS[dtype])
 
 
-@pytest.mark.parametrize("run", [RUNS["native"], RUNS["evaluator"]], ids=["native", "evaluator"])
+@pytest.mark.parametrize("run", [native, RUNS["evaluator"]], ids=["native", "evaluator"])
 @pytest.mark.parametrize("side", [1, 2, 28, 57])
 def test_a_mask_of_ones_fills_only_its_box(run, side):
     """A mask of ones is 1 inside its box and 0 outside; the outermost pixels mix with the border."""
@@ -126,7 +126,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("run", [RUNS["native"], RUNS["evaluator"]], ids=["native", "evaluator"])
+@pytest.mark.parametrize("run", [native, RUNS["evaluator"]], ids=["native", "evaluator"])
 @pytest.mark.parametrize(("change", "match"), BAD)
 def test_a_bad_input_is_named(run, change, match):
     feeds = drawn(2, 9, 9) | change
@@ -141,4 +141,4 @@ def test_an_attribute_is_refused():
     model = model_of(drawn(1, 9, 9))
     model.graph.node[0].attribute.append(onnx.helper.make_attribute("padding", 1))
     with pytest.raises(Exception, match="PasteMasks must have no attributes, got 'padding' \\(node 'paste'\\)"):
-        RUNS["native"](model, drawn(1, 9, 9))
+        native(model, drawn(1, 9, 9))

@@ -64,11 +64,19 @@ CALLS = {
     "identify_recorded": (identify_recorded, {"calls": [RECORDED]}),
     "session": (
         onnx_roialign.session,
-        {"model": EXPORT.model, "sess_options": None, "engine": "native", "optimize": False, "providers": None},
+        {
+            "model": EXPORT.model,
+            "sess_options": None,
+            "engine": "native",
+            "door": "auto",
+            "optimize": False,
+            "providers": None,
+        },
     ),
+    "fused": (onnx_roialign.fused, {"session": onnx_roialign.session(EXPORT.model)}),
     "register": (
         lambda **given: onnx_roialign.register(**{"sess_options": onnxruntime.SessionOptions(), **given}),
-        {"model": EXPORT.model},
+        {"model": EXPORT.model, "door": "custom_op"},
     ),
     "register options": (
         lambda sess_options: onnx_roialign.register(sess_options, EXPORT.model),
@@ -125,7 +133,17 @@ CALLS = {
     ),
 }
 NAMES_OF_OTHERS = (
-    *("library_path", "PRESETS", "RoiAlign", "Finding", "Fused", "FusedPart", "register_schemas"),
+    *(
+        "library_path",
+        "ep_name",
+        "ep_names",
+        "PRESETS",
+        "RoiAlign",
+        "Finding",
+        "Fused",
+        "FusedPart",
+        "register_schemas",
+    ),
     *("TritonModel",),
 )
 

@@ -16,7 +16,7 @@ from models import TYPES, make_model, roi_align_node, value
 from onnx_roialign import RoiAlignError
 
 
-@pytest.mark.parametrize("engine", ["native", "reference"])
+@pytest.mark.parametrize("engine", ["native", "custom_op", "reference"])
 @pytest.mark.parametrize("opset", [11, 16])
 def test_nodes_in_the_bodies_of_if_are_run_too(opset, engine):
     session = quiet_session(branches(opset), engine)
@@ -24,7 +24,7 @@ def test_nodes_in_the_bodies_of_if_are_run_too(opset, engine):
     assert_close(run(session, FEEDS | {"condition": np.array(False)}), expected(opset))
 
 
-@pytest.mark.parametrize("engine", ["native", "reference"])
+@pytest.mark.parametrize("engine", ["native", "custom_op", "reference"])
 @pytest.mark.parametrize(("opset", "function_opset"), [(11, 11), (16, 16), (11, 16), (16, 11)])
 def test_a_function_means_what_its_own_opset_says(opset, function_opset, engine):
     assert_close(run(quiet_session(with_function(opset, function_opset), engine)), expected(function_opset))
@@ -44,7 +44,7 @@ def test_opsets_may_disagree_where_the_mode_is_written():
     assert_close(run(quiet_session(proto)), expected(16))
 
 
-@pytest.mark.parametrize("engine", ["native", "reference"])
+@pytest.mark.parametrize("engine", ["native", "custom_op", "reference"])
 def test_a_session_keeps_both_meanings_where_opsets_disagree(engine):
     proto = with_function(11, 16, outer=True)
     proto.graph.output.append(value("Z", TensorProto.FLOAT))
@@ -65,7 +65,7 @@ def test_a_function_attribute_reaches_the_reference():
         assert_close(run(quiet_session(proto, engine)), expected(16, mode="max"))
 
 
-@pytest.mark.parametrize("engine", ["native", "reference"])
+@pytest.mark.parametrize("engine", ["native", "custom_op", "reference"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_type_behind_an_operator_that_onnx_does_not_know_is_found(dtype, engine):
     def hidden(name):

@@ -13,17 +13,19 @@ import onnxruntime
 import pytest
 import tolerances
 from onnx import TensorProto, helper
-from quiet import quiet_options
+from quiet import DOORS, how, quiet_options, quiet_session
 from scoped_models import branches, with_function
 
 import onnx_roialign
 from models import model_of, value
 from onnx_roialign import RoiAlignError
 
+PRIVATE = ("private",)  # the names of nodes of the private domain
 CPU = "CPUExecutionProvider"
+OURS = onnx_roialign.ep_name()
 OPENVINO = "OpenVINOExecutionProvider"
-OTHERS = [name for name in onnxruntime.get_available_providers() if name != CPU]
-ENGINES = ("native", "reference")
+OTHERS = [name for name in onnxruntime.get_available_providers() if name not in (CPU, OURS)]
+ENGINES = ("native", "custom_op", "reference")
 
 takes_nodes = pytest.mark.skipif(OPENVINO not in OTHERS, reason="no provider of this onnxruntime takes RoiAlign")
 pytestmark = [
@@ -71,6 +73,7 @@ def lone(opset):
 def private(opset):
     proto = detector(opset)
     node = proto.graph.node[2]
+    (node.name,) = PRIVATE
     node.domain, node.op_type = "onnx_roialign", "RoiAlign"  # the name in older models, which OpenVINO takes for ONNX's
     proto.opset_import.append(helper.make_opsetid("onnx_roialign", 1))
     return proto
@@ -97,7 +100,7 @@ def loop(opset):
 
 
 def session(model, engine="native", providers=(*OTHERS, CPU)):
-    return onnx_roialign.session(model, quiet_options(), engine=engine, providers=list(providers))
+    return quiet_session(model, engine, providers=list(providers))
 
 
 def on_the_cpu(model, feeds=FEEDS):
@@ -116,7 +119,8 @@ def assert_ours(running, want, feeds=FEEDS, node="pool"):
     step = 10 * tolerances.FLOAT32 if want.dtype == np.float32 else 2**-9  # the other nodes are computed elsewhere
     np.testing.assert_allclose(got, want, rtol=0, atol=step * largest)
     names = who_runs_what(running)
-    assert names is None or names[node] == CPU
+    by_provider = OURS in running.get_providers() and node not in PRIVATE
+    assert names is None or names[node] == (OURS if by_provider else CPU)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -125,7 +129,7 @@ def assert_ours(running, want, feeds=FEEDS, node="pool"):
 def test_roialign_runs_on_the_engine_beside_another_provider(opset, make, engine):
     proto = make(opset)
     before = proto.SerializeToString(deterministic=True)
-    assert_ours(session(proto, engine), on_the_cpu(proto))
+    assert_ours(session(proto, engine), on_the_cpu(proto), node=proto.graph.node[0 if make is lone else 2].name)
     assert proto.SerializeToString(deterministic=True) == before
 
 
@@ -206,7 +210,7 @@ def test_external_data_is_found_with_any_providers(shared, engine, tmp_path):
     onnx.save_model(detector(16), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
     want = on_the_cpu(detector(16))
     options = quiet_options() if shared else None
-    made = onnx_roialign.session(path, options, engine=engine, providers=[*OTHERS, CPU])
+    made = onnx_roialign.session(path, options, **how(engine), providers=[*OTHERS, CPU])
     assert_ours(made, want)
     for providers in ([CPU], [*OTHERS, CPU]):
         made.set_providers(providers)
@@ -238,3 +242,44 @@ def test_register_refuses_options_that_providers_were_added_to():
     with pytest.raises(RoiAlignError, match=text):
         onnx_roialign.register(options, detector(16))
     assert_ours(onnx_roialign.session(detector(16), options, providers=None), on_the_cpu(detector(16)))
+
+
+# ---- the order of providers ----
+
+
+needs_provider = pytest.mark.skipif("provider" not in DOORS, reason="this onnxruntime takes no provider from outside")
+
+
+@takes_nodes
+@needs_provider
+@pytest.mark.parametrize("mode", ["avg", "max"])
+def test_what_our_provider_has_first_no_other_takes(mode):
+    proto = detector(16, mode=mode)
+    made = session(proto, "provider", [OURS, OPENVINO, CPU])
+    names = who_runs_what(made)
+    # OpenVINO's provider would take the graph as one node, so onnxruntime gives it nothing of one with a node of ours.
+    assert names["pool"] == OURS
+    assert {names[name] for name in ("conv", "relu", "flatten", "matmul")} <= {OPENVINO, CPU}
+    assert_ours(made, on_the_cpu(proto))
+
+
+@takes_nodes
+@needs_provider
+def test_what_another_provider_has_first_is_its_own_and_said():
+    proto = detector(16)
+    text = rf"{OPENVINO} is named before {OURS} and runs RoiAlign itself \(node 'pool'\); .* from 0, .*"
+    with pytest.warns(UserWarning, match=text):
+        made = session(proto, "provider", [OPENVINO, OURS, CPU])
+    assert who_runs_what(made)["pool"] == OPENVINO
+    assert np.abs(made.run(None, FEEDS)[0] - on_the_cpu(proto)).max() > 0.1  # the maximum that it computes
+
+
+@takes_nodes
+@needs_provider
+def test_a_loop_that_another_provider_takes_unseen_is_refused():
+    text = rf"RoiAlign must run on the requested engine, got a session in which {OPENVINO} runs it.*\(node 'loop'\)"
+    with pytest.raises(RoiAlignError, match=text):
+        session(loop(16), "provider", [OURS, OPENVINO, CPU])
+    text = "providers must leave RoiAlign to the CPU, got providers with which onnxruntime cannot load the model, which"
+    with pytest.raises(RoiAlignError, match=text):  # OpenVINO's looks for X in the body alone
+        session(loop(16), "provider", [OPENVINO, OURS, CPU])

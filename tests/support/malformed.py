@@ -14,10 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnxruntime
+import pooler_exports
 from alike import assert_alike
 from malformed_calls import draw_call, expected, make_call, pick
-from malformed_models import SESSIONS, is_refusal
-from quiet import quiet_options
+from malformed_models import SESSIONS, is_refusal, session_of
+from quiet import DOORS, quiet_options
 
 from models import model
 from onnx_roialign.engines import native
@@ -25,6 +26,8 @@ from onnx_roialign.engines import native
 SEED = 20261127
 MESSAGE_SIZES = (512, 512, 512, 0, 1, 8, 40)
 EXPECT = "--expect"
+POOLER_RUNS = 40
+FUSED_FORMS = ("tv_L3_ts13", "tv_f16_ts16", "tv_f64_ts16", "tv_mob_ts16", "tvd_L4_dyn20", "not_base1d_dyn18")
 
 
 def drawn(i, isas):
@@ -92,6 +95,34 @@ def models(numbers, path):
     return outcomes
 
 
+def poolers(numbers, path):
+    """Poolers that the execution provider runs as one node, against the nodes that they are made of."""
+    outcomes = Counter()
+    for name in FUSED_FORMS if "provider" in DOORS else ():
+        model = pooler_exports.form(name)
+        fused, plain = (session_of(model, path, 0, "provider", fuse=fuse) for fuse in "10")
+        for i in numbers:
+            rng = np.random.default_rng([SEED, 3, i])
+            feeds = pooler_exports.drawn(model, int(rng.integers(0, 12)))
+            boxes = [array for array in feeds.values() if array.ndim == 2 and array.size]
+            for array in boxes if rng.random() < 0.5 else ():
+                array.flat[rng.integers(array.size)] = pick(
+                    rng, (np.nan, np.inf, -np.inf, -0.0, 1e-45, 3e38, 65504, -1)
+                )
+            got, want = (outcome(session, feeds) for session in (fused, plain))
+            assert got == want, f"pooler {name}, {i}: {feeds}"
+            outcomes["answered" if isinstance(want, list) else "refused"] += 1
+    return outcomes
+
+
+def outcome(session, feeds):
+    """The outputs of a run as bytes, or that it fails: at another node, and so in other words, where nodes are one."""
+    try:
+        return [(array.dtype, array.shape, array.tobytes()) for array in session.run(None, feeds)]
+    except Exception:  # onnxruntime's own classes, which share no other base
+        return "refused"
+
+
 def features_of(feeds):
     """The values of every map, or mask, in one array."""
     named = {name: array for name, array in feeds.items() if array is not None and array.ndim == 4 and name != "Y"}
@@ -134,6 +165,9 @@ def main(library, calls, sessions, part="0/1"):
     statuses = direct_calls(range(first, int(calls), step))
     outcomes = {f"direct {name}": statuses[i] for i, name in enumerate(("answered", "invalid", "unsupported"))}
     outcomes |= models(range(first, int(sessions), step), library)
+    outcomes |= {
+        f"poolers {name}": number for name, number in poolers(range(first, POOLER_RUNS, step), library).items()
+    }
     threads = threads_on_one_session(library, threads=50, calls_each=20)
     assert set(threads) <= {"answered", "refused"}, threads
     outcomes |= {f"threads {outcome}": number for outcome, number in threads.items()}

@@ -19,7 +19,7 @@ import onnxruntime
 from malformed_calls import pick
 from malformed_inputs import DRAWERS, GOOD, UGLY_TEXTS, attribute_values, draw_one_map, roi_align_attributes
 from onnx import TensorProto, helper
-from quiet import quiet_options
+from quiet import DOORS, quiet_options
 
 from models import DTYPES, model_of, value
 from onnx_roialign import RoiAlignError
@@ -33,7 +33,11 @@ from onnx_roialign.ops.table import OPS, Op
 
 FEEDS_EACH = 4
 STANDARD = "RoiAlign"  # ONNX's, beside the ops of the table
-_PREFIX = re.compile(r"^\[ONNXRuntimeError\].*?(?:Status Message: |Exception during initialization: )", re.DOTALL)
+_PREFIX = re.compile(
+    r"^\[ONNXRuntimeError\].*?"
+    r"(?:Status Message: |Exception during initialization: |INVALID_ARGUMENT : (?!Non-zero|Exception))",
+    re.DOTALL,
+)
 _FLOAT_NAMES = {kind.name for kind in FLOATS}
 
 Arrays = Mapping[str, np.ndarray]
@@ -42,13 +46,26 @@ Verdict = str | np.ndarray
 Compared = tuple[str, Arrays, Verdict, Verdict]
 
 
-def session_of(model: onnx.ModelProto, path: str, opset: int) -> onnxruntime.InferenceSession:
+def session_of(
+    model: onnx.ModelProto, path: str, opset: int, door: str = "custom_op", **provider_options: str
+) -> onnxruntime.InferenceSession:
     options = quiet_options(onnx_roialign__opset=str(opset))
     options.intra_op_num_threads = 1
     options.enable_cpu_mem_arena = False  # so that every tensor lies at its size
     options.enable_mem_pattern = False
+    if door == "provider":
+        options.add_provider_for_devices([device_of(path)], provider_options)
+        return onnxruntime.InferenceSession(model.SerializeToString(), options)
     options.register_custom_ops_library(path)
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+@functools.cache
+def device_of(path: str) -> Any:
+    """onnxruntime's handle of the execution provider in the library of this path."""
+    onnxruntime.register_execution_provider_library("malformed", path)
+    (found,) = (one for one in onnxruntime.get_ep_devices() if one.ep_metadata.get("library_path") == path)
+    return found
 
 
 def said(call: Callable[[], Any]) -> Any:
@@ -88,7 +105,7 @@ def widened(array: np.ndarray) -> np.ndarray:
 
 
 def standard_session(rng: np.random.Generator, path: str) -> Iterator[Compared]:
-    """One model of ONNX's RoiAlign."""
+    """One model of ONNX's RoiAlign, through one of the library's doors."""
     opset = pick(rng, (10, 16, 22))
     dtype = pick(rng, [kind.name for kind in FLOATS] if opset == 22 else ["float32", "float64", "float16"])
     values = attribute_values(rng, roi_align_attributes(STANDARD_ATTRIBUTES))
@@ -102,8 +119,9 @@ def standard_session(rng: np.random.Generator, path: str) -> Iterator[Compared]:
     node = helper.make_node("RoiAlign", names, ["pooled"], name="pool", **values)
     types = {"X": dtype, "rois": dtype, "batch_indices": "int64"}
     read = functools.partial(read_any, node, opset)
+    door = pick(rng, DOORS)
     yield from runs(
-        lambda: session_of(wide_model(node, types, dtype, opset), path, opset),
+        lambda: session_of(wide_model(node, types, dtype, opset), path, opset, door),
         lambda: checked_numbers(read(), dtype),
         reference.roi_align,
         lambda: draw_one_map(rng, {name: dtype_of(kind) for name, kind in types.items()}),

@@ -10,7 +10,13 @@ import onnxruntime
 from calls import FEEDS
 
 import onnx_roialign
+from onnx_roialign.sessions import own_provider
 from onnx_roialign.sessions.silent import silent_options
+
+# The doors by which the library comes into a session of the installed onnxruntime.
+DOORS = ("custom_op", "provider") if own_provider.is_supported() else ("custom_op",)
+# What runs the RoiAligns of a session: the library by each door, and the Python op.
+ENGINES = (*DOORS, "reference")
 
 
 def quiet_options(**entries: str) -> onnxruntime.SessionOptions:
@@ -34,8 +40,13 @@ def bare_session(proto: onnx.ModelProto, opset: int | None = None) -> onnxruntim
 
 
 def quiet_session(proto: Any, engine: str = "native", **kwargs: Any) -> onnxruntime.InferenceSession:
-    """onnx_roialign.session() without onnxruntime's log."""
-    return onnx_roialign.session(proto, quiet_options(), engine=engine, **kwargs)
+    """onnx_roialign.session() without onnxruntime's log; the engine may be one of DOORS."""
+    return onnx_roialign.session(proto, quiet_options(), **how(engine), **kwargs)
+
+
+def how(engine: str) -> dict[str, str]:
+    """The arguments of onnx_roialign.session() for an engine or one of DOORS."""
+    return {"engine": "native", "door": engine} if engine in DOORS else {"engine": engine}
 
 
 def run(session: onnxruntime.InferenceSession, feeds: dict[str, np.ndarray] | None = None) -> np.ndarray:

@@ -1,0 +1,109 @@
+"""The poolers that the execution provider runs as one node of an unmodified model, and what it leaves alone."""
+
+from __future__ import annotations
+
+import onnx
+import onnxruntime
+import pooler_exports
+import pytest
+from exports import large_names, load, small_names
+from quiet import DOORS, quiet_options, quiet_session
+
+import onnx_roialign
+from onnx_roialign import RoiAlignError
+
+pytestmark = pytest.mark.skipif("provider" not in DOORS, reason="this onnxruntime takes no provider from outside")
+
+NAME = onnx_roialign.ep_name()
+CPU = "CPUExecutionProvider"
+
+# The forms of torchvision's exporters, a RoiAlign for each level whose rows are scattered: one pooler each. The base of
+# the last is 0.5: what is no RoI's row keeps it.
+FORMS = [
+    "tv_L3_ts13",
+    "tv_L3_ts20",
+    "tv_L4_ts15_orte",
+    "tv_L4_ts15_slim",
+    "tv_L5_ts11",
+    "tv_coarse_ts16",
+    "tv_f16_ts16",
+    "tv_f64_ts16",
+    "tv_mob_ts16",
+    "tv_other_ts13",
+    "tv_scaled_ts17",
+    "tv_static_ts16",
+    "tvd_L4_dyn20",
+    "tvd_f64_dyn18",
+    "tvd_static_dyn20",
+    "not_base1d_dyn18",
+]
+# Exports of torchvision, by the number of their poolers.
+EXPORTS = {"torchvision_multiscale": 1, "detectors/faster": 1, "detectors/mask": 2}
+
+
+def by_provider(proto, fuse):
+    return quiet_session(proto, "provider", providers=[(NAME, {"fuse": str(int(fuse))}), CPU])
+
+
+def outcome(session, feeds):
+    """The outputs of a run as bytes; where it fails, that it does."""
+    try:
+        return [(array.dtype, array.shape, array.tobytes()) for array in session.run(None, feeds)]
+    except Exception:  # onnxruntime's have no common base
+        return "failed"
+
+
+def assert_as_unfused(proto, every_feeds, fused):
+    one, other = by_provider(proto, True), by_provider(proto, False)
+    assert (len(onnx_roialign.fused(one)), onnx_roialign.fused(other)) == (fused, [])
+    for feeds in every_feeds:
+        assert outcome(one, feeds) == outcome(other, feeds)
+
+
+@pytest.mark.parametrize("name", [*small_names(), *large_names()])
+def test_an_export_computes_what_its_nodes_do(name):
+    one = load(name)
+    try:
+        by_provider(one.model, False)
+    except RoiAlignError:
+        return  # refused with door 'provider'
+    poolers = next((number for start, number in EXPORTS.items() if name.startswith(start)), 0)
+    assert_as_unfused(one.model, [one.feeds()], poolers)
+
+
+@pytest.mark.parametrize("name", pooler_exports.form_names())
+def test_a_form_computes_what_its_nodes_do(name):
+    proto = pooler_exports.form(name)
+    assert_as_unfused(proto, [pooler_exports.drawn(proto, count) for count in (40, 7, 1, 0)], int(name in FORMS))
+
+
+@pytest.mark.parametrize("name", pooler_exports.names())
+def test_an_export_of_others_computes_what_its_nodes_do(name):
+    proto = pooler_exports.load(name)
+    assert_as_unfused(proto, [feeds for feeds, _ in pooler_exports.cases(name)], 0)
+
+
+def test_a_session_of_others_is_told_to_be_none_of_ours():
+    options = quiet_options()
+    proto = pooler_exports.form("tv_L5_ts11")
+    onnx_roialign.register(options, proto, door="provider")
+    plain = onnxruntime.InferenceSession(proto.SerializeToString(), options)
+    with pytest.raises(RoiAlignError, match=r"session must be one that onnx_roialign\.session\(\) returned, got one"):
+        onnx_roialign.fused(plain)
+    with pytest.raises(RoiAlignError, match=r"session must be an onnxruntime\.InferenceSession, got 3$"):
+        onnx_roialign.fused(3)
+
+
+def test_the_optimised_model_is_saved_where_nothing_is_fused(tmp_path):
+    proto = pooler_exports.form("tv_L5_ts11")
+
+    def session(fuse):
+        options = quiet_options(onnx_roialign__fuse=fuse)
+        options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+        return onnx_roialign.session(proto, options, door="provider")
+
+    assert onnx_roialign.fused(session("0")) == []
+    saved = onnx.load(tmp_path / "optimised.onnx")
+    assert sum(node.op_type == "RoiAlign" for node in saved.graph.node) == 5
+    with pytest.raises(Exception, match="contains compiled nodes"):
+        session("1")
