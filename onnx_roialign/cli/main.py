@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
+import re
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -51,21 +54,27 @@ def _options(
     return 0
 
 
-app.command()(run)
-app.command()(info)
-app.command()(demo)
-app.command()(bench)
-app.command()(validate)
-app.command()(graph.repair)
-app.command("convert-opset")(graph.convert_opset)
-app.command("make-explicit")(graph.make_explicit)
-app.command()(graph.optimize)
-app.command()(graph.unfuse)
-app.command()(deploy)
-app.command()(identify.identify)
-app.command()(explain)
+def _add(function: Callable[..., int], name: str | None = None) -> None:
+    """Adds a command, with its docstring as help: a line for each paragraph, which typer would else break as we do."""
+    text = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.getdoc(function) or "")
+    app.command(name, help=text)(function)
+
+
+_add(run)
+_add(info)
+_add(demo)
+_add(bench)
+_add(validate)
+_add(graph.repair)
+_add(graph.convert_opset, "convert-opset")
+_add(graph.make_explicit, "make-explicit")
+_add(graph.optimize)
+_add(graph.unfuse)
+_add(deploy)
+_add(identify.identify)
+_add(explain)
+_add(fuzz)
 app.add_typer(conform, name="conform")
-app.command()(fuzz)
 
 
 def main() -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import tarfile
 import xml.etree.ElementTree as ET
 
 import exports
 import graph_models
+import jsonschema
 import numpy as np
 import onnx
 import pytest
@@ -335,3 +338,20 @@ def test_sarif_has_a_rule_for_each_code_and_a_result_for_each_finding(eight, emp
     assert "'none.onnx', which does not exist" in notification["message"]["text"]
     checked = [artifact["properties"]["roiAlignsChecked"] for artifact in run["artifacts"]]
     assert checked == [1, 8, 0, 0, 0]
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("npm") is None, reason="npm, from which the schema comes, is not installed")
+def test_sarif_is_what_the_standards_schema_describes(eight, empty, broken, ugly, tmp_path):
+    """The schema of OASIS is in a package of Microsoft, and too large for this repository."""
+    command = ["npm", "pack", "--silent", "@microsoft/jest-sarif@1.0.0-beta.0"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    with tarfile.open(next(tmp_path.glob("*.tgz"))) as package:
+        schema = json.load(package.extractfile("package/lib/schemas/sarif-2.1.0-rtm.5.json"))
+    check = jsonschema.validators.validator_for(schema)(schema).validate
+    for models in ((RIGHT,), (WRONG, eight, empty, broken, ugly, tmp_path / "none.onnx", tmp_path)):
+        log = json.loads(validate(*models, *ALIGNED, "--format", "sarif").stdout)
+        check(log)
+    log["runs"][0]["results"][0]["level"] = "worst"
+    with pytest.raises(jsonschema.ValidationError):
+        check(log)

@@ -27,11 +27,15 @@ def folder(tmp_path):
     shutil.copy(WRONG, tmp_path / "models" / "a b" / "wrong.onnx")
     shutil.copy(RIGHT, tmp_path / "models" / "right.onnx")
     shutil.copy(NEW, tmp_path / "models" / "new.onnx")
-    command = tmp_path / "bin" / "onnx-roialign"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m onnx_roialign "$@"\n')
-    command.chmod(0o755)
+    put_on_path(tmp_path, f'exec {sys.executable} -m onnx_roialign "$@"')
     return tmp_path
+
+
+def put_on_path(folder, script):
+    command = folder / "bin" / "onnx-roialign"
+    command.parent.mkdir(exist_ok=True)
+    command.write_text(f"#!/bin/bash\n{script}\n")
+    command.chmod(0o755)
 
 
 def environment(folder, **more):
@@ -80,23 +84,44 @@ def test_the_action_writes_annotations_and_sarif(folder):
 
 
 @pytest.mark.parametrize(
-    ("inputs", "code"),
+    ("inputs", "words"),
     [
-        ({"models": "models/new.onnx"}, 1),
-        ({"models": "models/new.onnx", "fail-on": "error"}, 0),
-        ({"models": "models/new.onnx", "ignore": "max-mode\nno-builtin-kernel"}, 0),
-        ({"models": "models/*.onnx", "ignore": "$(touch injected) no-builtin-kernel"}, 2),
-        ({"models": "models/$(touch injected).onnx"}, 3),
-        ({"models": "models/right.onnx; touch injected"}, 3),
-        ({"models": "none*.onnx"}, 2),
-        ({"models": "models/right.onnx"}, 0),
+        ({"models": "models/new.onnx"}, "--fail-on warning --format github -- models/new.onnx"),
+        ({"models": "models/n*.onnx", "fail-on": "error"}, "--fail-on error --format github -- models/new.onnx"),
+        (
+            {"models": "models/new.onnx", "ignore": "max-mode\nno-builtin-kernel  border"},
+            "--fail-on warning --ignore max-mode --ignore no-builtin-kernel --ignore border --format github -- "
+            "models/new.onnx",
+        ),
+        (
+            {"models": "models/*.onnx\nmodels/a b/*", "source": "paddle:aligned=True"},
+            "--fail-on warning --source paddle:aligned=True --format github -- models/new.onnx models/right.onnx "
+            "models/a b/wrong.onnx",
+        ),
+        (
+            {"models": "$(touch injected); touch injected"},
+            "--fail-on warning --format github -- $(touch injected); touch injected",
+        ),
+        (
+            {"models": "-x", "ignore": "$(touch injected)", "source": "`touch injected`"},
+            "--fail-on warning --source `touch injected` --ignore $(touch --ignore injected) --format github -- -x",
+        ),
     ],
 )
-def test_the_action_fails_as_validate_does_and_runs_nothing_that_an_input_says(inputs, code, folder):
+@pytest.mark.parametrize("code", [0, 1, 3])
+def test_the_action_calls_validate_and_ends_as_it_does(inputs, words, code, folder):
+    """No input is run as a command or read as an option."""
+    put_on_path(folder, f'printf "%s|" "$@"; exit {code}')
     done, outputs = run_step(folder, **inputs)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert outputs == ""
+    assert (done.returncode, done.stderr, outputs) == (code, "", "")
+    assert done.stdout.replace("|", " ") == f"validate {words} "
+    assert ("models/a b/wrong.onnx|" in done.stdout) == ("a b" in words)
     assert not list(folder.rglob("injected"))
+
+
+def test_the_action_refuses_a_pattern_that_matches_nothing(folder):
+    done, _ = run_step(folder, models="models/right.onnx\nnone*.onnx")
+    assert (done.returncode, done.stdout) == (2, "::error title=no models::no file matches none*.onnx\n")
 
 
 def test_the_action_hands_each_input_over_in_the_environment():
@@ -116,21 +141,49 @@ def hook():
 
 
 def test_the_hooks_command_checks_models(folder):
-    command = [*hook()["entry"].split(), *hook()["args"]]
-    for names, code in ((["models/a b/wrong.onnx"], 0), (["models/right.onnx", "models/new.onnx"], 0)):
-        done = subprocess.run([*command, *names], cwd=folder, env=environment(folder), capture_output=True, check=False)
+    """The arguments of a user replace the hook's own."""
+    assert hook()["args"] == ["--fail-on", "error"]
+    for arguments, names, code in (
+        (hook()["args"], ["models/new.onnx"], 0),
+        (["--source", "torchvision:aligned=True"], ["models/a b/wrong.onnx", "models/right.onnx"], 1),
+    ):
+        command = [*hook()["entry"].split(), *arguments, *names]
+        done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, check=False)
         assert done.returncode == code
-    more = ["--source", "torchvision:aligned=True"]
-    done = subprocess.run([*command, *more, "models/a b/wrong.onnx"], cwd=folder, env=environment(folder), check=False)
-    assert done.returncode == 1
+
+
+@pytest.mark.long
+def test_the_action_installs_its_own_version(folder):
+    """In an environment of its own, from a copy of this checkout, without a compiler."""
+    source = copied(folder)
+    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True, timeout=120)
+    (step,) = (step for step in action()["runs"]["steps"] if step["name"] == "Install")
+    values = {name: "" if "inputs." in value else value for name, value in step["env"].items()}
+    path = f"{folder / 'venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    surroundings = {**os.environ, **values, "PATH": path, "GITHUB_ACTION_PATH": str(source)}
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+    subprocess.run(command, env=surroundings, cwd=folder, check=True, timeout=280)
+    done = subprocess.run(
+        [folder / "venv" / "bin" / "onnx-roialign", "validate", "models/right.onnx"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.startswith("1 RoiAlign in 1 model checked: nothing is wrong")
+
+
+def copied(folder: Path) -> Path:
+    """Returns a copy of what an installation of this checkout needs."""
+    ignored = shutil.ignore_patterns(".git", ".venv*", "build", "tests", "__pycache__", "envs", "*.webp", "*.png")
+    return Path(shutil.copytree(ROOT, folder / "source", ignore=ignored, symlinks=True))
 
 
 @pytest.mark.long
 def test_pre_commit_installs_and_runs_the_hook(folder):
     """With the real pre-commit, from a copy of this checkout, installed without the compiled kernel."""
-    source, target = folder / "source", folder / "target"
-    ignored = shutil.ignore_patterns(".git", ".venv*", "build", "tests", "__pycache__", "envs", "*.webp", "*.png")
-    shutil.copytree(ROOT, source, ignore=ignored, symlinks=True)
+    source, target = copied(folder), folder / "target"
     target.mkdir()
     shutil.copy(WRONG, target / "model.onnx")
     config = {"id": hook()["id"], "args": ["--source", "torchvision:aligned=True"]}
