@@ -19,7 +19,7 @@ import onnx
 from onnx_roialign import __version__
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.onnx_model.scopes import default_opset, scopes
-from onnx_roialign.ops.nodes import is_ours
+from onnx_roialign.ops.nodes import is_any_roi_align
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,7 +60,7 @@ def size_of(model: onnx.ModelProto) -> dict[str, int | None]:
         nodes = [node for scope in scopes(model) for node in scope.nodes]
     except RoiAlignError:
         return {"opset": None, "nodes": None, "roi_aligns": None}
-    return {"opset": opset, "nodes": len(nodes), "roi_aligns": sum(map(is_ours, nodes))}
+    return {"opset": opset, "nodes": len(nodes), "roi_aligns": sum(map(is_any_roi_align, nodes))}
 
 
 def printable(text: str) -> str:

@@ -20,7 +20,7 @@ from onnx_roialign.errors import ModelError, RoiAlignError, UnreadableModelError
 from onnx_roialign.onnx_model.file import PROTOBUF_LIMIT
 from onnx_roialign.onnx_model.inputs import given_inputs, read_model
 from onnx_roialign.onnx_model.scopes import scopes
-from onnx_roialign.ops.nodes import is_ours, node_name
+from onnx_roialign.ops.nodes import is_any_roi_align, node_name
 
 if TYPE_CHECKING:  # importing onnx_roialign.graph is slow
     from onnx_roialign.graph.findings.finding import Severity
@@ -129,7 +129,7 @@ def _checked(path: Path, source: str | None, inputs: Path | None, ignored: froze
 
 
 def _names(model: onnx.ModelProto) -> tuple[str, ...]:
-    return tuple(node_name(node) for scope in scopes(model) for node in scope.nodes if is_ours(node))
+    return tuple(node_name(node) for scope in scopes(model) for node in scope.nodes if is_any_roi_align(node))
 
 
 def _from_stdin() -> bytes:

@@ -14,7 +14,7 @@ from onnx_roialign.definition.onnx_form import coordinate_mode
 from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET, from_onnx
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.ops import roi_align as private_op
-from onnx_roialign.ops.table import ANY_ROI_ALIGN, QLINEAR_ROI_ALIGN, ROI_ALIGNS, Node, op_of
+from onnx_roialign.ops.table import ANY_ROI_ALIGN, MULTISCALE_ROI_ALIGN, QLINEAR_ROI_ALIGN, ROI_ALIGNS, Node, op_of
 
 __all__ = [
     "MODE",
@@ -23,6 +23,7 @@ __all__ = [
     "check_form",
     "in_node",
     "input_names",
+    "is_any_roi_align",
     "is_explicit",
     "is_ours",
     "is_private",
@@ -95,6 +96,11 @@ def is_single(node: Node) -> bool:
 def is_ours(node: Node) -> bool:
     """Whether this package computes the node: ONNX's RoiAlign, or a private op."""
     return is_roi_align(node) or op_of(node) is not None
+
+
+def is_any_roi_align(node: Node) -> bool:
+    """Whether the node is a RoiAlign of one feature map or of several: ours without PasteMasks."""
+    return is_single(node) or op_of(node) is MULTISCALE_ROI_ALIGN
 
 
 def input_names(node: Node) -> tuple[str, ...]:

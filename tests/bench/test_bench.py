@@ -77,6 +77,21 @@ def test_more_threads_have_an_additional_column(tmp_path):
         assert entry["speed_up"] == pytest.approx(entry["alone_ms"] / entry["median_ms"])
 
 
+@pytest.mark.parametrize(("columns", "most"), [(40, 2), (60, 4), (120, 8)])  # columns of numbers, by their widths
+def test_the_table_fits_the_terminal(columns, most, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    ours = tuple(fake_contestant("ours", isa=isa) for isa in ("avx512", "avx2", "baseline"))
+    peer = fake_contestant("onnxruntime")
+    monkeypatch.setattr(bench_command, "find_contestants", lambda *_: ((*ours, peer), {}))
+    result = invoke("bench", "--workload", "one_value", "--repeat", 1)
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert "…" not in result.stdout
+    for header in ("median", "quartiles", "/ floor", "x avx512", "x avx2", "x baseline", "off by", "scratch"):
+        assert sum(f" {header} " in f"{line} " for line in lines if line.startswith(" milliseconds ")) == 1
+    assert sum(line.startswith(" one_value ") for line in lines) >= 8 / most
+
+
 def test_the_picture_shows_ours_the_peers_and_the_floor(ran):
     picture = imread(ran[1] / "bench.png")[:, :, :3]
     assert picture.shape[1] > 1000

@@ -19,6 +19,7 @@ from command_line import invoke
 
 from models import make_model, model, roi_align_node
 from onnx_roialign.cli.formats import FORMATS, text
+from onnx_roialign.graph import fuse
 from onnx_roialign.graph.findings.finding import CODES
 
 TORCHVISION = exports.MODELS / "torchvision_roi_align"
@@ -134,6 +135,13 @@ def test_a_model_without_roi_aligns_is_not_green(empty):
     assert counted == "0 RoiAligns in 1 model checked: 1 warning"
     accepted = validate(empty, "--ignore", "no-roi-align")
     assert (accepted.exit_code, accepted.stdout) == (0, "0 RoiAligns in 1 model checked: 1 ignored\n")
+
+
+def test_poolers_are_roi_aligns_and_mask_pasting_is_none(tmp_path):
+    onnx.save(fuse(DETECTOR).model, tmp_path / "fused.onnx")
+    operators = [node.op_type for node in onnx.load(tmp_path / "fused.onnx").graph.node]
+    assert (operators.count("MultiScaleRoiAlign"), operators.count("PasteMasks")) == (2, 1)
+    assert validate(tmp_path / "fused.onnx").stdout.startswith("2 RoiAligns in 1 model checked: nothing is wrong")
 
 
 def test_a_model_whose_defect_stops_the_check_fails_whatever_is_ignored(broken):

@@ -30,7 +30,7 @@ from onnx_roialign.onnx_model.node_rules import broken_nodes
 from onnx_roialign.onnx_model.scopes import default_opset
 from onnx_roialign.onnx_model.soundness import defects
 from onnx_roialign.onnx_model.tensor_data import weightless
-from onnx_roialign.ops.nodes import input_names, is_single, node_name, wrong_inputs, wrong_outputs
+from onnx_roialign.ops.nodes import input_names, is_any_roi_align, is_single, node_name, wrong_inputs, wrong_outputs
 from onnx_roialign.ops.table import ANY_ROI_ALIGN, op_of
 
 __all__ = ["defect_findings", "read_findings"]
@@ -115,7 +115,7 @@ def _read(
         message = f"initializers must have data, got {len(missing)} without data, the first is {missing[0]!r}"
         yield make_finding("missing-weights", "", message, repairable=False)
     facts = read_facts(proto)
-    if not facts.roi_aligns:
+    if not any(is_any_roi_align(node) for _, node in facts.roi_aligns):
         yield make_finding("no-roi-align", "", "model must have a RoiAlign, got none", repairable=False)
     try:
         facts.session_opset()
