@@ -10,6 +10,7 @@ from rich.console import Console
 
 from onnx_roialign.cli.options import JSON, MODEL, SOURCE
 from onnx_roialign.cli.output import print_lines, size_of, write_json
+from onnx_roialign.cli.refusal import of_the_model
 from onnx_roialign.errors import ModelError, RoiAlignError
 from onnx_roialign.onnx_model.inputs import read_model
 
@@ -54,13 +55,12 @@ def deploy(
     proto = read_model(model)
     options = {"name": name, "served_at": served_at, "source": source, "max_batch_size": max_batch_size}
     try:
-        written = deploy_triton(model, triton, version=model_version, **options)  # type: ignore[arg-type]
-    except ModelError:  # an input of a model may have any name, also that of an argument
-        raise
+        with of_the_model(*_OPTIONS):
+            written = deploy_triton(model, triton, version=model_version, **options)  # type: ignore[arg-type]
     except RoiAlignError as error:
-        if error.subject in _OPTIONS:
-            raise error.about(_OPTIONS[error.subject]) from None
-        raise ModelError(*error.args, node=error.node) from error
+        if isinstance(error, ModelError):  # an input of a model may have any name, also that of an argument
+            raise
+        raise error.about(_OPTIONS[error.subject]) from None
     if as_json:
         write_json(
             "deploy",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +15,8 @@ from rich.console import Console
 from onnx_roialign.cli.formats.text import findings_table, is_wide, lines
 from onnx_roialign.cli.options import JSON, MODEL, OUTPUT_MODEL, PRIVATE_OP, SOURCE
 from onnx_roialign.cli.output import print_lines, size_of, write_json
-from onnx_roialign.errors import ModelError, RoiAlignError
+from onnx_roialign.cli.refusal import of_the_model
+from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.files import check_output, write_file
 from onnx_roialign.onnx_model.file import format_of, to_bytes
 from onnx_roialign.onnx_model.inputs import read_model
@@ -47,7 +47,7 @@ def repair(
     proto = read_model(model)
     _check_output(proto, model, output)
     before = graph.validate(model, source)
-    with _of_the_model("source", "counts"):
+    with of_the_model("source", "counts"):
         result = graph.repair(model, source, counts=counts, raise_opset=raise_opset, private_op=private_op, exact=exact)
     _save(result, output)
     left = graph.validate(result, source)
@@ -86,7 +86,7 @@ def convert_opset(
 
     proto = read_model(model)
     _check_output(proto, model, output)
-    with _of_the_model("target"):
+    with of_the_model("target"):
         result = converted(proto, target, private=private_op, allow="--private-op")
     _save(result, output)
     if as_json:
@@ -164,7 +164,7 @@ def _rewrite(
     """Applies a change to a model, writes the result, and prints whether the model was changed."""
     proto = read_model(path)
     _check_output(proto, path, output)
-    with _of_the_model():
+    with of_the_model():
         result = change(proto)
     changed = result != proto
     _save(result, output)
@@ -175,18 +175,6 @@ def _rewrite(
         text = "Written" if changed else f"{unchanged}; the model is unchanged. Written"
         print_lines(Console(), [f"{text}: {output}"])
     return 0
-
-
-@contextlib.contextmanager
-def _of_the_model(*arguments: str) -> Iterator[None]:
-    """An error that names none of these arguments is the model's: the exit code is 1, not 2."""
-    try:
-        yield
-    except RoiAlignError as error:
-        if isinstance(error, ModelError) or error.subject in arguments:
-            raise
-        subject, code, rule = error.args
-        raise ModelError(subject, code, rule, node=error.node) from error
 
 
 def _as_dicts(findings: Sequence[Finding]) -> list[dict[str, Any]]:

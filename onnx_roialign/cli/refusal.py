@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from onnx_roialign.cli.output import document, to_json
 from onnx_roialign.errors import ModelError, NativeLibraryError, RoiAlignError, UnreadableModelError, one_line
 
-__all__ = ["EXIT_CODES", "INTERRUPTED", "error_record", "exit_code", "refuse"]
+__all__ = ["EXIT_CODES", "INTERRUPTED", "error_record", "exit_code", "of_the_model", "refuse"]
 
 _SUCCESS, WRONG_MODEL, _WRONG_ARGUMENT, _UNREADABLE, _MISSING = range(5)
 INTERRUPTED = 130  # after Ctrl-C, as shells have it
@@ -39,6 +39,18 @@ def error_record(error: BaseException, message: str) -> dict[str, Any]:
         "node": of_rule and of_rule.node,
         "exit_code": exit_code(error),
     }
+
+
+@contextlib.contextmanager
+def of_the_model(*arguments: str) -> Iterator[None]:
+    """An error that names none of these arguments becomes one of the model: the exit code is 1, not 2."""
+    try:
+        yield
+    except RoiAlignError as error:
+        if isinstance(error, ModelError) or error.subject in arguments:
+            raise
+        subject, code, rule = error.args
+        raise ModelError(subject, code, rule, node=error.node) from error
 
 
 def refuse(words: Sequence[str], command: str | None, error: BaseException, message: str | None = None) -> NoReturn:

@@ -18,7 +18,7 @@ CLASSES = {kind.__name__ for kind in (RoiAlignError, ModelError, UnreadableModel
 PACKAGE = Path(onnx_roialign.__file__).parent
 
 # Calls that pass on the code of another error.
-PASSED_ON = {"cli/graph.py": 1, "engines/native.py": 1, "onnx_model/inputs.py": 1}
+PASSED_ON = {"cli/refusal.py": 1, "engines/native.py": 1, "onnx_model/inputs.py": 1}
 
 
 def created():
