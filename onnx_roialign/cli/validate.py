@@ -134,13 +134,20 @@ def _names(model: onnx.ModelProto) -> tuple[str, ...]:
 
 def _from_stdin() -> bytes:
     """Returns the bytes of standard input, of which one that never ends is read only as far as a model can be."""
+    if sys.stdin is None:
+        raise UnreadableModelError("model", "file", "must be on standard input, got one that is closed")
     data = bytearray()
-    while piece := sys.stdin.buffer.read(_PIECE):
-        data += piece
-        if len(data) > PROTOBUF_LIMIT:
-            raise UnreadableModelError(
-                "model", "size", "must be less than 2 GB on standard input, got more; pass its path"
-            )
+    try:
+        while piece := sys.stdin.buffer.read(_PIECE):
+            data += piece
+            if len(data) > PROTOBUF_LIMIT:
+                raise UnreadableModelError(
+                    "model", "size", "must be less than 2 GB on standard input, got more; pass its path"
+                )
+    except OSError as error:
+        raise UnreadableModelError(
+            "model", "file", f"must be on standard input, got one that cannot be read ({error.strerror})"
+        ) from error
     return bytes(data)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 import tarfile
 import xml.etree.ElementTree as ET
 
@@ -173,6 +175,20 @@ def test_standard_input_is_a_model():
     assert result.stdout.splitlines()[-1] == "2 RoiAligns in 2 models checked: 1 error"
     assert validate("-", input=b"no model").exit_code == 3
     assert "must be an ONNX model, got 0 bytes" in validate("-", input=b"").stderr
+
+
+@pytest.mark.parametrize(
+    ("redirection", "message"),
+    [
+        ("<&-", "model must be on standard input, got one that is closed"),
+        ("0>/dev/null", "model must be on standard input, got one that cannot be read (Bad file descriptor)"),
+        ("</dev/null", "model must be an ONNX model, got 0 bytes without a graph"),
+    ],
+)
+def test_a_standard_input_without_a_model_gets_one_line(redirection, message):
+    command = f"{shlex.quote(sys.executable)} -m onnx_roialign validate - {redirection}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", f"onnx-roialign: {message}\n")
 
 
 def test_a_standard_input_that_never_ends_is_not_read_for_ever(monkeypatch):
