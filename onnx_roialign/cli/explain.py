@@ -29,6 +29,8 @@ __all__ = ["explain"]
 # The picture shows each bin; with more bins, one bin would be smaller than a dot.
 _MOST_BINS = 256
 
+_SIZE = r"(\d{1,9})x(\d{1,9})"
+
 
 def explain(
     roi: Annotated[str, typer.Option(metavar="X1,Y1,X2,Y2", help="The RoI, in pixels of the image.")],
@@ -56,7 +58,10 @@ def explain(
     rows, columns = _size("--bins", bins, _MOST_BINS)
     attributes = Attributes(rows, columns, sampling_ratio, scale, mode, parse(semantics))
     if output.suffix.lower() != ".png" or not output.resolve().parent.is_dir():
-        raise RoiAlignError("--output", "file", f"must be a .png file in a folder that exists, got {str(output)!r}")
+        way_out = "; the number of bins is --bins" if re.fullmatch(_SIZE, str(output)) else ""
+        raise RoiAlignError(
+            "--output", "file", f"must be a .png file in a folder that exists, got {str(output)!r}{way_out}"
+        )
     check_output("--output", output, {})
     shown = explanations.explain(box, (height, width), attributes, parse(versus))
     draw_explanation(output, shown, (semantics, versus))
@@ -76,7 +81,7 @@ def _box(text: str) -> tuple[float, float, float, float]:
 
 
 def _size(option: str, text: str, most: int) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d{1,9})x(\d{1,9})", text.lower())
+    match = re.fullmatch(_SIZE, text.lower())
     sizes = (int(match[1]), int(match[2])) if match else (0, 0)
     if not all(1 <= size <= most for size in sizes):
         raise RoiAlignError(option, "form", f"must be HxW, each in [1, {most}], got {text!r}")

@@ -264,6 +264,7 @@ def test_a_difference_that_is_not_finite_is_a_string_in_json(tmp_path):
         ),
         ((*EXPLAIN, "--scale", "0", "-o", "{tmp}/a.png"), "spatial_scale must be finite and > 0, got 0"),
         ((*EXPLAIN, "--semantics", "caffe", "-o", "{tmp}/a.png"), "source must be one of torchvision, "),
+        ((*EXPLAIN, "--output", "7x7"), "that exists, got '7x7'; the number of bins is --bins"),
         ((*EXPLAIN, "-o", "{tmp}/a.jpg"), "--output must be a .png file in a folder that exists, got "),
         ((*EXPLAIN, "-o", "{tmp}/none/a.png"), "--output must be a .png file in a folder that exists, got "),
         ((*EXPLAIN, "-o", "{tmp}/folder.png"), "--output must be a file to write, got "),
