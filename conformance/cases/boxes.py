@@ -136,6 +136,16 @@ def _scaled() -> Iterator[Case]:
             output_width=2,
             sampling_ratio=2,
         )
+    for height, width in ((3, 1), (1, 3)):
+        yield legacy(
+            f"boxes/small-box-in-{height}x{width}-bins",
+            "The minimum size applies to a RoI in one column or one row of bins, too.",
+            features(1, 2, H, W, seed=24),
+            [SMALL["0.25-square"]],
+            output_height=height,
+            output_width=width,
+            sampling_ratio=2,
+        )
     yield legacy(
         "boxes/one-bin-of-a-small-box-in-many",
         "The minimum size applies to the RoI, not to a bin.",
@@ -204,6 +214,18 @@ def _large() -> Iterator[Case]:
         output_width=2,
         sampling_ratio=2,
     )
+    for dtype, opset in (("float64", 16), ("float16", 16), ("bfloat16", 22)):
+        yield half_pixel(
+            f"boxes/inverted-at-scale-0.5-{dtype}@{opset}",
+            f"In {dtype}, too, a RoI whose corners are exchanged is sampled in the opposite direction.",
+            features(1, 2, H, W, dtype=dtype, seed=21),
+            [[2 * number for number in box] for box in INVERTED.values()],
+            opset=opset,
+            output_height=2,
+            output_width=2,
+            sampling_ratio=2,
+            spatial_scale=0.5,
+        )
     yield half_pixel(
         "boxes/100.5-pixels-adaptive",
         "The adaptive grid of a RoI much larger than the map counts all of its samples.",

@@ -181,6 +181,17 @@ def _range() -> Iterator[Case]:
         sampling_ratio=2,
     )
     yield spec(
+        "types/bfloat16-keeps-large-coordinates",
+        "Coordinates may exceed 65504: bfloat16 is not float16.",
+        features(1, 1, 8, 9, dtype="bfloat16", seed=45),
+        np.array(BOXES) * 2.0**15,
+        opset=22,
+        output_height=2,
+        output_width=2,
+        sampling_ratio=2,
+        spatial_scale=2.0**-15,
+    )
+    yield spec(
         "types/float64-scale-is-a-float32",
         "An attribute is a float32: in float64, spatial_scale = 0.3 is the float32 nearest to 0.3.",
         features(1, 2, 8, 9, dtype="float64", seed=49),

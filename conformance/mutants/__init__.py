@@ -36,6 +36,7 @@ _GROUPS = (
     rare.maxima,
     rare.boxes,
     rare.numbers,
+    rare.of_a_type,
     rare.memory,
 )
 

@@ -59,6 +59,10 @@ def taps() -> Iterator[Mutant]:
     )
     yield taps("reflected-before", lambda lo, hi, f, at, a: (lo, hi, np.where(at < 0, -at, f).astype(a.real)))
     yield taps(
+        "half-of-the-only-one",
+        lambda lo, hi, f, at, a: (lo, hi, np.where(a.length == 1, f + a.real(0.5), f).astype(a.real)),
+    )
+    yield taps(
         "length-of-the-other-axis",
         lambda lo, hi, f, at, a: (*(np.minimum(i, a.other.length - 1) for i in (lo, hi)), f),
     )

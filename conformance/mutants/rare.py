@@ -12,7 +12,7 @@ from onnx_roialign.conformance.plain import PlainRoiAlign as Plain
 
 from .making import Mutant, changed, mutant
 
-__all__ = ["boxes", "maxima", "memory", "numbers"]
+__all__ = ["boxes", "maxima", "memory", "numbers", "of_a_type"]
 
 
 def maxima() -> Iterator[Mutant]:
@@ -183,6 +183,28 @@ def _finite(plane: Array) -> Array:
 def _first_65535(self: Plain, Y: Array, X: Array) -> Array:
     Y.reshape(-1)[65535:] = 0
     return Plain.finish(self, Y, X)
+
+
+def of_a_type() -> Iterator[Mutant]:
+    """Yields errors in the code for one type, where that for float32 is right."""
+
+    def only(name: str, dtype: str, **steps: Callable[..., Any]) -> Mutant:
+        wrong = type("Wrong", (Plain,), steps)
+
+        def run(self: Plain, X: Array, *rest: Any) -> Array:
+            return Plain.run(wrong() if str(X.dtype) == dtype else self, X, *rest)
+
+        return mutant(f"only/{dtype}-{name}", run=run)
+
+    for dtype in ("float64", "float16", "bfloat16"):
+        yield only("cut-exclusive", dtype, inside=lambda self, at, a: (at > -1) & (at < a.length))
+        yield only("corners-sorted", dtype, box=_sorted_corners)
+    yield only("coordinates-in-float16", "bfloat16", box=lambda self, rois, k: rois[k].astype(np.float16))
+
+
+def _sorted_corners(self: Plain, rois: Array, k: int) -> Array:
+    first, last = rois[k][:2], rois[k][2:]
+    return np.concatenate([np.minimum(first, last), np.maximum(first, last)])
 
 
 def memory() -> Iterator[Mutant]:

@@ -14,6 +14,7 @@ console.log = console.info = console.debug = console.error; // stdout is for rep
 
 const PROVIDERS = { "onnxruntime-node": "cpu", "onnxruntime-web": "wasm" };
 const UNSUPPORTED = "unsupported";
+const TRAPPED = 70; // exit code
 
 // ONNX's number of an element type -> onnxruntime's name of it, and the array that holds it.
 const TYPES = new Map([
@@ -55,6 +56,7 @@ async function run(folder) {
   try {
     session = await ort.InferenceSession.create(new Uint8Array(readFileSync(join(folder, "model.onnx"))), options);
   } catch (error) {
+    if (isTrap(error)) throw error;
     // ONNX Runtime's status 9, whose number onnxruntime-node leaves out; and a model of a newer opset than it knows.
     const lacks = /NOT_IMPLEMENTED|ERROR_CODE: 9,|Could not find an implementation|Failed to find kernel|opset \d+ is under development/i;
     return { status: lacks.test(text(error)) ? UNSUPPORTED : "error", text: text(error) };
@@ -117,6 +119,11 @@ function varint(value) {
   return Buffer.from([...bytes, value]);
 }
 
+// WebAssembly's crash: it leaves the module's memory and locks as they are, and the next call may not return.
+function isTrap(error) {
+  return error instanceof WebAssembly.RuntimeError;
+}
+
 function text(error) {
   return String(error?.message ?? error).replace(/\s+/g, " ").slice(0, 2000);
 }
@@ -128,6 +135,10 @@ for await (const line of createInterface({ input: process.stdin })) {
   try {
     reply = request.do === "start" ? start() : await run(request.folder);
   } catch (error) {
+    if (isTrap(error)) {
+      console.error(`trap: ${text(error)}`);
+      process.exit(TRAPPED);
+    }
     reply = { status: "error", text: text(error) };
   }
   process.stdout.write(JSON.stringify(reply) + "\n");
