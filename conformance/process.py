@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import signal
 import subprocess
 import threading
@@ -26,6 +27,7 @@ __all__ = ["Identity", "Launch", "Limits", "LostError", "Reply", "Worker"]
 
 _START_SECONDS = 120.0  # imports of a large runtime on a busy machine
 _STOP_SECONDS = 2.0
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # of a terminal
 _POLL_SECONDS = 0.1  # a process fills about 0.3 GB in this time
 _LONGEST_LINE = 1 << 20
 _LONGEST_REMARK = 300  # characters of what a process printed before it ended
@@ -251,7 +253,7 @@ class Worker:
             end = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         else:
             end = f"exit code {code} without a reply"
-        remark = " ".join(self._remarks[-1].split())[:_LONGEST_REMARK] if self._remarks else ""
+        remark = _words(self._remarks[-1])[:_LONGEST_REMARK] if self._remarks else ""
         return LostError(Status.CRASHED, f"{end}: {remark}" if remark else end)
 
     def _not_started(self, reason: str) -> RoiAlignError:
@@ -272,7 +274,11 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 
 
 def _text(reply: Mapping[str, Any]) -> str:
-    return " ".join(str(reply.get("text", "")).split())
+    return _words(str(reply.get("text", "")))
+
+
+def _words(text: str) -> str:
+    return " ".join(_COLOURS.sub("", text).split())
 
 
 def _read(pipe: IO[bytes], replies: queue.Queue[dict[str, Any] | None]) -> None:

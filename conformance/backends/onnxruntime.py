@@ -14,6 +14,9 @@ _SILENT = 4  # severity fatal
 _NEWER_OPSET = "is under development and support for this is limited"
 
 
+onnxruntime.set_default_logger_severity(_SILENT)
+
+
 class Backend(onnx.backend.base.Backend):
     """An `InferenceSession` with the CPU provider."""
 

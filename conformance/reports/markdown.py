@@ -14,8 +14,8 @@ _LONGEST_TEXT = 240  # of a runtime's error, which may be a page
 
 _MIXED = "mixtures/"  # cases of many clauses at once: one of a single clause shows more
 
-# Of each contested case: the sides, and the names of the runs that take each.
-_Takers = dict[str, dict[str, list[str]]]
+# Of each contested case: the sides, and the names of the runs that take each with the text of their result: an error's.
+_Takers = dict[str, dict[str, dict[str, str]]]
 
 
 def markdown(document: Document) -> str:
@@ -96,21 +96,25 @@ def _takers(document: Document) -> _Takers:
     for run in document["runs"]:
         for result in run["results"]:
             if result["case"] in takers and result["side"]:
-                takers[result["case"]].setdefault(result["side"], []).append(name_of(run))
+                takers[result["case"]].setdefault(result["side"], {})[name_of(run)] = result["text"]
     return {id_: sides for id_, sides in takers.items() if sides}
 
 
 def _minorities(name: str, takers: _Takers) -> Iterator[str]:
-    """A line for each side that a run takes with less than half of the runs."""
+    """A line for each side that a run takes with less than half of the runs, or that is an error."""
     found: dict[str, list[str]] = {}
     for id_, sides in takers.items():
         total = sum(map(len, sides.values()))
-        for side, names in sides.items():
-            if name in names and 2 * len(names) < total:
-                found.setdefault(f"{side}, as {len(names)} of {total} runtimes here", []).append(id_)
+        for side, texts in sides.items():
+            if error := texts.get(name):
+                computed = total - sum(1 for others in sides.values() for text in others.values() if text)
+                line = f"{_cell(error)} ({computed} of {total} runtimes here return a result)"
+                found.setdefault(line, []).append(id_)
+            elif name in texts and 2 * len(texts) < total:
+                found.setdefault(f"{_cell(side)}, as {len(texts)} of {total} runtimes here", []).append(id_)
     for text, ids in found.items():
         others = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
-        yield f"**contested** `{ids[0]}`{others}: {_cell(text)}"
+        yield f"**contested** `{ids[0]}`{others}: {text}"
 
 
 def _sides(takers: _Takers) -> Iterator[str]:

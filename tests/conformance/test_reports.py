@@ -273,6 +273,13 @@ def test_markdown_names_a_side_that_few_runtimes_take(both):
     assert not any("**contested**" in line for line in markdown(both).splitlines())
 
 
+def test_markdown_names_each_runtime_that_refuses_where_others_return_a_result(both):
+    others = [made_run(name, results=[Result(EMPTY.id, Status.PASS, "no grid", "refused")]) for name in ("a", "b", "c")]
+    joined = documents.joined([both, documents.document(CASES, others)])
+    line = f"- **contested** `{EMPTY.id}`: no grid (2 of 5 runtimes here return a result)"
+    assert markdown(joined).splitlines().count(line) == 3
+
+
 def test_wrong_types_are_told_apart_and_a_long_text_is_cut():
     texts = ["Y must be of type float16, got float32", "Y must be of type float64, got float32", "x" * 999]
     results = [Result(case.id, Status.FAIL, text) for case, text in zip(CASES, texts, strict=False)]

@@ -18,7 +18,7 @@ from paths import ROOT
 
 from onnx_roialign.conformance.cases import all_cases
 from onnx_roialign.conformance.layout import read_outputs, write_question
-from onnx_roialign.conformance.process import Launch, Limits, Worker
+from onnx_roialign.conformance.process import Launch, Limits, LostError, Worker
 
 WORKERS = ROOT / "conformance" / "workers"
 PYTHON_WORKER = (sys.executable, str(WORKERS / "python_worker.py"))
@@ -140,6 +140,30 @@ def test_onnxruntime_in_node_and_as_webassembly_computes_what_it_does_in_python(
     result = invoke("conform", "--worker", f"node {WORKERS / 'node.mjs'} onnxruntime-deno")
     assert result.exit_code == 2
     assert "the package must be one of onnxruntime-node, onnxruntime-web, got onnxruntime-deno" in result.stderr
+
+
+# A module of WebAssembly that traps, as onnxruntime-web does where its C++ reads out of bounds.
+TRAPS = """
+exports.env = { wasm: {} };
+exports.Tensor = class {};
+const code = "AGFzbQEAAAABBAFgAAADAgEABwUBAWYAAAoFAQMAAAs=";  // (func (export "f") unreachable)
+const { f } = new WebAssembly.Instance(new WebAssembly.Module(Buffer.from(code, "base64"))).exports;
+exports.InferenceSession = { create: async () => ({ run: async () => f(), release: async () => {} }) };
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
+def test_a_trap_of_webassembly_is_a_crash(tmp_path):
+    package = tmp_path / "node_modules" / "onnxruntime-web"
+    package.mkdir(parents=True)
+    (package / "package.json").write_text('{"version": "1.2", "main": "index.js"}')
+    (package / "index.js").write_text(TRAPS)
+    launch = Launch("web", ("node", str(WORKERS / "node.mjs"), "onnxruntime-web", str(tmp_path)), {}, None, ())
+    with Worker(launch, Limits()) as worker:
+        assert worker.start().version == "1.2"
+        write_question(tmp_path / "case", three_cases()[1])
+        with pytest.raises(LostError, match="exit code 70 without a reply: trap: unreachable"):
+            worker.run(tmp_path / "case")
 
 
 def has_headers():

@@ -56,7 +56,7 @@ class Prepared(onnx.backend.base.BackendRep):
 class Aborts(Right):
     @classmethod
     def misbehave(cls, model, inputs):
-        print("the roof is on fire", file=sys.stderr, flush=True)
+        print("\x1b[0;93mthe roof\x1b[m is on fire", file=sys.stderr, flush=True)  # in colours
         os.abort()
 
 
