@@ -148,10 +148,11 @@ def _of_boxes(
     name: str, number: int, X: Array, boxes: Array, opset: int, attributes: dict[str, Any], description: str
 ) -> Case:
     coordinate_mode = attributes.get("coordinate_transformation_mode", "default").replace("_", "-")
+    given = ", ".join(f"{name}={value}" for name, value in attributes.items())
     return roi_case(
         f"mixtures/{name}-{attributes['mode']}-{coordinate_mode}-grid-{attributes['sampling_ratio']}-"
         f"{attributes['output_height']}x{attributes['output_width']}-{X.shape[1]}-channels-{X.dtype}@{opset}",
-        f"{X.dtype}, opset {opset}, {', '.join(f'{name}={value}' for name, value in attributes.items())}, on {description}.",
+        f"{X.dtype}, opset {opset}, {given}, on {description}.",
         X,
         boxes,
         [(3 * k + number) % len(X) for k in range(len(boxes))],
