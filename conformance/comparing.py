@@ -38,7 +38,7 @@ def judge_outputs(case: Case, got: Mapping[str, Array]) -> Result:
             return Result(case.id, Status.PASS, "", _side(case, outcome), distance.ulps)
     if not distances:
         given = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in got.items())
-        return Result(case.id, Status.FAIL, f"the case must end in an error, got {given}", got=got)
+        return Result(case.id, Status.FAIL, f"the case must end in an error, got {given or 'no output'}", got=got)
     nearest = min(distances, key=lambda distance: np.inf if distance.ulps is None else distance.ulps)
     return _none_of(case, Result(case.id, Status.FAIL, nearest.text, "", nearest.ulps, got=got))
 

@@ -122,6 +122,7 @@ def grids() -> Iterator[Mutant]:
         return mutant(f"grid/{name}", adaptive=lambda self, a: int(change(a)))
 
     yield grid("round", lambda a: np.round(a.step))
+    yield grid("at-least-1", lambda a: max(np.ceil(a.step), 1))
     yield grid("floor-at-least-1", lambda a: max(np.floor(a.step), 1))
     yield grid("floor-and-one-more", lambda a: np.floor(a.step) + 1)
     yield grid("ceil-and-one-more", lambda a: np.ceil(a.step) + 1)

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -16,6 +16,8 @@ from onnx_roialign.conformance.case import Case, Outcome, Tier
 from onnx_roialign.conformance.comparing import unit
 from onnx_roialign.conformance.kills import fails, takes_mutants_long
 from onnx_roialign.conformance.mutants import mutants
+from onnx_roialign.conformance.plain import Node
+from onnx_roialign.conformance.plain import PlainRoiAlign as Plain
 from onnx_roialign.definition.call import Call
 from onnx_roialign.definition.onnx_form import relevant
 from onnx_roialign.definition.semantics import Semantics
@@ -28,51 +30,87 @@ __all__ = ["Wrong", "call_of", "causes"]
 # Cases, and what a runtime returned for them that is no accepted outcome; all of one cause.
 Wrong = Sequence[tuple[Case, Mapping[str, Array]]]
 
-_Explanation = Callable[["_Output"], bool]
+_ERROR = "the error "
+_MOST_PASSED = 40  # of the cases that a runtime passes, to choose between explanations
 
 
-def causes(wrong: Sequence[Wrong]) -> list[str]:
+class _Explanation(NamedTuple):
+    """A RoiAlign that may be the runtime's: as a text, whether an output is its, and the RoiAlign itself."""
+
+    text: str
+    explains: Callable[[_Output], bool]
+    make: Callable[[], Plain]
+
+
+def causes(wrong: Sequence[Wrong], passed: Sequence[Case] = ()) -> list[str]:
     """Returns a cause for each, as a text; empty where nothing explains it.
 
     A cause is a value of one field of Semantics (the two about the start and the rule of a maximum count as one), an
     error of `mutants`, or values of two fields, whichever explains the most outputs: a single output often has several
-    explanations. Unlike `identify_recorded`, this lets
-    ill-conditioned bins count, for most cases have coordinates that no order of operations rounds, and lie on a border
-    or at a whole number of samples on purpose.
+    explanations. Of those that explain as many, it is that of fields, or else the error that fails the fewest of the
+    cases that the runtime passes. Unlike `identify_recorded`, this lets ill-conditioned bins count, for most cases have
+    coordinates that no order of operations rounds, and lie on a border or at a whole number of samples on purpose.
+
+    Args:
+        wrong: the cases of each, with what the runtime returned.
+        passed: cases that the runtime passes.
     """
     outputs = [[_Output(case, got) for case, got in pairs] for pairs in wrong]
     texts = [""] * len(wrong)
     left = list(range(len(wrong)))
+    few = passed[:: -(-len(passed) // _MOST_PASSED) or 1]
     for explanations in (_fields_and_errors(), _pairs_of_fields()):
         unexplained = []
         while left:
-            fitting = [entry for entry in explanations if _explains(entry[1], outputs[left[0]])]
+            fitting = [entry for entry in explanations if _explains(entry, outputs[left[0]])]
             if not fitting:
                 unexplained.append(left.pop(0))
                 continue
-            groups = [(text, [i for i in left if _explains(explains, outputs[i])]) for text, explains in fitting]
-            text, group = max(groups, key=lambda entry: len(entry[1]))  # of equal ones the first
+            groups = [(entry, [i for i in left if _explains(entry, outputs[i])]) for entry in fitting]
+            most = max(len(group) for _, group in groups)
+            best = [(entry, group) for entry, group in groups if len(group) == most]
+            entry, group = best[0]
+            if len(best) > 1 and entry.text.startswith(_ERROR):
+                entry, group = min(best, key=lambda found: _failures(found[0], few))
             for i in group:
-                texts[i] = text
+                texts[i] = entry.text
             left = [i for i in left if i not in group]
         left = unexplained
     return texts
 
 
 def _explains(explanation: _Explanation, outputs: Sequence[_Output]) -> bool:
-    return all(explanation(output) for output in outputs)
+    return all(explanation.explains(output) for output in outputs)
 
 
-def _fields_and_errors() -> list[tuple[str, _Explanation]]:
-    fields = [(_assignments(one), partial(_with_fields, one)) for one in (*_single_fields(), *_maxima())]
+def _failures(explanation: _Explanation, passed: Sequence[Case]) -> int:
+    return sum(fails(explanation.make(), case) for case in passed)
+
+
+def _fields_and_errors() -> list[_Explanation]:
+    fields = [_of_fields(one) for one in (*_single_fields(), *_maxima())]
     # The mutants of the group semantics/ are the fields once more.
     errors = [mutant for mutant in mutants() if not mutant.name.startswith("semantics/")]
-    return [*fields, *((f"the error {mutant.name}", partial(_with_error, mutant.make)) for mutant in errors)]
+    return [
+        *fields,
+        *(_Explanation(_ERROR + error.name, partial(_with_error, error.make), error.make) for error in errors),
+    ]
 
 
-def _pairs_of_fields() -> list[tuple[str, _Explanation]]:
-    pairs = [one | other for one, other in itertools.combinations(_single_fields(), 2) if one.keys() != other.keys()]
-    return [(_assignments(pair), partial(_with_fields, pair)) for pair in pairs]
+def _pairs_of_fields() -> list[_Explanation]:
+    pairs = itertools.combinations(_single_fields(), 2)
+    return [_of_fields(one | other) for one, other in pairs if one.keys() != other.keys()]
+
+
+def _of_fields(fields: Mapping[str, Any]) -> _Explanation:
+    def node(self: Plain, *arguments: Any) -> Node:
+        made = Plain.node(self, *arguments)
+        made.meaning.update(fields)
+        return made
+
+    return _Explanation(
+        _assignments(fields), partial(_with_fields, fields), type("WithFields", (Plain,), {"node": node})
+    )
 
 
 def _single_fields() -> list[dict[str, Any]]:

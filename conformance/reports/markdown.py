@@ -61,7 +61,7 @@ def deviations(cases: Mapping[str, CaseEntry], run: RunEntry) -> Iterator[list[R
     """Yields the results that are not a pass, those of one cause together, of each the smallest case first.
 
     Results have one cause where one Semantics explains them, or where status and text (up to the numbers' places) are
-    the same.
+    the same, and for values that nothing explains the group of cases too.
     """
     causes: dict[tuple[str, str], list[ResultEntry]] = {}
     for result in run["results"]:
@@ -78,8 +78,11 @@ def deviations(cases: Mapping[str, CaseEntry], run: RunEntry) -> Iterator[list[R
 
 
 def _rule(result: ResultEntry) -> str:
-    """The text; of wrong values without the values."""
-    return result["text"].split(", got")[0] if result["differences"] else result["text"]
+    """The text; of wrong values without the values, and with the group of the case: their causes are not known."""
+    if not result["differences"]:
+        return result["text"]
+    rule = result["text"].split(", got")[0]
+    return f"{result['case'].split('/')[0]}: {rule}" if " ULP " in rule else rule
 
 
 def _deviation(results: list[ResultEntry]) -> str:

@@ -7,6 +7,8 @@ const LETTERS = "ABCDEFGHIJ";
 const FEW = 40; // so many cases are shown without a click
 const MOST_SAMPLES = 24; // per axis of a picture; more would cover the map
 const MOST_PIXELS = 40; // per axis, with a line each
+const SMALL = 4; // a RoI is small if the map is so many times its size along both axes
+const AROUND = 2; // pixels around a small RoI that are shown
 const MARGIN = 1.5; // pixels around the map that are shown: a sample counts up to -1
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -121,12 +123,15 @@ function input([name, index]) {
 }
 
 function picture_of({ roi, y: [H, top, high, rows, countY], x: [W, left, wide, columns, countX], wrong }) {
-  const view = [-MARGIN, -MARGIN, W - 1 + 2 * MARGIN, H - 1 + 2 * MARGIN], pen = Math.max(view[2], view[3]) / 340;
+  const isSmall = SMALL * Math.abs(columns * wide) < W && SMALL * Math.abs(rows * high) < H;
+  const [x1, x2] = part(W, left, columns * wide, isSmall), [y1, y2] = part(H, top, rows * high, isSmall);
+  const view = [x1, y1, x2 - x1, y2 - y1], pen = Math.max(view[2], view[3]) / 340;
   const svg = drawn("svg", { viewBox: view.join(" "), role: "img", "aria-label": `sample points of RoI ${roi}` });
   const lines = (count, start, step) => Array.from({ length: count }, (_, index) => start + index * step);
   const path = (d, color, width, more = {}) => svg.append(drawn("path", { d, stroke: `var(--${color})`, "stroke-width": width * pen, fill: "none", ...more }));
   svg.append(drawn("rect", { x: -0.5, y: -0.5, width: W, height: H, fill: "var(--map)" }));
-  if (Math.max(H, W) <= MOST_PIXELS) path(lines(W + 1, -0.5, 1).map(x => `M${x} -0.5v${H}`).join("") + lines(H + 1, -0.5, 1).map(y => `M-0.5 ${y}h${W}`).join(""), "line", 1);
+  const edges = (length, low, high) => lines(length + 1, -0.5, 1).filter(at => at > low && at < high);
+  if (Math.max(view[2], view[3]) <= MOST_PIXELS) path(edges(W, x1, x2).map(x => `M${x} -0.5v${H}`).join("") + edges(H, y1, y2).map(y => `M-0.5 ${y}h${W}`).join(""), "line", 1);
   if (wrong) {
     const [x, y] = [left + wrong[1] * wide, top + wrong[0] * high];
     svg.append(drawn("rect", { x: Math.min(x, x + wide), y: Math.min(y, y + high), width: Math.abs(wide), height: Math.abs(high), fill: "var(--roi)", "fill-opacity": 0.25 }));
@@ -136,6 +141,12 @@ function picture_of({ roi, y: [H, top, high, rows, countY], x: [W, left, wide, c
   const ys = samples(top, high, rows, countY, H), xs = samples(left, wide, columns, countX, W);
   path(ys.flatMap(y => xs.map(x => `M${x} ${y}h0`)).join(""), "sample", 6, { "stroke-linecap": "round" });
   return svg;
+}
+
+// The part of an axis that is shown: the map, or the pixels around a small RoI on it.
+function part(length, start, size, isSmall) {
+  const [first, last] = [-MARGIN, length - 1 + MARGIN], [low, high] = [Math.min(start, start + size), Math.max(start, start + size)];
+  return isSmall && low > first && high < last ? [Math.max(first, low - AROUND), Math.min(last, high + AROUND)] : [first, last];
 }
 
 // The positions along an axis that are near the map; of too many every n-th.
@@ -152,7 +163,7 @@ function samples(start, step, bins, count, length) {
 
 function caption({ roi, y: [H], x: [W], wrong }) {
   const bin = wrong ? ", the bin of the largest difference (filled)" : "";
-  return made("p", { class: "quiet small" }, `RoI ${roi} on its ${H} x ${W} map: bins (red), sample points (orange)${bin}. Pixel centres are integers; (0, 0) is the first.`);
+  return made("p", { class: "quiet small" }, `RoI ${roi} on its ${H} x ${W} map: bins (red), sample points (orange)${bin}. Pixel centres are integers; (0, 0) is the first. Of a small RoI, only the pixels around it are shown.`);
 }
 
 function show() {

@@ -21,7 +21,9 @@ import pytest
 from onnx import helper
 
 from onnx_roialign.conformance.case import Case, Outcome, Tier, Tolerance
+from onnx_roialign.conformance.cases import all_cases
 from onnx_roialign.conformance.reports import document as documents
+from onnx_roialign.conformance.reports.causes import causes
 from onnx_roialign.conformance.reports.compare import changes
 from onnx_roialign.conformance.reports.html import html as html_page
 from onnx_roialign.conformance.reports.junit import junit
@@ -278,6 +280,15 @@ def test_markdown_names_each_runtime_that_refuses_where_others_return_a_result(b
     joined = documents.joined([both, documents.document(CASES, others)])
     line = f"- **contested** `{EMPTY.id}`: no grid (2 of 5 runtimes here return a result)"
     assert markdown(joined).splitlines().count(line) == 3
+
+
+def test_of_two_explanations_it_is_the_one_that_fails_no_case_that_the_runtime_passes():
+    by_id = {case.id: case for case in all_cases()}
+    case = by_id["types/float32-keeps-subnormal-features"]
+    zeros = [[(case, {"Y": np.zeros((2, 1, 2, 2), np.float32)})]]
+    (text,) = causes(zeros, [by_id[f"types/float32-keeps-{what}-features"] for what in ("large", "small")])
+    assert text == "the error type/subnormal-features-as-0"
+    assert causes(zeros) != [text]
 
 
 def test_wrong_types_are_told_apart_and_a_long_text_is_cut():
