@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import onnx.backend.base
 from emx_onnx_cgen.cli import main
+from onnx.backend.test.runner import BackendIsNotSupposedToImplementIt
 
 __all__ = ["Backend"]
 
@@ -77,7 +78,11 @@ def _compiled(model: onnx.ModelProto, folder: str) -> Any:
         lines = [line for line in printed.getvalue().splitlines() if line.strip()]
         text = lines[-1] if lines else "no text"
         if "unsupported op" in text.lower():
-            raise NotImplementedError(text)
+            raise BackendIsNotSupposedToImplementIt(text)
         raise ValueError(f"emx-onnx-cgen: {text}")
-    subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", library, generated, "-lm"], check=True, capture_output=True)
+    command = ["gcc", "-O1", "-shared", "-fPIC", "-o", library, generated, "-lm"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        errors = [line.split("error: ", 1)[1] for line in done.stderr.splitlines() if "error: " in line]
+        raise ValueError(f"gcc: {errors[0] if errors else done.returncode}")
     return ctypes.CDLL(library).model
