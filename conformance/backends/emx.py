@@ -84,5 +84,8 @@ def _compiled(model: onnx.ModelProto, folder: str) -> Any:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         errors = [line.split("error: ", 1)[1] for line in done.stderr.splitlines() if "error: " in line]
-        raise ValueError(f"gcc: {errors[0] if errors else done.returncode}")
+        text = f"gcc: {errors[0] if errors else done.returncode}"
+        if "unknown type name" in text:  # such as bfloat16's, which GCC has since 13
+            raise BackendIsNotSupposedToImplementIt(text)
+        raise ValueError(text)
     return ctypes.CDLL(library).model
