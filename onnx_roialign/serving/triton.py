@@ -81,7 +81,8 @@ def deploy_triton(
         model: path, bytes or ModelProto; it is not changed. External data is copied to the new model.
         repository: folder of the repository, which is created if it does not exist; other models in it are kept.
         name: of the model for Triton; None: the model file's name without its ending.
-        version: number of the version, which must not exist yet; other versions are kept.
+        version: number of the version, which must not exist yet. Other versions are kept, and their config, if its
+            inputs, outputs and library are the same: the rest of it may have been changed by hand.
         served_at: the repository's path on the server, such as "/models" in a container, as part of the library's
             path, which Triton resolves from its own working directory; None: the repository's absolute path here.
         source: the framework call that the model was exported from; it is repaired first, as by
@@ -121,7 +122,9 @@ def deploy_triton(
         if _declare_shapes(explicit, loaded):
             (staged / _MODEL).write_bytes(to_bytes(explicit))
         config = config_text(target.name, loaded.inputs, loaded.outputs, served, size)
-        _check_config(target, config)
+        kept = _config_of_others(target, config)
+        if kept is not None and kept != config:
+            config, size, why = kept, _max_batch_size(kept), "the config of the other versions is kept"
         write_file("repository", target / os.path.basename(library), Path(library).read_bytes())
         write_file("repository", target / _CONFIG, config.encode())
         publish()
@@ -294,9 +297,26 @@ def _declare_shapes(model: onnx.ModelProto, loaded: LoadedApart) -> bool:
     return changed
 
 
-def _check_config(target: Path, config: str) -> None:
-    """Refuses a config that differs from that of the model's other versions."""
+def _config_of_others(target: Path, config: str) -> str | None:
+    """Returns the config that the model's other versions have, with what was changed in it by hand; None: no others.
+
+    Raises:
+        RoiAlignError: its inputs, outputs or library are not those of the new config.
+    """
     path = target / _CONFIG
-    if path.exists() and path.read_text(encoding="utf-8", errors="replace") != config:
+    if not path.exists():
+        return None
+    found = path.read_text(encoding="utf-8", errors="replace")
+    interfaces = [
+        sorted(line for line in text.splitlines() if line.startswith(("input ", "output ", "model_operations ")))
+        for text in (found, config)
+    ]
+    if interfaces[0] != interfaces[1]:
         rule = f"must fit {str(path)!r}, which is the config of all versions, got a model that needs another one"
         raise RoiAlignError("version", "conflict", f"{rule}; pass another name, or remove the model")
+    return found
+
+
+def _max_batch_size(config: str) -> int:
+    found = re.search(r"^max_batch_size: *(\d+)", config, re.M)
+    return int(found[1]) if found else 0

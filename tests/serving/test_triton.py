@@ -69,6 +69,19 @@ def test_every_export_deploys_and_returns_its_frameworks_outputs(name, tmp_path)
         assert largest_difference(got, want) <= EXPORTS
 
 
+@pytest.mark.parametrize("opset", [16, pytest.param(22, marks=pytest.mark.long)])
+def test_the_demos_detector_deploys(opset, tmp_path):
+    path = exports.MODELS / f"shapes/mask_rcnn_torchscript_opset{opset}.onnx"
+    if opset > newest_opset():
+        return  # as the exports above
+    written = deploy_triton(path, tmp_path)
+    assert Path(written.folder).name == path.stem
+    _, session = triton_repository.loaded(written.folder)
+    feeds = {"image": np.random.default_rng(0).random((3, 192, 256), dtype=np.float32)}
+    for got, want in zip(session.run(None, feeds), run_all(path, feeds), strict=True):
+        np.testing.assert_array_equal(got, want, strict=True)
+
+
 def test_a_repository_has_what_triton_reads_and_nothing_else(tmp_path):
     written = deploy_triton(shaped(11), tmp_path / "repository", name="detector")
     files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
@@ -108,6 +121,20 @@ def test_versions_and_other_models_are_kept(tmp_path):
             session.run(None, FEEDS)[0], run_all(shaped(sampling_ratio=ratio), FEEDS)[0], strict=True
         )
     triton_repository.loaded(tmp_path / "other")
+
+
+def test_a_config_that_was_tuned_by_hand_is_kept(tmp_path):
+    first = deploy_triton(shaped(), tmp_path, name="m")
+    tuned = (
+        first.config.replace("count: 1", "count: 4")
+        + 'parameters { key: "intra_op_thread_count" value { string_value: "2" } }\n'
+    )
+    (tmp_path / "m/config.pbtxt").write_text(tuned)
+    second = deploy_triton(shaped(sampling_ratio=3), tmp_path, name="m", version=2)
+    assert second.config == tuned == (tmp_path / "m/config.pbtxt").read_text()
+    assert (second.max_batch_size, second.batching) == (0, "the config of the other versions is kept")
+    config, _ = triton_repository.loaded(tmp_path / "m", 2)
+    assert config.instance_group[0].count == 4
 
 
 def test_a_version_that_needs_another_config_is_refused(tmp_path):
