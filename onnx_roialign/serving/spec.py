@@ -21,6 +21,7 @@ from onnx_roialign.serving.per_process import PerProcess
 from onnx_roialign.sessions.feeding import run_session
 from onnx_roialign.sessions.options import check_options
 from onnx_roialign.sessions.providers import CPU, Providers, checked_providers
+from onnx_roialign.sessions.session import Door, check_door
 
 __all__ = ["SessionSpec"]
 
@@ -41,6 +42,7 @@ class SessionSpec:
         threads: number of threads of the session, at most 1024; None or 0: one per core that the process may run on,
             which is too many if each core has a process.
         optimize: as for `onnx_roialign.session`: it takes seconds in every process.
+        door: as for `onnx_roialign.session`.
         providers: as for `onnx_roialign.session`.
         make_options: a function of a module, which returns new `onnxruntime.SessionOptions`; None: the default ones.
 
@@ -53,6 +55,7 @@ class SessionSpec:
     engine: str = "native"
     threads: int | None = None
     optimize: bool = False
+    door: Door = "auto"
     providers: Providers | None = field(default=(CPU,), hash=False)  # options may be dicts, which have no hash
     make_options: Callable[[], onnxruntime.SessionOptions] | None = None
 
@@ -65,6 +68,7 @@ class SessionSpec:
             engine: str = "native",
             threads: int | None = None,
             optimize: bool = False,
+            door: Door = "auto",
             providers: Providers | None = (CPU,),
             make_options: Callable[[], onnxruntime.SessionOptions] | None = None,
         ) -> None: ...
@@ -74,6 +78,7 @@ class SessionSpec:
         check_engine(self.engine, SESSION_ENGINES)
         object.__setattr__(self, "threads", check_threads(self.threads) or None)
         object.__setattr__(self, "optimize", flag("optimize", self.optimize))
+        check_door(self.door)
         providers = checked_providers(self.providers)
         object.__setattr__(self, "providers", None if providers is None else tuple(deepcopy(providers)))
         if self.make_options is not None and not callable(self.make_options):
@@ -115,7 +120,14 @@ class SessionSpec:
         if self.threads is not None:
             options = onnxruntime.SessionOptions() if options is None else options
             options.intra_op_num_threads = self.threads
-        return session(self.model, options, engine=self.engine, optimize=self.optimize, providers=self.providers)
+        return session(
+            self.model,
+            options,
+            engine=self.engine,
+            optimize=self.optimize,
+            door=self.door,
+            providers=self.providers,
+        )
 
 
 def _portable(model: Model) -> str | bytes:

@@ -31,7 +31,7 @@ from onnx_roialign.sessions.options import (
 from onnx_roialign.sessions.own_session import OwnSession, RemadeSession
 from onnx_roialign.sessions.providers import CPU, Providers, checked_providers, may_run_more_than_cpu
 
-__all__ = ["DOORS", "Door", "register", "session"]
+__all__ = ["DOORS", "Door", "check_door", "register", "session"]
 
 # How the compiled library comes into a session.
 Door = Literal["auto", "provider", "custom_op"]
@@ -65,7 +65,7 @@ def register(sess_options: onnxruntime.SessionOptions, model: Model, *, door: Do
             would not mean the same with the execution provider.
         NativeLibraryError: the compiled library is missing, or onnxruntime is too old for it.
     """
-    _check_door(door)
+    check_door(door)
     check_version()
     library_path()
     check_options(sess_options)
@@ -102,7 +102,7 @@ def session(
 ) -> onnxruntime.InferenceSession:
     """`onnx_roialign.session` without `optimize`; see there for arguments, result and errors."""
     check_engine(engine, SESSION_ENGINES)
-    _check_door(door)
+    check_door(door)
     if engine != "native" and door != "auto":
         raise RoiAlignError("door", "conflict", f"must be 'auto' with engine {engine!r}, got {door!r}")
     if sess_options is not None:
@@ -125,7 +125,12 @@ def session(
     return created
 
 
-def _check_door(door: object) -> None:
+def check_door(door: object) -> None:
+    """Checks the name of a door.
+
+    Raises:
+        RoiAlignError: there is no such door; the message lists them.
+    """
     if not isinstance(door, str) or door not in DOORS:
         raise RoiAlignError("door", "choice", f"must be one of {', '.join(DOORS)}, got {shown(door)}")
 

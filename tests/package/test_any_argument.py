@@ -111,6 +111,7 @@ CALLS = {
             "engine": "native",
             "threads": 1,
             "optimize": False,
+            "door": "auto",
             "providers": None,
             "make_options": None,
         },

@@ -191,12 +191,13 @@ def test_equal_arguments_make_equal_specs(path):
         SessionSpec(path, threads=1),
         SessionSpec(path, engine="reference"),
         SessionSpec(path, optimize=True),
+        SessionSpec(path, door="custom_op"),
         SessionSpec(path, providers=None),
         SessionSpec(path, providers=[("CPUExecutionProvider", {"a": "b"})]),
         SessionSpec(path, make_options=quiet_options),
     ]
     assert len({*others}) == len(others)
-    assert {one: place for place, one in enumerate(others)}[SessionSpec(path, providers=None)] == 5
+    assert {one: place for place, one in enumerate(others)}[SessionSpec(path, providers=None)] == 6
 
 
 def test_the_arguments_reach_the_session(path, monkeypatch):
@@ -207,7 +208,7 @@ def test_the_arguments_reach_the_session(path, monkeypatch):
 
     monkeypatch.setattr(onnx_roialign.serving.spec, "session", session)
     providers = (("CPUExecutionProvider", {"arena_extend_strategy": "kSameAsRequested"}),)
-    arguments = {"engine": "reference", "optimize": True, "providers": providers}
+    arguments = {"engine": "reference", "optimize": True, "door": "custom_op", "providers": providers}
     SessionSpec(path, threads=3, make_options=quiet_options, **arguments).session()
     assert given == {**arguments, "model": str(path), "threads": 3, "log": 4}
 
@@ -255,6 +256,7 @@ def test_an_error_of_a_worker_arrives_whole(tmp_path):
         ({"engine": "fast"}, "engine must be one of native, reference, builtin, got 'fast'"),
         ({"threads": 1025}, r"threads must be in \[0, 1024\], got 1025"),
         ({"threads": "2"}, "threads must be an integer, got a str"),
+        ({"door": "back"}, "door must be one of auto, provider, custom_op, got 'back'"),
         ({"optimize": "no"}, "optimize must be True or False, got 'no'"),
         ({"providers": "CPUExecutionProvider"}, "providers must be a list of names"),
         ({"make_options": 1}, "make_options must be a function without arguments, got 1"),
