@@ -31,7 +31,7 @@ lint: $(VENV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/clang-format --dry-run -Werror $(wildcard kernels/*.[hc]* kernels/*/*.[hci]* tests/kernels/*.c*)
+	$(BIN)/clang-format --dry-run -Werror $(wildcard kernels/*.[hc]* kernels/*/*.[hci]* kernels/*/*/*.[hc]* tests/kernels/*.c* tests/hosts/*.c*)
 
 $(VENV):
 	$(PYTHON) -m venv $(VENV)
