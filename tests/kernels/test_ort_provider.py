@@ -154,6 +154,7 @@ def resident():
 
 
 @needs_provider
+@pytest.mark.long
 def test_many_sessions_do_not_hold_memory():
     (grown,) = in_a_process("""
 proto = model(16).SerializeToString()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
+import numpy as np
 import onnx
 import onnxruntime
 import pooler_exports
 import pytest
 from exports import large_names, load, small_names
+from onnx import helper
+from paths import SUPPORT
 from quiet import DOORS, quiet_options, quiet_session
 
 import onnx_roialign
@@ -75,6 +81,42 @@ def test_an_export_computes_what_its_nodes_do(name):
 def test_a_form_computes_what_its_nodes_do(name):
     proto = pooler_exports.form(name)
     assert_as_unfused(proto, [pooler_exports.drawn(proto, count) for count in (40, 7, 1, 0)], int(name in FORMS))
+
+
+def test_poolers_of_equal_names_in_two_branches_are_two():
+    branches = [pooler_exports.form("tv_L3_ts13") for _ in range(2)]
+    inputs, outputs = branches[0].graph.input[:], branches[0].graph.output[:]
+    for branch in branches:
+        del branch.graph.input[:]
+    for node in branches[1].graph.node:
+        for attribute in node.attribute:
+            if attribute.name == "spatial_scale":
+                attribute.f /= 2
+    condition = helper.make_tensor_value_info("condition", onnx.TensorProto.BOOL, ())
+    names = [f"out{i}" for i in range(len(outputs))]
+    node = helper.make_node("If", ["condition"], names, then_branch=branches[0].graph, else_branch=branches[1].graph)
+    for output, name in zip(outputs, names, strict=True):
+        output.name = name
+    graph = helper.make_graph([node], "branches", [*inputs, condition], outputs)
+    opsets, ir_version = branches[0].opset_import, branches[0].ir_version
+    proto = helper.make_model(graph, opset_imports=opsets, ir_version=ir_version)
+    feeds = pooler_exports.drawn(pooler_exports.form("tv_L3_ts13"), 12)
+    every = [feeds | {"condition": np.array(which)} for which in (True, False)]
+    assert_as_unfused(proto, every, 2)
+    session = by_provider(proto, True)
+    assert outcome(session, every[0]) != outcome(session, every[1])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["tv_L3_ts13", "tv_L4_ts15_slim", "tvd_L4_dyn20", "not_base1d_dyn18"])
+def test_a_damaged_pooler_ends_no_process_and_changes_no_result(name):
+    """Each kind of damage, in a process of its own; where the nodes compute something, so does the fused one."""
+    program = SUPPORT / "damaged_poolers.py"
+    done = subprocess.run([sys.executable, program, name, "60"], capture_output=True, text=True, timeout=1200)
+    assert done.returncode == 0, f"{done.stdout}{done.stderr[-4000:]}"
+    same, failed, ended = map(int, done.stdout.split())
+    assert min(same, failed) > 10
+    assert same + failed + ended == 60
 
 
 @pytest.mark.parametrize("name", pooler_exports.names())
