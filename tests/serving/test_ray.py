@@ -18,7 +18,7 @@ pytestmark = pytest.mark.long
 def ray():
     """Two cores for two workers, and one for what reads the images."""
     ray = imported("ray.data") and imported("ray")
-    ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=3, include_dashboard=False, log_to_driver=False)
     ray.data.DataContext.get_current().enable_progress_bars = False
     yield ray
     ray.shutdown()
