@@ -5,7 +5,8 @@ import re
 import pytest
 from paths import ROOT
 
-from onnx_roialign import RoiAlignError
+from onnx_roialign import NativeLibraryError, RoiAlignError
+from onnx_roialign.sessions import own_provider
 from onnx_roialign.sessions.installed import loads_opset
 
 
@@ -21,6 +22,11 @@ def test_the_readme_runs_as_written(monkeypatch, capsys):
         with pytest.raises(RoiAlignError, match="model must be of opset 21 at most for onnxruntime"):
             exec(compile(blocks[0], "README.md", "exec"), names)
         blocks[0] = blocks[0].replace("opset22", "opset16")
+    if not own_provider.is_supported():
+        (by_provider,) = (block for block in blocks if 'door="provider"' in block)
+        blocks.remove(by_provider)
+        with pytest.raises(NativeLibraryError, match=r"onnxruntime must be 1\.24\.1 or newer for door 'provider'"):
+            exec(compile(by_provider, "README.md", "exec"), names)
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
     assert names["Y"].shape == (1, 256, 7, 7)
