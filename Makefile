@@ -10,7 +10,7 @@ PYTEST = $(BIN)/pytest --numprocesses=auto --dist=loadfile --max-worker-restart=
 # For its model_config_pb2.py alone: its requirements would replace packages by older ones (ml_dtypes 0.5.4).
 TRITON = $(BIN)/pip install --quiet --no-deps tritonclient
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all lint wheels clean
 demo: $(VENV)
 	$(BIN)/pip install --quiet '.[all]'
 	$(BIN)/onnx-roialign demo
@@ -21,7 +21,7 @@ test: $(VENV)
 	$(PYTEST) -m "not long"
 
 test-all: $(VENV)
-	$(BIN)/pip install --quiet '.[all,test]'
+	$(BIN)/pip install --quiet '.[all,test,wheels]'
 	$(TRITON)
 	$(PYTEST)
 
@@ -32,6 +32,11 @@ lint: $(VENV)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/clang-format --dry-run -Werror $(wildcard kernels/*.[hc]* kernels/*/*.[hci]* kernels/*/*/*.[hc]* tests/kernels/*.c* tests/hosts/*.c*)
+
+# dist/: the sdist and a wheel for each platform, cross-compiled; takes minutes the first time
+wheels: $(VENV)
+	$(BIN)/pip install --quiet '.[wheels]'
+	$(BIN)/python .ci/wheels.py
 
 $(VENV):
 	$(PYTHON) -m venv $(VENV)

@@ -10,5 +10,5 @@ import sys
 for line in importlib.metadata.requires("onnx_roialign") or ():
     extra = re.search(r"extra == ['\"](\w+)['\"]", line)
     lowest = re.match(r"([\w-]+) ?\(?>=([\w.]+)", line)
-    if lowest and (extra is None or extra[1] not in ("test", "lint")):
+    if lowest and (extra is None or extra[1] not in ("test", "lint", "wheels")):
         sys.stdout.write(f"{lowest[1]}=={lowest[2]}\n")

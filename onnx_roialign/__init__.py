@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from onnx_roialign.definition.semantics import PRESETS, Semantics
 from onnx_roialign.engines.call import roi_align
-from onnx_roialign.engines.native import ep_name, ep_names, library_path
+from onnx_roialign.engines.installation import cmake_dir, include_dir, library_path, pkgconfig_dir
+from onnx_roialign.engines.native import ep_name, ep_names
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError
 from onnx_roialign.extras import imported_for
 from onnx_roialign.identification.live import identify
@@ -25,11 +26,14 @@ __all__ = [
     "RoiAlign",
     "RoiAlignError",
     "Semantics",
+    "cmake_dir",
     "ep_name",
     "ep_names",
     "fused",
     "identify",
+    "include_dir",
     "library_path",
+    "pkgconfig_dir",
     "reference_evaluator",
     "register",
     "roi_align",

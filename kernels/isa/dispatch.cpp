@@ -43,11 +43,12 @@ std::string supported_names() {
   return names;
 }
 
-// Reads the environment once, as getenv must not run while another thread changes the environment.
+// Reads the environment once, as getenv must not run while another thread changes the environment. The text is never
+// destroyed: where the linker wrote no DT_FINI_ARRAY (zig), its destructor would run after the library is unloaded.
 const std::string& name_from_environment() {
-  static const std::string name = [] {
+  static const std::string& name = *[] {
     const char* const value = std::getenv("ONNX_ROIALIGN_ISA");
-    return std::string(value == nullptr ? "" : value);
+    return new std::string(value == nullptr ? "" : value);
   }();
   return name;
 }

@@ -15,7 +15,8 @@ from rich.table import Table
 from onnx_roialign import __version__
 from onnx_roialign.cli.options import JSON, output
 from onnx_roialign.cli.output import write_json
-from onnx_roialign.engines.native import active_isa, available_isas, library_path
+from onnx_roialign.engines.installation import library_path
+from onnx_roialign.engines.native import active_isa, available_isas
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError, one_line
 
 __all__ = ["demo", "info"]

@@ -1,14 +1,11 @@
-"""The compiled library: its path, its instruction sets, and RoiAlign on NumPy arrays through its C function."""
+"""The compiled library: its instruction sets, and RoiAlign on NumPy arrays through its C function."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
-import importlib.resources
 import itertools
 import math
-import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,9 +19,10 @@ from onnx_roialign.definition.checks import Given, check_signature, check_sizes,
 from onnx_roialign.definition.element_types import TYPES, element_type
 from onnx_roialign.definition.pyramid import Pyramid, check_call, check_call_values
 from onnx_roialign.definition.semantics import CHOICES, NUMBERS
+from onnx_roialign.engines.installation import library_path
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError, shown
 
-__all__ = ["active_isa", "available_isas", "ep_name", "ep_names", "library_path", "multiscale_roi_align", "roi_align"]
+__all__ = ["active_isa", "available_isas", "ep_name", "ep_names", "multiscale_roi_align", "roi_align"]
 
 _OK, _INVALID_ARGUMENT = 0, 1
 _MESSAGE_SIZE = 512
@@ -73,28 +71,6 @@ class _Arguments(ctypes.Structure):
     )
 
 
-def library_path() -> str:
-    """Returns the path of the compiled library, for onnxruntime in any language.
-
-    It is a library of custom ops (``register_custom_ops_library``) and, from onnxruntime 1.24.1 on, one of an execution
-    provider (``register_execution_provider_library``).
-
-    Raises:
-        NativeLibraryError: this installation has no library, because it was built without a compiler.
-    """
-    name = {"darwin": "libonnx_roialign.dylib", "win32": "onnx_roialign.dll"}.get(sys.platform, "libonnx_roialign.so")
-    # Not relative to __file__: an editable install stores the library in another folder than the sources.
-    path = str(importlib.resources.files("onnx_roialign").joinpath(name))
-    if not os.path.isfile(path):
-        path = _installed(name)
-    if not os.path.isfile(path):
-        raise NativeLibraryError(
-            f"the compiled library is missing, no {name} in the package onnx_roialign: "
-            "reinstall with a C++17 compiler and CMake present (pip install .)"
-        )
-    return path
-
-
 def ep_name() -> str:
     """Returns the name of the execution provider in the library."""
     return "RoiAlignExecutionProvider"
@@ -103,16 +79,6 @@ def ep_name() -> str:
 def ep_names() -> list[str]:
     """Returns the names of all execution providers in the library: `ep_name` alone."""
     return [ep_name()]
-
-
-def _installed(name: str) -> str:
-    """Returns the path of the installed file, in case a checkout in the current folder hides the installed package."""
-    import importlib.metadata  # takes 20 ms and is rarely needed
-
-    try:
-        return str(importlib.metadata.distribution("onnx_roialign").locate_file(f"onnx_roialign/{name}"))
-    except importlib.metadata.PackageNotFoundError:
-        return ""
 
 
 def available_isas() -> tuple[str, ...]:

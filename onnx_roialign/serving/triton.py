@@ -15,7 +15,7 @@ import onnx
 
 from onnx_roialign.definition.attributes import integer
 from onnx_roialign.definition.semantics import Semantics
-from onnx_roialign.engines.native import library_path
+from onnx_roialign.engines.installation import library_path
 from onnx_roialign.errors import ModelError, RoiAlignError, shown
 from onnx_roialign.files import write_file
 from onnx_roialign.onnx_model.expanded import with_levels_given

@@ -7,7 +7,7 @@ from typing import Any
 import onnxruntime
 
 from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET
-from onnx_roialign.engines.native import library_path
+from onnx_roialign.engines.installation import library_path
 from onnx_roialign.onnx_model.facts import ModelFacts, OpsetConflictError, read_facts
 from onnx_roialign.sessions.given import GivenModel
 from onnx_roialign.sessions.options import Source, config_entry, packed, tell_threads, without_omitted_inputs

@@ -8,7 +8,8 @@ from typing import Any
 
 import onnxruntime
 
-from onnx_roialign.engines.native import ep_name, library_path
+from onnx_roialign.engines.installation import library_path
+from onnx_roialign.engines.native import ep_name
 from onnx_roialign.errors import NativeLibraryError, RoiAlignError, one_line, shown
 from onnx_roialign.sessions.options import config_entry, has_providers, version
 from onnx_roialign.sessions.providers import CPU, name_of

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import onnxruntime
 
 from onnx_roialign.engines.by_name import SESSION_ENGINES, check_engine
-from onnx_roialign.engines.native import library_path
+from onnx_roialign.engines.installation import library_path
 from onnx_roialign.errors import RoiAlignError, shown
 from onnx_roialign.extras import imported_for
 from onnx_roialign.onnx_model.facts import read_facts

@@ -6,9 +6,13 @@
 // call's Y. Each call is made twice, with arrays that end where a page begins that nobody may touch, and that begin
 // where one ends: a vector that reaches past either ends the process. Prints how many calls it made and the instruction
 // set that ran; ISA "" leaves the choice to the library.
+#if defined(_WIN32)
+#include <windows.h>
+#else
 #include <dlfcn.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#endif
 
 #include <algorithm>
 #include <cstdio>
@@ -30,26 +34,62 @@ constexpr unsigned char kUnwritten = 0xa5;
   std::exit(1);
 }
 
+#if defined(_WIN32)
+constexpr size_t kPage = 4096;
+
+unsigned char* map_forbidden(size_t bytes) {
+  return static_cast<unsigned char*>(VirtualAlloc(nullptr, bytes, MEM_RESERVE | MEM_COMMIT, PAGE_NOACCESS));
+}
+
+bool allow(void* begin, size_t bytes) {
+  DWORD before;
+  return VirtualProtect(begin, bytes, PAGE_READWRITE, &before) != 0;
+}
+
+void unmap(void* begin, size_t) { VirtualFree(begin, 0, MEM_RELEASE); }
+
+void* find(const char* path, const char* name) {
+  const HMODULE library = LoadLibraryA(path);
+  if (library == nullptr) fail("LoadLibrary failed");
+  return reinterpret_cast<void*>(GetProcAddress(library, name));
+}
+#else
+const size_t kPage = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+
+unsigned char* map_forbidden(size_t bytes) {
+  void* const mapped = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return mapped == MAP_FAILED ? nullptr : static_cast<unsigned char*>(mapped);
+}
+
+bool allow(void* begin, size_t bytes) { return mprotect(begin, bytes, PROT_READ | PROT_WRITE) == 0; }
+
+void unmap(void* begin, size_t bytes) { munmap(begin, bytes); }
+
+void* find(const char* path, const char* name) {
+  void* const library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) fail(dlerror());
+  return dlsym(library, name);
+}
+#endif
+
 enum class Side { kBegin, kEnd };
 
 // Bytes between two forbidden pages that touch one of them; what lies between them and the other must keep its value.
 class Fenced {
  public:
   Fenced(size_t bytes, Side side) : bytes_(bytes) {
-    const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-    usable_ = (bytes + page - 1) / page * page;
-    mapped_ = usable_ + 2 * page;
-    void* mapped = mmap(nullptr, mapped_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (mapped == MAP_FAILED) fail("mmap failed");
-    begin_ = static_cast<unsigned char*>(mapped) + page;
-    if (usable_ > 0 && mprotect(begin_, usable_, PROT_READ | PROT_WRITE) != 0) fail("mprotect failed");
+    usable_ = (bytes + kPage - 1) / kPage * kPage;
+    mapped_ = usable_ + 2 * kPage;
+    unsigned char* const mapped = map_forbidden(mapped_);
+    if (mapped == nullptr) fail("memory cannot be mapped");
+    begin_ = mapped + kPage;
+    if (usable_ > 0 && !allow(begin_, usable_)) fail("memory cannot be made writable");
     std::fill(begin_, begin_ + usable_, kUnwritten);
     data_ = side == Side::kBegin ? begin_ : begin_ + (usable_ - bytes);
-    page_ = page;
   }
   Fenced(const Fenced&) = delete;
   Fenced& operator=(const Fenced&) = delete;
-  ~Fenced() { munmap(begin_ - page_, mapped_); }
+  ~Fenced() { unmap(begin_ - kPage, mapped_); }
 
   void* data() { return data_; }
   void fill(const std::vector<char>& bytes) { std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(data_)); }
@@ -63,7 +103,6 @@ class Fenced {
 
  private:
   size_t bytes_;
-  size_t page_;
   size_t usable_;
   size_t mapped_;
   unsigned char* begin_;
@@ -92,10 +131,8 @@ size_t product(std::initializer_list<int64_t> sizes) {
 using Call = decltype(&onnx_roialign_call);
 
 Call load(const char* path) {
-  void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) fail(dlerror());
-  void* symbol = dlsym(library, "onnx_roialign_call");
-  if (symbol == nullptr) fail(dlerror());
+  void* const symbol = find(path, "onnx_roialign_call");
+  if (symbol == nullptr) fail("the library has no onnx_roialign_call");
   Call call;
   std::memcpy(&call, &symbol, sizeof call);
   return call;

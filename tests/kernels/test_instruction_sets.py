@@ -14,21 +14,11 @@ from pathlib import Path
 import kernel_calls
 import numpy as np
 import pytest
-import tolerances
 from paths import PROGRAMS, ROOT
 
 from onnx_roialign.engines import native
 
 CROSS_COMPILER, EMULATOR = "aarch64-linux-gnu-g++", "qemu-aarch64"
-
-BARS = {
-    "float32": tolerances.FLOAT32,
-    "float64": tolerances.FLOAT64,
-    "float16": tolerances.SIXTEEN_BIT_ULP,
-    "bfloat16": tolerances.SIXTEEN_BIT_ULP,
-    "float16, exact": 0,
-    "bfloat16, exact": 0,
-}
 
 
 @dataclass(frozen=True)
@@ -106,8 +96,8 @@ def test_every_instruction_set_returns_the_references_results(machine, calls, pa
         assert (done.returncode, done.stdout) == (0, f"{len(calls)} calls on {isa}\n"), done.stderr
         worst = kernel_calls.worst_differences(calls, kernel_calls.read_answers(calls, tmp_path / isa))
         print(isa, worst)
-        assert worst.keys() == BARS.keys()
-        wrong |= {(isa, name): value for name, value in worst.items() if not value <= BARS[name]}
+        assert worst.keys() == kernel_calls.BARS.keys()
+        wrong |= {(isa, name): value for name, value in worst.items() if not value <= kernel_calls.BARS[name]}
     assert wrong == {}
 
 
@@ -133,7 +123,7 @@ def test_an_instruction_set_that_the_library_lacks_is_refused(machine, calls, tm
     assert refused.stderr == f"isa must be one of {', '.join(machine.isas)}, got 'sse9000'\n"
 
 
-@pytest.mark.parametrize("name", BARS)
+@pytest.mark.parametrize("name", kernel_calls.BARS)
 def test_the_comparison_detects_one_wrong_value(calls, name):
     dtype, _, exact = name.partition(", ")
     call = next(call for call in calls if (call.X.dtype.name, call.exact) == (dtype, bool(exact)) and call.Y.size)
@@ -142,7 +132,7 @@ def test_the_comparison_detects_one_wrong_value(calls, name):
     place = np.unravel_index(np.nanargmin(np.abs(Y.astype(np.float64) - 1)), Y.shape)
     for wrong in (Y[place] * Y.dtype.type(1.02), np.nan, np.inf):
         Y[place] = wrong
-        assert call.difference(Y) > BARS[name]
+        assert call.difference(Y) > kernel_calls.BARS[name]
 
 
 COMPUTES = """

@@ -15,8 +15,8 @@ from paths import ROOT
 
 PUBLIC = {
     "onnx_roialign": (
-        "PRESETS NativeLibraryError RoiAlign RoiAlignError Semantics ep_name ep_names fused identify library_path "
-        "reference_evaluator register roi_align session"
+        "PRESETS NativeLibraryError RoiAlign RoiAlignError Semantics cmake_dir ep_name ep_names fused identify "
+        "include_dir library_path pkgconfig_dir reference_evaluator register roi_align session"
     ),
     "onnx_roialign.sources": "parse",
     "onnx_roialign.native": "active_isa available_isas library_path roi_align",

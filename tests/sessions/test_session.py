@@ -15,7 +15,7 @@ from quiet import ENGINES, how, quiet_options, quiet_session, run
 import onnx_roialign
 from models import model
 from onnx_roialign import NativeLibraryError, RoiAlignError
-from onnx_roialign.engines import native
+from onnx_roialign.engines import installation, native
 from onnx_roialign.onnx_model import file as model_file
 
 ALL = (*ENGINES, "builtin")
@@ -262,8 +262,8 @@ def test_an_onnxruntime_that_is_too_old_is_named(monkeypatch):
 
 
 def test_a_missing_library_says_what_to_install(monkeypatch, tmp_path):
-    monkeypatch.setattr(native.importlib.resources, "files", lambda _: tmp_path)
-    monkeypatch.setattr(native, "_installed", lambda _: "")
+    monkeypatch.setattr(installation.importlib.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr(installation, "_installed", lambda _: "")
     with pytest.raises(NativeLibraryError, match=r"the compiled library is missing.*C\+\+17 compiler and CMake"):
         quiet_session(model(16))
     assert_close(run(quiet_session(model(16), "reference")), expected(16))

@@ -25,6 +25,16 @@ SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17)
 HEIGHT, WIDTH = 9, 96
 SPECIAL = (np.nan, np.inf, -np.inf)
 
+# What worst_differences() may return at most.
+BARS = {
+    "float32": tolerances.FLOAT32,
+    "float64": tolerances.FLOAT64,
+    "float16": tolerances.SIXTEEN_BIT_ULP,
+    "bfloat16": tolerances.SIXTEEN_BIT_ULP,
+    "float16, exact": 0,
+    "bfloat16, exact": 0,
+}
+
 
 @dataclass(frozen=True)
 class Call:

@@ -1,0 +1,33 @@
+"""The wheels and the sdist, built by .ci/wheels.py: minutes for each wheel, or seconds where zig has its objects."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import os
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from built_wheels import URL, Wheels
+from paths import ROOT
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory):
+    if importlib.util.find_spec("ziglang") is None:
+        pytest.skip("building wheels needs zig: pip install '.[wheels]'")
+    folder = ROOT / "build" / "wheels" / "tested"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, ROOT / ".ci" / "wheels.py", "--dist", folder]
+    with (folder.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # xdist's other worker waits, and finds zig's objects
+        done = subprocess.run(command, env={**os.environ, "ONNX_ROIALIGN_URL": URL}, capture_output=True, text=True)
+        assert done.returncode == 0, f"{done.stdout[-4000:]}{done.stderr[-4000:]}"
+        built = {wheel.stem.rpartition("-")[2].rpartition(".")[2]: wheel for wheel in folder.glob("*.whl")}
+        unpacked = {tag: tmp_path_factory.mktemp(tag) for tag in built}
+        for tag, wheel in built.items():
+            zipfile.ZipFile(wheel).extractall(unpacked[tag])
+        (sdist,) = folder.glob("*.tar.gz")
+    return Wheels(sdist, built, unpacked)
