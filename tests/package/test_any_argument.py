@@ -136,6 +136,9 @@ CALLS = {
 NAMES_OF_OTHERS = (
     *(
         "library_path",
+        "include_dir",
+        "cmake_dir",
+        "pkgconfig_dir",
         "ep_name",
         "ep_names",
         "PRESETS",

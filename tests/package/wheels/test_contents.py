@@ -16,9 +16,12 @@ from paths import ROOT
 
 import onnx_roialign
 
-lief = pytest.importorskip("lief", reason="pip install '.[wheels]'")
-
 pytestmark = [pytest.mark.long, pytest.mark.timeout(7200)]
+
+
+@pytest.fixture(scope="module")
+def lief():
+    return pytest.importorskip("lief", reason="pip install '.[wheels]'")
 
 
 def exported() -> set[str]:
@@ -30,7 +33,7 @@ def exported() -> set[str]:
     return functions | {name for name in exports if "*" not in name}
 
 
-def exports_of(library) -> set[str]:
+def exports_of(lief, library) -> set[str]:
     parsed = lief.parse(str(library))
     if isinstance(parsed, lief.ELF.Binary):
         return {symbol.name for symbol in parsed.dynamic_symbols if symbol.name and symbol.shndx != 0}
@@ -77,12 +80,12 @@ def test_every_wheel_has_the_same_files_beside_its_library(wheels):
 
 
 @pytest.mark.parametrize("tag", TAGS)
-def test_a_library_exports_the_header_s_functions_and_nothing_else(tag, wheels):
-    assert exports_of(wheels.library(tag)) == exported()
+def test_a_library_exports_the_header_s_functions_and_nothing_else(tag, wheels, lief):
+    assert exports_of(lief, wheels.library(tag)) == exported()
 
 
 @pytest.mark.parametrize("tag", LINUX)
-def test_a_library_for_linux_needs_only_the_c_library(tag, wheels):
+def test_a_library_for_linux_needs_only_the_c_library(tag, wheels, lief):
     library = lief.parse(str(wheels.library(tag)))
     machine = {"x86_64": lief.ELF.ARCH.X86_64, "aarch64": lief.ELF.ARCH.AARCH64}[re.search("x86_64|aarch64", tag)[0]]
     assert library.header.machine_type == machine
@@ -97,7 +100,7 @@ def test_a_library_for_linux_needs_only_the_c_library(tag, wheels):
         assert all(tuple(map(int, name.removeprefix("GLIBC_").split("."))) <= (2, 17) for name in needed), needed
 
 
-def test_the_library_for_windows_needs_only_windows(wheels):
+def test_the_library_for_windows_needs_only_windows(wheels, lief):
     library = lief.parse(str(wheels.library("win_amd64")))
     assert wheels.library("win_amd64").name == "onnx_roialign.dll"
     assert library.header.machine == lief.PE.Header.MACHINE_TYPES.AMD64
@@ -107,7 +110,7 @@ def test_the_library_for_windows_needs_only_windows(wheels):
 
 
 @pytest.mark.parametrize("tag", MACOS)
-def test_the_library_for_macos_needs_only_macos_11(tag, wheels):
+def test_the_library_for_macos_needs_only_macos_11(tag, wheels, lief):
     library = lief.parse(str(wheels.library(tag)))
     assert wheels.library(tag).name == "libonnx_roialign.dylib"
     cpu = {"arm64": lief.MachO.Header.CPU_TYPE.ARM64, "x86_64": lief.MachO.Header.CPU_TYPE.X86_64}
@@ -122,7 +125,7 @@ def test_the_library_for_macos_needs_only_macos_11(tag, wheels):
 
 
 @pytest.mark.parametrize("tag", MACOS)
-def test_the_pages_of_the_library_for_macos_have_the_hashes_of_its_signature(tag, wheels):
+def test_the_pages_of_the_library_for_macos_have_the_hashes_of_its_signature(tag, wheels, lief):
     library = lief.parse(str(wheels.library(tag)))
     if not library.has_code_signature:
         assert tag == "macosx_11_0_x86_64"  # only arm64 loads nothing unsigned
@@ -157,7 +160,7 @@ def test_the_sdist_has_every_file_of_the_checkout_once(wheels):
     done = subprocess.run(["git", "ls-files", "-s", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
     listed = [line.partition("\t") for line in done.stdout.split("\0") if line]
     files = {name for kind, _, name in listed if not kind.startswith("120000")}  # without links
-    assert set(contents) == files | {"PKG-INFO"}
+    assert set(contents) == {name for name in files if not name.startswith(".")} | {"PKG-INFO"}
     assert len(members) == len(contents)
     kinds = collections.Counter(hashlib.sha256(content).digest() for content in contents.values() if len(content) > 200)
     assert [name for name, content in contents.items() if kinds[hashlib.sha256(content).digest()] > 1] == []
