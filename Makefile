@@ -31,7 +31,7 @@ lint: $(VENV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/clang-format --dry-run -Werror $(wildcard kernels/*.[hc]* kernels/*/*.[hci]* kernels/*/*/*.[hc]* tests/kernels/*.c* tests/hosts/*.c*)
+	$(BIN)/clang-format --dry-run -Werror $(wildcard kernels/*.[hc]* kernels/*/*.[hc]* kernels/*/*.inl kernels/*/*/*.[hc]* tests/kernels/*.c* tests/hosts/*.c* tests/package/wheels/*.c)
 
 # dist/: the sdist and a wheel for each platform, cross-compiled; takes minutes the first time
 wheels: $(VENV)
