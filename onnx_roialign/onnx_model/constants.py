@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 
 import onnx
 import onnx.inliner
@@ -19,11 +20,16 @@ _OF_SHAPES = ("Shape", "Size")
 
 def constant_roi_aligns(model: ModelFacts) -> Iterator[onnx.NodeProto]:
     """Yields each RoiAlign of ONNX whose inputs may all be the same in every run, functions being inlined."""
-    proto = onnx.inliner.inline_local_functions(model.proto) if model.in_functions else model.proto
-    for scope in graph_scopes(proto):
-        nodes = [node for node in scope.nodes if is_roi_align(node)]
-        varying = _varying(scope) if nodes else set()
-        yield from (node for node in nodes if varying.isdisjoint(node.input))
+    found = _inlined(model.proto) if model.in_functions else model.roi_aligns  # which were read already
+    for _, group in groupby(found, key=lambda pair: id(pair[0])):
+        pairs = [(scope, node) for scope, node in group if is_roi_align(node)]
+        varying = _varying(pairs[0][0]) if pairs else set()
+        yield from (node for _, node in pairs if varying.isdisjoint(node.input))
+
+
+def _inlined(model: onnx.ModelProto) -> list[tuple[Scope, onnx.NodeProto]]:
+    graphs = graph_scopes(onnx.inliner.inline_local_functions(model))
+    return [(scope, node) for scope in graphs for node in scope.nodes if is_roi_align(node)]
 
 
 def _varying(scope: Scope) -> set[str]:
