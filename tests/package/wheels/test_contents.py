@@ -55,7 +55,9 @@ def test_there_is_one_wheel_for_each_platform(wheels):
         (described,) = wheels.unpacked[tag].glob("*.dist-info/WHEEL")
         tags = re.findall(r"^Tag: (.+)$", described.read_text(), re.M)
         assert tags
-        assert wheels.wheels[tag].stem.endswith(f"py3-none-{'.'.join(one.rpartition('-')[2] for one in tags)}")
+        name, _, platforms = wheels.wheels[tag].stem.rpartition("-")
+        assert name.endswith("-py3-none")
+        assert set(platforms.split(".")) == {one.rpartition("-")[2] for one in tags}
         assert f"py3-none-{tag}" in tags
         assert "Root-Is-Purelib: false" in described.read_text()
 
@@ -153,14 +155,16 @@ def test_an_index_can_show_the_metadata(wheels):
         assert metadata(wheels.unpacked[tag]).as_string() == shown.as_string()
 
 
-def test_the_sdist_has_every_file_of_the_checkout_once(wheels):
+def test_the_sdist_has_every_file_of_the_checkout_once(wheels, tmp_path):
     with tarfile.open(wheels.sdist) as archive:
-        members = {member.name.partition("/")[2]: member for member in archive if not member.isdir()}
-        contents = {name: archive.extractfile(member).read() for name, member in members.items() if member.isfile()}
+        names = [member.name.partition("/")[2] for member in archive if not member.isdir()]
+        archive.extractall(tmp_path, filter="data")
+    (top,) = tmp_path.iterdir()
+    contents = {name: (top / name).read_bytes() for name in names}
     done = subprocess.run(["git", "ls-files", "-s", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
     listed = [line.partition("\t") for line in done.stdout.split("\0") if line]
     files = {name for kind, _, name in listed if not kind.startswith("120000")}  # without links
     assert set(contents) == {name for name in files if not name.startswith(".")} | {"PKG-INFO"}
-    assert len(members) == len(contents)
+    assert len(names) == len(contents)
     kinds = collections.Counter(hashlib.sha256(content).digest() for content in contents.values() if len(content) > 200)
     assert [name for name, content in contents.items() if kinds[hashlib.sha256(content).digest()] > 1] == []
