@@ -18,6 +18,7 @@ from onnx_roialign.errors import ModelError
 from onnx_roialign.graph import convert_opset, fuse, known_to_onnx, make_explicit, repair, unfuse, validate
 from onnx_roialign.identification.node import find_node
 from onnx_roialign.onnx_model.file import parse
+from onnx_roialign.onnx_model.scopes import has_external_data
 from onnx_roialign.onnx_model.soundness import sound
 
 SOURCES = ("torchvision:aligned=True", "paddle", "mindspore", "onnx:16")
@@ -50,14 +51,23 @@ def is_refused(finding):
     return finding.severity == "error" or finding.code == "opset-too-new"
 
 
-def is_foreign(model):
-    """Whether it has operators that are neither ONNX's nor ours nor the model's: only their owner can run them."""
+def can_be_run(model):
+    """Whether it lacks nothing that `validate` cannot know of.
+
+    That is operators that are neither ONNX's nor ours nor the model's, which only their owner can run, and files beside
+    a model that is given without a path.
+    """
     proto = parse(model)
     known = {(function.domain, function.name) for function in proto.functions}
-    return any(
-        node.domain not in ("", "ai.onnx", "onnx_roialign") and (node.domain, node.op_type) not in known
+    return not has_external_data(proto) and all(
+        node.domain in ("", "ai.onnx", "onnx_roialign") or (node.domain, node.op_type) in known
         for node in nodes_of(proto)
     )
+
+
+def has_fixed_rows(fused):
+    """Whether `fuse` says that the old part returned as many rows for any number of boxes: then results differ."""
+    return any("rows for any number of boxes" in part.text for part in fused.report)
 
 
 def chunks():
@@ -84,9 +94,13 @@ def test_a_damaged_model_raises_only_our_errors(chunk):
                 made = result.model if name == "fuse" else result
                 if isinstance(made, onnx.ModelProto) and is_accepted(parse(model)):
                     assert is_accepted(made), (seed, name)
-                if name in ("fuse", "unfuse") and made != parse(model):
+                if (
+                    name in ("fuse", "unfuse")
+                    and made != parse(model)
+                    and not (name == "fuse" and has_fixed_rows(result))
+                ):
                     rewritten[seed, name] = as_bytes(model), as_bytes(made)
-                if name == "validate" and not any(is_refused(one) for one in result) and not is_foreign(model):
+                if name == "validate" and not any(is_refused(one) for one in result) and can_be_run(model):
                     right[seed] = as_bytes(model)
             assert before is None or before == model
     assert outcomes["validate", "done"] > CHUNK / 3  # most are read, and their error is found
@@ -110,15 +124,12 @@ def is_accepted(model):
 LOAD = """
 import pickle, sys
 import onnxruntime, onnx_roialign
-from onnx_roialign.onnx_model.file import parse
-from onnx_roialign.onnx_model.scopes import has_external_data
 onnxruntime.set_default_logger_severity(4)
 for seed, model in pickle.load(sys.stdin.buffer).items():
     print("begins", seed, flush=True)
     try:
         onnx_roialign.session(model)
-        if not has_external_data(parse(model)):
-            onnx_roialign.session(model, optimize=True)
+        onnx_roialign.session(model, optimize=True)
     except Exception as error:
         print("refused", seed, " ".join(str(error).split())[:300], flush=True)
 """

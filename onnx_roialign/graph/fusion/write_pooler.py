@@ -25,6 +25,7 @@ from onnx_roialign.graph.fusion.region import Region, moved_from, region_of
 from onnx_roialign.graph.fusion.rewriting import FusedPart, Rewriting, refused
 from onnx_roialign.graph.fusion.rows import Selection, whole
 from onnx_roialign.graph.fusion.rule import Levels, fit_rule
+from onnx_roialign.graph.reading.value_types import Shape
 from onnx_roialign.ops import multiscale_roi_align
 from onnx_roialign.sessions.options import takes_omitted_inputs
 
@@ -158,15 +159,18 @@ def _counted_from(levels: ir.Value, first: int, nodes: list[ir.Node], writing: R
 
 def _fixed_rows(pooler: Pooler, writing: Rewriting) -> int | None:
     """The number of rows that the part returns for any number of boxes; some exporters take it from their example."""
-    shape = writing.known.shape(pooler.end)
-    if shape is None or not isinstance(shape[0], int):
-        return None
-    return None if all(count is not None for count in _counts(pooler, writing)) else shape[0]
+    rows = _rows(writing.known.shape(pooler.end))
+    return rows if None in _counts(pooler, writing) else None
 
 
 def _counts(pooler: Pooler, writing: Rewriting) -> list[int | None]:
-    shapes = [writing.known.shape(boxes) for boxes in pooler.boxes]
-    return [shape[0] if shape is not None and isinstance(shape[0], int) else None for shape in shapes]
+    return [_rows(writing.known.shape(boxes)) for boxes in pooler.boxes]
+
+
+def _rows(shape: Shape | None) -> int | None:
+    """The first dimension of a known shape; None if it is not known, or the value is a scalar."""
+    first = shape[0] if shape else None
+    return first if isinstance(first, int) else None
 
 
 class _Feeds:
