@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,13 +12,12 @@ from onnx_roialign.arrays import Array
 from onnx_roialign.errors import ModelError, RoiAlignError, one_line
 from onnx_roialign.sessions.child import Child, ChildEndedError, Parent
 from onnx_roialign.sessions.feeding import run_session
+from onnx_roialign.sessions.run_apart import Outcome
 from onnx_roialign.sessions.silent import silent_options
 
-__all__ = ["LoadedApart", "Outcome", "Tensor"]
+__all__ = ["LoadedApart", "Tensor"]
 
-Outcome = list[Array] | str  # the outputs of a run, or the reason why it has none
-
-_SECONDS = 300  # in which the runs must end
+_SECONDS = 300  # in which the model must load, and its runs must end
 
 
 class Tensor(NamedTuple):
@@ -69,19 +67,13 @@ class LoadedApart:
 
     def run(self, feeds: Sequence[Mapping[str, Array]]) -> list[Outcome]:
         """Returns the outcome of each feed; a crash or too much time is the outcome of all."""
-        timer = threading.Timer(_SECONDS, self._child.kill)
-        timer.start()
-        try:
-            outcomes: list[Outcome] | str = self._ask(list(feeds))
-        finally:
-            timer.cancel()
+        outcomes: list[Outcome] | str = self._ask(list(feeds))
         return [outcomes] * len(feeds) if isinstance(outcomes, str) else outcomes
 
     def _ask(self, question: object) -> Any:
-        """Returns what the process answers, or the reason why it cannot as a text."""
+        """Returns the process's reply, or the reason why it has none as a text."""
         try:
-            self._child.send(question)
-            return self._child.receive()
+            return self._child.ask(question, _SECONDS)
         except ChildEndedError as ended:
             return " ".join(f"a process that ended with {ended.code}: {ended.last_line}".split())
 

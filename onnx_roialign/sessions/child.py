@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,12 +20,14 @@ class ChildEndedError(Exception):
     Attributes:
         code: its exit code; negative: the number of the signal that ended it.
         last_line: the last line that it wrote to stderr; empty: none.
+        late: whether `Child.ask` ended it, because it took too long.
     """
 
-    def __init__(self, code: int, last_line: str) -> None:
+    def __init__(self, code: int, last_line: str, *, late: bool = False) -> None:
         super().__init__(code, last_line)
         self.code = code
         self.last_line = last_line
+        self.late = late
 
 
 class Child:
@@ -66,9 +69,27 @@ class Child:
         except (EOFError, pickle.UnpicklingError):
             raise self._ended() from None
 
-    def kill(self) -> None:
-        """Ends the process; another thread that waits for it gets a ChildEndedError."""
-        self._process.kill()
+    def ask(self, message: object, seconds: float) -> Any:
+        """Sends an object and returns the process's reply; after so many seconds the process is ended.
+
+        Raises:
+            ChildEndedError: the process ended first, or took too long.
+        """
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            self._process.kill()
+
+        timer = threading.Timer(seconds, end)
+        timer.start()
+        try:
+            self.send(message)
+            return self.receive()
+        except ChildEndedError as ended:
+            raise ChildEndedError(ended.code, ended.last_line, late=late.is_set()) from None
+        finally:
+            timer.cancel()
 
     def end(self) -> None:
         """Ends the process, if it still runs, and closes its pipes."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Mapping, Sequence
 
 import onnx
@@ -54,29 +53,17 @@ class Apart:
             raise RoiAlignError("model", "unsupported", "must be fused before an app is frozen, got a frozen app")
         if self._child is None:
             self._child = Child((sys.executable, "-m", __name__))
-        child = self._child
         task = ([model.SerializeToString() for model in models], list(feeds), [list(names) for names in outputs])
-        late = threading.Event()
-
-        def end() -> None:
-            late.set()
-            child.kill()
-
-        timer = threading.Timer(_SECONDS, end)
-        timer.start()
         try:
-            child.send(task)
-            result: list[list[Outcome]] = child.receive()
+            result: list[list[Outcome]] = self._child.ask(task, _SECONDS)
         except BaseException as error:  # a part of a task or of its result may have been read
             self.close()
             if not isinstance(error, ChildEndedError):
                 raise
             rule = f"must run, got a process that ended with {error.code}: {error.last_line}"
-            if late.is_set():
+            if error.late:
                 rule = f"must run in {_SECONDS} s, got one that has not ended"
             raise RoiAlignError("model", "failed", rule) from None
-        finally:
-            timer.cancel()
         return result
 
     def close(self) -> None:
