@@ -15,17 +15,25 @@ __all__ = ["GivenModel"]
 
 
 class GivenModel:
-    """A model that is read each time a session is made of it; its file may have changed by then."""
+    """A model that is read once for each session that is made of it; its file may have changed by the next."""
 
     def __init__(self, model: Model) -> None:
         self._given = model
         self._kept = to_bytes(model) if isinstance(model, onnx.ModelProto) else model  # which the caller cannot change
+        self._facts: ModelFacts | None = None
 
     def facts(self) -> ModelFacts:
-        """Returns what was read and checked; errors as in `check_nodes`."""
-        facts, self._given = read_facts(self._given), self._kept
-        check_nodes(facts)
+        """Returns what was read and checked, until `forget`; errors as in `check_nodes`."""
+        facts = self._facts
+        if facts is None:
+            facts, self._given = read_facts(self._given), self._kept
+            check_nodes(facts)
+            self._facts = facts
         return facts
+
+    def forget(self) -> None:
+        """Frees what was read: a session needs no copy of its model."""
+        self._facts = None
 
     def source(self, facts: ModelFacts | None = None) -> Source:
         """Returns the model as it is; onnxruntime reads no text formats.

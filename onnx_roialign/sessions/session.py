@@ -141,12 +141,15 @@ class _NativeSessions:
     def __init__(
         self, model: Model, door: Door, options: onnxruntime.SessionOptions | None, arguments: Mapping[str, Any]
     ) -> None:
-        given = GivenModel(model)
+        self._given = given = GivenModel(model)
         self._by_provider, self._by_custom_op = by_provider.ForProvider(given), by_custom_op.ForCustomOp(given)
         self._door, self._options, self._arguments = door, options, arguments
 
     def __call__(self, providers: Any, provider_options: Any) -> OwnSession:
-        made = self._session(providers, provider_options)
+        try:
+            made = self._session(providers, provider_options)
+        finally:
+            self._given.forget()
         made.remake = self
         return made
 

@@ -62,6 +62,12 @@ def test_a_model_is_decoded_and_walked_once(path, counted, door):
     assert counts_of(counted) == (1, 1)
 
 
+def test_a_model_that_suits_only_the_custom_op_is_decoded_once(tmp_path, counted):
+    onnx.save(with_function(16, 17, outer=True), tmp_path / "model.onnx")  # a provider would get it at opset 16
+    onnx_roialign.session(tmp_path / "model.onnx", quiet_options()).run(None, FEEDS)
+    assert counted["decoded"] == 1
+
+
 def test_the_reference_decodes_a_model_once(path, counted):
     onnx_roialign.session(path, quiet_options(), engine="reference").run(None, FEEDS)
     assert counted["decoded"] == 1
