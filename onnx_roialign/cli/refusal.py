@@ -29,11 +29,11 @@ def exit_code(error: BaseException) -> int:
     return _WRONG_ARGUMENT
 
 
-def error_record(error: BaseException, message: str) -> dict[str, Any]:
-    """Returns an error, with its message in one line, as JSON types."""
+def error_record(error: BaseException, message: str | None = None) -> dict[str, Any]:
+    """Returns an error, with its message in one line (None: the error's own), as JSON types."""
     of_rule = error if isinstance(error, RoiAlignError) else None
     return {
-        "message": message,
+        "message": one_line(error) if message is None else message,
         "code": of_rule and of_rule.code,
         "subject": (of_rule and of_rule.subject) or None,
         "node": of_rule and of_rule.node,

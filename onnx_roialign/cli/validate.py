@@ -110,7 +110,7 @@ def _checked(path: Path, source: str | None, inputs: Path | None, ignored: froze
             arrays["inputs"], expected = given_inputs(proto, inputs)
             arrays["expected"] = expected or None
         findings = graph.validate(model, source, **arrays)
-        stopped = bool(defect_findings(proto))
+        stopped = any(finding.severity == "error" for finding in findings) and bool(defect_findings(proto))
     except RoiAlignError as error:
         if inputs is not None and not isinstance(error, ModelError):
             raise  # about the arrays

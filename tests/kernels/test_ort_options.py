@@ -16,6 +16,7 @@ import tolerances
 from calls import FEEDS, expected
 from closeness import assert_close
 from installed_versions import OPSETS, newest_opset
+from old_runtime import OldRuntime
 from paths import SUPPORT
 from quiet import bare_options, bare_session, quiet_options, quiet_session, run
 
@@ -117,30 +118,11 @@ def test_a_session_outlives_the_options_it_was_made_with():
 
 
 def test_a_runtime_without_the_functions_that_the_library_needs_is_refused_by_name():
-    """The library on a runtime that has API version 1 only: its CreateStatus is slot 0 of that table."""
-    told = []
-
-    @ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p)
-    def create_status(code, text):
-        told.append((code, text.decode()))
-        return 1
-
-    class Base(ctypes.Structure):
-        _fields_ = (
-            ("get_api", ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_uint32)),
-            ("get_version", ctypes.CFUNCTYPE(ctypes.c_void_p)),
-        )
-
-    table = (ctypes.c_void_p * 1)(ctypes.cast(create_status, ctypes.c_void_p))
-    version = ctypes.create_string_buffer(b"1.16.3")
-    base = Base(
-        Base._fields_[0][1](lambda number: ctypes.addressof(table) if number == 1 else None),
-        Base._fields_[1][1](lambda: ctypes.addressof(version)),
-    )
+    runtime = OldRuntime("1.16.3", lambda number: number == 1)
     library = ctypes.CDLL(onnx_roialign.library_path())
     library.RegisterCustomOps.restype = ctypes.c_void_p
-    assert library.RegisterCustomOps(None, ctypes.byref(base)) == 1
-    assert told == [(9, "onnx_roialign needs ONNX Runtime 1.17 or newer, got 1.16.3")]
+    assert library.RegisterCustomOps(None, ctypes.byref(runtime)) == 1
+    assert runtime.told == [(9, "onnx_roialign needs ONNX Runtime 1.17 or newer, got 1.16.3")]
 
 
 def test_many_options_and_failed_sessions_do_not_hold_memory():

@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 from calls import FEEDS, expected
 from closeness import assert_close
+from old_runtime import OldRuntime
 from onnx import TensorProto, helper
 from paths import PROGRAMS, ROOT, SUPPORT
 from quiet import DOORS, quiet_options, quiet_session, run
@@ -26,33 +27,14 @@ needs_provider = pytest.mark.skipif("provider" not in DOORS, reason="this onnxru
 
 
 def test_a_runtime_without_the_functions_that_a_provider_needs_is_refused_by_name():
-    """The library against a runtime that says that it is 1.23: its CreateStatus is slot 0 of the first table."""
-    told = []
-
-    @ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p)
-    def create_status(code, text):
-        told.append((code, text.decode()))
-        return 1
-
-    class Base(ctypes.Structure):
-        _fields_ = (
-            ("get_api", ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_uint32)),
-            ("get_version", ctypes.CFUNCTYPE(ctypes.c_void_p)),
-        )
-
-    table = (ctypes.c_void_p * 1)(ctypes.cast(create_status, ctypes.c_void_p))
-    version = ctypes.create_string_buffer(b"1.23.2")
-    base = Base(
-        Base._fields_[0][1](lambda number: ctypes.addressof(table) if number <= 23 else None),
-        Base._fields_[1][1](lambda: ctypes.addressof(version)),
-    )
+    runtime = OldRuntime("1.23.2", lambda number: number <= 23)
     library = ctypes.CDLL(onnx_roialign.library_path())
     library.CreateEpFactories.restype = ctypes.c_void_p
     factories, count = (ctypes.c_void_p * 4)(), ctypes.c_size_t(7)
-    arguments = (b"onnx_roialign", ctypes.byref(base), None, factories, ctypes.c_size_t(4), ctypes.byref(count))
+    arguments = (b"onnx_roialign", ctypes.byref(runtime), None, factories, ctypes.c_size_t(4), ctypes.byref(count))
     assert library.CreateEpFactories(*arguments) == 1
     assert count.value == 0
-    assert told == [(9, "onnx_roialign as an execution provider needs ONNX Runtime 1.24 or newer, got 1.23.2")]
+    assert runtime.told == [(9, "onnx_roialign as an execution provider needs ONNX Runtime 1.24 or newer, got 1.23.2")]
 
 
 # ---- beside others ----

@@ -16,6 +16,16 @@ constexpr size_t kMostIntegers = 64;  // more than any constant that a pattern a
 // A text of ONNX Runtime's, which is null where there is none.
 std::string text_of(const char* text) { return text == nullptr ? "" : text; }
 
+template <class Count, class Get>
+std::vector<Value> values_of(Node node, Count count_of, Get get) {
+  size_t count = 0;
+  if (node == nullptr) return {};
+  require_ok(count_of(node, &count));
+  std::vector<Value> values(count);
+  require_ok(get(node, values.data(), count));
+  return values;
+}
+
 }  // namespace
 
 std::vector<Node> Graph::nodes() const {
@@ -50,21 +60,11 @@ bool Graph::is_unowned(Node node) const {
 }
 
 std::vector<Value> Graph::inputs(Node node) const {
-  size_t count = 0;
-  if (node == nullptr) return {};
-  require_ok(api_.Node_GetNumInputs(node, &count));
-  std::vector<Value> values(count);
-  require_ok(api_.Node_GetInputs(node, values.data(), count));
-  return values;
+  return values_of(node, api_.Node_GetNumInputs, api_.Node_GetInputs);
 }
 
 std::vector<Value> Graph::outputs(Node node) const {
-  size_t count = 0;
-  if (node == nullptr) return {};
-  require_ok(api_.Node_GetNumOutputs(node, &count));
-  std::vector<Value> values(count);
-  require_ok(api_.Node_GetOutputs(node, values.data(), count));
-  return values;
+  return values_of(node, api_.Node_GetNumOutputs, api_.Node_GetOutputs);
 }
 
 Value Graph::input(Node node, size_t i) const {

@@ -8,19 +8,18 @@ from typing import Any
 from onnx_roialign.cli.formats.report import Checked, Report
 from onnx_roialign.cli.output import document, to_json
 from onnx_roialign.cli.refusal import error_record
-from onnx_roialign.errors import one_line
 
 __all__ = ["as_json"]
 
 
 def as_json(report: Report) -> str:
     """Returns the document of validate: all findings in one list, each with its model, and the models."""
-    errors = [error_record(model.error, one_line(model.error)) for model in report.models if model.error is not None]
+    models = [_model(report, model) for model in report.models]
     content: dict[str, Any] = {
         "model": report.models[0].path if len(report.models) == 1 else None,
         "source": report.source,
         "fail_on": report.fail_on,
-        "models": [_model(report, model) for model in report.models],
+        "models": models,
         "findings": [
             {"model": model.path, **dataclasses.asdict(finding)}
             for model in report.models
@@ -28,8 +27,9 @@ def as_json(report: Report) -> str:
         ],
         "ok": report.exit_code == 0,
     }
-    if errors:
-        content["error"] = errors[0]
+    unread = next((model for model in models if model["error"] is not None), None)
+    if unread is not None:
+        content["error"] = unread["error"]
     return to_json(document("validate", content))
 
 
@@ -41,6 +41,6 @@ def _model(report: Report, model: Checked) -> dict[str, Any]:
         "roi_aligns": len(model.roi_aligns),
         "checked": 0 if model.stopped else len(model.roi_aligns),
         "ignored": model.ignored,
-        "error": None if model.error is None else error_record(model.error, one_line(model.error)),
+        "error": None if model.error is None else error_record(model.error),
         "ok": report.exit_code_of(model) == 0,
     }
