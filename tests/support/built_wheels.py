@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-TAGS = (
-    *("manylinux_2_17_x86_64", "manylinux_2_17_aarch64", "musllinux_1_2_x86_64", "musllinux_1_2_aarch64"),
-    *("win_amd64", "macosx_11_0_arm64", "macosx_11_0_x86_64"),
-)
+from paths import ROOT
+
+sys.path.append(str(ROOT / ".ci"))  # of the modules beside it
+TAGS = tuple(runpy.run_path(str(ROOT / ".ci" / "wheels.py"))["PLATFORMS"])
 LINUX = tuple(tag for tag in TAGS if "linux" in tag)
 MACOS = tuple(tag for tag in TAGS if "macos" in tag)
 URL = "https://example.org/owner/project"  # of the repository, as its owner would give it
