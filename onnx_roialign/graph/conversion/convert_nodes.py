@@ -13,7 +13,7 @@ from onnx_roialign.errors import RoiAlignError, one_line
 from onnx_roialign.graph.conversion.changed_meaning import attributes_of_old_meaning, misconverted
 from onnx_roialign.graph.conversion.lower_inputs import lower_inputs
 from onnx_roialign.graph.conversion.same_operator import has_bodies, is_same, lacking_type
-from onnx_roialign.graph.reading.value_types import Known
+from onnx_roialign.graph.reading.value_types import Known, every_node
 from onnx_roialign.graph.reading.values import constant
 from onnx_roialign.graph.writing.fresh import Names
 from onnx_roialign.graph.writing.unread import remove_unread
@@ -60,7 +60,7 @@ class ConvertNodes(ir.passes.InPlacePass):
             if current is None or current == self._target:
                 continue
             # From the last to the first, so that the inputs of a node are still values with known types.
-            for node in reversed(list(ir.traversal.RecursiveGraphIterator(owner))):
+            for node in reversed(list(every_node(owner))):
                 if node.graph is None:
                     continue  # removed with its last reader
                 if node.domain == "" and (node.domain, node.op_type) not in functions and not is_roi_align(node):
@@ -164,7 +164,7 @@ def check_types(model: ir.Model, target: int, known: Known) -> None:
         target: the opset.
         known: the types of its values.
     """
-    for node in ir.traversal.RecursiveGraphIterator(model.graph):
+    for node in every_node(model.graph):
         lacking = lacking_type(node, target, known) if node.domain == "" and not is_roi_align(node) else None
         if lacking is not None:
             raise _refused(node, target, f"{lacking}, which opset {target} does not have")

@@ -12,7 +12,7 @@ from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET, PRESETS
 from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.graph.reading.change import largest_change
 from onnx_roialign.graph.reading.sites import Site, sites
-from onnx_roialign.graph.reading.value_types import Known
+from onnx_roialign.graph.reading.value_types import Known, every_node
 from onnx_roialign.graph.writing.private import as_private, import_private
 from onnx_roialign.ops import roi_align as private_op
 from onnx_roialign.ops.nodes import is_roi_align
@@ -108,7 +108,7 @@ def _mentions_bfloat16(model: ir.Model, known: Known) -> bool:
     attributes = (
         attribute
         for function in model.functions.values()
-        for node in ir.traversal.RecursiveGraphIterator(function)
+        for node in every_node(function)
         for attribute in node.attributes.values()
         if not attribute.is_ref()
     )

@@ -13,6 +13,7 @@ from onnx_roialign.definition.semantics import FIRST_OPSET, HALF_PIXEL_OPSET
 from onnx_roialign.errors import RoiAlignError, last_guard, shown
 from onnx_roialign.graph.conversion.convert_nodes import ConvertNodes, check_types
 from onnx_roialign.graph.conversion.make_explicit import MakeExplicit
+from onnx_roialign.graph.reading.collector import collector_paused
 from onnx_roialign.graph.reading.sites import resolved
 from onnx_roialign.graph.reading.value_types import Known, infer_known
 from onnx_roialign.graph.writing.restore import read, restored
@@ -47,6 +48,7 @@ def convert_opset(model: Model, target: int, *, private_op: bool = False) -> onn
     return converted(model, target, private=flag("private_op", private_op))
 
 
+@collector_paused()
 def converted(model: Model, target: int, *, private: bool, allow: str = "private_op=True") -> onnx.ModelProto:
     """Implements `convert_opset`; `allow` is the option that allows the private operator, for messages."""
     target, newest = integer("target", target), onnx.defs.onnx_opset_version()
@@ -72,6 +74,7 @@ def _sound_converted(proto: onnx.ModelProto, target: int, *, private: bool, allo
             return _converted(inlined(ready), target, explicit)
 
 
+@collector_paused()
 def make_explicit(model: Model) -> onnx.ModelProto:
     """Returns the model with every RoiAlign's meaning written in its node; an equal copy if it already is.
 

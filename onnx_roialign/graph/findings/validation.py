@@ -13,6 +13,7 @@ from onnx_roialign.definition.sources import parse as parse_source
 from onnx_roialign.errors import RoiAlignError, last_guard
 from onnx_roialign.graph.findings.by_reading import defect_findings, read_findings
 from onnx_roialign.graph.findings.finding import Finding
+from onnx_roialign.graph.reading.collector import collector_paused
 from onnx_roialign.graph.reading.sites import resolved
 from onnx_roialign.onnx_model.file import Model, parse
 from onnx_roialign.onnx_model.inlined import inlined
@@ -20,6 +21,7 @@ from onnx_roialign.onnx_model.inlined import inlined
 __all__ = ["validate"]
 
 
+@collector_paused()
 def validate(
     model: Model,
     source: str | Semantics | None = None,

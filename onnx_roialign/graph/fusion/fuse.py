@@ -17,8 +17,9 @@ from onnx_roialign.graph.fusion.pooler import Pooler, poolers
 from onnx_roialign.graph.fusion.rewriting import FusedPart, Rewriting, refused
 from onnx_roialign.graph.fusion.write_masks import write_masks
 from onnx_roialign.graph.fusion.write_pooler import write_pooler
+from onnx_roialign.graph.reading.collector import collector_paused
 from onnx_roialign.graph.reading.sites import resolved, sites
-from onnx_roialign.graph.reading.value_types import graphs, infer_known
+from onnx_roialign.graph.reading.value_types import every_node, graphs, infer_known
 from onnx_roialign.graph.repairs.repair import repair
 from onnx_roialign.graph.repairs.state_meaning import is_right
 from onnx_roialign.graph.writing.fresh import Names
@@ -49,6 +50,7 @@ class Fused:
     report: tuple[FusedPart, ...]
 
 
+@collector_paused()
 def fuse(model: Model, source: str | Semantics | None = None) -> Fused:
     """Writes an exporter's poolers as MultiScaleRoiAlign and its mask pasting as PasteMasks.
 
@@ -100,7 +102,7 @@ def _wrong(model: onnx.ModelProto, source: str | Semantics) -> frozenset[str]:
 
 
 def _graphs(model: ir.Model) -> list[ir.Graph]:
-    nodes = ir.traversal.RecursiveGraphIterator(model.graph)
+    nodes = every_node(model.graph)
     return [model.graph, *(body for node in nodes for body in graphs(node))]
 
 

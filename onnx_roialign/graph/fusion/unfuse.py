@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx
 
 from onnx_roialign.errors import last_guard
+from onnx_roialign.graph.reading.collector import collector_paused
 from onnx_roialign.onnx_model.expanded import expanded
 from onnx_roialign.onnx_model.file import Model
 from onnx_roialign.onnx_model.soundness import sound
@@ -13,6 +14,7 @@ from onnx_roialign.onnx_model.value_info import add_value_info
 __all__ = ["unfuse"]
 
 
+@collector_paused()
 def unfuse(model: Model) -> onnx.ModelProto:
     """Writes every MultiScaleRoiAlign and PasteMasks of a model in ONNX's own operators.
 

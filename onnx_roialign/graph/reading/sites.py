@@ -11,6 +11,7 @@ import onnx_ir as ir
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import FIRST_OPSET, HALF_PIXEL_OPSET, Semantics
 from onnx_roialign.errors import RoiAlignError
+from onnx_roialign.graph.reading.value_types import every_node
 from onnx_roialign.graph.reading.values import Values
 from onnx_roialign.onnx_model.inlined import inlined
 from onnx_roialign.onnx_model.scopes import function_scopes
@@ -162,7 +163,7 @@ def sites(model: ir.Model) -> Iterator[Site]:
     owners += [(function, True) for function in model.functions.values()]
     for owner, in_function in owners:
         opset = opset_of(owner.opset_imports)
-        for node in ir.traversal.RecursiveGraphIterator(owner):
+        for node in every_node(owner):
             if is_single(node):
                 yield _site(node, opset, values, in_function=in_function)
 

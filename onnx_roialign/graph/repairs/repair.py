@@ -13,6 +13,7 @@ from onnx_roialign.definition.semantics import HALF_PIXEL_OPSET, Semantics
 from onnx_roialign.definition.sources import parse as parse_source
 from onnx_roialign.errors import RoiAlignError, last_guard
 from onnx_roialign.graph.conversion.opset import convert_graph
+from onnx_roialign.graph.reading.collector import collector_paused
 from onnx_roialign.graph.reading.meaning import express_in_onnx
 from onnx_roialign.graph.reading.sites import Site, resolved, sites
 from onnx_roialign.graph.reading.value_types import Known, infer_known
@@ -28,6 +29,7 @@ from onnx_roialign.onnx_model.value_info import add_value_info
 __all__ = ["repair"]
 
 
+@collector_paused()
 def repair(
     model: Model,
     source: str | Semantics,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from onnx_roialign.graph.reading.value_types import graphs
+from onnx_roialign.graph.reading.value_types import every_node, graphs
 
 __all__ = ["Names"]
 
@@ -17,7 +17,7 @@ class Names:
         owners: list[ir.Graph | ir.Function] = [model.graph, *model.functions.values()]
         for owner in owners:
             self._add(owner)
-            for node in ir.traversal.RecursiveGraphIterator(owner):
+            for node in every_node(owner):
                 self._taken.update(value.name for value in node.outputs)
                 for body in graphs(node):
                     self._add(body)

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from onnx_roialign.definition.attributes import Attributes
 from onnx_roialign.definition.semantics import Semantics
 from onnx_roialign.graph.reading.sites import Site
+from onnx_roialign.graph.reading.value_types import every_node
 from onnx_roialign.graph.writing.unread import remove_unread
 from onnx_roialign.ops import roi_align as private_op
 
@@ -54,5 +55,5 @@ def import_private(model: ir.Model) -> None:
     """Imports the private domain in every graph and function with a node of it."""
     owners: list[ir.Graph | ir.Function] = [model.graph, *model.functions.values()]
     for owner in owners:
-        if any(node.domain == private_op.DOMAIN for node in ir.traversal.RecursiveGraphIterator(owner)):
+        if any(node.domain == private_op.DOMAIN for node in every_node(owner)):
             owner.opset_imports.setdefault(private_op.DOMAIN, private_op.OPSET_VERSION)

@@ -167,7 +167,9 @@ def _node_key(node: onnx.NodeProto) -> tuple[str, ...]:
 
 def _node(before: onnx.NodeProto | None, after: onnx.NodeProto) -> onnx.NodeProto:
     if before is None:
-        return deepcopy(after)
+        return after
+    if before == after:
+        return before
     node = deepcopy(before)
     node.op_type = after.op_type
     if plain_domain(before.domain) != plain_domain(after.domain):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import onnx_ir as ir
 
-from onnx_roialign.graph.reading.value_types import graphs
+from onnx_roialign.graph.reading.value_types import every_node, graphs
 
 __all__ = ["remove_unread"]
 
@@ -33,7 +33,7 @@ def remove_unread(value: ir.Value | None) -> None:
 def _released(node: ir.Node) -> Iterator[ir.Value | None]:
     """Releases the values that the bodies of a removed node read, and yields them."""
     for body in graphs(node):
-        for inner in ir.traversal.RecursiveGraphIterator(body):
+        for inner in every_node(body):
             for place, value in enumerate(inner.inputs):
                 inner.replace_input_with(place, None)
                 yield value
