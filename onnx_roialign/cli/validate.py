@@ -19,7 +19,7 @@ from onnx_roialign.definition.sources import parse as parse_source
 from onnx_roialign.errors import ModelError, RoiAlignError, UnreadableModelError, one_line
 from onnx_roialign.onnx_model.file import PROTOBUF_LIMIT
 from onnx_roialign.onnx_model.inputs import given_inputs, read_model
-from onnx_roialign.onnx_model.scopes import scopes
+from onnx_roialign.onnx_model.scopes import has_external_data, scopes
 from onnx_roialign.ops.nodes import is_any_roi_align, node_name
 
 if TYPE_CHECKING:  # importing onnx_roialign.graph is slow
@@ -109,7 +109,8 @@ def _checked(path: Path, source: str | None, inputs: Path | None, ignored: froze
         if inputs is not None:
             arrays["inputs"], expected = given_inputs(proto, inputs)
             arrays["expected"] = expected or None
-        findings = graph.validate(model, source, **arrays)
+        # Its external data is found by its path; any other model need not be decoded twice.
+        findings = graph.validate(model if has_external_data(proto) else proto, source, **arrays)
         stopped = any(finding.severity == "error" for finding in findings) and bool(defect_findings(proto))
     except RoiAlignError as error:
         if inputs is not None and not isinstance(error, ModelError):
