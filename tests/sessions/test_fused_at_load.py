@@ -83,6 +83,37 @@ def test_a_form_computes_what_its_nodes_do(name):
     assert_as_unfused(proto, [pooler_exports.drawn(proto, count) for count in (40, 7, 1, 0)], int(name in FORMS))
 
 
+def without_rank(name):
+    """A form whose boxes have an unknown rank, as in detectors below opset 16; and feeds for it."""
+    proto = pooler_exports.form(name)
+    every_feeds = [pooler_exports.drawn(proto, count) for count in (40, 7, 1, 0)]
+    boxes = proto.graph.input[-1]
+    assert len(boxes.type.tensor_type.shape.dim) == 2
+    boxes.type.tensor_type.ClearField("shape")
+    return proto, every_feeds
+
+
+@pytest.mark.parametrize("name", ["tv_L5_ts11", "tv_L3_ts13", "tv_L4_ts15_slim"])
+def test_boxes_of_unknown_rank_are_pooled_by_one_node(name):
+    proto, every_feeds = without_rank(name)
+    flat = {key: array.ravel() if array.ndim == 2 else array for key, array in every_feeds[0].items()}
+    assert_as_unfused(proto, [*every_feeds, flat], 1)
+
+
+def test_level_numbers_that_may_have_several_axes_are_left_alone():
+    proto, every_feeds = without_rank("tv_L5_ts11")
+    made = {name: node for node in proto.graph.node for name in node.output}
+    squeezes = [
+        node
+        for node in proto.graph.node
+        if node.op_type == "Squeeze" and made[made[node.input[0]].input[0]].op_type == "Transpose"
+    ]
+    assert len(squeezes) == 5
+    for node in squeezes:  # the axis of the RoIs: right where a level has one
+        node.attribute[0].ints[0] = 0
+    assert_as_unfused(proto, every_feeds, 0)
+
+
 def test_poolers_of_equal_names_in_two_branches_are_two():
     branches = [pooler_exports.form("tv_L3_ts13") for _ in range(2)]
     inputs, outputs = branches[0].graph.input[:], branches[0].graph.output[:]

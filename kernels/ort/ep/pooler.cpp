@@ -91,17 +91,42 @@ class Finder {
   std::optional<Rows> rows_of(Value index) const {
     if (graph_.rank(index) != size_t{1}) return std::nullopt;
     Node node = graph_.producer(index);
+    bool has_one_axis = false;  // what NonZero searches
     // NonZero makes (1, n) of one axis. None of these changes the order of n numbers beside axes of one.
-    while (keeps_order(node)) node = graph_.producer(graph_.input(node, 0));
+    while (keeps_order(node)) {
+      has_one_axis = has_one_axis || insists_on_one_axis(node);
+      node = graph_.producer(graph_.input(node, 0));
+    }
     if (!graph_.is(node, "NonZero")) return std::nullopt;
     const Node equal = graph_.producer(graph_.input(node, 0));
     std::vector<Value> sides = graph_.inputs(equal);
     if (!graph_.is(equal, "Equal") || sides.size() != 2) return std::nullopt;
     if (!graph_.integers(sides[1])) std::swap(sides[0], sides[1]);
     const std::optional<std::vector<int64_t>> number = graph_.integers(sides[1]);
-    if (!number || number->size() != 1 || graph_.rank(sides[0]) != size_t{1}) return std::nullopt;
-    if (graph_.rank(sides[1]).value_or(2) > 1) return std::nullopt;
+    if (!number || number->size() != 1 || graph_.rank(sides[1]).value_or(2) > 1) return std::nullopt;
+    if (graph_.rank(sides[0]).value_or(has_one_axis ? 1 : 0) != 1) return std::nullopt;
     return Rows{node, sides[0], number->front(), equal};
+  }
+
+  // Whether it removes the axis on which NonZero lists the axes of what it searches, and so fails where it lists
+  // several. Exports below opset 16 do not tell the rank of the level numbers.
+  bool insists_on_one_axis(Node squeeze) const {
+    if (!graph_.is(squeeze, "Squeeze")) return false;
+    std::vector<int64_t> axes = graph_.integers(squeeze, "axes");
+    if (axes.empty()) axes = graph_.integers(graph_.input(squeeze, 1)).value_or(axes);
+    Node from = graph_.producer(graph_.input(squeeze, 0));
+    while (graph_.is(from, "Split")) from = graph_.producer(graph_.input(from, 0));
+    const bool swapped = swaps_two_axes(from);
+    if (swapped) from = graph_.producer(graph_.input(from, 0));
+    const int64_t axis = swapped ? 1 : 0;
+    return graph_.is(from, "NonZero") && axes.size() == 1 && (axes[0] == axis || axes[0] == axis - 2);
+  }
+
+  // Whether it transposes a matrix.
+  bool swaps_two_axes(Node transpose) const {
+    if (!graph_.is(transpose, "Transpose")) return false;
+    const std::vector<int64_t> perm = graph_.integers(transpose, "perm");
+    return graph_.attribute(transpose, "perm") == nullptr || perm == std::vector<int64_t>{1, 0};
   }
 
   bool has_constant_axes(Node squeeze) const {
@@ -118,10 +143,8 @@ class Finder {
     // The one column of a transposed NonZero.
     const std::vector<Value> inputs = graph_.inputs(node);
     const Node transpose = graph_.producer(graph_.input(node, 0));
-    if (!is_columns(inputs, 0, 1) || !graph_.is(transpose, "Transpose")) return false;
-    const std::vector<int64_t> perm = graph_.integers(transpose, "perm");
-    if (graph_.attribute(transpose, "perm") != nullptr && perm != std::vector<int64_t>{1, 0}) return false;
-    return graph_.is(graph_.producer(graph_.input(transpose, 0)), "NonZero");
+    return is_columns(inputs, 0, 1) && swaps_two_axes(transpose) &&
+           graph_.is(graph_.producer(graph_.input(transpose, 0)), "NonZero");
   }
 
   // Whether these are the inputs of a Slice of the columns from first to last - 1.
@@ -192,7 +215,8 @@ class Finder {
     if (!squeezed.empty() && !has_constant_axes(graph_.producer(cast[0]))) return std::nullopt;
     if (columns_of(squeezed.empty() ? cast[0] : squeezed[0], 0, 1) != taken) return std::nullopt;
     level.boxes = rows_taken(taken, level.rows.non_zero);
-    if (level.boxes == nullptr || graph_.rank(level.boxes) != size_t{2}) return std::nullopt;
+    // RoiAlign insists on rank 2, where it is not known.
+    if (level.boxes == nullptr || graph_.rank(level.boxes).value_or(2) != 2) return std::nullopt;
     return level;
   }
 
