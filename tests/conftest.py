@@ -1,4 +1,4 @@
-"""The engines: every implementation that must return the same results, so that one test covers all of them."""
+"""The engines and the doors: all that must return the same results, so that one test covers all of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from quiet import DOORS
 
 import onnx_roialign
 from onnx_roialign import NativeLibraryError
@@ -45,6 +46,12 @@ def engines() -> list[Engine]:
 
 @pytest.fixture(scope="session", params=engines(), ids=lambda engine: engine.name)
 def engine(request) -> Engine:
+    return request.param
+
+
+@pytest.fixture(params=DOORS)
+def door(request) -> str:
+    """Each way in which the compiled library comes into a session of the installed onnxruntime."""
     return request.param
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import onnx
@@ -10,7 +11,7 @@ import pytest
 from calls import BATCH_INDICES, ROIS, X, expected
 from closeness import assert_close
 from installed_versions import GLOBAL_POOL
-from quiet import ENGINES, how, quiet_options, quiet_session, run
+from quiet import DOORS, ENGINES, how, quiet_options, quiet_session, run
 
 import onnx_roialign
 from models import model
@@ -51,16 +52,16 @@ def test_external_data_is_found_beside_the_model(external, engine):
     assert_close(run(session, {"rois": ROIS, "batch_indices": BATCH_INDICES}), expected(16))
 
 
-def test_external_data_of_an_earlier_model_does_not_mislead_the_next(external, tmp_path):
+@pytest.mark.parametrize("engine", ENGINES)
+def test_external_data_of_an_earlier_model_does_not_mislead_the_next(engine, external, tmp_path):
     shared, other = quiet_options(), tmp_path / "other"
     other.mkdir()
     onnx.save_model(onnx.load(external), other / "model.onnx", save_as_external_data=True, location="weights.bin")
     onnx_roialign.session(other / "model.onnx", shared, engine="reference")
     for file in other.iterdir():
         file.unlink()
-    for engine in ("native", "reference"):
-        session = onnx_roialign.session(external, shared, engine=engine)
-        assert_close(run(session, {"rois": ROIS, "batch_indices": BATCH_INDICES}), expected(16))
+    session = onnx_roialign.session(external, shared, **how(engine))
+    assert_close(run(session, {"rois": ROIS, "batch_indices": BATCH_INDICES}), expected(16))
 
 
 @pytest.mark.parametrize("engine", ALL)
@@ -72,9 +73,10 @@ def test_a_proto_over_the_limit_of_protobuf_says_to_use_a_path(engine, monkeypat
         quiet_session(model(16), engine)
 
 
-def test_a_model_of_another_type_is_refused():
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_model_of_another_type_is_refused(engine):
     with pytest.raises(RoiAlignError, match="model must be a path, bytes or a ModelProto, got int"):
-        quiet_session(3)
+        quiet_session(3, engine)
 
 
 @pytest.mark.parametrize("engine", ALL)
@@ -148,11 +150,15 @@ def test_three_engines_live_in_one_process():
         assert_close(run(session), expected(16))
 
 
-@pytest.mark.parametrize(("first", "second"), [("native", "reference"), ("reference", "native"), ("native", "native")])
+# Options that the custom op is registered on are of no use for the provider: test_provider.py tests their refusal.
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [pair for pair in itertools.product(("native", *ENGINES), repeat=2) if {*pair} != {"custom_op", "provider"}],
+)
 def test_one_options_object_serves_several_sessions_of_different_opsets(first, second):
     shared = quiet_options()
     sessions = [
-        (onnx_roialign.session(model(opset), shared, engine=engine), opset)
+        (onnx_roialign.session(model(opset), shared, **how(engine)), opset)
         for engine, opset in ((first, 10), (second, 16), (first, 16), (second, 10))
     ]
     for session, opset in sessions:
@@ -174,31 +180,35 @@ def test_builtin_is_onnxruntimes_own_kernel():
     assert_close(run(quiet_session(proto, "builtin")), expected(11))  # every mode except half_pixel means no shift
 
 
-@pytest.mark.parametrize("call", [onnx_roialign.register, lambda options, proto: onnx_roialign.session(proto, options)])
-def test_the_work_is_cut_for_the_threads_of_the_session(call):
+def session_with(options, proto, door):
+    return onnx_roialign.session(proto, options, door=door)
+
+
+@pytest.mark.parametrize("call", [onnx_roialign.register, session_with])
+def test_the_work_is_cut_for_the_threads_of_the_session(call, door):
     one, default = quiet_options(), quiet_options()
     one.intra_op_num_threads = 1
     for options in (one, default):
-        call(options, model(16))
+        call(options, model(16), door=door)
     key = "onnx_roialign.threads"
     assert one.get_session_config_entry(key) == "1"
     assert int(default.get_session_config_entry(key)) >= 1
 
 
 @GLOBAL_POOL
-def test_work_on_a_pool_that_is_not_the_sessions_is_not_cut_for_the_session():
+def test_work_on_a_pool_that_is_not_the_sessions_is_not_cut_for_the_session(door):
     pooled = quiet_options()
     pooled.use_per_session_threads = False
-    onnx_roialign.register(pooled, model(16))
+    onnx_roialign.register(pooled, model(16), door=door)
     key = "onnx_roialign.threads"
     with pytest.raises(RuntimeError):  # the session has no such entry: the pool is not its own
         pooled.get_session_config_entry(key)
 
 
-def test_register_serves_those_who_build_their_own_session():
+def test_register_serves_those_who_build_their_own_session(door):
     for opset in (10, 16):
         proto, chosen = model(opset), quiet_options()
-        onnx_roialign.register(chosen, proto)
+        onnx_roialign.register(chosen, proto, door=door)
         assert_close(run(onnxruntime.InferenceSession(proto.SerializeToString(), chosen)), expected(opset))
 
 
@@ -252,20 +262,22 @@ def test_providers_that_are_no_list_are_refused_in_one_line(providers, text, eng
 
 def test_an_onnxruntime_that_is_too_old_is_named(monkeypatch):
     monkeypatch.setattr(onnxruntime, "__version__", "1.19.2")
-    for engine in ("native", "reference"):
+    for engine in ("native", *ENGINES):
         with pytest.raises(
             NativeLibraryError, match=r"onnxruntime must be 1\.20 or newer, got 1\.19\.2: pip install -U"
         ):
             quiet_session(model(16), engine)
-    with pytest.raises(NativeLibraryError, match=r"onnxruntime must be 1\.20 or newer"):
-        onnx_roialign.register(quiet_options(), model(16))
+    for door in DOORS:
+        with pytest.raises(NativeLibraryError, match=r"onnxruntime must be 1\.20 or newer"):
+            onnx_roialign.register(quiet_options(), model(16), door=door)
 
 
 def test_a_missing_library_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setattr(installation.importlib.resources, "files", lambda _: tmp_path)
     monkeypatch.setattr(installation, "_installed", lambda _: "")
-    with pytest.raises(NativeLibraryError, match=r"the compiled library is missing.*C\+\+17 compiler and CMake"):
-        quiet_session(model(16))
+    for engine in ("native", *DOORS):
+        with pytest.raises(NativeLibraryError, match=r"the compiled library is missing.*C\+\+17 compiler and CMake"):
+            quiet_session(model(16), engine)
     assert_close(run(quiet_session(model(16), "reference")), expected(16))
 
 
