@@ -1,7 +1,8 @@
 """Tests that all entry points return the same result, or raise the same error, for a call.
 
-The entry points are roi_align() and session(), each with both engines, reference_evaluator(), and the C call. A
-verdict is the result, or the message of the error without the node's name.
+The entry points are roi_align() and session(), each with both engines, session() by both doors of the compiled
+library, reference_evaluator(), and the C call. A verdict is the result, or the message of the error without the node's
+name.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import tolerances
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
-from quiet import quiet_options
+from quiet import DOORS, how, quiet_options
 
 import onnx_roialign
 from onnx_roialign import RoiAlignError
@@ -127,7 +128,7 @@ def model_of(arrays, attributes, *, shapes):
 def through_session(engine, *, shapes):
     def entry_point(arrays, attributes):
         model = model_of(arrays, attributes, shapes=shapes)
-        return onnx_roialign.session(model, quiet_options(), engine=engine).run(None, arrays)[0]
+        return onnx_roialign.session(model, quiet_options(), **how(engine)).run(None, arrays)[0]
 
     return entry_point
 
@@ -175,8 +176,8 @@ def through_c(arrays, attributes):
 ENTRY_POINTS = {
     "roi_align, reference": through_roi_align("reference"),
     "roi_align, native": through_roi_align("native"),
-    "session, native": through_session("native", shapes=False),
-    "session, native, shapes declared": through_session("native", shapes=True),
+    **{f"session, {door}": through_session(door, shapes=False) for door in DOORS},
+    **{f"session, {door}, shapes declared": through_session(door, shapes=True) for door in DOORS},
     "session, reference": through_session("reference", shapes=False),
     "reference_evaluator": through_evaluator,
     "C": through_c,
@@ -211,7 +212,7 @@ def assert_same(got, want, arrays, name):
 
 @settings(max_examples=400, deadline=None)
 @given(call=calls())
-def test_six_doors_give_one_verdict(call):
+def test_every_entry_point_gives_one_verdict(call):
     arrays, attributes = call
     want = None
     for name, entry_point in ENTRY_POINTS.items():
