@@ -10,8 +10,8 @@ import onnxruntime
 import pytest
 from framework_calls import CALL_ENGINES, own_arguments
 from onnx import TensorProto
-from private_runs import ENGINES, run_model
-from quiet import bare_options, quiet_options
+from private_runs import ENGINES, SESSIONS, run_model
+from quiet import bare_options, quiet_options, quiet_session
 
 import onnx_roialign
 from models import private_model, qlinear_node
@@ -269,16 +269,16 @@ def test_the_bare_library_runs_it():
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_the_number_of_threads_does_not_change_the_answer(threads):
+def test_the_number_of_threads_does_not_change_the_answer(threads, door):
     options = quiet_options()
     options.intra_op_num_threads = threads
     attributes, feeds = attributes_of(PRESETS["torchvision_legacy"]), feeds_of()
     model = qlinear_model(**private_op.attributes_of(attributes))
-    Y = onnx_roialign.session(model, options).run(None, feeds)[0]
+    Y = onnx_roialign.session(model, options, door=door).run(None, feeds)[0]
     assert np.array_equal(Y, quantized.roi_align(*feeds.values(), attributes))
 
 
-@pytest.mark.parametrize("engine", ["native", "reference"])
+@pytest.mark.parametrize("engine", SESSIONS)
 @pytest.mark.parametrize(
     ("attributes", "text"),
     [
@@ -289,7 +289,7 @@ def test_the_number_of_threads_does_not_change_the_answer(threads):
 )
 def test_a_bad_attribute_is_refused_when_the_session_is_created(engine, attributes, text):
     with pytest.raises(Exception, match=re.escape(text)):
-        onnx_roialign.session(qlinear_model(**attributes), quiet_options(), engine=engine)
+        quiet_session(qlinear_model(**attributes), engine)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -320,10 +320,10 @@ def test_scale_and_zero_point_may_be_vectors_of_one(engine):
     assert np.array_equal(run_model(model, vectors, engine), run_model(model, feeds, engine))
 
 
-def test_types_and_shapes_are_inferred():
+def test_types_and_shapes_are_inferred(door):
     shapes = {"X": ["N", 7, "H", "W"], "x_scale": [], "x_zero_point": [], "rois": ["K", 4], "batch_indices": ["K"]}
     model = qlinear_model("int8", shapes=shapes, output_height=3)
-    assert onnx_roialign.session(model, quiet_options()).get_outputs()[0].shape == ["K", 7, 3, 1]
+    assert quiet_session(model, door).get_outputs()[0].shape == ["K", 7, 3, 1]
     model.graph.output[0].type.Clear()
     with known_to_onnx():
         found = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph.output[0].type.tensor_type

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from framework_calls import CALL_ENGINES
 from onnx import TensorProto
-from quiet import quiet_options
+from quiet import ENGINES, quiet_session
 
-import onnx_roialign
 from models import private_model, qlinear_node
 from onnx_roialign import PRESETS, RoiAlignError, Semantics
 from onnx_roialign.definition import quantized, reference
@@ -105,11 +104,15 @@ def test_a_quantized_grid_finer_than_32_is_refused(engine):
     assert roi_align_quantized(X, 0.1, 3, boxes, 1, sampling_ratio=32, engine=engine).item() == 9
     with pytest.raises(RoiAlignError, match=f"^{TOO_FINE}$"):
         roi_align_quantized(X, 0.1, 3, boxes, 1, sampling_ratio=33, engine=engine)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_quantized_grid_finer_than_32_is_refused_in_a_model(engine):
     kinds = {"X": TensorProto.UINT8, "x_scale": TensorProto.FLOAT, "x_zero_point": TensorProto.UINT8}
     kinds |= {"rois": TensorProto.FLOAT, "batch_indices": TensorProto.INT64}
     model = private_model([qlinear_node(sampling_ratio=33)], kinds)
     with pytest.raises(RoiAlignError, match=re.escape(f"{TOO_FINE} (node 'pool')")):
-        onnx_roialign.session(model, quiet_options(), engine=engine)
+        quiet_session(model, engine)
 
 
 def test_a_grid_of_more_samples_along_an_axis_than_2_20_is_refused(public_roi_align):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import onnx
 import onnxruntime
 import pooler_exports
 import pytest
 from private_runs import RUNS, native
-from quiet import quiet_options
+from quiet import DOORS, quiet_options
 
+import onnx_roialign
 from models import model_for
 from onnx_roialign.definition.masks import paste_masks
 from onnx_roialign.ops import paste_masks as op
@@ -81,14 +84,12 @@ def test_a_mask_of_ones_fills_only_its_box(run, side):
 
 
 def test_the_number_of_threads_changes_no_bit():
-    import onnx_roialign
-
     feeds = drawn(7, 301, 257)
     outputs = []
-    for threads in (1, 2, 5):
+    for threads, door in itertools.product((1, 2, 5), DOORS):
         options = quiet_options()
         options.intra_op_num_threads = threads
-        outputs.append(onnx_roialign.session(model_of(feeds), options).run(None, feeds)[0])
+        outputs.append(onnx_roialign.session(model_of(feeds), options, door=door).run(None, feeds)[0])
     assert outputs[0].any()
     for other in outputs[1:]:
         np.testing.assert_array_equal(outputs[0], other)

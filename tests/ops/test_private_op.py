@@ -14,8 +14,8 @@ import pytest
 import tolerances
 from calls import FEEDS
 from onnx import TensorProto, helper, numpy_helper
-from private_runs import ENGINES, run_model
-from quiet import bare_options, quiet_options
+from private_runs import ENGINES, SESSIONS, run_model
+from quiet import bare_options, quiet_options, quiet_session
 
 import onnx_roialign
 from models import DTYPES, SHAPE, TYPES, float_kinds, private_model, private_node, roi_align_node
@@ -187,11 +187,11 @@ BAD = [
 
 
 @pytest.mark.parametrize(("attributes", "text"), BAD)
-@pytest.mark.parametrize("engine", ["native", "reference"])
+@pytest.mark.parametrize("engine", SESSIONS)
 def test_a_bad_attribute_is_refused_when_the_session_is_created(engine, attributes, text):
     model = private_model([private_node(name="head", **attributes)], float_kinds())
     with pytest.raises(Exception, match=re.escape(f"{text} (node 'head')")):
-        onnx_roialign.session(model, quiet_options(), engine=engine)
+        quiet_session(model, engine)
 
 
 @pytest.mark.parametrize(("attributes", "text"), [pair for pair in BAD if not re.search("must be an? ", pair[1])])
@@ -262,8 +262,8 @@ def test_onnx_infers_the_type_and_the_shape_of_a_private_op():
     assert [dim.dim_param or dim.dim_value for dim in found.shape.dim] == ["K", 7, 3, 1]
 
 
-def test_onnxruntime_infers_the_shape_of_a_private_op():
-    session = onnx_roialign.session(shaped_model(), quiet_options())
+def test_onnxruntime_infers_the_shape_of_a_private_op(door):
+    session = quiet_session(shaped_model(), door)
     assert session.get_outputs()[0].shape == ["K", 7, 3, 1]
 
 
