@@ -7,7 +7,7 @@ import onnx
 import pytest
 from calls import FEEDS
 from onnx import TensorProto, helper
-from quiet import quiet_options
+from quiet import quiet_options, quiet_session
 from scoped_models import branches, with_function
 
 import onnx_roialign
@@ -48,17 +48,17 @@ def counted(monkeypatch):
     return counts
 
 
-def session(path):
-    onnx_roialign.session(path, quiet_options()).run(None, FEEDS)
+def session(path, door):
+    quiet_session(path, door).run(None, FEEDS)
 
 
-def register(path):
-    onnx_roialign.register(quiet_options(), path)
+def register(path, door):
+    onnx_roialign.register(quiet_options(), path, door=door)
 
 
-@pytest.mark.parametrize("door", [session, register])
-def test_a_model_is_decoded_and_walked_once(path, counted, door):
-    door(path)
+@pytest.mark.parametrize("call", [session, register])
+def test_a_model_is_decoded_and_walked_once(path, counted, call, door):
+    call(path, door)
     assert counts_of(counted) == (1, 1)
 
 
@@ -73,8 +73,8 @@ def test_the_reference_decodes_a_model_once(path, counted):
     assert counted["decoded"] == 1
 
 
-def test_a_proto_is_not_written_and_read_again(counted):
-    onnx_roialign.session(model(), quiet_options()).run(None, FEEDS)
+def test_a_proto_is_not_written_and_read_again(counted, door):
+    quiet_session(model(), door).run(None, FEEDS)
     assert counted["decoded"] == 0
 
 
@@ -83,8 +83,8 @@ def test_the_builtin_engine_does_not_read_the_model(path, counted):
     assert counts_of(counted) == (0, 0)
 
 
-def test_other_providers_read_it_again_where_the_session_is_made_again(path, counted):
-    running = onnx_roialign.session(path, quiet_options())
+def test_other_providers_read_it_again_where_the_session_is_made_again(path, counted, door):
+    running = quiet_session(path, door)
     running.set_providers(["CPUExecutionProvider"])
     assert counted["decoded"] == 2
 

@@ -14,9 +14,9 @@ import tolerances
 from calls import BATCH_INDICES, FEEDS, ROIS, X
 from command_line import invoke
 from onnx import TensorProto, helper
-from quiet import quiet_options
+from quiet import DOORS, ENGINES, quiet_session
+from refusals import EARLY_BFLOAT16, assert_provider_refuses
 
-import onnx_roialign
 from models import DTYPES, SHAPE, TYPES, make_model, model
 from onnx_roialign import RoiAlignError
 from onnx_roialign.arrays import largest_difference
@@ -131,9 +131,8 @@ def test_a_trial_apart_returns_what_one_in_this_process_does(tmp_path):
     (trial,) = try_engines_apart(path, FEEDS, ["native"], repeat=3, after_run=lambda: seen.append(1))
     assert (len(seen), trial.refusal, len(trial.milliseconds)) == (4, None, 3)
     assert min(trial.milliseconds) > 0
-    np.testing.assert_array_equal(
-        trial.outputs["Y"], onnx_roialign.session(model(16), quiet_options()).run(None, FEEDS)[0]
-    )
+    for door in DOORS:
+        np.testing.assert_array_equal(trial.outputs["Y"], quiet_session(model(16), door).run(None, FEEDS)[0])
 
 
 # bfloat16
@@ -144,29 +143,35 @@ def bfloat16_feeds():
     return {"X": X.astype(kind), "rois": ROIS.astype(kind), "batch_indices": BATCH_INDICES}
 
 
-def bfloat16_model():
-    return model(16, element_type=TYPES["bfloat16"])
+def bfloat16_model(opset=16):
+    return model(opset, element_type=TYPES["bfloat16"])
+
+
+def running(engine):
+    """ONNX's RoiAlign has bfloat16 since opset 22; before, onnxruntime hands it to no provider."""
+    if engine == "provider":
+        assert_provider_refuses(bfloat16_model(), EARLY_BFLOAT16)
+    return quiet_session(bfloat16_model(22 if engine == "provider" else 16), engine)
 
 
 def wanted():
     return reference.roi_align(*bfloat16_feeds().values(), Attributes(**SHAPE, semantics=PRESETS["onnx_half_pixel"]))
 
 
-@pytest.mark.parametrize("engine", ["native", "reference"])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("count", [4, 1, 0])
 def test_bfloat16_inputs_and_outputs(engine, count):
     feeds = {name: array[:count] if name != "X" else array for name, array in bfloat16_feeds().items()}
-    session = onnx_roialign.session(bfloat16_model(), quiet_options(), engine=engine)
-    (got,) = run_session(session, feeds)
+    (got,) = run_session(running(engine), feeds)
     assert got.dtype == ml_dtypes.bfloat16
     assert got.shape == (count, 5, 3, 2)
     step = 2.0**-7 * np.abs(wanted().astype(np.float64))[:count]
     assert (np.abs(got.astype(np.float64) - wanted().astype(np.float64)[:count]) <= step).all()
 
 
-def test_an_array_that_is_not_contiguous_is_accepted():
-    feeds = bfloat16_feeds()
-    session = onnx_roialign.session(bfloat16_model(), quiet_options())
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_array_that_is_not_contiguous_is_accepted(engine):
+    feeds, session = bfloat16_feeds(), running(engine)
     (want,) = run_session(session, feeds)
     turned = np.ascontiguousarray(feeds["X"].transpose(3, 2, 1, 0)).transpose(3, 2, 1, 0)
     np.testing.assert_array_equal(run_session(session, {**feeds, "X": turned})[0], want)
@@ -225,9 +230,9 @@ def test_the_largest_difference_of_values_that_are_not_arrays():
 
 @pytest.mark.parametrize("body", ["if", "loop", "scan"])
 @pytest.mark.parametrize("opset", [11, 16, 21])
-def test_every_body_runs_on_the_reference_engine(body, opset):
+def test_every_body_runs_on_every_engine(body, opset, door):
     given = graph_models.BODIES[body](opset)
     feeds = FEEDS | ({"which": np.array(True)} if body == "if" else {})
-    (want,) = onnx_roialign.session(given, quiet_options()).run(None, feeds)
-    (got,) = onnx_roialign.session(given, quiet_options(), engine="reference").run(None, feeds)
+    (want,) = quiet_session(given, door).run(None, feeds)
+    (got,) = quiet_session(given, "reference").run(None, feeds)
     assert largest_difference(got, want) <= tolerances.FLOAT32 * np.abs(X).max()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import onnx
 import pytest
 from graph_models import in_if
 from onnx import TensorProto, helper
-from quiet import quiet_options
+from quiet import DOORS, ENGINES, quiet_options, quiet_session
 from scoped_models import with_function
 
 import onnx_roialign
@@ -19,19 +21,12 @@ from onnx_roialign.onnx_model.facts import read_facts
 DOMAIN = "onnx_roialign"
 
 
-def native(proto):
-    return onnx_roialign.session(proto, quiet_options())
+def register(door):
+    return lambda proto: onnx_roialign.register(quiet_options(), proto, door=door)
 
 
-def reference(proto):
-    return onnx_roialign.session(proto, quiet_options(), engine="reference")
-
-
-def register(proto):
-    onnx_roialign.register(quiet_options(), proto)
-
-
-ENTRY_POINTS = {"session, native": native, "session, reference": reference, "register": register}
+ENTRY_POINTS = {f"session, {engine}": partial(quiet_session, engine=engine) for engine in ENGINES}
+ENTRY_POINTS |= {f"register, {door}": register(door) for door in DOORS}
 # onnx.reference checks the node itself, too; it does not know the types of values before the run.
 FORM_ENTRY_POINTS = ENTRY_POINTS | {"reference_evaluator": reference_evaluator}
 
@@ -176,12 +171,13 @@ def test_the_private_op_takes_rois_of_another_float_type_only(entry_point):
     refused(entry_point, private(TensorProto.INT64), message)
 
 
-def test_quantized_inputs_are_read_too():
+def test_quantized_inputs_are_read_too(door):
     names = ["X", "s", "z", "rois", "batch_indices"]
     node = helper.make_node("QLinearRoiAlign", names, ["Y"], "pool", domain=DOMAIN)
     kinds = {"X": TensorProto.UINT8, "s": TensorProto.FLOAT, "z": TensorProto.INT8, "rois": 1, "batch_indices": 7}
     graph = helper.make_graph([node], "g", [value(name, kinds[name]) for name in names], [value("Y", 2)])
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 16), helper.make_opsetid(DOMAIN, 1)])
+    native = partial(quiet_session, engine=door)
     refused(native, proto, r"^x_zero_point must be uint8, got int8 \(node 'pool'\)$")
     graph.input[2].CopyFrom(value("z", TensorProto.UINT8, ("n", "m")))
     proto.graph.CopyFrom(graph)
@@ -202,7 +198,7 @@ def test_weights_are_not_copied_to_infer_types():
     light = tensor_data.without_weights(proto)
     assert proto.ByteSize() > 2 * weights.nbytes
     assert light.ByteSize() < 1000
-    refused(native, proto, r"^X must have rank 4 \(N, C, H, W\), got shape \(300, 300\) \(node 'pool'\)$")
+    refused(quiet_session, proto, r"^X must have rank 4 \(N, C, H, W\), got shape \(300, 300\) \(node 'pool'\)$")
 
 
 def test_a_model_without_roialign_is_not_checked(monkeypatch):
@@ -210,7 +206,7 @@ def test_a_model_without_roialign_is_not_checked(monkeypatch):
     node_rules.check_nodes(read_facts(make_model([helper.make_node("Identity", ["X"], ["Y"])], 16)))
 
 
-def test_the_values_around_many_bodies_are_read_once(monkeypatch):
+def test_the_values_around_many_bodies_are_read_once(monkeypatch, door):
     """And not once for each body, which took minutes for some hundred."""
     read = []
     own_values = node_rules._own_values
@@ -223,6 +219,6 @@ def test_the_values_around_many_bodies_are_read_once(monkeypatch):
     model = in_if()
     del model.graph.node[:]
     model.graph.node.extend([*nodes, onnx.helper.make_node("Identity", ["Y0"], ["Y"])])
-    onnx_roialign.session(model)
+    onnx_roialign.session(model, door=door)
     bodies = 2 * 20
     assert 1 + bodies <= len(read) <= 2 + bodies  # the model's graph, and what is around it: nothing
