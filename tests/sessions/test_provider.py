@@ -13,9 +13,7 @@ import onnxruntime
 import pytest
 from calls import BATCH_INDICES, FEEDS, ROIS, X, expected
 from closeness import assert_close
-from exports import large_names, load, small_names
 from installed_versions import OPSETS, newest_opset
-from nested_models import NESTED, first_opset
 from onnx import TensorProto, helper
 from quiet import DOORS, quiet_options, quiet_session, run
 from scoped_models import branches, with_function
@@ -102,38 +100,6 @@ def test_a_roialign_runs_on_it_with_the_bits_of_the_custom_op(opset, dtype):
     assert who_runs_what(session)["pool"] == NAME
     assert session.get_providers() == [NAME, CPU]
     assert_same_bits(proto, feeds)
-
-
-@needs_provider
-@pytest.mark.parametrize(
-    ("name", "which"),  # where it is False, the Loop has no turn of which a first could be taken
-    [(name, which) for name in NESTED for which in (False, True) if which or name != "If in a Loop"],
-)
-def test_bodies_and_functions_too(name, which):
-    for opset in {max(first_opset(name), 16), 22}:
-        proto = NESTED[name](opset)
-        feeds = {**FEEDS, "which": np.array(which)}
-        assert_same_bits(proto, feeds)
-        names_of_ops = {
-            (node.op_type, part.ep_name)
-            for part in quiet_session(proto, "provider").get_provider_graph_assignment_info()
-            for node in part.get_nodes()
-            if node.op_type == "RoiAlign"
-        }
-        assert names_of_ops == {("RoiAlign", NAME)}
-
-
-@needs_provider
-@pytest.mark.parametrize("name", [*small_names(), *large_names()])
-def test_real_exports_have_the_bits_of_the_custom_op(name):
-    one = load(name)
-    try:
-        session = quiet_session(one.model, "provider")
-    except RoiAlignError as error:  # one of the rules below
-        assert error.code == "unsupported"  # noqa: PT017
-        return
-    got, want = session.run(None, one.feeds()), quiet_session(one.model, "custom_op").run(None, one.feeds())
-    assert all(mine.tobytes() == other.tobytes() for mine, other in zip(got, want, strict=True))
 
 
 # ---- when `session()` takes it ----
@@ -283,9 +249,10 @@ def test_options_that_carry_the_custom_op_stay_with_it():
 
 
 @needs_provider
-def test_register_adds_it_to_options():
+def test_register_adds_it_to_options_which_then_serve_models_of_every_opset():
+    options = quiet_options(session__record_ep_graph_assignment_info="1")
     for opset in (10, 16, newest_opset()):
-        options, proto = quiet_options(session__record_ep_graph_assignment_info="1"), model(opset)
+        proto = model(opset)
         for _ in range(2):
             onnx_roialign.register(options, proto, door="provider")
         session = onnxruntime.InferenceSession(proto.SerializeToString(), options)
