@@ -14,18 +14,21 @@ import pytest
 import tolerances
 from onnx import TensorProto, helper
 from quiet import DOORS, how, quiet_options, quiet_session
+from quiet import ENGINES as RUNS
+from refusals import EARLY_MODE, OTHER_OPSET, assert_provider_refuses
 from scoped_models import branches, with_function
 
 import onnx_roialign
 from models import model_of, value
 from onnx_roialign import RoiAlignError
+from onnx_roialign.sessions import own_provider
 
 PRIVATE = ("private",)  # the names of nodes of the private domain
 CPU = "CPUExecutionProvider"
 OURS = onnx_roialign.ep_name()
 OPENVINO = "OpenVINOExecutionProvider"
 OTHERS = [name for name in onnxruntime.get_available_providers() if name not in (CPU, OURS)]
-ENGINES = ("native", "custom_op", "reference")
+ENGINES = ("native", *RUNS)  # the first is the door that session() takes by itself
 
 takes_nodes = pytest.mark.skipif(OPENVINO not in OTHERS, reason="no provider of this onnxruntime takes RoiAlign")
 pytestmark = [
@@ -113,6 +116,14 @@ def who_runs_what(running):
     return None if ask is None else {node.name: part.ep_name for part in ask() for node in part.get_nodes()}
 
 
+KEPT = "sess_options must keep the providers that were added to them, got other ones with onnxruntime 1"
+
+
+def keeps_providers(engine):
+    """Whether options have the providers of their first session for ever: the provider's, before onnxruntime 1.25.1."""
+    return engine == "provider" and not own_provider.takes_names()
+
+
 def assert_ours(running, want, feeds=FEEDS, node="pool"):
     (got,) = running.run(None, feeds)
     largest = max(np.abs(array).max() for array in feeds.values() if array.ndim == 4)
@@ -129,6 +140,10 @@ def assert_ours(running, want, feeds=FEEDS, node="pool"):
 def test_roialign_runs_on_the_engine_beside_another_provider(opset, make, engine):
     proto = make(opset)
     before = proto.SerializeToString(deterministic=True)
+    if engine == "provider" and make is private and OPENVINO in OTHERS:
+        with pytest.raises(RoiAlignError, match=r"providers must leave RoiAlign to the CPU.*onnx_roialign\.RoiAlign"):
+            session(proto, engine)  # gets the model as it is
+        return
     assert_ours(session(proto, engine), on_the_cpu(proto), node=proto.graph.node[0 if make is lone else 2].name)
     assert proto.SerializeToString(deterministic=True) == before
 
@@ -147,7 +162,9 @@ def test_the_provider_takes_roialign_where_nobody_guards_it():
 
 
 @takes_nodes
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "engine", [engine for engine in ENGINES if engine != "provider"]
+)  # see below: it takes nothing
 def test_the_warning_says_what_the_provider_runs(engine):
     text = f"RoiAlign runs on the CPU, and {OPENVINO} runs other nodes of this model"
     with pytest.warns(UserWarning, match=text):
@@ -175,6 +192,9 @@ def test_float16_too(engine):
 @pytest.mark.parametrize("opset", [11, 16])
 def test_nodes_in_the_bodies_of_if_too(opset, condition, node, engine):
     feeds, proto = FEEDS | {"condition": np.array(condition)}, branches(opset)
+    if engine == "provider" and opset < 16:
+        assert_provider_refuses(proto, EARLY_MODE)
+        return
     assert_ours(session(proto, engine), on_the_cpu(proto, feeds), feeds, node)
 
 
@@ -187,10 +207,14 @@ def test_nodes_in_the_body_of_a_loop_too_or_it_is_said_what_to_do(opset, engine)
         return
     # The provider claims a Loop without reading its body, and fails on any operator there that it does not have.
     text = r"providers must leave RoiAlign to the CPU.*; leave them out, or use engine='builtin' \(.*AnyRoiAlign"
+    if engine == "provider":  # ONNX's RoiAlign it has
+        text = (
+            rf"RoiAlign must run on the requested engine, got a session in which {OPENVINO} runs it; leave {OPENVINO}"
+        )
     with pytest.raises(RoiAlignError, match=text):
         session(proto, engine)
     made = session(proto, engine, [CPU])
-    with pytest.raises(RoiAlignError, match=text):
+    with pytest.raises(RoiAlignError, match=KEPT if keeps_providers(engine) else text):
         made.set_providers([OPENVINO, CPU])
     assert_ours(made, on_the_cpu(proto))
 
@@ -199,6 +223,9 @@ def test_nodes_in_the_body_of_a_loop_too_or_it_is_said_what_to_do(opset, engine)
 @pytest.mark.parametrize(("opset", "function_opset"), [(11, 11), (16, 16), (11, 16), (16, 11)])
 def test_nodes_in_functions_too(opset, function_opset, engine):
     proto = with_function(opset, function_opset, mode="max")
+    if engine == "provider" and opset != function_opset:
+        assert_provider_refuses(proto, OTHER_OPSET)
+        return
     (got,) = session(proto, engine).run(None, FEEDS)
     np.testing.assert_allclose(got, on_the_cpu(proto), rtol=0, atol=tolerances.FLOAT32 * np.abs(FEEDS["X"]).max())
 
@@ -213,6 +240,10 @@ def test_external_data_is_found_with_any_providers(shared, engine, tmp_path):
     made = onnx_roialign.session(path, options, **how(engine), providers=[*OTHERS, CPU])
     assert_ours(made, want)
     for providers in ([CPU], [*OTHERS, CPU]):
+        if shared and providers == [CPU] and keeps_providers(engine):
+            with pytest.raises(RoiAlignError, match=KEPT):
+                made.set_providers(providers)
+            continue
         made.set_providers(providers)
         assert_ours(made, want)
 
@@ -222,6 +253,11 @@ def test_set_providers_keeps_roialign_on_the_engine(engine):
     proto = detector(11)
     want, made = on_the_cpu(proto), session(proto, engine, [CPU])
     for providers in ([*OTHERS, CPU], [CPU], None):
+        if providers == [*OTHERS, CPU] and keeps_providers(engine):
+            with pytest.raises(RoiAlignError, match=KEPT):
+                made.set_providers(providers)
+            assert_ours(made, want)
+            continue
         made.set_providers(providers)
         assert_ours(made, want)
 

@@ -153,7 +153,10 @@ def test_three_engines_live_in_one_process():
 # Options that the custom op is registered on are of no use for the provider: test_provider.py tests their refusal.
 @pytest.mark.parametrize(
     ("first", "second"),
-    [pair for pair in itertools.product(("native", *ENGINES), repeat=2) if {*pair} != {"custom_op", "provider"}],
+    [
+        *(pair for pair in itertools.product(ENGINES, repeat=2) if {*pair} != {"custom_op", "provider"}),
+        *(("native", "reference"), ("reference", "native"), ("native", "native")),
+    ],
 )
 def test_one_options_object_serves_several_sessions_of_different_opsets(first, second):
     shared = quiet_options()
