@@ -1,16 +1,20 @@
-"""Tests the library under sanitizers: malformed calls under AddressSanitizer and UBSan, eight threads under TSan."""
+"""Tests the library under AddressSanitizer and UBSan, by malformed calls and by sessions, and threads under TSan."""
 
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from malformed_models import SESSIONS
-from paths import PROGRAMS, SUPPORT
+from paths import PROGRAMS, ROOT, SUPPORT
 from sanitized import THREAD, build_library, build_program
+
+import onnx_roialign
 
 # The library takes minutes to build under each.
 pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]
@@ -54,6 +58,35 @@ def test_malformed_calls_stay_inside_their_buffers_and_python_says_the_same(sani
     answered, refused = count["threads answered"], count["threads refused"]
     assert answered + refused == 50 * 20 * PROCESSES
     assert min(answered, refused) > 100
+
+
+# Random calls are left out, which malformed.py makes too, and tests of Python alone.
+SESSION_TESTS = (
+    *(
+        f"sessions/test_{name}.py"
+        for name in ("both_doors", "fused_at_load", "opsets", "provider", "running", "session")
+    ),
+    *(f"kernels/test_ort_{name}.py" for name in ("errors", "ops", "provider")),
+)
+
+
+def test_sessions_stay_inside_their_buffers(sanitized, tmp_path):
+    """Runs the tests of both doors with a copy of the package in which the library is the sanitized one."""
+    copy = tmp_path / "onnx_roialign"
+    shutil.copytree(Path(onnx_roialign.__file__).parent, copy)
+    library = copy / Path(onnx_roialign.library_path()).name
+    shutil.copy(sanitized.library, library)
+
+    def run_python(*arguments):
+        environment = {**sanitized.environment(), "PYTHONPATH": str(tmp_path)}
+        command = [sys.executable, *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT / "tests")
+
+    assert run_python("-c", "import onnx_roialign as o; print(o.library_path())").stdout.strip() == str(library)
+    # Those that are long measure memory, of which the sanitizer takes its own.
+    tests = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not long", *SESSION_TESTS)
+    done = run_python(*tests)
+    assert done.returncode == 0, f"{done.stdout[-4000:]}{done.stderr[-4000:]}"
 
 
 def test_eight_threads_have_no_data_race(tmp_path):

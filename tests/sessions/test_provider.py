@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-
 import numpy as np
 import onnx
 import onnxruntime
@@ -19,7 +14,7 @@ from quiet import DOORS, quiet_options, quiet_session, run
 from scoped_models import branches, with_function
 
 import onnx_roialign
-from models import DTYPES, TYPES, cast_model, make_model, model, roi_align_node
+from models import DTYPES, TYPES, cast_model, model, roi_align_node
 from onnx_roialign import NativeLibraryError, RoiAlignError
 from onnx_roialign.sessions import own_provider
 from onnx_roialign.sessions.by_provider import ProviderSession
@@ -324,61 +319,6 @@ def test_its_options_change_no_result():
 
 
 # ---- in a session ----
-
-
-@needs_provider
-def test_its_nodes_keep_their_names_in_profiles_and_the_optimised_model_is_saved(tmp_path):
-    options = quiet_options()
-    options.enable_profiling, options.profile_file_prefix = True, str(tmp_path / "profile")
-    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
-    session = onnx_roialign.session(model(16), options, door="provider")
-    run(session)
-    events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    (event,) = [event for event in events if event.get("name") == "pool_kernel_time"]
-    assert (event["args"]["op_name"], event["args"]["provider"]) == ("RoiAlign", NAME)
-    saved = onnx.load(tmp_path / "optimised.onnx")
-    assert [(node.op_type, node.name) for node in saved.graph.node] == [("RoiAlign", "pool")]
-
-
-@needs_provider
-def test_io_binding_writes_where_it_is_told():
-    session = quiet_session(model(16), "provider")
-    binding, Y = session.io_binding(), np.full((4, 5, 3, 2), np.nan, np.float32)
-    for name, array in FEEDS.items():
-        binding.bind_cpu_input(name, array)
-    value = onnxruntime.OrtValue.ortvalue_from_numpy(Y)
-    binding.bind_ortvalue_output("Y", value)
-    session.run_with_iobinding(binding)
-    assert_close(value.numpy(), expected(16))
-
-
-@needs_provider
-def test_it_runs_asynchronously():
-    session, done, answers = quiet_session(model(16), "provider"), threading.Event(), []
-
-    def answer(outputs, _, error):
-        answers.append((outputs, error))
-        done.set()
-
-    session.run_async(["Y"], FEEDS, answer, None)
-    assert done.wait(60)
-    ((outputs, error),) = answers
-    assert not error
-    assert_close(outputs[0], expected(16))
-
-
-@needs_provider
-def test_nodes_run_in_parallel_and_from_eight_threads():
-    nodes = [roi_align_node("X", "rois", "batch_indices", f"Y{i}", name=f"pool{i}") for i in range(6)]
-    proto = make_model(nodes, 16, outputs=[(f"Y{i}", TensorProto.FLOAT) for i in range(6)])
-    options = quiet_options()
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
-    options.intra_op_num_threads = options.inter_op_num_threads = 2
-    session, want = onnx_roialign.session(proto, options, door="provider"), run(quiet_session(model(16), "custom_op"))
-    with ThreadPoolExecutor(8) as pool:
-        for outputs in pool.map(lambda _: session.run(None, FEEDS), range(64)):
-            for got in outputs:
-                np.testing.assert_array_equal(got, want)
 
 
 @needs_provider
