@@ -14,7 +14,7 @@ import onnxruntime
 from onnx.external_data_helper import load_external_data_for_model
 
 from onnx_roialign.definition.attributes import MAX_THREADS
-from onnx_roialign.errors import NativeLibraryError, RoiAlignError, last_guard, shown
+from onnx_roialign.errors import NativeLibraryError, RoiAlignError, last_guard, one_line, shown
 from onnx_roialign.onnx_model.expanded import with_levels_given
 from onnx_roialign.onnx_model.facts import ModelFacts, read_facts
 from onnx_roialign.onnx_model.file import PROTOBUF_LIMIT, to_bytes
@@ -36,6 +36,7 @@ __all__ = [
     "tell_threads",
     "usable_cores",
     "version",
+    "why_nothing_loads",
     "without_omitted_inputs",
 ]
 
@@ -142,6 +143,23 @@ def has_providers(options: onnxruntime.SessionOptions) -> bool:
 def carries_library(options: onnxruntime.SessionOptions) -> bool:
     """Whether the library was registered on the options as one of custom ops."""
     return config_entry(options, _LIBRARY_ENTRY) is not None
+
+
+def why_nothing_loads(options: onnxruntime.SessionOptions) -> str:
+    """Returns onnxruntime's error where it loads not even the smallest model with these options; empty if it does."""
+    shape = onnx.helper.make_tensor_value_info("X", onnx.TensorProto.FLOAT, [])
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["X"], ["Y"])], "usable", [shape], [shape])
+    graph.output[0].name = "Y"
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 10)], ir_version=8)
+    written = options.optimized_model_filepath, options.enable_profiling
+    options.optimized_model_filepath, options.enable_profiling = "", False
+    try:
+        onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    except Exception as error:  # any exception of onnxruntime means that the model does not load
+        return one_line(error)
+    finally:
+        options.optimized_model_filepath, options.enable_profiling = written
+    return ""
 
 
 def tell_threads(options: onnxruntime.SessionOptions) -> None:

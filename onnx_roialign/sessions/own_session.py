@@ -14,7 +14,7 @@ from onnx_roialign.errors import NativeLibraryError, RoiAlignError, one_line
 from onnx_roialign.ops.nodes import is_roi_align
 from onnx_roialign.ops.roi_align import DOMAIN
 from onnx_roialign.sessions import own_provider
-from onnx_roialign.sessions.options import Source, looking_in
+from onnx_roialign.sessions.options import Source, has_own_threads, looking_in, why_nothing_loads
 from onnx_roialign.sessions.providers import CPU, Assignment, assignment, checked_providers
 
 __all__ = ["OwnSession", "Prepare", "RemadeSession"]
@@ -83,7 +83,8 @@ class OwnSession(RemadeSession):
     """A session in which an engine of this package runs every RoiAlign, with any providers.
 
     Raises:
-        RoiAlignError: another provider runs a RoiAlign, or cannot load the model although it should not run RoiAlign.
+        RoiAlignError: another provider runs a RoiAlign, or cannot load the model although it should not run RoiAlign;
+            or no model loads with the options.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class OwnSession(RemadeSession):
             raise
         except Exception as error:  # onnxruntime's exceptions have no common base
             self._blame_providers(error, prepare, options, arguments, providers)
+            self._blame_options(error, options)
             raise
         self._neighbours: list[str] = []
         self._check_assignment(assignment(self) or {})
@@ -120,6 +122,18 @@ class OwnSession(RemadeSession):
                 "must leave RoiAlign to the CPU, got providers with which onnxruntime cannot load the model, "
                 f"which loads on the CPU alone; leave them out, or use engine='builtin' ({one_line(error)})",
             ) from error
+
+    def _blame_options(self, error: Exception, options: onnxruntime.SessionOptions | None) -> None:
+        """Raises an error that says so where no model loads with the options, whose reason does not name the cause."""
+        if options is not None and (reason := why_nothing_loads(options)):
+            way_out = f"; {self._way_out()}" if has_own_threads(options) else ""  # else the reason says it
+            raise RoiAlignError(
+                "sess_options", "failed", f"must load a model, got options that load none ({reason}){way_out}"
+            ) from error
+
+    def _way_out(self) -> str:
+        """What to do with options that load no model."""
+        return "where another library of custom ops has ONNX's own domain, use door='provider'"
 
     @classmethod
     def _loads(cls, prepare: Any, options: onnxruntime.SessionOptions | None, arguments: Mapping[str, Any]) -> bool:

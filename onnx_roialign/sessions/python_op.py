@@ -20,18 +20,17 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import onnx
 import onnxruntime
 import onnxruntime_extensions
 
 from onnx_roialign.arrays import Array
 from onnx_roialign.definition.element_types import ElementType
-from onnx_roialign.errors import RoiAlignError, one_line
+from onnx_roialign.errors import RoiAlignError
 from onnx_roialign.onnx_model.facts import ModelFacts
 from onnx_roialign.ops.table import OPS
-from onnx_roialign.sessions.options import Source, config_entry, has_own_threads, packed
+from onnx_roialign.sessions.options import Source, config_entry, packed
 from onnx_roialign.sessions.own_session import OwnSession
-from onnx_roialign.sessions.providers import CPU, record
+from onnx_roialign.sessions.providers import record
 from onnx_roialign.sessions.rewrite import DOMAIN, TEXTS, attributes_from_texts, rewrite
 
 __all__ = ["Recorded", "recording", "session"]
@@ -77,6 +76,9 @@ class _ReferenceSession(OwnSession):
         self._roi_align_call = call
         call(super().__init__, *args)  # onnxruntime runs nodes with constant inputs during creation
         self.remake = functools.partial(_ReferenceSession, call, *args[:-2])
+
+    def _way_out(self) -> str:
+        return "engine 'reference' registers onnxruntime-extensions' library itself: pass options without it"
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         return self._roi_align_call(super().run, *args, **kwargs)
@@ -193,29 +195,4 @@ def session(
             used.add_session_config_entry(_MARKER_ENTRY, "1")
         return source
 
-    try:
-        return _ReferenceSession(call, prepare, options, arguments, providers, provider_options)
-    except RoiAlignError:
-        raise
-    except Exception as error:
-        if options is not None and (reason := _why_nothing_loads(options)):
-            # onnxruntime's reason does not name this cause: the library is already registered.
-            registers = "; engine 'reference' registers onnxruntime-extensions' library itself: pass options without it"
-            hint = registers if has_own_threads(options) else ""
-            raise RoiAlignError(
-                "sess_options", "failed", f"must load a model, got options that load none ({reason}){hint}"
-            ) from error
-        raise
-
-
-def _why_nothing_loads(options: onnxruntime.SessionOptions) -> str:
-    """The error of onnxruntime when it loads the smallest model with these options; empty if it loads."""
-    value = onnx.helper.make_tensor_value_info("X", onnx.TensorProto.FLOAT, [])
-    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["X"], ["Y"])], "usable", [value], [value])
-    graph.output[0].name = "Y"
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 10)], ir_version=8)
-    try:
-        onnxruntime.InferenceSession(model.SerializeToString(), options, [CPU])
-    except Exception as error:  # any exception of onnxruntime means that the model does not load
-        return one_line(error)
-    return ""
+    return _ReferenceSession(call, prepare, options, arguments, providers, provider_options)

@@ -57,7 +57,8 @@ def register(sess_options: onnxruntime.SessionOptions, model: Model, *, door: Do
         sess_options: options for an `onnxruntime.InferenceSession`; no other thread may use them during the call.
         model: path, bytes or ModelProto of the session's model. External data is not read.
         door: "custom_op"; "provider", the execution provider, which needs onnxruntime 1.24.1; or "auto", which is the
-            custom op here, because whatever a session's ``providers`` are, it stays.
+            custom op here, unlike in `session()`: it stays on the options, while ``InferenceSession(model, options,
+            providers=[...])`` drops the execution provider from them, and onnxruntime's own kernel would run RoiAlign.
 
     Raises:
         RoiAlignError: the model cannot be read or has an invalid RoiAlign; nodes without the attribute are at opsets
@@ -84,6 +85,7 @@ def register(sess_options: onnxruntime.SessionOptions, model: Model, *, door: Do
     check_omitted_inputs(facts)
     if door == "provider":
         by_provider.check_meaning(facts)
+        by_provider.check_types(facts)
         tell_threads(sess_options)
         own_provider.add_to(sess_options, *own_provider.with_own([CPU], None))
     else:

@@ -121,6 +121,12 @@ REFUSED = {
         r"coordinate_transformation_mode must be left out below opset 16 with door 'provider', got it at opset 11; use "
         r"door='custom_op' \(node 'pool'\)",
     ),
+    "bfloat16 before the opset that has it": (
+        lambda: cast_model(21, TensorProto.BFLOAT16),
+        {},
+        r"X must be of a type that RoiAlign has at opset 21 with door 'provider', got bfloat16; use door='custom_op' "
+        r"\(node 'pool'\)$",
+    ),
     "constants": (
         constants,
         {"X": None, "rois": None, "batch_indices": None},
@@ -253,6 +259,19 @@ def test_register_adds_it_to_options_which_then_serve_models_of_every_opset():
         session = onnxruntime.InferenceSession(proto.SerializeToString(), options)
         assert who_runs_what(session) == {"pool": NAME}
         assert_close(run(session), expected(opset))
+
+
+@needs_provider
+def test_by_itself_register_takes_the_door_that_stays_whatever_providers_a_session_is_given():
+    proto, with_provider = model(16, mode="max"), quiet_options(session__record_ep_graph_assignment_info="1")
+    onnx_roialign.register(with_provider, proto, door="provider")
+    with pytest.warns(UserWarning, match="providers"):
+        dropped = onnxruntime.InferenceSession(proto.SerializeToString(), with_provider, providers=[CPU])
+    assert who_runs_what(dropped) == {"pool": CPU}
+    options, asymmetric = quiet_options(), model(16, coordinate_transformation_mode="asymmetric")
+    onnx_roialign.register(options, proto)
+    with pytest.raises(Exception, match="coordinate_transformation_mode must be 'half_pixel' or"):  # ours is asked
+        onnxruntime.InferenceSession(asymmetric.SerializeToString(), options, providers=[CPU])
 
 
 @needs_provider

@@ -15,7 +15,7 @@ from closeness import assert_close
 from installed_versions import GLOBAL_POOL
 from onnx import TensorProto, helper
 from paths import SUPPORT
-from quiet import DOORS, quiet_options, quiet_session, run
+from quiet import DOORS, ENGINES, how, quiet_options, quiet_session, run
 
 import onnx_roialign
 from models import SHAPE, float_kinds, make_model, model, private_model, private_node, roi_align_node
@@ -40,11 +40,12 @@ def test_options_with_onnxruntime_extensions_already_are_refused_by_the_referenc
 
 
 @GLOBAL_POOL
-def test_options_for_a_global_thread_pool_that_is_not_there_are_not_blamed_on_a_library():
+@pytest.mark.parametrize("engine", ENGINES)
+def test_options_for_a_global_thread_pool_that_is_not_there_are_not_blamed_on_a_library(engine):
     pooled = quiet_options()
     pooled.use_per_session_threads = False
     with pytest.raises(RoiAlignError, match=r"options that load none \(.*per session threadpools.*\)$"):
-        onnx_roialign.session(model(16), pooled, engine="reference")
+        onnx_roialign.session(model(16), pooled, **how(engine))
 
 
 def test_a_second_import_takes_over_the_declared_ops():

@@ -141,6 +141,18 @@ def test_a_model_that_says_every_mode_tells_no_opset():
         onnxruntime.InferenceSession(model(11).SerializeToString(), options)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_model_that_onnxruntime_refuses_writes_no_file_of_the_options(engine, tmp_path):
+    """To see whether the options are the cause, another model is loaded with them."""
+    options, proto, saved = quiet_options(), model(16), str(tmp_path / "optimised.onnx")
+    options.optimized_model_filepath = saved
+    proto.graph.node.add(op_type="NoSuchOp", input=["Y"], output=["Z"])
+    with pytest.raises(Exception, match="NoSuchOp"):
+        onnx_roialign.session(proto, options, **how(engine))
+    assert options.optimized_model_filepath == saved
+    assert list(tmp_path.iterdir()) == []
+
+
 # ---- engines side by side ----
 
 
