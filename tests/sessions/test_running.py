@@ -74,13 +74,13 @@ def test_asynchronous_runs_return_their_own_results_and_errors(door):
         found[number] = (outputs, error)
         ended.release()
 
-    def feeds(number):
-        return FEEDS | (
-            {"batch_indices": np.array([0, 1, 1, number])} if number % 3 == 2 else {"X": number * FEEDS["X"]}
-        )
-
+    # All of them live until the last run has ended: an older onnxruntime does not hold the arrays.
+    feeds = [
+        FEEDS | ({"batch_indices": np.array([0, 1, 1, number])} if number % 3 == 2 else {"X": number * FEEDS["X"]})
+        for number in range(count)
+    ]
     for number in range(count):
-        session.run_async(["Y"], feeds(number), end, number)
+        session.run_async(["Y"], feeds[number], end, number)
     assert all(ended.acquire(timeout=60) for _ in range(count))
     for number in range(count):
         outputs, error = found[number]
@@ -88,7 +88,7 @@ def test_asynchronous_runs_return_their_own_results_and_errors(door):
             assert f"batch_indices must be in [0, 2), got {number} at row 3 (node 'pool')" in error
         else:
             assert not error
-            np.testing.assert_array_equal(outputs[0], run(session, feeds(number)))
+            np.testing.assert_array_equal(outputs[0], run(session, feeds[number]))
 
 
 def test_nodes_run_in_parallel_and_from_eight_threads(door):
