@@ -30,6 +30,10 @@ struct Kernel {
 // Returns an opset at which RoiAlign has the node's meaning, or 0 where it is unknown.
 int64_t opset_of(const Op& op, const OrtKernelInfo* info) {
   if (op.opset != nullptr) return op.opset->load();
+  if (op.asks_session) {
+    const AllEntries all = all_entries(*op.runtime.newer, info);
+    return read_opset(entries_of(all));
+  }
   int since_version = 0;
   require_ok(op.runtime.newer->KernelInfo_GetOperatorSinceVersion(info, &since_version));
   return since_version;

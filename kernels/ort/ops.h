@@ -21,8 +21,9 @@ struct Op : ort_abi::OrtCustomOp {
   bool is_private;  // not ONNX's RoiAlign
   // For ONNX's RoiAlign as a custom op the model's opset, 0 where it is unknown. ONNX Runtime merges all opsets of a
   // custom op into one schema, so a kernel cannot ask for the opset. Each kernel copies the number when it is created.
-  // Null where a kernel can ask: the provider's.
+  // Null where a kernel can ask: the provider's the node, and a custom op's the session, for the config entry.
   const std::atomic<int64_t>* opset;
+  bool asks_session;
   std::optional<Settings> settings;         // none where a kernel asks for those of its session: the provider's
   ort_abi::ONNXTensorElementDataType type;  // of X
   size_t rois;                              // index of the input that holds the RoIs

@@ -23,14 +23,18 @@ using namespace ort_abi;  // NOLINT: this file is ONNX Runtime's side of the lib
 constexpr char kMarkerEntry[] = "onnx_roialign.registration";
 constexpr char kPrivateMarkerEntry[] = "onnx_roialign.private_registration";
 
-// What is registered on one session options object: ONNX's RoiAlign at one opset.
+// What is registered on session options: ONNX's RoiAlign. Where kernels can read the opset from their session, all
+// options with equal settings share it; else it is of one options object, at one opset.
 class Registration {
  public:
   Registration(const Runtime& runtime, const OrtSessionOptions* options, int64_t opset, const Settings& settings)
-      : options_(options), opset_(opset), settings_(settings) {
+      : options_(options), opset_(opset), settings_(settings), is_shared_(runtime.newer != nullptr) {
     std::vector<Op> ops;
-    for (const ElementType type : kElementTypes) ops.push_back(make_roi_align(runtime, &opset_, type));
-    for (Op& op : ops) op.settings = settings;
+    for (const ElementType type : kElementTypes) {
+      ops.push_back(make_roi_align(runtime, is_shared_ ? nullptr : &opset_, type));
+      ops.back().asks_session = is_shared_;
+      ops.back().settings = settings;
+    }
     domain_ = std::make_unique<Domain>(*runtime.api, "", std::move(ops));
   }
   Registration(const Registration&) = delete;
@@ -41,6 +45,11 @@ class Registration {
   // Returns a text that is unique in the process, so that another copy of this library does not take it for its own.
   std::string marker() const { return std::to_string(reinterpret_cast<uintptr_t>(this)); }
 
+  // Whether other options can have it too.
+  bool serves(const Runtime& runtime, const Settings& settings) const {
+    return is_shared_ && &domain_->api() == runtime.api && settings_ == settings;
+  }
+
   // The threads stay those of the first registration, as they change no result.
   void require_same(const Settings& settings) const {
     if (settings.isa == settings_.isa) return;
@@ -49,7 +58,7 @@ class Registration {
   }
 
   void set_opset(const OrtSessionOptions* options, int64_t opset) {
-    if (opset == opset_) return;
+    if (is_shared_ || opset == opset_) return;
     // Cloned options share the ops with the options that they were cloned from, whose sessions would change too.
     if (options != options_) {
       throw std::invalid_argument("onnx_roialign.opset must be " + std::to_string(opset_) +
@@ -63,13 +72,14 @@ class Registration {
   const OrtSessionOptions* options_;
   std::atomic<int64_t> opset_;
   const Settings settings_;
+  const bool is_shared_;
   std::unique_ptr<Domain> domain_;
 };
 
 // All registrations of this process. ONNX Runtime owns neither a domain nor its ops, and does not report when the
 // options and sessions that point to them are gone. So they are kept until the library is unloaded, which ONNX Runtime
-// does when the last options and session that loaded it are gone: about 1 kB for each options object, however often it
-// is registered.
+// does when the last options and session that loaded it are gone. Those that options cannot share, before 1.24, take
+// about 1 kB for each options object, however often it is registered.
 class Registrations {
  public:
   void add(const Runtime& runtime, OrtSessionOptions* options) {
@@ -86,9 +96,9 @@ class Registrations {
     }
     add_private_ops(runtime, options, entries, settings);
     if (only_private) return;
-    kept_.push_back(std::make_unique<Registration>(runtime, options, opset, settings));
-    kept_.back()->add_to(options);
-    require_ok(runtime.api->AddSessionConfigEntry(options, kMarkerEntry, kept_.back()->marker().c_str()));
+    const Registration& made = registration(runtime, options, opset, settings);
+    made.add_to(options);
+    require_ok(runtime.api->AddSessionConfigEntry(options, kMarkerEntry, made.marker().c_str()));
   }
 
  private:
@@ -98,6 +108,15 @@ class Registrations {
     if (entries(kPrivateMarkerEntry) || entries(std::string(kProviderEntries) + kProviderMarker)) return;
     private_domain(runtime, settings).add_to(options);
     require_ok(runtime.api->AddSessionConfigEntry(options, kPrivateMarkerEntry, "1"));
+  }
+
+  const Registration& registration(const Runtime& runtime, const OrtSessionOptions* options, int64_t opset,
+                                   const Settings& settings) {
+    for (const auto& registration : kept_) {
+      if (registration->serves(runtime, settings)) return *registration;
+    }
+    kept_.push_back(std::make_unique<Registration>(runtime, options, opset, settings));
+    return *kept_.back();
   }
 
   // The private ops depend on no options object, so all options of one ONNX Runtime with equal settings share them.
