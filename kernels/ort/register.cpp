@@ -96,7 +96,7 @@ class Registrations {
     }
     add_private_ops(runtime, options, entries, settings);
     if (only_private) return;
-    const Registration& made = registration(runtime, options, opset, settings);
+    const Registration& made = registration_for(runtime, options, opset, settings);
     made.add_to(options);
     require_ok(runtime.api->AddSessionConfigEntry(options, kMarkerEntry, made.marker().c_str()));
   }
@@ -110,8 +110,8 @@ class Registrations {
     require_ok(runtime.api->AddSessionConfigEntry(options, kPrivateMarkerEntry, "1"));
   }
 
-  const Registration& registration(const Runtime& runtime, const OrtSessionOptions* options, int64_t opset,
-                                   const Settings& settings) {
+  const Registration& registration_for(const Runtime& runtime, const OrtSessionOptions* options, int64_t opset,
+                                       const Settings& settings) {
     for (const auto& registration : kept_) {
       if (registration->serves(runtime, settings)) return *registration;
     }

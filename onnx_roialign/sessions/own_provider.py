@@ -57,8 +57,11 @@ def check_supported() -> None:
 
 
 def takes_names() -> bool:
-    """Whether onnxruntime takes the provider by its name; before, only session options can have it."""
-    return version() >= _NAMES_SINCE
+    """Whether onnxruntime takes the provider by its name; else only session options can have it.
+
+    Of two copies of the library, each of which somebody registered, the name would mean the first.
+    """
+    return version() >= _NAMES_SINCE and len(_registered()) < 2
 
 
 def devices() -> list[Any]:
@@ -81,9 +84,12 @@ def devices() -> list[Any]:
 
 
 def _found() -> list[Any]:
-    """One of them, this package's library before any other copy that somebody registered."""
-    found = [device for device in onnxruntime.get_ep_devices() if device.ep_name == ep_name()]
-    return sorted(found, key=lambda device: device.ep_metadata.get("library_path") != library_path())[:1]
+    """One of them, this package's library before any other copy."""
+    return sorted(_registered(), key=lambda device: device.ep_metadata.get("library_path") != library_path())[:1]
+
+
+def _registered() -> list[Any]:
+    return [device for device in onnxruntime.get_ep_devices() if device.ep_name == ep_name()]
 
 
 def is_in(options: onnxruntime.SessionOptions) -> bool:
