@@ -84,7 +84,7 @@ def devices() -> list[Any]:
 
 
 def _found() -> list[Any]:
-    """One of them, this package's library before any other copy."""
+    """One of them, of this package's library before any other copy, where onnxruntime tells them apart (since 1.25)."""
     return sorted(_registered(), key=lambda device: device.ep_metadata.get("library_path") != library_path())[:1]
 
 
