@@ -38,6 +38,7 @@ enum ONNXTensorElementDataType : int {
   ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8 = 3,
   ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32 = 6,
   ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64 = 7,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL = 9,
   ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16 = 10,
   ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE = 11,
   ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16 = 16
@@ -188,7 +189,13 @@ struct OrtApi {
   Slot gap_327[3];
   OrtStatus*(ROIALIGN_ORT_CALL* ValueInfo_IsGraphOutput)(const OrtValueInfo* value, bool* out);          // 330
   OrtStatus*(ROIALIGN_ORT_CALL* ValueInfo_IsConstantInitializer)(const OrtValueInfo* value, bool* out);  // 331
-  Slot gap_332[12];
+  Slot gap_332[6];
+  OrtStatus*(ROIALIGN_ORT_CALL* Graph_GetNumInputs)(const OrtGraph* graph, size_t* out);                          // 338
+  OrtStatus*(ROIALIGN_ORT_CALL* Graph_GetInputs)(const OrtGraph* graph, const OrtValueInfo** out, size_t count);  // 339
+  OrtStatus*(ROIALIGN_ORT_CALL* Graph_GetNumOutputs)(const OrtGraph* graph, size_t* out);                         // 340
+  OrtStatus*(ROIALIGN_ORT_CALL* Graph_GetOutputs)(const OrtGraph* graph, const OrtValueInfo** out,
+                                                  size_t count);  // 341
+  Slot gap_342[2];
   OrtStatus*(ROIALIGN_ORT_CALL* Graph_GetNumNodes)(const OrtGraph* graph, size_t* out);                       // 344
   OrtStatus*(ROIALIGN_ORT_CALL* Graph_GetNodes)(const OrtGraph* graph, const OrtNode** nodes, size_t count);  // 345
   Slot gap_346[3];
@@ -200,7 +207,10 @@ struct OrtApi {
   OrtStatus*(ROIALIGN_ORT_CALL* Node_GetInputs)(const OrtNode* node, const OrtValueInfo** out, size_t count);   // 354
   OrtStatus*(ROIALIGN_ORT_CALL* Node_GetNumOutputs)(const OrtNode* node, size_t* out);                          // 355
   OrtStatus*(ROIALIGN_ORT_CALL* Node_GetOutputs)(const OrtNode* node, const OrtValueInfo** out, size_t count);  // 356
-  Slot gap_357[4];
+  OrtStatus*(ROIALIGN_ORT_CALL* Node_GetNumImplicitInputs)(const OrtNode* node, size_t* out);                   // 357
+  OrtStatus*(ROIALIGN_ORT_CALL* Node_GetImplicitInputs)(const OrtNode* node, const OrtValueInfo** out,
+                                                        size_t count);  // 358
+  Slot gap_359[2];
   OrtStatus*(ROIALIGN_ORT_CALL* Node_GetAttributeByName)(const OrtNode* node, const char* name,
                                                          const OrtOpAttr** out);  // 361
   OrtStatus*(ROIALIGN_ORT_CALL* OpAttr_GetTensorAttributeAsOrtValue)(const OrtOpAttr* attribute,
@@ -208,7 +218,9 @@ struct OrtApi {
   OrtStatus*(ROIALIGN_ORT_CALL* OpAttr_GetType)(const OrtOpAttr* attribute, OrtOpAttrType* out);  // 363
   Slot gap_364[1];
   OrtStatus*(ROIALIGN_ORT_CALL* Node_GetNumSubgraphs)(const OrtNode* node, size_t* out);  // 365
-  Slot gap_366[2];
+  OrtStatus*(ROIALIGN_ORT_CALL* Node_GetSubgraphs)(const OrtNode* node, const OrtGraph** out, size_t count,
+                                                   const char** attribute_names);  // 366
+  Slot gap_367[1];
   OrtStatus*(ROIALIGN_ORT_CALL* Node_GetEpName)(const OrtNode* node, const char** out);  // 368
   Slot gap_369[10];
   OrtStatus*(ROIALIGN_ORT_CALL* GetSessionOptionsConfigEntries)(const OrtSessionOptions* options,
@@ -319,6 +331,10 @@ ROIALIGN_ORT_SLOT(ValueInfo_GetValueConsumers, 325);
 ROIALIGN_ORT_SLOT(ValueInfo_GetInitializerValue, 326);
 ROIALIGN_ORT_SLOT(ValueInfo_IsGraphOutput, 330);
 ROIALIGN_ORT_SLOT(ValueInfo_IsConstantInitializer, 331);
+ROIALIGN_ORT_SLOT(Graph_GetNumInputs, 338);
+ROIALIGN_ORT_SLOT(Graph_GetInputs, 339);
+ROIALIGN_ORT_SLOT(Graph_GetNumOutputs, 340);
+ROIALIGN_ORT_SLOT(Graph_GetOutputs, 341);
 ROIALIGN_ORT_SLOT(Graph_GetNumNodes, 344);
 ROIALIGN_ORT_SLOT(Graph_GetNodes, 345);
 ROIALIGN_ORT_SLOT(Node_GetName, 349);
@@ -329,10 +345,13 @@ ROIALIGN_ORT_SLOT(Node_GetNumInputs, 353);
 ROIALIGN_ORT_SLOT(Node_GetInputs, 354);
 ROIALIGN_ORT_SLOT(Node_GetNumOutputs, 355);
 ROIALIGN_ORT_SLOT(Node_GetOutputs, 356);
+ROIALIGN_ORT_SLOT(Node_GetNumImplicitInputs, 357);
+ROIALIGN_ORT_SLOT(Node_GetImplicitInputs, 358);
 ROIALIGN_ORT_SLOT(Node_GetAttributeByName, 361);
 ROIALIGN_ORT_SLOT(OpAttr_GetTensorAttributeAsOrtValue, 362);
 ROIALIGN_ORT_SLOT(OpAttr_GetType, 363);
 ROIALIGN_ORT_SLOT(Node_GetNumSubgraphs, 365);
+ROIALIGN_ORT_SLOT(Node_GetSubgraphs, 366);
 ROIALIGN_ORT_SLOT(Node_GetEpName, 368);
 ROIALIGN_ORT_SLOT(GetSessionOptionsConfigEntries, 379);
 ROIALIGN_ORT_SLOT(TensorTypeAndShape_HasShape, 390);

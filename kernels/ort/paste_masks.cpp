@@ -1,4 +1,6 @@
-// Makes onnx_roialign::PasteMasks, a custom op of ONNX Runtime.
+// Makes onnx_roialign::PasteMasks, a custom op of ONNX Runtime, and runs it.
+#include "ort/paste_masks.h"
+
 #include <array>
 #include <string>
 
@@ -19,18 +21,16 @@ constexpr size_t kWidth = 3;
 
 struct Kernel {
   Runtime runtime;
-  ElementType type;
-  ElementType boxes_type;
-  std::string node;
-  int threads;
+  PasteSettings settings;
 };
 
 OrtStatus* ROIALIGN_ORT_CALL create_kernel(const OrtCustomOp* op, const OrtApi* api, const OrtKernelInfo* info,
                                            void** out) {
   return guarded(*api, [&] {
     const auto* self = static_cast<const Op*>(op);
-    *out = new Kernel{self->runtime, static_cast<ElementType>(self->type), static_cast<ElementType>(self->rois_type),
-                      AttributeReader(*api, info).node(), settings_of(*self, info).threads};
+    *out = new Kernel{self->runtime,
+                      {static_cast<ElementType>(self->type), static_cast<ElementType>(self->rois_type),
+                       AttributeReader(*api, info).node(), settings_of(*self, info).threads}};
   });
 }
 
@@ -56,23 +56,11 @@ OrtStatus* ROIALIGN_ORT_CALL compute(void* self, OrtKernelContext* context) {
     const Tensor masks = read_input(kernel.runtime, context, 0), boxes = read_input(kernel.runtime, context, kBoxes);
     const Tensor height = read_input(kernel.runtime, context, kHeight);
     const Tensor width = read_input(kernel.runtime, context, kWidth);
-    require_none(check_mask_shapes(masks, boxes), kernel.node);
-    require_none(check_scalar("height", height), kernel.node);
-    require_none(check_scalar("width", width), kernel.node);
-    MaskArrays arrays{};
-    arrays.type = kernel.type;
-    arrays.boxes_type = kernel.boxes_type;
-    arrays.masks = masks.data;
-    arrays.boxes = boxes.data;
-    arrays.num_masks = masks.shape[0];
-    arrays.side = masks.shape[3];
-    arrays.height = *static_cast<const int64_t*>(height.data);
-    arrays.width = *static_cast<const int64_t*>(width.data);
-    require_none(check_mask_sizes(arrays), kernel.node);
-    require_none(check_boxes(arrays), kernel.node);
-    arrays.images = make_output(api, context, {arrays.num_masks, 1, arrays.height, arrays.width});
-    SessionPool pool{api, context};
-    paste_masks(arrays, {SessionPool::parallel_for, &pool, kernel.threads});
+    require_none(check_mask_shapes(masks, boxes), kernel.settings.node);
+    require_none(check_scalar("height", height), kernel.settings.node);
+    require_none(check_scalar("width", width), kernel.settings.node);
+    run_paste_masks(kernel.runtime, context, kernel.settings, masks, boxes, *static_cast<const int64_t*>(height.data),
+                    *static_cast<const int64_t*>(width.data));
   });
 }
 
@@ -82,6 +70,25 @@ ONNXTensorElementDataType ROIALIGN_ORT_CALL input_type(const OrtCustomOp* op, si
 }
 
 }  // namespace
+
+void run_paste_masks(const Runtime& runtime, OrtKernelContext* context, const PasteSettings& settings,
+                     const Tensor& masks, const Tensor& boxes, int64_t height, int64_t width) {
+  require_none(check_mask_shapes(masks, boxes), settings.node);
+  MaskArrays arrays{};
+  arrays.type = settings.type;
+  arrays.boxes_type = settings.boxes_type;
+  arrays.masks = masks.data;
+  arrays.boxes = boxes.data;
+  arrays.num_masks = masks.shape[0];
+  arrays.side = masks.shape[3];
+  arrays.height = height;
+  arrays.width = width;
+  require_none(check_mask_sizes(arrays), settings.node);
+  require_none(check_boxes(arrays), settings.node);
+  arrays.images = make_output(*runtime.api, context, {arrays.num_masks, 1, arrays.height, arrays.width});
+  SessionPool pool{*runtime.api, context};
+  paste_masks(arrays, {SessionPool::parallel_for, &pool, settings.threads});
+}
 
 Op make_paste_masks(const Runtime& runtime, ElementType type, ElementType boxes_type) {
   Op op = make_op(runtime, "PasteMasks", static_cast<ONNXTensorElementDataType>(type), kBoxes);

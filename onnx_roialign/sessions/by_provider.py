@@ -226,13 +226,14 @@ class ProviderSession(OwnSession):
 
 
 def fused(session: onnxruntime.InferenceSession) -> list[tuple[str, ...]]:
-    """Returns which poolers the execution provider runs as one operator each.
+    """Returns which poolers and which mask pasting the execution provider runs as one operator each.
 
     Args:
         session: one that `session()` returned.
 
     Returns:
-        For each of them, the names of its RoiAligns; empty for a session without the provider.
+        For each of them, the names of its RoiAligns, or of the Loop that pastes masks; empty for a session without the
+        provider.
 
     Raises:
         RoiAlignError: it is no session of onnxruntime, or one that does not record who runs each node.
@@ -251,4 +252,8 @@ def fused(session: onnxruntime.InferenceSession) -> list[tuple[str, ...]]:
             f"({one_line(error)})",
         ) from error
     parts = [part.get_nodes() for part in assigned if part.ep_name == ep_name()]
-    return [tuple(node.name for node in nodes if is_roi_align(node)) for nodes in parts if len(nodes) > 1]
+    return [
+        tuple(node.name for node in nodes if is_roi_align(node) or node.op_type == "Loop")
+        for nodes in parts
+        if len(nodes) > 1
+    ]

@@ -1,4 +1,4 @@
-"""The poolers that the execution provider runs as one node of an unmodified model, and what it leaves alone."""
+"""The poolers (and whole exports) that the execution provider runs as one node each, and what it leaves alone."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ import onnxruntime
 import pooler_exports
 import pytest
 from exports import large_names, load, small_names
+from fused_at_load import assert_alike, by_provider, outcome
 from onnx import helper
 from paths import SUPPORT
-from quiet import DOORS, quiet_options, quiet_session
+from quiet import DOORS, quiet_options
 
 import onnx_roialign
 from onnx_roialign import RoiAlignError
 
 pytestmark = pytest.mark.skipif("provider" not in DOORS, reason="this onnxruntime takes no provider from outside")
-
-NAME = onnx_roialign.ep_name()
-CPU = "CPUExecutionProvider"
 
 # The forms of torchvision's exporters, a RoiAlign for each level whose rows are scattered: one pooler each. The base of
 # the last is 0.5: what is no RoI's row keeps it.
@@ -43,27 +41,17 @@ FORMS = [
     "tvd_static_dyn20",
     "not_base1d_dyn18",
 ]
+# The forms of torchvision's mask pasting, by the number of Loops.
+PASTINGS = {"paste14_ts12": 1, "paste_const_ts18": 1, "paste_scaled_ts16": 1, "paste_twice_ts16": 2}
 # Exports of torchvision, by the number of their poolers.
 EXPORTS = {"torchvision_multiscale": 1, "detectors/faster": 1, "detectors/mask": 2}
 
 
-def by_provider(proto, fuse):
-    return quiet_session(proto, "provider", providers=[(NAME, {"fuse": str(int(fuse))}), CPU])
-
-
-def outcome(session, feeds):
-    """The outputs of a run as bytes; where it fails, that it does."""
-    try:
-        return [(array.dtype, array.shape, array.tobytes()) for array in session.run(None, feeds)]
-    except Exception:  # onnxruntime's have no common base
-        return "failed"
-
-
-def assert_as_unfused(proto, every_feeds, fused):
+def assert_as_unfused(proto, every_feeds, poolers, pastings=0):
     one, other = by_provider(proto, True), by_provider(proto, False)
-    assert (len(onnx_roialign.fused(one)), onnx_roialign.fused(other)) == (fused, [])
+    assert (len(onnx_roialign.fused(one)), onnx_roialign.fused(other)) == (poolers + pastings, [])
     for feeds in every_feeds:
-        assert outcome(one, feeds) == outcome(other, feeds)
+        assert_alike(outcome(one, feeds), outcome(other, feeds), pasted=pastings > 0)
 
 
 @pytest.mark.parametrize("name", [*small_names(), *large_names()])
@@ -74,13 +62,14 @@ def test_an_export_computes_what_its_nodes_do(name):
     except RoiAlignError:
         return  # refused with door 'provider'
     poolers = next((number for start, number in EXPORTS.items() if name.startswith(start)), 0)
-    assert_as_unfused(one.model, [one.feeds()], poolers)
+    assert_as_unfused(one.model, [one.feeds()], poolers, int("mask" in name))
 
 
 @pytest.mark.parametrize("name", pooler_exports.form_names())
 def test_a_form_computes_what_its_nodes_do(name):
     proto = pooler_exports.form(name)
-    assert_as_unfused(proto, [pooler_exports.drawn(proto, count) for count in (40, 7, 1, 0)], int(name in FORMS))
+    every = [pooler_exports.drawn(proto, count) for count in (40, 7, 1, 0)]
+    assert_as_unfused(proto, every, int(name in FORMS), PASTINGS.get(name, 0))
 
 
 def without_rank(name):
@@ -135,7 +124,7 @@ def test_poolers_of_equal_names_in_two_branches_are_two():
     every = [feeds | {"condition": np.array(which)} for which in (True, False)]
     assert_as_unfused(proto, every, 2)
     session = by_provider(proto, True)
-    assert outcome(session, every[0]) != outcome(session, every[1])
+    assert outcome(session, every[0])[0].tobytes() != outcome(session, every[1])[0].tobytes()
 
 
 @pytest.mark.long
@@ -153,7 +142,7 @@ def test_a_damaged_pooler_ends_no_process_and_changes_no_result(name):
 @pytest.mark.parametrize("name", pooler_exports.names())
 def test_an_export_of_others_computes_what_its_nodes_do(name):
     proto = pooler_exports.load(name)
-    assert_as_unfused(proto, [feeds for feeds, _ in pooler_exports.cases(name)], 0)
+    assert_as_unfused(proto, [feeds for feeds, _ in pooler_exports.cases(name)], 0, int("paste" in name))
 
 
 def test_a_session_of_others_is_told_to_be_none_of_ours():

@@ -1,4 +1,4 @@
-// A pooler that became one node of a session: what ONNX Runtime calls for it.
+// A group of nodes that became one node of a session: what ONNX Runtime calls for it.
 #include "ort/ep/fused.h"
 
 #include <algorithm>
@@ -10,8 +10,10 @@
 
 #include "element.h"
 #include "ort/ops.h"
+#include "ort/paste_masks.h"
 #include "ort/status.h"
 #include "ort/tensors.h"
+#include "problem.h"
 
 namespace roialign {
 namespace {
@@ -20,9 +22,29 @@ using namespace ort_abi;  // NOLINT: this file is ONNX Runtime's side of the lib
 
 size_t index_of(const std::vector<std::string>& names, const std::string& name) {
   const auto found = std::find(names.begin(), names.end(), name);
-  if (found == names.end()) throw std::invalid_argument("a fused pooler must have the input " + name + ", got none");
+  if (found == names.end()) throw std::invalid_argument("a fused node must have the input " + name + ", got none");
   return static_cast<size_t>(found - names.begin());
 }
+
+// A pooler whose inputs are those of a node, by their number.
+struct FusedPlan {
+  struct Level {
+    size_t map;
+    int64_t number;
+    Attributes attributes;
+    std::string node;
+  };
+
+  Runtime runtime;
+  const Isa* isa;
+  int threads;
+  ElementType type;
+  std::vector<Level> levels;
+  size_t boxes;
+  size_t level_numbers;
+  size_t start;
+  bool start_is_zero;
+};
 
 // As Cast to int64; a number that int64 does not have becomes one that no image has.
 template <class T>
@@ -162,9 +184,23 @@ class Run {
   size_t row_bytes_ = 0;
 };
 
-OrtStatus* ROIALIGN_ORT_CALL compute(OrtNodeComputeInfo* self, void*, OrtKernelContext* context) {
-  const FusedPlan& plan = static_cast<const FusedPooler*>(self)->plan;
-  return guarded(*plan.runtime.newer, [&] {
+using RunPart = std::function<void(OrtKernelContext*)>;
+
+RunPart run_of(const Runtime& runtime, const Settings& settings, const Pooler& pooler,
+               const std::vector<std::string>& inputs) {
+  FusedPlan plan{runtime,
+                 &isa_of(settings),
+                 settings.threads,
+                 pooler.type,
+                 {},
+                 index_of(inputs, pooler.boxes),
+                 index_of(inputs, pooler.level_numbers),
+                 index_of(inputs, pooler.start),
+                 pooler.start_is_zero};
+  for (const PoolerLevel& level : pooler.levels) {
+    plan.levels.push_back({index_of(inputs, level.map), level.number, level.attributes, level.node});
+  }
+  return [plan = std::move(plan)](OrtKernelContext* context) {
     switch (plan.type) {
       case ElementType::kFloat64:
         return Run<double>(plan, context)();
@@ -175,32 +211,41 @@ OrtStatus* ROIALIGN_ORT_CALL compute(OrtNodeComputeInfo* self, void*, OrtKernelC
       case ElementType::kBFloat16:
         return Run<BFloat16>(plan, context)();
     }
-  });
+  };
+}
+
+RunPart run_of(const Runtime& runtime, const Settings& settings, const Pasting& pasting,
+               const std::vector<std::string>& inputs) {
+  const PasteSettings paste{ElementType::kFloat32, ElementType::kFloat32, pasting.node, settings.threads};
+  const size_t masks = index_of(inputs, pasting.masks), boxes = index_of(inputs, pasting.boxes),
+               start = index_of(inputs, pasting.start);
+  return [=](OrtKernelContext* context) {
+    const Tensor none = read_input(runtime, context, start);
+    if (none.shape.size() != 3) {
+      throw std::invalid_argument("images must start as shape (0, height, width), got shape " + shape_text(none.shape) +
+                                  paste.node);
+    }
+    run_paste_masks(runtime, context, paste, read_input(runtime, context, masks), read_input(runtime, context, boxes),
+                    none.shape[1], none.shape[2]);
+  };
 }
 
 }  // namespace
 
-FusedPooler::FusedPooler(const Runtime& runtime, const Settings& settings, const Pooler& pooler,
-                         const std::vector<std::string>& inputs)
-    : OrtNodeComputeInfo{} {
-  plan = {runtime,
-          &isa_of(settings),
-          settings.threads,
-          pooler.type,
-          {},
-          index_of(inputs, pooler.boxes),
-          index_of(inputs, pooler.level_numbers),
-          index_of(inputs, pooler.start),
-          pooler.start_is_zero};
-  for (const PoolerLevel& level : pooler.levels) {
-    plan.levels.push_back({index_of(inputs, level.map), level.number, level.attributes, level.node});
-  }
+FusedNode::FusedNode(const Runtime& made_in, const Settings& settings, const Part& part,
+                     const std::vector<std::string>& inputs)
+    : OrtNodeComputeInfo{},
+      runtime(made_in),
+      run(std::visit([&](const auto& one) { return run_of(made_in, settings, one, inputs); }, part)) {
   ort_version_supported = kNewerApiVersion;
   CreateState = [](OrtNodeComputeInfo*, OrtNodeComputeContext*, void** out) -> OrtStatus* {
     *out = nullptr;  // nothing changes from run to run
     return nullptr;
   };
-  Compute = compute;
+  Compute = [](OrtNodeComputeInfo* self, void*, OrtKernelContext* context) {
+    const auto& node = *static_cast<const FusedNode*>(self);
+    return guarded(*node.runtime.newer, [&] { node.run(context); });
+  };
   ReleaseState = [](OrtNodeComputeInfo*, void*) {};
 }
 

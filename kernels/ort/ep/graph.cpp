@@ -1,6 +1,9 @@
 // Reads the graph that ONNX Runtime shows to an execution provider.
 #include "ort/ep/graph.h"
 
+#include <algorithm>
+#include <iterator>
+#include <memory>
 #include <stdexcept>
 
 #include "ort/status.h"
@@ -11,18 +14,19 @@ using namespace ort_abi;  // NOLINT: this file is ONNX Runtime's side of the lib
 
 namespace {
 
-constexpr size_t kMostIntegers = 64;  // more than any constant that a pattern asks for
+constexpr size_t kMostRead = 64;  // more than any constant that a pattern asks for
 
 // A text of ONNX Runtime's, which is null where there is none.
 std::string text_of(const char* text) { return text == nullptr ? "" : text; }
 
-template <class Count, class Get>
-std::vector<Value> values_of(Node node, Count count_of, Get get) {
+// The values of a node or a graph.
+template <class Of, class Count, class Get>
+std::vector<Value> values_of(const Of* of, Count count_of, Get get) {
   size_t count = 0;
-  if (node == nullptr) return {};
-  require_ok(count_of(node, &count));
+  if (of == nullptr) return {};
+  require_ok(count_of(of, &count));
   std::vector<Value> values(count);
-  require_ok(get(node, values.data(), count));
+  require_ok(get(of, values.data(), count));
   return values;
 }
 
@@ -35,6 +39,10 @@ std::vector<Node> Graph::nodes() const {
   require_ok(api_.Graph_GetNodes(graph_, all.data(), count));
   return all;
 }
+
+std::vector<Value> Graph::inputs() const { return values_of(graph_, api_.Graph_GetNumInputs, api_.Graph_GetInputs); }
+
+std::vector<Value> Graph::outputs() const { return values_of(graph_, api_.Graph_GetNumOutputs, api_.Graph_GetOutputs); }
 
 bool Graph::is(Node node, const char* type) const { return node != nullptr && this->type(node) == type; }
 
@@ -67,6 +75,10 @@ std::vector<Value> Graph::outputs(Node node) const {
   return values_of(node, api_.Node_GetNumOutputs, api_.Node_GetOutputs);
 }
 
+std::vector<Value> Graph::captured(Node node) const {
+  return values_of(node, api_.Node_GetNumImplicitInputs, api_.Node_GetImplicitInputs);
+}
+
 Value Graph::input(Node node, size_t i) const {
   const std::vector<Value> all = inputs(node);
   return i < all.size() ? all[i] : nullptr;
@@ -77,10 +89,15 @@ Value Graph::output(Node node, size_t i) const {
   return i < all.size() ? all[i] : nullptr;
 }
 
-bool Graph::has_bodies(Node node) const {
+std::vector<Graph> Graph::bodies(Node node) const {
   size_t count = 0;
   if (node != nullptr) require_ok(api_.Node_GetNumSubgraphs(node, &count));
-  return count > 0;
+  if (count == 0) return {};
+  std::vector<const OrtGraph*> graphs(count);
+  require_ok(api_.Node_GetSubgraphs(node, graphs.data(), count, nullptr));
+  std::vector<Graph> all;
+  for (const OrtGraph* const graph : graphs) all.emplace_back(api_, graph);
+  return all;
 }
 
 const OrtOpAttr* Graph::attribute(Node node, const char* name) const {
@@ -126,17 +143,23 @@ Node Graph::producer(Value value) const {
   return node;
 }
 
-std::vector<Node> Graph::consumers(Value value) const {
+std::vector<Reader> Graph::readers(Value value) const {
   size_t count = 0;
   if (value == nullptr) return {};
   require_ok(api_.ValueInfo_GetValueNumConsumers(value, &count));
   std::vector<Node> nodes(count);
   std::vector<int64_t> inputs(count);
   require_ok(api_.ValueInfo_GetValueConsumers(value, nodes.data(), inputs.data(), count));
-  for (size_t i = 0; i < count; ++i) {
-    if (inputs[i] < 0) nodes[i] = nullptr;
-  }
-  return nodes;
+  std::vector<Reader> all;
+  for (size_t i = 0; i < count; ++i) all.push_back({nodes[i], inputs[i] < 0});
+  return all;
+}
+
+bool Graph::comes_into(const std::set<Node>& group, Value value) const {
+  if (group.count(producer(value)) == 1) return false;
+  const std::vector<Reader> all = readers(value);
+  return std::any_of(all.begin(), all.end(),
+                     [&group](const Reader& reader) { return !reader.in_body && group.count(reader.node) == 1; });
 }
 
 bool Graph::is_output(Value value) const {
@@ -181,8 +204,9 @@ bool Graph::is_constant(Value value) const {
   return is;
 }
 
-std::optional<std::vector<int64_t>> Graph::integers(Value value) const {
-  if (element_type(value) != ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64) return std::nullopt;
+template <class T>
+std::optional<std::vector<T>> Graph::elements(Value value, ONNXTensorElementDataType of) const {
+  if (element_type(value) != of) return std::nullopt;
   const OrtValue* tensor = nullptr;
   if (!is_constant(value) || !succeeded(api_, api_.ValueInfo_GetInitializerValue(value, &tensor)) ||
       tensor == nullptr) {
@@ -192,16 +216,58 @@ std::optional<std::vector<int64_t>> Graph::integers(Value value) const {
   const int64_t* dims = nullptr;
   size_t rank = 0, count = 1;
   require_ok(api_.GetTensorElementTypeAndShapeDataReference(tensor, &type, &dims, &rank));
-  if (type != ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64) return std::nullopt;
+  if (type != of) return std::nullopt;
   for (size_t i = 0; i < rank; ++i) {
-    if (dims[i] < 0 || dims[i] > static_cast<int64_t>(kMostIntegers)) return std::nullopt;
+    if (dims[i] < 0 || dims[i] > static_cast<int64_t>(kMostRead)) return std::nullopt;
     count *= static_cast<size_t>(dims[i]);
-    if (count > kMostIntegers) return std::nullopt;
+    if (count > kMostRead) return std::nullopt;
   }
   void* data = nullptr;
   require_ok(api_.GetTensorMutableData(const_cast<OrtValue*>(tensor), &data));  // the C API has no const version
-  const auto* numbers = static_cast<const int64_t*>(data);
-  return std::vector<int64_t>(numbers, numbers + count);
+  const auto* elements = static_cast<const T*>(data);
+  return std::vector<T>(elements, elements + count);
+}
+
+std::optional<std::vector<int64_t>> Graph::integers(Value value) const {
+  return elements<int64_t>(value, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64);
+}
+
+std::optional<std::vector<float>> Graph::floats(Value value) const {
+  return elements<float>(value, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT);
+}
+
+std::optional<std::vector<uint8_t>> Graph::truths(Value value) const {
+  return elements<uint8_t>(value, ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL);
+}
+
+std::optional<std::vector<int64_t>> Graph::axes(Node node) const {
+  if (inputs(node).size() > 1) return integers(input(node, 1));
+  return attribute(node, "axes") == nullptr ? std::nullopt : std::optional(integers(node, "axes"));
+}
+
+bool Graph::makes_zeros(Node node) const {
+  if (!is(node, "ConstantOfShape")) return false;
+  const OrtOpAttr* const value = attribute(node, "value");
+  if (value == nullptr) return true;
+  OrtValue* tensor = nullptr;
+  if (!succeeded(api_, api_.OpAttr_GetTensorAttributeAsOrtValue(value, &tensor))) return false;
+  const auto release = [this](OrtValue* one) { api_.ReleaseValue(one); };
+  const std::unique_ptr<OrtValue, decltype(release)> owned(tensor, release);
+  ONNXTensorElementDataType type{};
+  const int64_t* dims = nullptr;
+  size_t rank = 0;
+  void* data = nullptr;
+  require_ok(api_.GetTensorElementTypeAndShapeDataReference(tensor, &type, &dims, &rank));
+  require_ok(api_.GetTensorMutableData(tensor, &data));
+  if (!is_float(type) || !std::all_of(dims, dims + rank, [](int64_t size) { return size == 1; })) return false;
+  const auto* bytes = static_cast<const unsigned char*>(data);
+  const size_t size = size_of(static_cast<ElementType>(type));
+  return std::all_of(bytes, bytes + size, [](unsigned char byte) { return byte == 0; });
+}
+
+bool Graph::is_float(ONNXTensorElementDataType type) {
+  const auto* const end = std::end(kElementTypes);
+  return std::find(std::begin(kElementTypes), end, static_cast<ElementType>(type)) != end;
 }
 
 bool Graph::is(Value value, const std::vector<int64_t>& elements) const { return integers(value) == elements; }

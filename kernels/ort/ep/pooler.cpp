@@ -2,7 +2,6 @@
 #include "ort/ep/pooler.h"
 
 #include <algorithm>
-#include <iterator>
 #include <memory>
 #include <set>
 #include <utility>
@@ -237,7 +236,7 @@ class Finder {
   // Returns the number of rows of a tensor of zeros that has the sizes of what is pooled; null where base is none.
   Value rows_of_zeros(Value base, const std::vector<Level>& levels) const {
     const Node zeros = graph_.producer(base);
-    if (!graph_.is(zeros, "ConstantOfShape") || !is_zero(zeros)) return nullptr;
+    if (!graph_.makes_zeros(zeros)) return nullptr;
     const std::vector<Value> sizes = through(graph_.input(zeros, 0), "Concat");
     if (sizes.size() != 4) return nullptr;
     for (int64_t axis = 1; axis < 4; ++axis) {
@@ -259,25 +258,6 @@ class Finder {
     });
   }
 
-  bool is_zero(Node zeros) const {
-    const OrtOpAttr* const attribute = graph_.attribute(zeros, "value");
-    if (attribute == nullptr) return true;
-    OrtValue* tensor = nullptr;
-    if (!succeeded(graph_.api(), graph_.api().OpAttr_GetTensorAttributeAsOrtValue(attribute, &tensor))) return false;
-    const auto release = [this](OrtValue* value) { graph_.api().ReleaseValue(value); };
-    const std::unique_ptr<OrtValue, decltype(release)> owned(tensor, release);
-    ONNXTensorElementDataType type{};
-    const int64_t* dims = nullptr;
-    size_t rank = 0;
-    void* data = nullptr;
-    require_ok(graph_.api().GetTensorElementTypeAndShapeDataReference(tensor, &type, &dims, &rank));
-    require_ok(graph_.api().GetTensorMutableData(tensor, &data));
-    if (!is_float(type) || !std::all_of(dims, dims + rank, [](int64_t size) { return size == 1; })) return false;
-    const auto* bytes = static_cast<const unsigned char*>(data);
-    const size_t size = size_of(static_cast<ElementType>(type));
-    return std::all_of(bytes, bytes + size, [](unsigned char byte) { return byte == 0; });
-  }
-
   // Returns the nodes to fuse: all that depend on which rows a level has, up to the last. Returns nothing where others
   // read what they make.
   std::optional<std::set<Node>> group_of(Node last, const std::vector<Level>& levels) const {
@@ -287,38 +267,26 @@ class Finder {
     while (!open.empty()) {
       const Node node = open.back();
       open.pop_back();
-      if (!graph_.is_unowned(node) || graph_.has_bodies(node) || group.size() > kMostNodes) return std::nullopt;
+      if (!graph_.is_unowned(node) || !graph_.bodies(node).empty() || group.size() > kMostNodes) return std::nullopt;
       if (node == last) continue;
       for (const Value output : graph_.outputs(node)) {
         if (output == nullptr) continue;
         if (graph_.is_output(output)) return std::nullopt;
-        for (const Node reader : graph_.consumers(output)) {
-          if (reader == nullptr) return std::nullopt;
-          if (group.insert(reader).second) open.push_back(reader);
+        for (const Reader& reader : graph_.readers(output)) {
+          if (reader.in_body) return std::nullopt;
+          if (group.insert(reader.node).second) open.push_back(reader.node);
         }
       }
     }
     return group;
   }
 
-  static bool is_float(ONNXTensorElementDataType type) {
-    const auto* const end = std::end(kElementTypes);
-    return std::find(std::begin(kElementTypes), end, static_cast<ElementType>(type)) != end;
-  }
-
-  // Whether the value comes from outside and a node of the group reads it, so that the fused node has it.
-  bool comes_in(Value value, const std::set<Node>& group) const {
-    if (group.count(graph_.producer(value)) == 1) return false;
-    const std::vector<Node> readers = graph_.consumers(value);
-    return std::any_of(readers.begin(), readers.end(), [&group](Node reader) { return group.count(reader) == 1; });
-  }
-
   std::optional<Pooler> describe(Node last, const std::vector<Level>& levels, Value base) const {
     const Level& first = levels.front();
     const std::optional<ONNXTensorElementDataType> type = graph_.element_type(first.map);
-    if (!type || !is_float(*type)) return std::nullopt;
+    if (!type || !Graph::is_float(*type)) return std::nullopt;
     const Value output = graph_.output(last, 0);
-    if (!graph_.is_output(output) && graph_.consumers(output).empty()) return std::nullopt;
+    if (!graph_.is_output(output) && graph_.readers(output).empty()) return std::nullopt;
     const std::optional<std::set<Node>> group = group_of(last, levels);
     if (!group) return std::nullopt;
     const Value zero_rows = rows_of_zeros(base, levels);
@@ -337,7 +305,8 @@ class Finder {
     for (const Level& level : levels) {
       const bool same = level.boxes == first.boxes && level.rows.level_numbers == first.rows.level_numbers &&
                         graph_.element_type(level.map) == type && graph_.element_type(level.boxes) == type;
-      if (!same || !numbers.insert(level.rows.number).second || !comes_in(level.map, *group)) return std::nullopt;
+      if (!same || !numbers.insert(level.rows.number).second || !graph_.comes_into(*group, level.map))
+        return std::nullopt;
       int since_version = 0;
       require_ok(graph_.api().Node_GetSinceVersion(level.roi_align, &since_version));
       const AttributeReader reader(std::make_unique<NodeAttributes>(graph_, level.roi_align));
@@ -349,7 +318,7 @@ class Finder {
         return std::nullopt;
     }
     for (const Value value : {first.boxes, first.rows.level_numbers, start}) {
-      if (!comes_in(value, *group)) return std::nullopt;
+      if (!graph_.comes_into(*group, value)) return std::nullopt;
     }
     return pooler;
   }
@@ -360,14 +329,7 @@ class Finder {
 }  // namespace
 
 std::optional<Pooler> find_pooler(const Graph& graph, Node last) {
-  try {
-    return Finder(graph).find(last);
-  } catch (const OrtFailure& unreadable) {
-    graph.api().ReleaseStatus(unreadable.status());
-    return std::nullopt;
-  } catch (const std::invalid_argument&) {
-    return std::nullopt;  // an attribute that the kernel refuses when it is made, with the node's name
-  }
+  return found_or_nothing(graph.api(), [&] { return Finder(graph).find(last); });
 }
 
 }  // namespace roialign

@@ -23,6 +23,15 @@ constexpr char kRoiAlign[] = "RoiAlign";
 // What ONNX Runtime's log names as the file.
 constexpr OrtPathChar kFile[] = {'o', 'n', 'n', 'x', '_', 'r', 'o', 'i', 'a', 'l', 'i', 'g', 'n', 0};
 
+const std::vector<Node>& nodes_of(const Part& part) {
+  return std::visit([](const auto& one) -> const std::vector<Node>& { return one.nodes; }, part);
+}
+
+std::string what(const Part& part) {
+  const auto* const pooler = std::get_if<Pooler>(&part);
+  return pooler == nullptr ? "a mask pasting" : "a pooler of " + std::to_string(pooler->levels.size()) + " levels";
+}
+
 }  // namespace
 
 Provider::Provider(const Runtime& runtime, const OrtKernelRegistry* registry, const OrtSessionOptions* options,
@@ -40,7 +49,7 @@ Provider::Provider(const Runtime& runtime, const OrtKernelRegistry* registry, co
     return guarded(*provider.runtime_.newer, [&] { provider.compile(fused, count, out); });
   };
   ReleaseNodeComputeInfos = [](OrtEp*, OrtNodeComputeInfo** infos, size_t count) {
-    for (size_t i = 0; i < count; ++i) delete static_cast<FusedPooler*>(infos[i]);
+    for (size_t i = 0; i < count; ++i) delete static_cast<FusedNode*>(infos[i]);
   };
   GetKernelRegistry = [](OrtEp* self, const OrtKernelRegistry** out) -> OrtStatus* {
     *out = static_cast<Provider*>(self)->registry_;
@@ -70,15 +79,23 @@ void Provider::claim(const OrtGraph* ort_graph, OrtEpGraphSupportInfo* info) {
   std::set<Node> claimed;
   for (auto node = nodes.rbegin(); node != nodes.rend() && options_.fuses; ++node) {
     if (claimed.count(*node) == 1) continue;
-    std::optional<Pooler> pooler = find_pooler(graph, *node);
-    if (!pooler || !knows_all(graph, *pooler, info)) continue;
-    claimed.insert(pooler->nodes.begin(), pooler->nodes.end());
-    claim_pooler(*std::move(pooler), info);
+    std::optional<Part> part = find(graph, *node, info);
+    if (!part) continue;
+    const std::vector<Node>& group = nodes_of(*part);
+    claimed.insert(group.begin(), group.end());
+    claim_part(*std::move(part), info);
   }
   for (const Node node : nodes) {
     if (claimed.count(node) == 1 || !knows(graph, node, info) || !graph.is_unowned(node)) continue;
     require_ok(ep_api_.EpGraphSupportInfo_AddSingleNode(info, node));
   }
+}
+
+std::optional<Part> Provider::find(const Graph& graph, Node node, OrtEpGraphSupportInfo* info) const {
+  if (std::optional<Pasting> pasting = find_pasting(graph, node)) return *std::move(pasting);
+  std::optional<Pooler> pooler = find_pooler(graph, node);
+  if (!pooler || !knows_all(graph, *pooler, info)) return std::nullopt;
+  return *std::move(pooler);
 }
 
 bool Provider::knows(const Graph& graph, Node node, OrtEpGraphSupportInfo* info) const {
@@ -92,31 +109,32 @@ bool Provider::knows_all(const Graph& graph, const Pooler& pooler, OrtEpGraphSup
                      [&](Node node) { return !graph.is(node, kRoiAlign) || knows(graph, node, info); });
 }
 
-void Provider::claim_pooler(Pooler pooler, OrtEpGraphSupportInfo* info) {
-  // Of the constants only one is needed, if rows are written into it.
-  OrtNodeFusionOptions options{kNewerApiVersion, !pooler.start_is_constant};
-  require_ok(ep_api_.EpGraphSupportInfo_AddNodesToFuse(info, pooler.nodes.data(), pooler.nodes.size(), &options));
-  const std::string text = "onnx_roialign runs " + std::to_string(pooler.nodes.size()) + " nodes, a pooler of " +
-                           std::to_string(pooler.levels.size()) + " levels that makes " + pooler.output +
-                           ", as one node";
+void Provider::claim_part(Part part, OrtEpGraphSupportInfo* info) {
+  const std::vector<Node>& nodes = nodes_of(part);
+  // Of the constants only one is needed, if what it starts with is one.
+  const bool needs_constant = std::visit([](const auto& one) { return one.start_is_constant; }, part);
+  OrtNodeFusionOptions options{kNewerApiVersion, !needs_constant};
+  require_ok(ep_api_.EpGraphSupportInfo_AddNodesToFuse(info, nodes.data(), nodes.size(), &options));
+  std::string output = std::visit([](const auto& one) { return one.output; }, part);
+  const std::string text = "onnx_roialign runs " + std::to_string(nodes.size()) + " nodes, " + what(part) +
+                           " that makes " + output + ", as one node";
   const OrtApi& api = *runtime_.newer;
   succeeded(api, api.Logger_LogMessage(logger_, ORT_LOGGING_LEVEL_INFO, text.c_str(), kFile, __LINE__, "claim"));
-  std::string output = pooler.output;
-  poolers_.insert_or_assign(std::move(output), std::move(pooler));
+  parts_.insert_or_assign(std::move(output), std::move(part));
 }
 
 void Provider::compile(const OrtNode** fused, size_t count, OrtNodeComputeInfo** out) const {
   const Graph graph(*runtime_.newer, nullptr);
-  std::vector<std::unique_ptr<FusedPooler>> made;
+  std::vector<std::unique_ptr<FusedNode>> made;
   for (size_t i = 0; i < count; ++i) {
     std::vector<std::string> inputs;
     for (const Value input : graph.inputs(fused[i])) inputs.push_back(graph.name(input));
     const std::string output = graph.name(graph.output(fused[i], 0));
-    const auto pooler = poolers_.find(output);
-    if (pooler == poolers_.end()) {
-      throw std::invalid_argument("a fused node must be a pooler that was claimed, got one that makes " + output);
+    const auto part = parts_.find(output);
+    if (part == parts_.end()) {
+      throw std::invalid_argument("a fused node must be one that was claimed, got one that makes " + output);
     }
-    made.push_back(std::make_unique<FusedPooler>(runtime_, options().settings, pooler->second, inputs));
+    made.push_back(std::make_unique<FusedNode>(runtime_, options().settings, part->second, inputs));
   }
   for (size_t i = 0; i < count; ++i) out[i] = made[i].release();
 }
