@@ -109,8 +109,8 @@ class Conditioning:
             or dropped.
         reach: the largest absolute scaled coordinate, in pixels, to which rounding errors of positions are
             proportional.
-        exact: whether P and g are powers of two and every position, step and size has at most 20 significant bits, so
-            that float32 rounds none of them in any order of operations.
+        exact: whether P is a power of two, every position, step and size has at most 20 significant bits, and g is a
+            power of two or divides the step as exactly, so that float32 rounds no position in any order of operations.
         samples: the largest number of samples in a bin.
     """
 
@@ -194,7 +194,7 @@ def conditioning(
         between=all(0 <= n <= (axis.length - 1) * axis.unit for axis in axes for n in _flat(axis)),
         reach=float(max((abs(end) for end in ends), default=0)) + float(rules.offset),
         exact=all(_is_short(number) for number in (*numbers, *ends))
-        and all(_is_power_of_two(n) for axis in axes for n in (len(axis.positions), max(axis.count, 1))),
+        and all(_is_power_of_two(len(axis.positions)) and _divides_exactly(axis) for axis in axes),
         samples=max((y.count * x.count for y, x in zip(axes[::2], axes[1::2], strict=True)), default=0),
     )
 
@@ -210,6 +210,18 @@ def _is_short(number: Fraction) -> bool:
 
 def _is_power_of_two(number: int) -> bool:
     return number & (number - 1) == 0
+
+
+def _divides_exactly(axis: _Axis) -> bool:
+    """Whether float32 computes (i + 1/2) * step / g without an error, multiplied and divided in any order."""
+    if axis.count <= 0 or _is_power_of_two(axis.count):
+        return True
+    exact = axis.size / len(axis.positions) / axis.count
+    step, g = np.float32(float(axis.size / len(axis.positions))), np.float32(axis.count)
+    i = np.arange(axis.count, dtype=np.float32) + np.float32(0.5)
+    orders = (i * step / g, i / g * step, i * (step / g), i * step * (1 / g))
+    want = [float(exact * (2 * n + 1) / 2) for n in range(axis.count)]
+    return _is_short(exact) and all(order.tolist() == want for order in orders)
 
 
 def _axes(

@@ -16,6 +16,7 @@ AGREE = (
     "torchvision 0.27, Paddle 3.3, MindSpore 2.10, ONNX Runtime 1.31, OpenVINO 2026.4 and TVM 0.27 agree in recorded "
     "calls on boxes across the border and outside"
 )
+ON_THE_CUT = f"{AGREE}, with corners on whole pixels; MindSpore's GPU kernel, which runs no ONNX models, differs"
 H, W = 6, 8
 LEGACY: Mapping[str, Any] = {"coordinate_transformation_mode": "output_half_pixel"}
 
@@ -30,6 +31,8 @@ def cases() -> Iterator[Case]:
     yield from _mean()
     yield from _outside()
     yield from _on_the_cut()
+    yield from _on_the_cut_of_a_grid()
+    yield from _on_the_cut_inverted()
 
 
 def box_at(y: float, x: float) -> list[float]:
@@ -241,9 +244,52 @@ def _on_the_cut() -> Iterator[Case]:
                 "A sample exactly at -1 or N is still moved onto the border.",
                 positive(1, 2, H, W, seed=7),
                 [box_at(y, x)],
-                source=f"{AGREE}, with corners on whole pixels; MindSpore's GPU kernel, which runs no ONNX models, "
-                "differs",
+                source=ON_THE_CUT,
                 mode=mode,
                 sampling_ratio=1,
                 **LEGACY,
             )
+
+
+def _on_the_cut_of_a_grid() -> Iterator[Case]:
+    # Along each axis: samples per bin (0: as many as the bin's pixels), the bin's pixels, and bins. A fixed grid takes
+    # every other pixel, so that no sample beside that on the cut reads the same pixel, which a maximum would not notice.
+    for ratio, step, bins in ((3, 6, 2), (4, 8, 1), (0, 1, 4), (0, 2, 4), (0, 3, 2)):
+        for mode in ("avg", "max") if ratio or step == 1 else ("avg",):
+            for dtype in ("float32", "float64", "float16", "bfloat16") if step in (1, 6) else ("float32",):
+                grid = f"grid-of-{ratio}" if ratio else f"adaptive-grid-of-{step}"
+                yield settled(
+                    f"edges/samples-exactly-1-px-outside-{grid}-{mode}-{dtype}",
+                    "Of a grid of any size, too, samples exactly at -1 and N are moved onto the border.",
+                    positive(1, 2, 13, 14, dtype=dtype, seed=step),
+                    _boxes_at_the_cut(13, 14, bins * step, step / (2 * (ratio or step))),
+                    source=ON_THE_CUT,
+                    opset=22,
+                    mode=mode,
+                    output_height=bins,
+                    output_width=bins,
+                    sampling_ratio=ratio,
+                    **LEGACY,
+                )
+
+
+def _boxes_at_the_cut(rows: int, columns: int, side: int, before: float) -> list[list[float]]:
+    """Returns a square box whose first samples lie at -1, `before` pixels after its start, and one with the last at N."""
+    low, bottom, right = -1 - before, rows + before, columns + before
+    return [[low, low, low + side, low + side], [right - side, bottom - side, right, bottom]]
+
+
+def _on_the_cut_inverted() -> Iterator[Case]:
+    boxes = [[W + 1.5, H + 1.5, W - 6.5, H - 6.5], [6.5, 6.5, -1.5, -1.5]]  # at W, W - 2, W - 4 and W - 6; at 5 to -1
+    for mode in ("avg", "max"):
+        yield settled(
+            f"edges/samples-exactly-1-px-outside-inverted-{mode}",
+            "Samples exactly at -1 and N of a RoI whose corners are exchanged are moved onto the border.",
+            positive(1, 2, H, W, seed=9),
+            boxes,
+            source=ON_THE_CUT,
+            mode=mode,
+            output_height=2,
+            output_width=2,
+            sampling_ratio=2,
+        )

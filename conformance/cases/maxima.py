@@ -100,6 +100,12 @@ def _many_samples() -> Iterator[Case]:
             [[1.125, 0.875, 46.625, 6.5]],
             sampling_ratio=ratio,
         )
+    yield spec(
+        "maxima/adaptive-grid-of-291",
+        "The maximum is over every sample of an adaptive grid of more than 255.",
+        np.arange(2 * 300, dtype=np.float32).reshape(1, 1, 2, 300) + 1,
+        [[1.125, 0.625, 291.625, 1.375]],
+    )
     for opset in (10, 22):
         yield spec(
             f"maxima/adaptive@{opset}",
@@ -152,6 +158,17 @@ def _on_pixels(H: int, W: int) -> Iterator[Case]:
         output_width=3,
         sampling_ratio=2,
     )
+    for scale in (0.25, 2.0):
+        yield settled(
+            f"maxima/inverted-at-scale-{scale:g}",
+            "At another spatial_scale, too, a RoI whose corners are exchanged is sampled in the opposite direction.",
+            positive(1, 2, H, W, seed=39),
+            np.array([[5.25, 2.25, 2.75, 5.5], [2.25, 6.75, 5.5, 2.5], [5.25, 6.75, 2.5, 2.25]]) / scale,
+            output_height=2,
+            output_width=3,
+            sampling_ratio=2,
+            spatial_scale=scale,
+        )
     yield settled(
         "maxima/without-size-output-half-pixel",
         "In output_half_pixel a RoI without size is 1 pixel wide and high, and has a maximum; one of zeros only too.",

@@ -115,6 +115,31 @@ def cases() -> Iterator[Case]:
         requires=("Cast",),
     )
     yield graph(
+        "rois-transposed",
+        "RoIs may come from a Transpose, which a runtime may compute by other strides over the same numbers.",
+        f"""neighbours (float[2,3,8,9] X, float[4,3] sides, int64[3] images) => (float[3,3,2,2] Y) {{
+            rois = Transpose <perm = [1, 0]> (sides)
+            Y = {POOL} (X, rois, images)
+        }}""",
+        {"Y": result},
+        inputs={"X": X, "sides": np.ascontiguousarray(ROIS.T), "images": IMAGES},
+        requires=("Transpose",),
+    )
+    yield graph(
+        "rois-of-five-columns",
+        "RoIs and batch indices may be columns of one tensor, as Caffe's and torchvision's are.",
+        f"""neighbours (float[2,3,8,9] X, float[3,5] all) => (float[3,3,2,2] Y)
+            <int64[1] one = {{1}}, int64[1] five = {{5}}, int64[1] second = {{1}}, int64 first = {{0}}> {{
+            rois = Slice (all, one, five, second)
+            image = Gather <axis = 1> (all, first)
+            images = Cast <to = 7> (image)
+            Y = {POOL} (X, rois, images)
+        }}""",
+        {"Y": result},
+        inputs={"X": X, "all": np.concatenate([IMAGES[:, None], ROIS], axis=1, dtype=np.float32)},
+        requires=("Slice", "Gather", "Cast"),
+    )
+    yield graph(
         "y-is-read-twice",
         "Y is an output of the graph and an input of another node.",
         f"""neighbours ({DECLARED}) => (float[3,3,2,2] Y, float[3,3,2,2] Z) {{

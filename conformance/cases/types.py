@@ -11,7 +11,7 @@ import numpy as np
 from onnx_roialign.arrays import Array
 from onnx_roialign.conformance.case import Case, Tier, Tolerance
 
-from .building import features, full, numpy_type, roi_case
+from .building import features, full, numpy_type, positive, roi_case
 
 __all__ = ["cases"]
 
@@ -75,6 +75,7 @@ def cases() -> Iterator[Case]:
     yield from _float32()
     yield from _sums_of_sixteen_bits()
     yield from _roundings_to_sixteen_bits()
+    yield from _steps_of_sixteen_bits()
     yield from _range()
 
 
@@ -285,6 +286,36 @@ def _roundings_to_sixteen_bits() -> Iterator[Case]:
             opset=22,
             sampling_ratio=2,
         )
+    for dtype, common, other in (("float16", 1 + 127 * 2.0**-10, 1 + 179 * 2.0**-10), ("bfloat16", 255 / 128, 254 / 128)):
+        # The samples lie on nine pixels, of which one differs.
+        X = np.full((1, 1, 5, 5), common if dtype == "float16" else other)
+        X[0, 0, 2, 2] = other if dtype == "float16" else common
+        yield settled(
+            f"types/{dtype}-divisor-has-more-bits",
+            f"In {dtype} the mean of 9 samples is not their sum times 1/9 in the type.",
+            X.astype(numpy_type(dtype)),
+            [[0.5, 0.5, 3.5, 3.5]],
+            tolerance=Tolerance(0, "the mean is a quarter of a step and more from halfway between two numbers"),
+            opset=22,
+            sampling_ratio=3,
+            **LEGACY,
+        )
+    for dtype, bins in (("float16", 2048), ("bfloat16", 256)):
+        for axis in ("rows", "columns"):
+            # From 1 to -1 over one pixel: each weight has a bit more than the type, and each result has not.
+            shape, (height, width) = ((2, 1), (bins, 1)) if axis == "rows" else ((1, 2), (1, bins))
+            yield settled(
+                f"types/{dtype}-weights-have-more-bits-{axis}",
+                f"In {dtype} weights are computed with more bits than the type has.",
+                np.array([1, -1], numpy_type(dtype)).reshape(1, 1, *shape),
+                [[0, 0, 1, 1]],
+                tolerance=Tolerance(0, "positions, weights and results are exact in float32"),
+                opset=22,
+                output_height=height,
+                output_width=width,
+                sampling_ratio=1,
+                **LEGACY,
+            )
     for dtype, least in (("float32", 2.0**-149), ("float16", 2.0**-24)):
         yield settled(
             f"types/{dtype}-keeps-subnormal-features",
@@ -297,6 +328,16 @@ def _roundings_to_sixteen_bits() -> Iterator[Case]:
             sampling_ratio=2,
         )
     yield settled(
+        "types/float16-mean-of-65504",
+        "The mean of float16 features of 65504, the largest, is 65504.",
+        full(65504.0, H=8, W=8, dtype="float16"),
+        [[1, 1, 5, 5]],
+        output_height=2,
+        output_width=2,
+        sampling_ratio=2,
+        **LEGACY,
+    )
+    yield settled(
         "types/float16-sum-beyond-65504",
         "The sum of float16 samples may exceed the largest float16; their mean does not.",
         full(40000.0, H=8, W=8, dtype="float16"),
@@ -305,3 +346,15 @@ def _roundings_to_sixteen_bits() -> Iterator[Case]:
         output_width=1,
         sampling_ratio=4,
     )
+
+
+def _steps_of_sixteen_bits() -> Iterator[Case]:
+    # A size just above 4, which the type rounds to 4.
+    for dtype, start, end in (("float16", 7 * 2.0**-11, 4 + 2.0**-8), ("bfloat16", 7 * 2.0**-8, 4 + 2.0**-5)):
+        yield settled(
+            f"types/{dtype}-adaptive-grid-has-more-bits",
+            f"In {dtype} the adaptive grid of {end - start:g} pixels has 5 samples: the size is not rounded to 4.",
+            positive(1, 2, 8, 9, dtype=dtype, seed=51),
+            [[start, start, end, end]],
+            opset=22,
+        )
