@@ -117,4 +117,8 @@ def unit(dtype: np.dtype[Any], scale: float) -> float:
     """
     if dtype.kind in "biu":
         return 1.0
-    return float(np.spacing(dtype.type(scale)))
+    value = dtype.type(scale)
+    with np.errstate(over="ignore"):
+        step = float(np.spacing(value))
+    # No finite number follows the largest one.
+    return step if np.isfinite(step) else float(value - np.nextafter(value, dtype.type(0)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import importlib.metadata
 import io
 import os
@@ -11,13 +12,32 @@ import subprocess
 import tempfile
 from typing import Any
 
+import jinja2
 import numpy as np
 import onnx
 import onnx.backend.base
 from emx_onnx_cgen.cli import main
+from emx_onnx_cgen.codegen import c_emitter
 from onnx.backend.test.runner import BackendIsNotSupposedToImplementIt
 
 __all__ = ["Backend"]
+
+
+class _Compiled(jinja2.BytecodeCache):
+    """Keeps compiled templates in this process: for each model emx-onnx-cgen compiles all its 169, in a second."""
+
+    def __init__(self) -> None:
+        self._codes: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Any) -> None:
+        if bucket.key in self._codes:
+            bucket.bytecode_from_string(self._codes[bucket.key])
+
+    def dump_bytecode(self, bucket: Any) -> None:
+        self._codes[bucket.key] = bucket.bytecode_to_string()
+
+
+c_emitter.Environment = functools.partial(jinja2.Environment, bytecode_cache=_Compiled())
 
 
 class Backend(onnx.backend.base.Backend):

@@ -253,8 +253,8 @@ def _on_the_cut() -> Iterator[Case]:
 
 def _on_the_cut_of_a_grid() -> Iterator[Case]:
     # Along each axis: samples per bin (0: as many as the bin's pixels), the bin's pixels, and bins. A fixed grid takes
-    # every other pixel, so that no sample beside that on the cut reads the same pixel, which a maximum would not notice.
-    for ratio, step, bins in ((3, 6, 2), (4, 8, 1), (0, 1, 4), (0, 2, 4), (0, 3, 2)):
+    # every other pixel, so that no other sample reads the pixel of that on the cut, which a maximum would not notice.
+    for ratio, step, bins in ((3, 6, 2), (4, 8, 1), (8, 16, 1), (0, 1, 4), (0, 2, 4), (0, 3, 2)):
         for mode in ("avg", "max") if ratio or step == 1 else ("avg",):
             for dtype in ("float32", "float64", "float16", "bfloat16") if step in (1, 6) else ("float32",):
                 grid = f"grid-of-{ratio}" if ratio else f"adaptive-grid-of-{step}"
@@ -274,7 +274,7 @@ def _on_the_cut_of_a_grid() -> Iterator[Case]:
 
 
 def _boxes_at_the_cut(rows: int, columns: int, side: int, before: float) -> list[list[float]]:
-    """Returns a square box whose first samples lie at -1, `before` pixels after its start, and one with the last at N."""
+    """Returns a square box whose first samples are at -1, `before` pixels after its start; one with the last at N."""
     low, bottom, right = -1 - before, rows + before, columns + before
     return [[low, low, low + side, low + side], [right - side, bottom - side, right, bottom]]
 

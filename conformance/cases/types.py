@@ -286,7 +286,10 @@ def _roundings_to_sixteen_bits() -> Iterator[Case]:
             opset=22,
             sampling_ratio=2,
         )
-    for dtype, common, other in (("float16", 1 + 127 * 2.0**-10, 1 + 179 * 2.0**-10), ("bfloat16", 255 / 128, 254 / 128)):
+    for dtype, common, other in (
+        ("float16", 1 + 127 * 2.0**-10, 1 + 179 * 2.0**-10),
+        ("bfloat16", 255 / 128, 254 / 128),
+    ):
         # The samples lie on nine pixels, of which one differs.
         X = np.full((1, 1, 5, 5), common if dtype == "float16" else other)
         X[0, 0, 2, 2] = other if dtype == "float16" else common

@@ -26,7 +26,9 @@ def maxima() -> Iterator[Mutant]:
         return mutant(f"max/{name}", count=counted)
 
     yield count("ratio-at-most-4", lambda n, a: min(n, 4) if a.node.sampling_ratio else n)
-    yield count("adaptive-at-most-32", lambda n, a: n if a.node.sampling_ratio else min(n, 32))
+    for most in (32, 255):
+        yield count(f"adaptive-at-most-{most}", lambda n, a, most=most: n if a.node.sampling_ratio else min(n, most))
+    yield mutant("max/of-no-samples-the-lowest", without_samples=_lowest)
     yield mutant("max/first-64-samples", maximum=_of_64)
     yield _node("max/opset-10-not-adaptive", _without_adaptive)
     yield mutant(
@@ -39,6 +41,10 @@ def maxima() -> Iterator[Mutant]:
     )
     for dtype, least in (("float64", -3e38), ("float16", -1000.0), ("bfloat16", 0.0)):
         yield mutant(f"max/{dtype}-from-{least:g}", finish=_at_least(dtype, least))
+
+
+def _lowest(self: Plain, y: Axis, x: Axis) -> Any:
+    return np.finfo(np.float32).min if y.node.mode == "max" else Plain.without_samples(self, y, x)
 
 
 def _node(name: str, change: Callable[[Node, int], None]) -> Mutant:
@@ -80,6 +86,8 @@ def boxes() -> Iterator[Mutant]:
 
         return mutant(f"skipped/{name}", pool=pool)
 
+    for scaled, applies in {"down": lambda s: s < 1, "up": lambda s: s > 1}.items():
+        yield mutant(f"box/corners-sorted-where-scaled-{scaled}-in-max", axes=_sorted_where(applies))
     yield skipped("inverted-max", lambda y, x: y.node.mode == "max" and y.last < y.first)
     yield skipped("max-without-width", lambda y, x: x.node.mode == "max" and x.last == x.first)
     yield skipped("zeros-as-padding", lambda y, x: y.first == y.last == x.first == x.last == 0)
@@ -94,6 +102,14 @@ def boxes() -> Iterator[Mutant]:
     yield mutant("box/at-most-10000", box=lambda self, rois, k: np.clip(rois[k].astype(np.float64), -1e4, 1e4))
     yield mutant("box/normalized-up-to-1", run=_of_parts)
     yield mutant("several/empty-as-the-roi-before", pool=_kept_pool, without_samples=_as_before)
+
+
+def _sorted_where(applies: Callable[[float], bool]) -> Callable[..., Any]:
+    def axes(self: Plain, box: Array, shape: tuple[int, ...], node: Node, real: Any) -> tuple[Axis, Axis]:
+        wrong = node.mode == "max" and applies(node.spatial_scale)
+        return Plain.axes(self, _sorted(box) if wrong else box, shape, node, real)
+
+    return axes
 
 
 def _of_parts(self: Plain, X: Array, rois: Array, *rest: Any) -> Array:
@@ -140,6 +156,11 @@ def numbers() -> Iterator[Mutant]:
         scaled=lambda self, a, value: value * a.real(str(np.float32(a.node.spatial_scale))) - a.real(_offset(a)),
     )
     yield mutant("limit/65535-numbers", finish=_first_65535)
+    yield mutant("type/float16-results-at-most-60000", finish=_at_most_60000)
+    yield mutant("type/divisor-as-a-reciprocal-in-the-type-of-X", mean=_times_the_reciprocal, run=_with_type)
+    yield mutant("type/weights-in-the-type-of-X", taps=_taps_in_the_type, run=_with_type)
+    yield mutant("type/adaptive-grid-in-the-type-of-X", adaptive=_grid_in_the_type, run=_with_type)
+    yield mutant("order/rois-in-the-order-of-memory", box=lambda self, rois, k: rois.ravel(order="K").reshape(-1, 4)[k])
     yield mutant("type/subnormal-features-as-0", plane=lambda self, X, image: _normal(X[image]))
     yield mutant("type/subnormal-results-as-0", finish=lambda self, Y, X: _normal(Plain.finish(self, Y, X)))
     yield mutant(
@@ -161,6 +182,25 @@ def _in_float16(self: Plain, X: Array, image: int) -> Array:
 def _normal(numbers_: Array) -> Array:
     least = np.float64(2.0**-14 if numbers_.dtype == np.float16 else 2.0**-126)
     return np.where(np.abs(numbers_.astype(np.float64)) < least, 0, numbers_).astype(numbers_.dtype)
+
+
+def _at_most_60000(self: Plain, Y: Array, X: Array) -> Array:
+    return Plain.finish(self, np.clip(Y, -60000, 60000) if X.dtype == np.float16 else Y, X)
+
+
+def _times_the_reciprocal(self: Plain, products: list[Array], inside: Array, y: Axis, x: Axis) -> Array:
+    factor = self.__dict__["type"].type(1 / (y.count * x.count))
+    made: Array = np.add.reduce(products).sum(axis=(2, 4), dtype=y.real) * y.real(factor)
+    return made
+
+
+def _taps_in_the_type(self: Plain, at: Array, a: Axis) -> tuple[Array, Array, Array]:
+    low, high, weight = Plain.taps(self, at, a)
+    return low, high, weight.astype(self.__dict__["type"]).astype(a.real)
+
+
+def _grid_in_the_type(self: Plain, a: Axis) -> int:
+    return int(np.ceil(np.float64(self.__dict__["type"].type(a.step))))
 
 
 def _with_type(self: Plain, X: Array, *rest: Any) -> Array:
@@ -203,7 +243,11 @@ def of_a_type() -> Iterator[Mutant]:
 
 
 def _sorted_corners(self: Plain, rois: Array, k: int) -> Array:
-    first, last = rois[k][:2], rois[k][2:]
+    return _sorted(rois[k])
+
+
+def _sorted(box: Array) -> Array:
+    first, last = box[:2], box[2:]
     return np.concatenate([np.minimum(first, last), np.maximum(first, last)])
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -31,6 +32,9 @@ __all__ = ["Wrong", "call_of", "causes"]
 Wrong = Sequence[tuple[Case, Mapping[str, Array]]]
 
 _ERROR = "the error "
+_MOST_TOGETHER = 3  # causes of one output
+_COMMON = 4  # outputs of a cause that is not likely to fit by chance
+_MOST_ROIS = 1000  # of an output that are looked at, for a mutant takes long
 _MOST_PASSED = 40  # of the cases that a runtime passes, to choose between explanations
 
 
@@ -39,44 +43,62 @@ class _Explanation(NamedTuple):
 
     text: str
     explains: Callable[[_Output], bool]
-    make: Callable[[], Plain]
+    make: type[Plain]
 
 
 def causes(wrong: Sequence[Wrong], passed: Sequence[Case] = ()) -> list[str]:
     """Returns a cause for each, as a text; empty where nothing explains it.
 
-    A cause is a value of one field of Semantics (the two about the start and the rule of a maximum count as one), an
-    error of `mutants`, or values of two fields, whichever explains the most outputs: a single output often has several
-    explanations. Of those that explain as many, it is that of fields, or else the error that fails the fewest of the
-    cases that the runtime passes. Unlike `identify_recorded`, this lets ill-conditioned bins count, for most cases have
-    coordinates that no order of operations rounds, and lie on a border or at a whole number of samples on purpose.
+    A cause is a value of one field of Semantics (the two about the start and the rule of a maximum count as one) or an
+    error of `mutants`, whichever explains the most outputs: a single output often has several explanations. Of those
+    that explain as many, it is that of fields, or else the error that fails the fewest of the cases that the runtime
+    passes. What none explains, or only one that explains few others, may have two or three common causes together; else
+    it may have values of two fields. Unlike `identify_recorded`, this lets ill-conditioned bins count, for most cases
+    have coordinates that no order of operations rounds, and lie on a border or at a whole number of samples on purpose.
 
     Args:
         wrong: the cases of each, with what the runtime returned.
         passed: cases that the runtime passes.
     """
     outputs = [[_Output(case, got) for case, got in pairs] for pairs in wrong]
-    texts = [""] * len(wrong)
-    left = list(range(len(wrong)))
     few = passed[:: -(-len(passed) // _MOST_PASSED) or 1]
-    for explanations in (_fields_and_errors(), _pairs_of_fields()):
-        unexplained = []
-        while left:
-            fitting = [entry for entry in explanations if _explains(entry, outputs[left[0]])]
-            if not fitting:
-                unexplained.append(left.pop(0))
-                continue
-            groups = [(entry, [i for i in left if _explains(entry, outputs[i])]) for entry in fitting]
-            most = max(len(group) for _, group in groups)
-            best = [(entry, group) for entry, group in groups if len(group) == most]
-            entry, group = best[0]
-            if len(best) > 1 and entry.text.startswith(_ERROR):
-                entry, group = min(best, key=lambda found: _failures(found[0], few))
-            for i in group:
-                texts[i] = entry.text
-            left = [i for i in left if i not in group]
-        left = unexplained
-    return texts
+    everything = range(len(wrong))
+    found = _explained(everything, outputs, _fields_and_errors(), few)
+    # What explains few outputs may fit them by chance: causes that are common, together, come before it.
+    counts = Counter(entry.text for entry in found.values())
+    common = {entry.text: entry for entry in found.values() if counts[entry.text] >= _COMMON}
+    rare = [i for i in everything if i not in found or found[i].text not in common]
+    for count in range(2, _MOST_TOGETHER + 1):
+        more = _explained(rare, outputs, _together(list(common.values()), count), few)
+        found |= more
+        rare = [i for i in rare if i not in more]
+    found |= _explained([i for i in rare if i not in found], outputs, _pairs_of_fields(), few)
+    return [found[i].text if i in found else "" for i in everything]
+
+
+def _explained(
+    these: Iterable[int],
+    outputs: Sequence[Sequence[_Output]],
+    explanations: Sequence[_Explanation],
+    passed: Sequence[Case],
+) -> dict[int, _Explanation]:
+    """Returns the best explanation of each of these outputs that has one."""
+    made: dict[int, _Explanation] = {}
+    left = list(these)
+    while left:
+        fitting = [entry for entry in explanations if _explains(entry, outputs[left[0]])]
+        if not fitting:
+            left.pop(0)
+            continue
+        groups = [(entry, [i for i in left if _explains(entry, outputs[i])]) for entry in fitting]
+        most = max(len(group) for _, group in groups)
+        best = [(entry, group) for entry, group in groups if len(group) == most]
+        entry, group = best[0]
+        if len(best) > 1 and entry.text.startswith(_ERROR):
+            entry, group = min(best, key=lambda found: _failures(found[0], passed))
+        made |= dict.fromkeys(group, entry)
+        left = [i for i in left if i not in group]
+    return made
 
 
 def _explains(explanation: _Explanation, outputs: Sequence[_Output]) -> bool:
@@ -91,10 +113,16 @@ def _fields_and_errors() -> list[_Explanation]:
     fields = [_of_fields(one) for one in (*_single_fields(), *_maxima())]
     # The mutants of the group semantics/ are the fields once more.
     errors = [mutant for mutant in mutants() if not mutant.name.startswith("semantics/")]
-    return [
-        *fields,
-        *(_Explanation(_ERROR + error.name, partial(_with_error, error.make), error.make) for error in errors),
-    ]
+    return [*fields, *(_of_class(_ERROR + error.name, type(error.make())) for error in errors)]
+
+
+def _together(common: Sequence[_Explanation], count: int) -> list[_Explanation]:
+    """Several causes in one RoiAlign: the steps of each on those of the next."""
+    made = []
+    for group in itertools.combinations(common, count):
+        together = type("Together", tuple(one.make for one in group), {})
+        made.append(_of_class(" and ".join(one.text for one in group), together))
+    return made
 
 
 def _pairs_of_fields() -> list[_Explanation]:
@@ -103,14 +131,17 @@ def _pairs_of_fields() -> list[_Explanation]:
 
 
 def _of_fields(fields: Mapping[str, Any]) -> _Explanation:
-    def node(self: Plain, *arguments: Any) -> Node:
-        made = Plain.node(self, *arguments)
-        made.meaning.update(fields)
-        return made
+    class WithFields(Plain):
+        def node(self, *arguments: Any) -> Node:
+            made = super().node(*arguments)
+            made.meaning.update(fields)
+            return made
 
-    return _Explanation(
-        _assignments(fields), partial(_with_fields, fields), type("WithFields", (Plain,), {"node": node})
-    )
+    return _Explanation(_assignments(fields), partial(_with_fields, fields, WithFields), WithFields)
+
+
+def _of_class(text: str, made: type[Plain]) -> _Explanation:
+    return _Explanation(text, partial(_with_error, made), made)
 
 
 def _single_fields() -> list[dict[str, Any]]:
@@ -125,34 +156,44 @@ def _assignments(fields: Mapping[str, Any]) -> str:
     return ", ".join(f"{field}={shown(value)}" for field, value in fields.items())
 
 
-def _with_fields(fields: Mapping[str, Any], output: _Output) -> bool:
-    return output.is_of(fields)
+def _with_fields(fields: Mapping[str, Any], make: type[Plain], output: _Output) -> bool:
+    return output.is_of(fields) if output.is_of_a_call else _with_error(make, output)
 
 
-def _with_error(make: Callable[[], Any], output: _Output) -> bool:
-    return output.is_of_bounded_size and not fails(make(), output.case_of_it)
+def _with_error(make: type[Plain], output: _Output) -> bool:
+    return output.is_of_bounded_size and not fails(make(), output.case_for(make()))
 
 
 class _Output:
     """A wrong output of a case; each effective Semantics is computed once."""
 
     def __init__(self, case: Case, got: Mapping[str, Array]) -> None:
-        expected = next((outcome.outputs for outcome in case.outcomes if outcome.outputs is not None), None) or {}
+        # Mutants take memory in proportion to a box's size, which robust cases make huge.
+        self.is_of_bounded_size = bool(got) and case.tier is not Tier.ROBUST and _outputs(case) is not None
+        if self.is_of_bounded_size and takes_mutants_long(case):
+            case, got = _of_the_first_rois(case, got)
+        expected = _outputs(case) or {}
         alike = expected.keys() == got.keys() and all(
             (got[name].shape, got[name].dtype) == (value.shape, value.dtype) for name, value in expected.items()
         )
-        # Mutants take memory in proportion to a box's size, which robust cases make huge.
-        bounded = case.tier is not Tier.ROBUST and not takes_mutants_long(case)
-        self.is_of_bounded_size = bool(expected and got) and bounded
         tolerance = replace(case.tolerance, ulps=case.tolerance.ulps * _times_as_fine(case, got))
-        self.case_of_it = replace(case, outcomes=(Outcome(got),), tolerance=tolerance)
-        self._call = call_of(case) if self.is_of_bounded_size and alike and len(got) == 1 else None
-        self._Y = next(iter(got.values()), None)
+        self._case = replace(case, outcomes=(Outcome(got),), tolerance=tolerance)
+        self._call = call_of(case) if self.is_of_bounded_size and len(got) == 1 else None
+        self.is_of_a_call = self._call is not None
+        self._Y = next(iter(got.values()), None) if alike else None
         # Twice the case's: the reference rounds too, where the expected values do not.
         self._tolerance = 2 * case.tolerance.ulps * unit(np.dtype(case.dtype), case.scale)
         self._is_of: dict[Semantics, bool] = {}
         if self._call is not None:
             self._is_of[relevant(self._call.attributes)] = False  # it is wrong
+
+    def case_for(self, other: Plain) -> Case:
+        """Returns the case with what it got as the right result, within the type that the other one computes in."""
+        if self._case.dtype != "float64" or other.real(np.dtype(np.float64)) is np.float64:
+            return self._case
+        coarser = float(np.finfo(np.float32).eps / np.finfo(np.float64).eps)
+        tolerance = replace(self._case.tolerance, ulps=self._case.tolerance.ulps * coarser)
+        return replace(self._case, tolerance=tolerance)
 
     def is_of(self, fields: Mapping[str, Any]) -> bool:
         """Returns whether the output is that of the call's Semantics with these fields."""
@@ -170,6 +211,22 @@ class _Output:
         except RoiAlignError:  # inputs that have no result
             return False
         return bool(np.all(close(expected, Y, self._tolerance)))
+
+
+def _outputs(case: Case) -> Mapping[str, Array] | None:
+    return next((outcome.outputs for outcome in case.outcomes if outcome.outputs is not None), None)
+
+
+def _of_the_first_rois(case: Case, got: Mapping[str, Array]) -> tuple[Case, Mapping[str, Array]]:
+    """A case of one RoiAlign with only its first RoIs, and what it got for them."""
+
+    def first(arrays: Mapping[str, Array], names: Sequence[str]) -> Mapping[str, Array]:
+        return {name: array[:_MOST_ROIS] if name in names else array for name, array in arrays.items()}
+
+    node = case.model.graph.node[0]
+    outcomes = tuple(Outcome(first(_outputs(case) or {}, node.output), outcome.name) for outcome in case.outcomes)
+    short = replace(case, inputs=first(case.inputs, node.input[1:]), outcomes=outcomes)
+    return short, first(got, node.output)
 
 
 def _times_as_fine(case: Case, got: Mapping[str, Array]) -> float:
