@@ -1,4 +1,4 @@
-"""emx-onnx-cgen: the model as C, compiled by gcc. It needs static shapes, so each run is compiled for its inputs."""
+"""emx-onnx-cgen: the model as C, compiled by $CC or gcc. It needs static shapes, so each run has code of its own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import functools
 import importlib.metadata
 import io
 import os
+import shlex
 import subprocess
 import tempfile
 from typing import Any
@@ -100,11 +101,12 @@ def _compiled(model: onnx.ModelProto, folder: str) -> Any:
         if "unsupported op" in text.lower():
             raise BackendIsNotSupposedToImplementIt(text)
         raise ValueError(f"emx-onnx-cgen: {text}")
-    command = ["gcc", "-O1", "-shared", "-fPIC", "-o", library, generated, "-lm"]
+    compiler = shlex.split(os.environ.get("CC", "gcc"))
+    command = [*compiler, "-O1", "-shared", "-fPIC", "-o", library, generated, "-lm"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         errors = [line.split("error: ", 1)[1] for line in done.stderr.splitlines() if "error: " in line]
-        text = f"gcc: {errors[0] if errors else done.returncode}"
+        text = f"{compiler[0]}: {errors[0] if errors else done.returncode}"
         if "unknown type name" in text:  # such as bfloat16's, which GCC has since 13
             raise BackendIsNotSupposedToImplementIt(text)
         raise ValueError(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -206,14 +207,18 @@ def cuts() -> Iterator[Mutant]:
     yield inside("exclusive-beyond", lambda at, a: (at >= -1) & (at < a.length))
     for ratio in (0, 1, 2, 3, 4):
         grid = f"grid-of-{ratio}" if ratio else "an-adaptive-grid"
-        yield inside(f"exclusive-before-in-{grid}", _exclusive_before(lambda a, n=ratio: a.node.sampling_ratio == n))
-        yield inside(f"exclusive-beyond-in-{grid}", _exclusive_beyond(lambda a, n=ratio: a.node.sampling_ratio == n))
+        yield inside(f"exclusive-before-in-{grid}", _exclusive_before(partial(_has_grid, ratio)))
+        yield inside(f"exclusive-beyond-in-{grid}", _exclusive_beyond(partial(_has_grid, ratio)))
     yield inside("exclusive-before-of-exchanged-corners", _exclusive_before(lambda a: a.size < 0))
     yield inside("exclusive-beyond-of-exchanged-corners", _exclusive_beyond(lambda a: a.size < 0))
     yield inside("of-the-other-axis", lambda at, a: (at >= -1) & (at <= a.other.length))
     yield inside("not-along-x", lambda at, a: (at >= -1) & (at <= a.length) if a.name == "y" else at == at)
     yield inside("not-along-y", lambda at, a: (at >= -1) & (at <= a.length) if a.name == "x" else at == at)
     yield inside("at-float32-0", lambda at, a: (at > -1) & (at < a.length - 1))
+
+
+def _has_grid(ratio: int, a: Axis) -> bool:
+    return a.node.sampling_ratio == ratio
 
 
 def _exclusive_before(applies: Callable[[Axis], bool]) -> Callable[[Array, Axis], Array]:

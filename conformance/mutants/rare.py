@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ def maxima() -> Iterator[Mutant]:
 
     yield count("ratio-at-most-4", lambda n, a: min(n, 4) if a.node.sampling_ratio else n)
     for most in (32, 255):
-        yield count(f"adaptive-at-most-{most}", lambda n, a, most=most: n if a.node.sampling_ratio else min(n, most))
+        yield count(f"adaptive-at-most-{most}", partial(_adaptive_at_most, most))
     yield mutant("max/of-no-samples-the-lowest", without_samples=_lowest)
     yield mutant("max/first-64-samples", maximum=_of_64)
     yield _node("max/opset-10-not-adaptive", _without_adaptive)
@@ -41,6 +42,10 @@ def maxima() -> Iterator[Mutant]:
     )
     for dtype, least in (("float64", -3e38), ("float16", -1000.0), ("bfloat16", 0.0)):
         yield mutant(f"max/{dtype}-from-{least:g}", finish=_at_least(dtype, least))
+
+
+def _adaptive_at_most(most: int, samples: int, a: Axis) -> int:
+    return samples if a.node.sampling_ratio else min(samples, most)
 
 
 def _lowest(self: Plain, y: Axis, x: Axis) -> Any:

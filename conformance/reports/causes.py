@@ -34,7 +34,7 @@ Wrong = Sequence[tuple[Case, Mapping[str, Array]]]
 _ERROR = "the error "
 _MOST_TOGETHER = 3  # causes of one output
 _COMMON = 4  # outputs of a cause that is not likely to fit by chance
-_MOST_ROIS = 1000  # of an output that are looked at, for a mutant takes long
+_MOST_ROIS = 100  # of an output that are looked at, for a mutant takes long
 _MOST_PASSED = 40  # of the cases that a runtime passes, to choose between explanations
 
 

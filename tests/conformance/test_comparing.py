@@ -76,6 +76,13 @@ def test_the_unit_is_that_of_the_type(dtype, ulp):
     assert judged(case, 1 + 4 * ulp, dtype=dtype).status is Status.FAIL
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, ml_dtypes.bfloat16])
+def test_the_largest_number_of_a_type_has_a_unit(dtype):
+    largest = ml_dtypes.finfo(dtype).max
+    before = np.nextafter(largest, dtype(0))
+    assert unit(np.dtype(dtype), float(largest)) == float(largest) - float(before) > 0
+
+
 def test_outputs_without_elements_pass_by_their_shape():
     empty = Outcome({"Y": np.zeros((0, 3, 2, 2), np.float32)})
     assert judge_outputs(made(empty), {"Y": np.zeros((0, 3, 2, 2), np.float32)}).status is Status.PASS

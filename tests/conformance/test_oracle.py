@@ -155,8 +155,16 @@ def test_conditioning_is_the_distance_from_discontinuities():
     rois = np.array([[-1.75, 1.0, 2.75, 2.5]], np.float32)
     near = oracle.conditioning(rois, (1, 1, 8, 8), rules=oracle.OUTPUT_HALF_PIXEL, output_width=2)
     # 4.5 pixels in 2 bins: 2.25 each, 3 samples, of which the second, at -0.625, is nearest to -1.
-    assert (near.cut, near.integer, near.exact) == (0.375, 0.25, False)
+    assert (near.cut, near.integer, near.exact) == (0.375, 0.25, True)
     fixed = oracle.conditioning(rois, (1, 1, 8, 8), rules=oracle.OUTPUT_HALF_PIXEL, output_width=2, sampling_ratio=4)
     assert fixed.integer == math.inf
     assert fixed.exact
     assert fixed.samples == 16
+
+
+@pytest.mark.parametrize(
+    ("size", "ratio", "exact"), [(6.0, 3, True), (2.25, 3, True), (4.0, 3, False), (0.5, 5, False)]
+)
+def test_a_grid_that_is_no_power_of_two_is_exact_where_it_divides_the_step(size, ratio, exact):
+    rois = np.array([[-1.5, 1.0, -1.5 + size, 1.0 + size]], np.float32)
+    assert oracle.conditioning(rois, (1, 1, 8, 8), sampling_ratio=ratio).exact == exact
