@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -46,15 +47,18 @@ class _Explanation(NamedTuple):
     make: type[Plain]
 
 
+_Group = tuple[_Explanation, list[int]]  # with the numbers of the outputs that it explains
+
+
 def causes(wrong: Sequence[Wrong], passed: Sequence[Case] = ()) -> list[str]:
     """Returns a cause for each, as a text; empty where nothing explains it.
 
     A cause is a value of one field of Semantics (the two about the start and the rule of a maximum count as one) or an
-    error of `mutants`, whichever explains the most outputs: a single output often has several explanations. Of those
-    that explain as many, it is that of fields, or else the error that fails the fewest of the cases that the runtime
-    passes. What none explains, or only one that explains few others, may have two or three common causes together; else
-    it may have values of two fields. Unlike `identify_recorded`, this lets ill-conditioned bins count, for most cases
-    have coordinates that no order of operations rounds, and lie on a border or at a whole number of samples on purpose.
+    error of `mutants`, whichever explains the most outputs, less the passed cases that it fails: a single output often
+    has several explanations. Of those that explain as many, it is that of fields. What none explains, or only one that
+    explains few others, may have two or three common causes together; else it may have values of two fields. Unlike
+    `identify_recorded`, this lets ill-conditioned bins count, for most cases have coordinates that no order of
+    operations rounds, and lie on a border or at a whole number of samples on purpose.
 
     Args:
         wrong: the cases of each, with what the runtime returned.
@@ -91,22 +95,26 @@ def _explained(
             left.pop(0)
             continue
         groups = [(entry, [i for i in left if _explains(entry, outputs[i])]) for entry in fitting]
-        most = max(len(group) for _, group in groups)
-        best = [(entry, group) for entry, group in groups if len(group) == most]
-        entry, group = best[0]
-        if len(best) > 1 and entry.text.startswith(_ERROR):
-            entry, group = min(best, key=lambda found: _failures(found[0], passed))
+        entry, group = _best(groups, passed)
         made |= dict.fromkeys(group, entry)
         left = [i for i in left if i not in group]
     return made
 
 
+def _best(groups: Sequence[_Group], passed: Sequence[Case]) -> _Group:
+    """Returns the explanation of the most outputs, each passed case that it fails counted against it."""
+    best, highest = groups[0], -math.inf
+    for entry, group in sorted(groups, key=lambda found: -len(found[1])):
+        if len(group) <= highest:
+            break  # none of the others explains more
+        score = len(group) - sum(fails(entry.make(), case) for case in passed)
+        if score > highest:
+            best, highest = (entry, group), score
+    return best
+
+
 def _explains(explanation: _Explanation, outputs: Sequence[_Output]) -> bool:
     return all(explanation.explains(output) for output in outputs)
-
-
-def _failures(explanation: _Explanation, passed: Sequence[Case]) -> int:
-    return sum(fails(explanation.make(), case) for case in passed)
 
 
 def _fields_and_errors() -> list[_Explanation]:
