@@ -54,8 +54,8 @@ def causes(wrong: Sequence[Wrong], passed: Sequence[Case] = ()) -> list[str]:
     """Returns a cause for each, as a text; empty where nothing explains it.
 
     A cause is a value of one field of Semantics (the two about the start and the rule of a maximum count as one) or an
-    error of `mutants`, whichever explains the most outputs, less the passed cases that it fails: a single output often
-    has several explanations. Of those that explain as many, it is that of fields. What none explains, or only one that
+    error of `mutants`, whichever explains the most outputs; the passed cases that an error fails count against it. A
+    single output often has several explanations: of those that explain as many, it is that of fields. What none explains, or only one that
     explains few others, may have two or three common causes together; else it may have values of two fields. Unlike
     `identify_recorded`, this lets ill-conditioned bins count, for most cases have coordinates that no order of
     operations rounds, and lie on a border or at a whole number of samples on purpose.
@@ -102,12 +102,13 @@ def _explained(
 
 
 def _best(groups: Sequence[_Group], passed: Sequence[Case]) -> _Group:
-    """Returns the explanation of the most outputs, each passed case that it fails counted against it."""
+    """Returns the explanation of the most outputs; each passed case that an error fails counts against it."""
     best, highest = groups[0], -math.inf
     for entry, group in sorted(groups, key=lambda found: -len(found[1])):
         if len(group) <= highest:
             break  # none of the others explains more
-        score = len(group) - sum(fails(entry.make(), case) for case in passed)
+        against = passed if entry.text.startswith(_ERROR) else ()
+        score = len(group) - sum(fails(entry.make(), case) for case in against)
         if score > highest:
             best, highest = (entry, group), score
     return best
