@@ -55,10 +55,10 @@ def causes(wrong: Sequence[Wrong], passed: Sequence[Case] = ()) -> list[str]:
 
     A cause is a value of one field of Semantics (the two about the start and the rule of a maximum count as one) or an
     error of `mutants`, whichever explains the most outputs; the passed cases that an error fails count against it. A
-    single output often has several explanations: of those that explain as many, it is that of fields. What none explains, or only one that
-    explains few others, may have two or three common causes together; else it may have values of two fields. Unlike
-    `identify_recorded`, this lets ill-conditioned bins count, for most cases have coordinates that no order of
-    operations rounds, and lie on a border or at a whole number of samples on purpose.
+    single output often has several explanations: of those that explain as many, it is that of fields. What none
+    explains, or only one that explains few others, may have two or three common causes together; else it may have
+    values of two fields. Unlike `identify_recorded`, this lets ill-conditioned bins count, for most cases have
+    coordinates that no order of operations rounds, and lie on a border or at a whole number of samples on purpose.
 
     Args:
         wrong: the cases of each, with what the runtime returned.
