@@ -122,9 +122,12 @@ ONNXTensorElementDataType ROIALIGN_ORT_CALL input_type(const OrtCustomOp* op, si
   return index == 0 ? static_cast<const Op*>(op)->rois_type : ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64;
 }
 
-OrtCustomOpInputOutputCharacteristic ROIALIGN_ORT_CALL input_kind(const OrtCustomOp*, size_t index) {
+OrtCustomOpInputOutputCharacteristic ROIALIGN_ORT_CALL input_kind(const OrtCustomOp* op, size_t index) {
   if (index == kFeatures) return INPUT_OUTPUT_VARIADIC;
-  return index == kLevels ? INPUT_OUTPUT_OPTIONAL : INPUT_OUTPUT_REQUIRED;
+  // Before 1.24 (1.20 to 1.23 tried) ONNX Runtime reads a null pointer where a custom op's input is omitted. It refuses
+  // the node if the input is required.
+  const bool may_be_omitted = static_cast<const Op*>(op)->runtime.newer != nullptr;
+  return index == kLevels && may_be_omitted ? INPUT_OUTPUT_OPTIONAL : INPUT_OUTPUT_REQUIRED;
 }
 
 }  // namespace

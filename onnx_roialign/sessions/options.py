@@ -45,7 +45,8 @@ _THREADS_ENTRY = "onnx_roialign.threads"
 _LIBRARY_ENTRY = "onnx_roialign.registration"
 
 _OLDEST = (1, 20)
-# Older versions read a null pointer where a custom op's optional input is omitted (1.20 to 1.23 tried).
+# Older versions read a null pointer where a custom op's optional input is omitted (1.20 to 1.23 tried), so that the
+# library declares the input required there.
 _OMITTED_INPUTS_SINCE = (1, 24)
 
 # The folder of the external data of a model given as bytes.
@@ -73,30 +74,30 @@ def check_version() -> None:
 
 
 def takes_omitted_inputs() -> bool:
-    """Whether onnxruntime runs a private op without an optional input; else it crashes on it."""
+    """Whether onnxruntime runs a private op without an optional input; else the library lets it refuse the node."""
     return version() >= _OMITTED_INPUTS_SINCE
 
 
 def without_omitted_inputs(facts: ModelFacts) -> ModelFacts:
-    """Returns the facts of a copy in which no private op lacks an optional input, where onnxruntime crashes on that.
+    """Returns the facts of a copy in which no private op lacks an optional input, where onnxruntime refuses that.
 
     Elsewhere the facts are returned as they are.
 
     Raises:
         RoiAlignError: the model's opset is too low for that.
     """
-    if not any(map(_crashes, facts.roi_aligns)):
+    if not any(map(_is_refused, facts.roi_aligns)):
         return facts
     return replace(read_facts(with_levels_given(facts.proto)), folder=facts.folder)
 
 
 def check_omitted_inputs(facts: ModelFacts) -> None:
-    """Refuses a private op with an omitted optional input where onnxruntime crashes on it while loading the model.
+    """Refuses a private op with an omitted optional input where onnxruntime does, in words that name the way out.
 
     Raises:
         RoiAlignError: with the version that is needed and the way to avoid it.
     """
-    for _, node in filter(_crashes, facts.roi_aligns):
+    for _, node in filter(_is_refused, facts.roi_aligns):
         raise RoiAlignError(
             "onnxruntime",
             "unsupported",
@@ -107,7 +108,7 @@ def check_omitted_inputs(facts: ModelFacts) -> None:
         )
 
 
-def _crashes(found: tuple[Scope, onnx.NodeProto]) -> bool:
+def _is_refused(found: tuple[Scope, onnx.NodeProto]) -> bool:
     return not takes_omitted_inputs() and "" in found[1].input
 
 

@@ -12,9 +12,10 @@ from onnx import TensorProto, helper
 from quiet import ENGINES, bare_session, quiet_session, run
 
 import onnx_roialign
-from models import model
+from models import model, model_for, private_node
 from onnx_roialign import RoiAlignError
 from onnx_roialign.definition.attributes import Attributes
+from onnx_roialign.sessions.options import takes_omitted_inputs
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -127,3 +128,15 @@ def test_a_nodes_name_is_shown_in_the_same_words_by_every_check(name):
         assert str(refused.value).endswith(f"(node {shown!r})")
         with pytest.raises(Exception, match=re.escape(str(refused.value))):
             run(bare_session(given, 16), feeds)
+
+
+def test_an_omitted_input_is_refused_where_onnxruntime_would_crash_on_it():
+    feeds = {"rois": ROIS, "batch_indices": BATCH_INDICES, "X0": X, "X1": X[:, :, ::2, ::2]}
+    shape = {"output_height": 3, "output_width": 2, "spatial_scales": [1.0, 0.5], "level_areas": [100.0]}
+    names = ("rois", "batch_indices", "", "X0", "X1", "Y")
+    proto = model_for(private_node(*names, op_type="MultiScaleRoiAlign", **shape), feeds, ("K", 5, 3, 2))
+    if takes_omitted_inputs():
+        assert run(bare_session(proto), feeds).shape == (4, 5, 3, 2)
+        return
+    with pytest.raises(Exception, match=r"Node \(pool\)'s input 2 is marked single but has an empty string"):
+        bare_session(proto)

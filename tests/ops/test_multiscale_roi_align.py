@@ -278,7 +278,7 @@ def test_in_a_body_beside_another(run):
     assert {node.domain for scope in scopes(plain) for node in scope.nodes} == {""}
 
 
-# An onnxruntime that crashes on omitted inputs: a session's copy of the model computes the levels.
+# An onnxruntime that does not take omitted inputs: a session's copy of the model computes the levels.
 
 
 @pytest.fixture
