@@ -25,6 +25,7 @@ from .result import Status
 
 __all__ = ["Identity", "Launch", "Limits", "LostError", "Reply", "Worker"]
 
+_FOLDERS = re.compile(r"(?<!\S)/(?:[^\s/]+/)+")  # of files in a stack trace: another machine has others
 _START_SECONDS = 120.0  # imports of a large runtime on a busy machine
 _STOP_SECONDS = 2.0
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # of a terminal
@@ -253,7 +254,7 @@ class Worker:
             end = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         else:
             end = f"exit code {code} without a reply"
-        remark = _words(self._remarks[-1])[:_LONGEST_REMARK] if self._remarks else ""
+        remark = _FOLDERS.sub("", _words(self._remarks[-1]))[:_LONGEST_REMARK] if self._remarks else ""
         return LostError(Status.CRASHED, f"{end}: {remark}" if remark else end)
 
     def _not_started(self, reason: str) -> RoiAlignError:
