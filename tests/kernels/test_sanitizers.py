@@ -64,7 +64,7 @@ def test_malformed_calls_stay_inside_their_buffers_and_python_says_the_same(sani
 SESSION_TESTS = (
     *(
         f"sessions/test_{name}.py"
-        for name in ("both_doors", "fused_at_load", "opsets", "provider", "running", "session")
+        for name in ("both_doors", "fused_at_load", "opsets", "pasting_at_load", "provider", "running", "session")
     ),
     *(f"kernels/test_ort_{name}.py" for name in ("errors", "ops", "provider")),
 )
