@@ -16,7 +16,7 @@ from paths import ROOT
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory):
-    if importlib.util.find_spec("ziglang") is None:
+    if importlib.util.find_spec("ziglang") is None and "CI" not in os.environ:
         pytest.skip("building wheels needs zig: pip install '.[wheels]'")
     folder = ROOT / "build" / "wheels" / "tested"
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,11 @@
 /* Runs a model in ONNX Runtime with the library registered, where there is no Python to do it: on any platform.
  *
- *   session RUNTIME LIBRARY OPSET ISA MODEL INPUTS OUTPUTS
+ *   session RUNTIME LIBRARY DOOR OPSET ISA MODEL INPUTS OUTPUTS
  *
- * RUNTIME is ONNX Runtime's shared library, which is loaded, so that no header of it is needed. INPUTS has the model's
- * inputs in order and OUTPUTS gets its outputs: of each its element type, its rank and its sizes as int64, then its
- * elements. ISA "" leaves the choice to the library. A second session is created and released at the end, so that the
- * library is unloaded before the program ends.
+ * RUNTIME is ONNX Runtime's shared library, which is loaded, so that no header of it is needed. DOOR is provider or
+ * custom_op. INPUTS has the model's inputs in order and OUTPUTS gets its outputs: of each its element type, its rank
+ * and its sizes as int64, then its elements. ISA "" leaves the choice to the library. A second session is created and
+ * released at the end, so that a custom op's library is unloaded before the program ends.
  *
  * ONNX Runtime's functions are in a table whose entries never move; each is called by its number. */
 #include <stdint.h>
@@ -77,13 +77,41 @@ static size_t size_of(int64_t type) {
   return 0;
 }
 
-static void* create_session(void* env, const char* library, const char* opset, const char* isa, const char* model) {
-  void *options = NULL, *session = NULL;
-  check(((void* (*)(void**))api[10])(&options)); /* CreateSessionOptions */
+/* Registers the library as an execution provider and returns its device. */
+static const void* provider_of(void* env, const char* library) {
+  const void* const* devices = NULL;
+  size_t count = 0, i;
+  check(((void* (*)(void*, const char*, const PathChar*))api[301])(
+      env, "onnx_roialign", path_of(library))); /* RegisterExecutionProviderLibrary */
+  check(((void* (*)(const void*, const void* const**, size_t*))api[303])(env, &devices, &count)); /* GetEpDevices */
+  for (i = 0; i < count; ++i) {
+    const char* name = ((const char* (*)(const void*))api[312])(devices[i]); /* EpDevice_EpName */
+    if (strcmp(name, "RoiAlignExecutionProvider") == 0) return devices[i];
+  }
+  expect(0, "the library has no provider for this machine");
+  return NULL;
+}
+
+static void add_custom_op(void* options, const char* library, const char* opset, const char* isa) {
   check(((void* (*)(void*, const char*, const char*))api[130])(options, "onnx_roialign.opset",
                                                                opset)); /* AddSessionConfigEntry */
   if (*isa != '\0') check(((void* (*)(void*, const char*, const char*))api[130])(options, "onnx_roialign.isa", isa));
   check(((void* (*)(void*, const PathChar*))api[228])(options, path_of(library))); /* RegisterCustomOpsLibrary_V2 */
+}
+
+/* provider NULL: with the custom op. */
+static void* create_session(void* env, const void* provider, const char* library, const char* opset, const char* isa,
+                            const char* model) {
+  void *options = NULL, *session = NULL;
+  const char* const key = "isa";
+  check(((void* (*)(void**))api[10])(&options)); /* CreateSessionOptions */
+  if (provider == NULL) {
+    add_custom_op(options, library, opset, isa);
+  } else {
+    check((
+        (void* (*)(void*, void*, const void* const*, size_t, const char* const*, const char* const*, size_t))api[304])(
+        options, env, &provider, 1, &key, &isa, *isa == '\0' ? 0 : 1)); /* SessionOptionsAppendExecutionProvider_V2 */
+  }
   check(((void* (*)(void*, const PathChar*, const void*, void**))api[7])(env, path_of(model), options,
                                                                          &session)); /* CreateSession */
   ((void (*)(void*))api[100])(options);                                              /* ReleaseSessionOptions */
@@ -138,29 +166,33 @@ static size_t names_of(void* session, int count_entry, int name_entry, void* all
 }
 
 int main(int argc, char** argv) {
+  const void* provider;
   void *env = NULL, *session, *allocator = NULL, *memory = NULL, *inputs[MOST], *outputs[MOST] = {NULL};
   char *input_names[MOST], *output_names[MOST];
   size_t num_inputs, num_outputs, i;
+  int by_provider;
   Entry get_base;
   FILE* file;
-  expect(argc == 8, "session RUNTIME LIBRARY OPSET ISA MODEL INPUTS OUTPUTS");
+  expect(argc == 9, "session RUNTIME LIBRARY DOOR OPSET ISA MODEL INPUTS OUTPUTS");
   get_base = find(argv[1], "OrtGetApiBase");
   if (get_base == NULL) return 1;
-  api = ((const ApiBase* (*)(void))get_base)()->get_api(17);
+  by_provider = strcmp(argv[3], "provider") == 0;
+  api = ((const ApiBase* (*)(void))get_base)()->get_api(by_provider ? 24 : 17);
   check(((void* (*)(int, const char*, void**))api[3])(3, "session", &env)); /* CreateEnv */
-  session = create_session(env, argv[2], argv[3], argv[4], argv[5]);
+  provider = by_provider ? provider_of(env, argv[2]) : NULL;
+  session = create_session(env, provider, argv[2], argv[4], argv[5], argv[6]);
 
   check(((void* (*)(void**))api[78])(&allocator));              /* GetAllocatorWithDefaultOptions */
   check(((void* (*)(int, int, void**))api[69])(1, 0, &memory)); /* CreateCpuMemoryInfo */
   num_inputs = names_of(session, 30, 36, allocator, input_names);
   num_outputs = names_of(session, 31, 37, allocator, output_names);
-  file = fopen(argv[6], "rb");
+  file = fopen(argv[7], "rb");
   expect(file != NULL, "INPUTS cannot be read");
   for (i = 0; i < num_inputs; ++i) inputs[i] = read_tensor(file, memory);
   fclose(file);
   check(((void* (*)(void*, const void*, char* const*, void* const*, size_t, char* const*, size_t, void**))api[9])(
       session, NULL, input_names, inputs, num_inputs, output_names, num_outputs, outputs)); /* Run */
-  file = fopen(argv[7], "wb");
+  file = fopen(argv[8], "wb");
   expect(file != NULL, "OUTPUTS cannot be written");
   for (i = 0; i < num_outputs; ++i) write_tensor(file, outputs[i]);
   expect(fclose(file) == 0, "OUTPUTS cannot be written");
@@ -168,7 +200,7 @@ int main(int argc, char** argv) {
   for (i = 0; i < num_inputs; ++i) ((void (*)(void*))api[96])(inputs[i]); /* ReleaseValue */
   for (i = 0; i < num_outputs; ++i) ((void (*)(void*))api[96])(outputs[i]);
   ((void (*)(void*))api[95])(session); /* ReleaseSession */
-  ((void (*)(void*))api[95])(create_session(env, argv[2], argv[3], argv[4], argv[5]));
+  ((void (*)(void*))api[95])(create_session(env, provider, argv[2], argv[4], argv[5], argv[6]));
   ((void (*)(void*))api[94])(memory); /* ReleaseMemoryInfo */
   ((void (*)(void*))api[92])(env);    /* ReleaseEnv */
   return 0;
