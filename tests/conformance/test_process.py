@@ -39,6 +39,7 @@ def test_a_right_backend_passes_and_has_its_identity():
     ("name", "status", "text"),
     [
         ("Aborts", Status.CRASHED, "SIGABRT: the roof is on fire"),
+        ("AbortsWithAStack", Status.CRASHED, "SIGABRT: frame 1: pool + 7 in libpool.so"),
         ("Segfaults", Status.CRASHED, "SIGSEGV"),
         ("Leaves", Status.CRASHED, "exit code 0 without a reply"),
         ("LeavesAChild", Status.CRASHED, "exit code 3 without a reply"),

@@ -60,6 +60,13 @@ class Aborts(Right):
         os.abort()
 
 
+class AbortsWithAStack(Right):
+    @classmethod
+    def misbehave(cls, model, inputs):
+        print("frame 1: pool + 7 in /opt/a-user/env/libpool.so", file=sys.stderr, flush=True)
+        os.abort()
+
+
 class Segfaults(Right):
     @classmethod
     def misbehave(cls, model, inputs):
