@@ -78,14 +78,15 @@ def test_sessions_stay_inside_their_buffers(sanitized, tmp_path):
     shutil.copy(sanitized.library, library)
 
     def run_python(*arguments):
-        environment = {**sanitized.environment(), "PYTHONPATH": str(tmp_path)}
+        environment = {**sanitized.environment(), "PYTHONPATH": f"{tmp_path}:{SUPPORT}"}
         command = [sys.executable, *arguments]
         return subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT / "tests")
 
     assert run_python("-c", "import onnx_roialign as o; print(o.library_path())").stdout.strip() == str(library)
     # Those that are long measure memory, of which the sanitizer takes its own.
-    tests = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not long", *SESSION_TESTS)
-    done = run_python(*tests)
+    # Not captured, so that the sanitizer's report is seen.
+    options = ("-q", "--capture=no", "-p", "no:cacheprovider", "-p", "without_arena", "-m", "not long")
+    done = run_python("-m", "pytest", *options, *SESSION_TESTS)
     assert done.returncode == 0, f"{done.stdout[-4000:]}{done.stderr[-4000:]}"
 
 
