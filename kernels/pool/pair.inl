@@ -47,7 +47,11 @@ struct Pair {
     One::stream(to, from);
   }
   static void fence() { One::fence(); }
+  // Clang does not inline it by itself: c4_14x14_adaptive takes 1.09 times as long as with GCC, and 1.06 times inlined.
   template <class From, class To>
+#ifdef __clang__
+  __attribute__((always_inline))
+#endif
   static void transpose(const From* from, int64_t stride, To* to, int64_t to_stride) {
     for (int i = 0; i < kLanes; i += kHalf) {
       One::transpose(from + i * stride, stride, to + i, to_stride);
