@@ -226,6 +226,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (bytes.chance(64)) {
     args.features = reinterpret_cast<const onnx_roialign_map*>(maps.get());
     args.num_features = bytes.chance(4) ? bytes.pick<int64_t>({0, 17}, {-1}) : 1 + bytes.take<uint8_t>() % 2;
+    if (args.num_features > 2 && args.num_features <= 16) args.num_features = 2;  // spelled, but there are two maps
     args.levels = bytes.chance(4) ? nullptr : reinterpret_cast<const int64_t*>(levels.get());
     for (int64_t i = 0; honest && i < args.num_rois; ++i) {
       const int64_t level = bytes.pick<int64_t>({0, 1}, kUglyIntegers);
