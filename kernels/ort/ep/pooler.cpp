@@ -111,14 +111,14 @@ class Finder {
   // several. Exports below opset 16 do not tell the rank of the level numbers.
   bool insists_on_one_axis(Node squeeze) const {
     if (!graph_.is(squeeze, "Squeeze")) return false;
-    std::vector<int64_t> axes = graph_.integers(squeeze, "axes");
-    if (axes.empty()) axes = graph_.integers(graph_.input(squeeze, 1)).value_or(axes);
+    const std::optional<std::vector<int64_t>> axes = graph_.axes(squeeze);
     Node from = graph_.producer(graph_.input(squeeze, 0));
     while (graph_.is(from, "Split")) from = graph_.producer(graph_.input(from, 0));
     const bool swapped = swaps_two_axes(from);
     if (swapped) from = graph_.producer(graph_.input(from, 0));
     const int64_t axis = swapped ? 1 : 0;
-    return graph_.is(from, "NonZero") && axes.size() == 1 && (axes[0] == axis || axes[0] == axis - 2);
+    return graph_.is(from, "NonZero") && axes && axes->size() == 1 &&
+           (axes->front() == axis || axes->front() == axis - 2);
   }
 
   // Whether it transposes a matrix.
